@@ -1,0 +1,235 @@
+/// Builds, tests and packs SparseFs: dotnet fsi build.fsx [target] [arguments of the target]
+/// It needs the .NET 10 SDK and nothing else; without a target it runs the demo.
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Security.Cryptography
+open System.Text
+open System.Text.RegularExpressions
+
+let inRoot (relative: string) =
+    Path.Combine(__SOURCE_DIRECTORY__, relative)
+
+// ---------------------------------------------------------------------------------------------------------
+// Steps
+// ---------------------------------------------------------------------------------------------------------
+
+let dotnet (arguments: string list) =
+    let start =
+        ProcessStartInfo("dotnet", arguments, WorkingDirectory = __SOURCE_DIRECTORY__)
+
+    start.Environment["DOTNET_NOLOGO"] <- "1"
+    start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
+    // A node that outlives the build would hold on to the pipe that its output is read from.
+    start.Environment["MSBUILDDISABLENODEREUSE"] <- "1"
+    start
+
+/// Runs a command that speaks for itself, also when it fails.
+let loudly (arguments: string list) =
+    use running = Process.Start(dotnet arguments)
+    running.WaitForExit()
+
+    if running.ExitCode <> 0 then
+        exit running.ExitCode
+
+/// Runs a command and keeps what it prints to itself, unless it fails.
+let quietly (title: string) (arguments: string list) =
+    printfn $"{title} ..."
+    let start = dotnet arguments
+    start.RedirectStandardOutput <- true
+    start.RedirectStandardError <- true
+    use running = Process.Start start
+    let output = StringBuilder()
+
+    let keep (line: DataReceivedEventArgs) =
+        lock output (fun () -> output.AppendLine line.Data |> ignore)
+
+    running.OutputDataReceived.Add keep
+    running.ErrorDataReceived.Add keep
+    running.BeginOutputReadLine()
+    running.BeginErrorReadLine()
+    running.WaitForExit()
+
+    if running.ExitCode <> 0 then
+        let command = String.concat " " ("dotnet" :: arguments)
+        eprintfn $"{output}\nfailed with exit code {running.ExitCode}: {command}"
+        exit running.ExitCode
+
+// ---------------------------------------------------------------------------------------------------------
+// Packages: paket.lock, or without one paket.dependencies, says what eng/feed.proj downloads into .feed
+// ---------------------------------------------------------------------------------------------------------
+
+let matches (pattern: string) (text: string) =
+    [
+        for line in Regex.Matches(text, pattern, RegexOptions.Multiline) -> line.Groups[1].Value, line.Groups[2].Value
+    ]
+
+/// Each package of paket.lock with its versions, of which two groups may hold different ones.
+let lockedPackages (lockFile: string) =
+    matches @"^    (\S+) \(([^)]+)\)" lockFile
+    |> List.groupBy fst
+    |> List.map (fun (name, versions) -> name, versions |> List.map (fun (_, v) -> $"[{v}]") |> List.distinct)
+
+/// NuGet's word for a constraint of paket.dependencies. Options such as lowest_matching may follow it.
+let nugetRange (constraints: string) =
+    match List.ofArray (constraints.Split(' ', StringSplitOptions.RemoveEmptyEntries)) with
+    | ">=" :: low :: "<" :: high :: _ -> $"[{low}, {high})"
+    | ">=" :: low :: _ -> $"[{low}, )"
+    | _ -> failwith $"paket.dependencies: expected '>= low' or '>= low < high', got '{constraints}'"
+
+/// The packages that each group of paket.dependencies asks for.
+let wantedPackages (dependencies: string) =
+    Regex.Split(dependencies, @"^group ", RegexOptions.Multiline)
+    |> Array.toList
+    |> List.map (matches @"^\s*nuget (\S+) ([^\r\n]+)")
+    |> List.map (List.map (fun (name, constraints) -> name, [ nugetRange constraints ]))
+
+let downloadFeed (itemType: string) (packages: (string * string list) list) =
+    let items =
+        packages
+        |> List.map (fun (name, versions) ->
+            let versions = String.concat ";" versions
+            $"""<{itemType} Include="{name}" Version="{versions}" />""")
+
+    let list = inRoot "artifacts/feed.props"
+    Directory.CreateDirectory(Path.GetDirectoryName list) |> ignore
+    File.WriteAllLines(list, [ "<Project><ItemGroup>"; yield! items; "</ItemGroup></Project>" ])
+    quietly "downloading packages" [ "restore"; "eng/feed.proj"; $"-p:FeedList={list}" ]
+
+let restoreTools () =
+    quietly "restoring tools" [ "tool"; "restore" ]
+
+let relock () =
+    restoreTools ()
+    let read = File.ReadAllText(inRoot "paket.dependencies")
+    wantedPackages read |> List.iter (downloadFeed "PackageReference")
+    quietly "locking packages" [ "paket"; "update"; "--no-install" ]
+
+let restorePackages () =
+    restoreTools ()
+
+    File.ReadAllText(inRoot "paket.lock")
+    |> lockedPackages
+    |> downloadFeed "PackageDownload"
+
+    quietly "restoring packages" [ "paket"; "restore" ]
+    quietly "restoring projects" [ "restore"; "SparseFs.sln" ]
+
+/// Whatever a restore reads.
+let setUpInputs () =
+    let projectFiles =
+        [ "src"; "tests"; "benchmarks"; "examples"; "eng" ]
+        |> List.collect (fun folder ->
+            [ "*proj"; "*.props"; "*.targets"; "paket.references" ]
+            |> List.collect (fun pattern ->
+                List.ofArray (Directory.GetFiles(inRoot folder, pattern, SearchOption.AllDirectories))))
+
+    [
+        ".config/dotnet-tools.json"
+        "build.fsx"
+        "Directory.Build.props"
+        "Directory.Build.targets"
+        "global.json"
+        "paket.dependencies"
+        "paket.lock"
+        "SparseFs.sln"
+    ]
+    |> List.map inRoot
+    |> List.append projectFiles
+    |> List.sort
+
+let setUpKey () =
+    setUpInputs ()
+    |> Seq.collect File.ReadAllBytes
+    |> Array.ofSeq
+    |> SHA256.HashData
+    |> Convert.ToHexString
+
+/// Tools and packages. The stamp remembers for which inputs they are already here.
+let setUp () =
+    let stamp = inRoot "artifacts/setup.stamp"
+    let isHere = [ ".feed"; ".paket" ] |> List.forall (inRoot >> Directory.Exists)
+
+    if not (File.Exists(inRoot "paket.lock")) then
+        relock ()
+
+    if not isHere || not (File.Exists stamp) || File.ReadAllText stamp <> setUpKey () then
+        restorePackages ()
+        File.WriteAllText(stamp, setUpKey ())
+
+// ---------------------------------------------------------------------------------------------------------
+// Targets
+// ---------------------------------------------------------------------------------------------------------
+
+let build (project: string) =
+    setUp ()
+    quietly $"building {project}" [ "build"; project; "-c"; "Release"; "--no-restore" ]
+
+let runProject (folder: string) (arguments: string list) =
+    build folder
+    let name = Path.GetFileName folder
+    loudly (inRoot $"artifacts/bin/{name}/release/{name}.dll" :: arguments)
+
+let libraries = [ "src/SparseFs"; "src/SparseFs.FsCheck"; "src/SparseFs.CSharp" ]
+
+let pack () =
+    setUp ()
+
+    for library in libraries do
+        quietly $"packing {library}" [ "pack"; library; "-c"; "Release"; "--no-restore" ]
+
+    printfn "packages are in artifacts/packages"
+
+let sources = [ "src"; "tests"; "benchmarks"; "examples"; "eng"; "build.fsx" ]
+
+let format () =
+    setUp ()
+    loudly ("fantomas" :: sources)
+
+let check () =
+    setUp ()
+    quietly "checking the format (dotnet fsi build.fsx format mends it)" ("fantomas" :: "--check" :: sources)
+    build "SparseFs.sln"
+
+let docs () =
+    libraries |> List.iter build
+    printfn "there is no site yet; the XML documentation lies beside each library:"
+
+    for library in libraries do
+        let name = Path.GetFileName library
+        printfn $"  artifacts/bin/{name}/release/{name}.xml"
+
+/// The downloaded packages stay in .feed.
+let clean () =
+    for made in [ "artifacts"; ".paket"; "paket-files" ] |> List.map inRoot do
+        if Directory.Exists made then
+            Directory.Delete(made, recursive = true)
+
+let targets: (string * string * (string list -> unit)) list =
+    [
+        "demo", "build and run examples/Digits", runProject "examples/Digits"
+        "test", "build and run the tests; arguments go to Expecto", runProject "tests/SparseFs.Tests"
+        "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
+        "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
+        "format", "format the sources", ignore >> format
+        "check", "check the format and build everything", ignore >> check
+        "docs", "write the documentation", ignore >> docs
+        "lock", "resolve paket.dependencies anew and write paket.lock", ignore >> relock
+        "clean", "remove what the build made", ignore >> clean
+    ]
+
+let run (name: string) (arguments: string list) =
+    match targets |> List.tryFind (fun (target, _, _) -> target = name) with
+    | Some(_, _, target) -> target arguments
+    | None ->
+        eprintfn $"there is no target '{name}'; the targets are:"
+
+        for target, does, _ in targets do
+            eprintfn $"  %-8s{target}{does}"
+
+        exit 2
+
+match List.tail (List.ofArray fsi.CommandLineArgs) with
+| [] -> run "demo" []
+| name :: arguments -> run name arguments

@@ -1,0 +1,6 @@
+namespace SparseFs.CSharp;
+
+internal static class Placeholder
+{
+    internal const string Name = "SparseFs.CSharp";
+}

@@ -1,0 +1,3 @@
+module internal SparseFs.FsCheck.Placeholder
+
+let name = "SparseFs.FsCheck"

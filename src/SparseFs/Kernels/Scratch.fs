@@ -1,0 +1,58 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open System.Runtime.InteropServices
+open System.Threading
+open Microsoft.FSharp.NativeInterop
+
+/// Native memory on a cache line's boundary.
+[<Sealed; AllowNullLiteral>]
+type internal Block(bytes: int64) =
+    let address = NativeMemory.AlignedAlloc(unativeint (max bytes 64L), 64un)
+    member _.Bytes = bytes
+    member _.Floats: nativeptr<float32> = NativePtr.ofVoidPtr address
+    member _.Free() = NativeMemory.AlignedFree address
+
+/// <summary>Buffers that the kernels need for the length of a call, kept for the next one.</summary>
+/// <remarks>A handful of blocks, the larger ones preferred; no lock, and nothing is allocated once they have grown.</remarks>
+module internal Scratch =
+
+    let private kept: Block[] = Array.zeroCreate 8
+
+    /// A block of at least this many floats, to be given back.
+    let rent (floats: int64) : Block =
+        let bytes = floats * 4L
+        let mutable found: Block = null
+        let mutable i = 0
+
+        while isNull found && i < kept.Length do
+            let block = Interlocked.Exchange(&kept[i], null)
+
+            if not (isNull block) && block.Bytes >= bytes then
+                found <- block
+            elif
+                not (isNull block)
+                && not (isNull (Interlocked.CompareExchange(&kept[i], block, null)))
+            then
+                block.Free() // another thread has filled the place meanwhile
+
+            i <- i + 1
+
+        if isNull found then Block bytes else found
+
+    /// Keeps the block in the first free place, or in that of a smaller one.
+    let giveBack (block: Block) =
+        let mutable loser = block
+        let mutable i = 0
+
+        while not (isNull loser) && i < kept.Length do
+            let other = Volatile.Read &kept[i]
+
+            if isNull other || other.Bytes < loser.Bytes then
+                loser <- Interlocked.Exchange(&kept[i], loser)
+
+            i <- i + 1
+
+        if not (isNull loser) then
+            loser.Free()

@@ -1,0 +1,207 @@
+namespace SparseFs
+
+open System
+
+/// <summary>Which weights of a [rows, cols] matrix exist: a CSR pattern without values, immutable and always valid.</summary>
+/// <remarks>
+/// Row r owns slots RowPtr[r] .. RowPtr[r + 1] - 1, columns strictly increasing. No function builds a value that breaks
+/// this, so kernels skip bounds checks. rows = out_features, cols = in_features. Equality and hash are by content.
+/// </remarks>
+[<Sealed; NoComparison>]
+type Connectivity =
+    interface IEquatable<Connectivity>
+
+    /// <summary>out_features.</summary>
+    member Rows: int
+
+    /// <summary>in_features.</summary>
+    member Cols: int
+
+    /// <summary>Slots: stored weights, zeros included.</summary>
+    member Nnz: int
+
+    /// <summary>rows · cols; it may exceed 2^31.</summary>
+    member Cells: int64
+
+    /// <summary>nnz / (rows · cols); 0 where there is no cell.</summary>
+    member Density: float
+
+    /// <summary>1 − density.</summary>
+    member Sparsity: float
+
+    /// <summary>Length rows + 1: the first slot of each row, then nnz.</summary>
+    member RowPtr: ReadOnlySpan<int>
+
+    /// <summary>Length nnz: the column of each slot, strictly increasing within a row.</summary>
+    member ColIdx: ReadOnlySpan<int>
+
+    /// <summary>64 bits that depend on the content alone: the same on every machine and in every version of .NET.</summary>
+    member Fingerprint: uint64
+
+    /// The arrays themselves, for the transpose, the plan and the kernels; nobody writes to them.
+    member internal RowPtrArray: int[]
+    member internal ColIdxArray: int[]
+
+/// <summary>The first rule that a set of buffers breaks.</summary>
+[<RequireQualifiedAccess>]
+type ConnectivityError =
+    /// <summary>A size is negative.</summary>
+    | Shape of rows: int * cols: int
+    /// <summary>rowPtr does not have rows + 1 entries.</summary>
+    | RowPtrLength of expected: int * actual: int
+    /// <summary>rowPtr must start at 0, never fall, and end at nnz; this is the first entry that does not.</summary>
+    | RowPtr of entry: int * value: int * nnz: int
+    /// <summary>A row index is outside 0..rows − 1 (COO input only).</summary>
+    | Row of pair: int * row: int * rows: int
+    /// <summary>A column index is outside 0..cols − 1.</summary>
+    | Column of row: int * col: int * cols: int
+    /// <summary>A column does not come after the one before it in its row (CSR input only).</summary>
+    | Order of row: int * col: int * previous: int
+    /// <summary>The same cell is named twice.</summary>
+    | Duplicate of row: int * col: int
+    /// <summary>The two index arrays of a COO input differ in length.</summary>
+    | Lengths of rowIdx: int * colIdx: int
+
+    /// <summary>The rule in words: what was expected and what came.</summary>
+    member Message: string
+
+    /// <summary>The argument that breaks the rule.</summary>
+    member ParamName: string
+
+/// <summary>What separates one pattern from another of the same shape.</summary>
+type ConnectivityDiff =
+    {
+        /// <summary>Slots that only the second pattern has.</summary>
+        Added: Connectivity
+        /// <summary>Slots that only the first pattern has.</summary>
+        Removed: Connectivity
+    }
+
+/// <summary>Building, reading and combining patterns.</summary>
+[<RequireQualifiedAccess>]
+module Connectivity =
+
+    /// <summary>Copies CSR buffers and checks the copy, for data from outside. O(rows + nnz).</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="rowPtr">Length rows + 1, from 0 to nnz, never falling.</param>
+    /// <param name="colIdx">Length nnz, in 0..cols − 1, strictly increasing within a row.</param>
+    /// <returns>The pattern, or the first rule that is broken.</returns>
+    val tryCreate: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Result<Connectivity, ConnectivityError>
+
+    /// <summary>As <c>tryCreate</c>, for data that the program made.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="rowPtr">Length rows + 1, from 0 to nnz, never falling.</param>
+    /// <param name="colIdx">Length nnz, in 0..cols − 1, strictly increasing within a row.</param>
+    /// <exception cref="T:System.ArgumentException">A rule is broken; the message says what was expected and what came.</exception>
+    val create: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Connectivity
+
+    /// <summary>From (row, column) pairs in any order: the (2, nnz) form of SparseLinear. O(rows + cols + nnz).</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="rowIdx">Length nnz, in 0..rows − 1.</param>
+    /// <param name="colIdx">Length nnz, in 0..cols − 1.</param>
+    /// <returns>The pattern, or the first rule that is broken; a repeated pair is refused, not merged.</returns>
+    val tryOfPairs: rows: int -> cols: int -> rowIdx: int[] -> colIdx: int[] -> Result<Connectivity, ConnectivityError>
+
+    /// <summary>As <c>tryOfPairs</c>, for data that the program made.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="rowIdx">Length nnz, in 0..rows − 1.</param>
+    /// <param name="colIdx">Length nnz, in 0..cols − 1.</param>
+    /// <exception cref="T:System.ArgumentException">An index is out of range, a pair is repeated, or the lengths differ.</exception>
+    val ofPairs: rows: int -> cols: int -> rowIdx: int[] -> colIdx: int[] -> Connectivity
+
+    /// <summary>A slot wherever a dense mask is true.</summary>
+    /// <param name="mask">Shape [rows, cols].</param>
+    val ofMask: mask: bool[,] -> Connectivity
+
+    /// <summary>The <paramref name="nnz"/> largest magnitudes of a dense weight; a tie goes to the lower cell.</summary>
+    /// <param name="nnz">Slots to keep, 0..rows·cols.</param>
+    /// <param name="weight">Shape [rows, cols].</param>
+    /// <exception cref="T:System.ArgumentException">nnz is outside 0..rows·cols, or a weight is NaN.</exception>
+    /// <remarks>O(cells · log cells); a cell is row · cols + column, row-major.</remarks>
+    val ofMagnitude: nnz: int -> weight: float32[,] -> Connectivity
+
+    /// <summary>No slot at all.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <exception cref="T:System.ArgumentException">A size is negative.</exception>
+    val empty: rows: int -> cols: int -> Connectivity
+
+    /// <summary>A slot in every cell.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <exception cref="T:System.ArgumentException">A size is negative, or rows·cols exceeds 2^31 − 1.</exception>
+    val full: rows: int -> cols: int -> Connectivity
+
+    /// <summary>The row of each slot, in slot order; with ColIdx the COO form.</summary>
+    /// <param name="c">The pattern.</param>
+    /// <returns>Length nnz, never falling.</returns>
+    val rowIndices: c: Connectivity -> int[]
+
+    /// <summary>The dense mask: true where a slot is.</summary>
+    /// <param name="c">The pattern.</param>
+    /// <returns>Shape [rows, cols].</returns>
+    /// <exception cref="T:System.ArgumentException">rows·cols exceeds 2^31 − 1.</exception>
+    val toMask: c: Connectivity -> bool[,]
+
+    /// <summary>The slot of a cell, or none.</summary>
+    /// <param name="row">0..rows − 1.</param>
+    /// <param name="col">0..cols − 1.</param>
+    /// <param name="c">The pattern.</param>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">The cell is outside the matrix.</exception>
+    /// <remarks>O(log fan-in).</remarks>
+    val tryFindSlot: row: int -> col: int -> c: Connectivity -> int option
+
+    /// <summary>Slots of each row.</summary>
+    /// <param name="c">The pattern.</param>
+    /// <returns>Length rows; the sum is nnz.</returns>
+    val fanIn: c: Connectivity -> int[]
+
+    /// <summary>Slots of each column.</summary>
+    /// <param name="c">The pattern.</param>
+    /// <returns>Length cols; the sum is nnz.</returns>
+    val fanOut: c: Connectivity -> int[]
+
+    /// <summary>The same pairs ordered by column.</summary>
+    /// <param name="c">Shape [rows, cols], nnz slots.</param>
+    /// <returns>Shape [cols, rows], and <c>from</c> (length nnz) with <c>valuesT[s] = values[from[s]]</c>; transposing
+    /// twice gives the pattern back.</returns>
+    /// <remarks>Never fails. One counting sort, O(rows + cols + nnz); cf. Gustavson, ACM TOMS 4(3), 1978, 250–269.</remarks>
+    val transpose: c: Connectivity -> Connectivity * int[]
+
+    /// <summary>Slots that are in either pattern.</summary>
+    /// <param name="a">Shape [rows, cols].</param>
+    /// <param name="b">The same shape.</param>
+    /// <exception cref="T:System.ArgumentException">The shapes differ, or the union exceeds 2^31 − 1 slots.</exception>
+    val union: a: Connectivity -> b: Connectivity -> Connectivity
+
+    /// <summary>Slots that are in both patterns.</summary>
+    /// <param name="a">Shape [rows, cols].</param>
+    /// <param name="b">The same shape.</param>
+    /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
+    val intersect: a: Connectivity -> b: Connectivity -> Connectivity
+
+    /// <summary>Slots of <paramref name="a"/> that <paramref name="b"/> lacks.</summary>
+    /// <param name="a">Shape [rows, cols].</param>
+    /// <param name="b">The same shape.</param>
+    /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
+    val difference: a: Connectivity -> b: Connectivity -> Connectivity
+
+    /// <summary>What was added and removed on the way from one pattern to another.</summary>
+    /// <param name="before">Shape [rows, cols].</param>
+    /// <param name="after">The same shape.</param>
+    /// <returns>union (difference before Removed) Added = after.</returns>
+    /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
+    val diff: before: Connectivity -> after: Connectivity -> ConnectivityDiff
+
+    /// <summary>Whether every slot of the first is in the second.</summary>
+    /// <param name="inner">Shape [rows, cols].</param>
+    /// <param name="outer">The same shape.</param>
+    /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
+    val isSubset: inner: Connectivity -> outer: Connectivity -> bool
+
+    /// From distinct cells in rising order, which the caller guarantees: for generators, which cannot be wrong cheaply.
+    val internal ofSortedCells: rows: int -> cols: int -> cells: int64[] -> Connectivity

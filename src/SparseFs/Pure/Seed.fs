@@ -1,0 +1,105 @@
+namespace SparseFs
+
+open System
+open System.Numerics
+open System.Runtime.CompilerServices
+
+/// <summary>A source of randomness as a value: the same seed gives the same draws on every machine.</summary>
+/// <remarks>
+/// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, sections 3 and 5
+/// (state and an odd gamma; draw i is a mix of <c>state + i * gamma</c>). Draws are addressed by their index, so nothing
+/// is ever advanced; only integer arithmetic decides a topology.
+/// </remarks>
+[<Struct>]
+type Seed =
+    private
+        {
+            state: uint64
+            gamma: uint64
+        }
+
+    override s.ToString() = $"Seed({s.state:x16}/{s.gamma:x16})"
+
+/// <summary>Making, splitting and reading seeds.</summary>
+[<RequireQualifiedAccess>]
+module Seed =
+
+    let private goldenGamma = 0x9E3779B97F4A7C15UL
+
+    /// Variant 13 of Stafford's 64-bit mixers, as in the paper's mix64.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let private mix64 (z: uint64) =
+        let z = (z ^^^ (z >>> 30)) * 0xBF58476D1CE4E5B9UL
+        let z = (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
+        z ^^^ (z >>> 31)
+
+    /// An odd gamma with enough bit transitions (the paper's mixGamma).
+    let private mixGamma (z: uint64) =
+        let z = (z ^^^ (z >>> 33)) * 0xFF51AFD7ED558CCDUL
+        let z = (z ^^^ (z >>> 33)) * 0xC4CEB9FE1A85EC53UL
+        let z = (z ^^^ (z >>> 33)) ||| 1UL
+
+        if BitOperations.PopCount(z ^^^ (z >>> 1)) < 24 then
+            z ^^^ 0xAAAAAAAAAAAAAAAAUL
+        else
+            z
+
+    /// <summary>The seed that belongs to a number.</summary>
+    /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
+    let ofInt64 (value: int64) : Seed =
+        {
+            state = mix64 (uint64 value)
+            gamma = goldenGamma
+        }
+
+    /// <summary>The seed that belongs to a number.</summary>
+    /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
+    let ofInt (value: int) : Seed = ofInt64 (int64 value)
+
+    /// <summary>Draw number <paramref name="index"/> of a seed: 64 uniform bits, a pure function of both.</summary>
+    /// <param name="index">Which draw, from 0.</param>
+    /// <param name="seed">The seed.</param>
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let bitsAt (index: int64) (seed: Seed) : uint64 =
+        mix64 (seed.state + (uint64 index + 1UL) * seed.gamma)
+
+    /// <summary>The <paramref name="index"/>-th of many independent children of a seed, for one layer or one task of many.</summary>
+    /// <param name="index">Which child, from 0.</param>
+    /// <param name="seed">The parent; do not also draw from it.</param>
+    let child (index: int) (seed: Seed) : Seed =
+        {
+            state = bitsAt (2L * int64 index) seed
+            gamma = mixGamma (seed.state + (2UL * uint64 index + 2UL) * seed.gamma)
+        }
+
+    /// <summary>Two independent seeds in place of one.</summary>
+    /// <param name="seed">The parent; do not draw from it any more.</param>
+    let split (seed: Seed) : Seed * Seed = child 0 seed, child 1 seed
+
+/// <summary>A cursor over the draws of a seed, for loops; never shared, never public.</summary>
+[<Sealed>]
+type internal Draws(seed: Seed) =
+    let mutable index = 0L
+
+    /// 64 uniform bits.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    member _.Next() : uint64 =
+        let bits = Seed.bitsAt index seed
+        index <- index + 1L
+        bits
+
+    /// <summary>A uniform integer in [0, bound), bound ≥ 1, without bias.</summary>
+    /// <remarks>Lemire, "Fast random integer generation in an interval", ACM TOMACS 29(1), 2019, algorithm 5.</remarks>
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    member d.Below(bound: int64) : int64 =
+        let n = uint64 bound
+        let mutable low = 0UL
+        let mutable high = Math.BigMul(d.Next(), n, &low)
+
+        if low < n then
+            let threshold = (0UL - n) % n
+
+            while low < threshold do
+                high <- Math.BigMul(d.Next(), n, &low)
+
+        int64 high

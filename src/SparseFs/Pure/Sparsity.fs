@@ -1,0 +1,99 @@
+namespace SparseFs
+
+open System
+
+/// <summary>From a sparsity to an exact number of slots, once; from then on the integer travels.</summary>
+[<RequireQualifiedAccess>]
+module Sparsity =
+
+    /// The number of cells of a [rows, cols] matrix; it may exceed 2^31.
+    let internal cells (rows: int) (cols: int) : int64 = int64 rows * int64 cols
+
+    let internal checkShape (rows: int) (cols: int) =
+        if rows < 0 then
+            raise (ArgumentOutOfRangeException("rows", rows, $"expected 0 or more rows, got {rows}"))
+
+        if cols < 0 then
+            raise (ArgumentOutOfRangeException("cols", cols, $"expected 0 or more columns, got {cols}"))
+
+    let internal checkNnz (rows: int) (cols: int) (nnz: int) =
+        checkShape rows cols
+
+        if nnz < 0 || int64 nnz > cells rows cols then
+            let expected = $"expected 0..{cells rows cols} slots in a [{rows}, {cols}] matrix"
+            raise (ArgumentOutOfRangeException("nnz", nnz, $"{expected}, got {nnz}"))
+
+    let private checkSparsity (sparsity: float) =
+        if not (sparsity >= 0.0 && sparsity < 1.0) then
+            raise (ArgumentOutOfRangeException("sparsity", sparsity, $"expected a sparsity in [0, 1), got {sparsity}"))
+
+    /// The exact decimal that the caller wrote: 1 - 0.9 is 0.1 here, where binary floats make it less and miss the ties.
+    let private density (sparsity: float) : decimal =
+        checkSparsity sparsity
+        1m - decimal sparsity
+
+    let private toNnz (what: string) (count: decimal) : int =
+        if count > decimal Int32.MaxValue then
+            let message = $"expected at most {Int32.MaxValue} slots, got {count} in {what}"
+            raise (ArgumentOutOfRangeException("sparsity", message))
+
+        int count
+
+    /// <summary>The number of slots of a [rows, cols] matrix at a sparsity.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="sparsity">The part of the cells that is absent, in [0, 1), read as a decimal of 15 digits.</param>
+    /// <returns>(1 − sparsity) · rows · cols, rounded half to even.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or the
+    /// count exceeds 2^31 − 1.</exception>
+    let nnz (rows: int) (cols: int) (sparsity: float) : int =
+        checkShape rows cols
+
+        Math.Round(density sparsity * decimal (cells rows cols), MidpointRounding.ToEven)
+        |> toNnz $"a [{rows}, {cols}] matrix at sparsity {sparsity}"
+
+    /// <summary>The sparsity of a [rows, cols] matrix that has <paramref name="nnz"/> slots; 1 where there is no cell.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots, 0..rows·cols.</param>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
+    let ofNnz (rows: int) (cols: int) (nnz: int) : float =
+        checkNnz rows cols nnz
+
+        if cells rows cols = 0L then
+            1.0
+        else
+            1.0 - float nnz / float (cells rows cols)
+
+    /// <summary>Slots of each layer at one common sparsity, with the global budget met exactly.</summary>
+    /// <param name="sparsity">The part of all cells that is absent, in [0, 1).</param>
+    /// <param name="shapes">The layers as (rows, cols).</param>
+    /// <returns>
+    /// One count a layer; their sum is (1 − sparsity) · (all cells) rounded half to even, and each differs from
+    /// (1 − sparsity) · rows · cols by less than 1.
+    /// </returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or a
+    /// count exceeds 2^31 − 1.</exception>
+    /// <remarks>Largest remainders; a tie goes to the lower layer.</remarks>
+    let allocateUniform (sparsity: float) (shapes: (int * int)[]) : int[] =
+        let density = density sparsity
+
+        let wanted =
+            shapes
+            |> Array.map (fun (rows, cols) ->
+                checkShape rows cols
+                density * decimal (cells rows cols))
+
+        let floors = wanted |> Array.map Math.Floor
+        let budget = Math.Round(Array.sum wanted, MidpointRounding.ToEven)
+        let left = int (budget - Array.sum floors)
+
+        let luckier =
+            Array.init shapes.Length id
+            |> Array.sortBy (fun layer -> floors[layer] - wanted[layer], layer)
+            |> Array.truncate left
+
+        for layer in luckier do
+            floors[layer] <- floors[layer] + 1m
+
+        Array.mapi (fun layer count -> toNnz $"layer {layer} at sparsity {sparsity}" count) floors

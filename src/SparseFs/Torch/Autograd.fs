@@ -1,0 +1,279 @@
+namespace SparseFs.Torch
+
+open System
+open System.Collections.Generic
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+
+/// Which implementation computes; everyone but a test leaves the choice to Auto.
+[<RequireQualifiedAccess>]
+type internal Backend =
+    /// Kernels for float32 on the CPU with torch's number of threads, torch's operations elsewhere.
+    | Auto
+    | Portable
+    | Kernels of Machine
+
+/// One call's fixed part, as autograd functions carry it.
+[<Sealed; AllowNullLiteral>]
+type internal Job(connectivity: Connectivity, backend: Backend) =
+    member _.Connectivity = connectivity
+    member _.Plan = Plans.planOf connectivity
+
+    /// The machine to run kernels on, or none for torch's operations.
+    member _.MachineFor(t: torch.Tensor) : Machine voption =
+        match backend with
+        | Backend.Auto when t.dtype = torch.ScalarType.Float32 && t.device_type = DeviceType.CPU ->
+            ValueSome
+                {
+                    Width = Dispatch.widest
+                    Threads = torch.get_num_threads ()
+                }
+        | Backend.Kernels machine -> ValueSome machine
+        | _ -> ValueNone
+
+/// <summary>The three operations on [N, features] tensors, without a gradient.</summary>
+module internal RawOps =
+
+    /// Half precision is computed in float32 and rounded once, at the end.
+    let private isHalf (t: torch.Tensor) =
+        t.dtype = torch.ScalarType.Float16 || t.dtype = torch.ScalarType.BFloat16
+
+    let private widen (t: torch.Tensor) : torch.Tensor =
+        if isNull t then
+            null
+        else
+            t.to_type torch.ScalarType.Float32
+
+    /// Runs in a scope of its own and with no gradient recorded; only the result leaves.
+    let private scoped (compute: unit -> torch.Tensor) : torch.Tensor =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+        (compute ()).MoveToOuterDisposeScope()
+
+    let private empty (n: int64) (features: int) =
+        torch.empty ([| n; int64 features |], dtype = torch.ScalarType.Float32)
+
+    let rec spmm (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        scoped (fun () ->
+            if isHalf x then
+                (spmm job (widen values) (widen bias) (widen x)).to_type x.dtype
+            else
+                match job.MachineFor x with
+                | ValueNone -> PortableOps.spmm job.Connectivity values bias x
+                | ValueSome machine ->
+                    let values, x = TensorView.contiguous values, TensorView.contiguous x
+                    let bias = if isNull bias then null else TensorView.contiguous bias
+                    let y = empty x.shape[0] job.Connectivity.Rows
+
+                    Dispatch.spmm
+                        machine
+                        job.Plan
+                        (TensorView.floats "values" values)
+                        (TensorView.floatsOrNull "bias" bias)
+                        (TensorView.floats "x" x)
+                        (int x.shape[0])
+                        (TensorView.floats "y" y)
+
+                    GC.KeepAlive(struct (values, bias, x))
+                    y)
+
+    let rec spmmT (job: Job) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
+        scoped (fun () ->
+            if isHalf g then
+                (spmmT job (widen values) (widen g)).to_type g.dtype
+            else
+                match job.MachineFor g with
+                | ValueNone -> PortableOps.spmmT job.Connectivity values g
+                | ValueSome machine ->
+                    let values, g = TensorView.contiguous values, TensorView.contiguous g
+                    let x = empty g.shape[0] job.Connectivity.Cols
+
+                    Dispatch.spmmT
+                        machine
+                        job.Plan
+                        (TensorView.floats "values" values)
+                        (TensorView.floats "g" g)
+                        (int g.shape[0])
+                        (TensorView.floats "x" x)
+
+                    GC.KeepAlive(struct (values, g))
+                    x)
+
+    let rec sddmm (job: Job) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        scoped (fun () ->
+            if isHalf x then
+                (sddmm job (widen g) (widen x)).to_type x.dtype
+            else
+                match job.MachineFor x with
+                | ValueNone -> PortableOps.sddmm job.Connectivity g x
+                | ValueSome machine ->
+                    let g, x = TensorView.contiguous g, TensorView.contiguous x
+
+                    let d =
+                        torch.empty ([| int64 job.Connectivity.Nnz |], dtype = torch.ScalarType.Float32)
+
+                    Dispatch.sddmm
+                        machine
+                        job.Plan
+                        (TensorView.floats "g" g)
+                        (TensorView.floats "x" x)
+                        (int x.shape[0])
+                        (TensorView.floats "d" d)
+
+                    GC.KeepAlive(struct (g, x))
+                    d)
+
+/// <summary>Gradients that a backward has returned, until libtorch has taken them.</summary>
+/// <remarks>libtorch copies the references right after the backward returns, on the same thread; TorchSharp then leaves
+/// the managed ones to the finaliser. They are freed here on the thread's next call instead.</remarks>
+[<AbstractClass; Sealed>]
+type internal Returned private () =
+
+    [<ThreadStatic; DefaultValue>]
+    static val mutable private tensors: List<torch.Tensor>
+
+    static member Release() =
+        if not (isNull Returned.tensors) then
+            for t in Returned.tensors do
+                if not (isNull t) then
+                    t.Dispose()
+
+            Returned.tensors <- null
+
+    /// Takes over what a backward is about to return.
+    static member Hold(gradients: List<torch.Tensor>) : List<torch.Tensor> =
+        Returned.Release()
+
+        for t in gradients do
+            if not (isNull t) then
+                t.DetachFromDisposeScope() |> ignore
+
+        Returned.tensors <- gradients
+        gradients
+
+/// Two saved tensors and who asked for a gradient: what each backward below needs.
+module private Context =
+
+    let save (ctx: torch.autograd.AutogradContext) (job: Job) (first: torch.Tensor) (second: torch.Tensor) =
+        ctx.set_materialize_grads false
+        ctx.save_data ("job", job)
+        // Each gradient needs the other factor only.
+        let firstFor = if second.requires_grad then first else null
+        let secondFor = if first.requires_grad then second else null
+        ctx.save_for_backward (List [ firstFor; secondFor ])
+
+    /// <summary>Runs a backward: body gets the job, the two saved factors (null where the other wants no gradient) and
+    /// the upstream gradient, and returns one gradient an argument.</summary>
+    let backward
+        (ctx: torch.autograd.AutogradContext)
+        (upstream: torch.Tensor)
+        (arguments: int)
+        (body: Job -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
+        : List<torch.Tensor> =
+        use _ = torch.NewDisposeScope()
+
+        if isNull upstream || upstream.IsInvalid then
+            List(Array.zeroCreate<torch.Tensor> arguments)
+        else
+            let saved = ctx.get_saved_variables ()
+            let gradients = body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream
+            let held = Returned.Hold(List gradients)
+            upstream.Dispose()
+            held
+
+/// y = x · Wᵀ + bias
+[<AllowNullLiteral>]
+type internal SpmmFunction() =
+    inherit torch.autograd.SingleTensorFunction<SpmmFunction>()
+
+    override _.Name = "SparseFs.spmm"
+
+    static member Apply(job: Job, values: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) : torch.Tensor =
+        let wanted =
+            values.requires_grad
+            || x.requires_grad
+            || (not (isNull bias) && bias.requires_grad)
+
+        if torch.is_grad_enabled () && wanted then
+            SpmmFunction.apply (job, values, x, bias)
+        else
+            RawOps.spmm job values bias x
+
+    override _.forward(ctx, args) =
+        let job = args[0] :?> Job
+        let values, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
+        let bias = args[3] :?> torch.Tensor
+        Context.save ctx job values x
+        ctx.save_data ("bias", not (isNull bias) && bias.requires_grad)
+        RawOps.spmm job values bias x
+
+    override _.backward(ctx, upstream) =
+        Context.backward ctx upstream 4 (fun job values x u ->
+            [
+                null
+                (if isNull x then null else SddmmFunction.Apply(job, u, x))
+                (if isNull values then
+                     null
+                 else
+                     SpmmTFunction.Apply(job, values, u))
+                (if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null)
+            ])
+
+/// x = g · W
+and [<AllowNullLiteral>] internal SpmmTFunction() =
+    inherit torch.autograd.SingleTensorFunction<SpmmTFunction>()
+
+    override _.Name = "SparseFs.spmmT"
+
+    static member Apply(job: Job, values: torch.Tensor, g: torch.Tensor) : torch.Tensor =
+        if torch.is_grad_enabled () && (values.requires_grad || g.requires_grad) then
+            SpmmTFunction.apply (job, values, g)
+        else
+            RawOps.spmmT job values g
+
+    override _.forward(ctx, args) =
+        let job = args[0] :?> Job
+        let values, g = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
+        Context.save ctx job values g
+        RawOps.spmmT job values g
+
+    override _.backward(ctx, upstream) =
+        Context.backward ctx upstream 3 (fun job values g u ->
+            [
+                null
+                (if isNull g then null else SddmmFunction.Apply(job, g, u))
+                (if isNull values then
+                     null
+                 else
+                     SpmmFunction.Apply(job, values, null, u))
+            ])
+
+/// d = (gᵀ · x) at the pattern
+and [<AllowNullLiteral>] internal SddmmFunction() =
+    inherit torch.autograd.SingleTensorFunction<SddmmFunction>()
+
+    override _.Name = "SparseFs.sddmm"
+
+    static member Apply(job: Job, g: torch.Tensor, x: torch.Tensor) : torch.Tensor =
+        if torch.is_grad_enabled () && (g.requires_grad || x.requires_grad) then
+            SddmmFunction.apply (job, g, x)
+        else
+            RawOps.sddmm job g x
+
+    override _.forward(ctx, args) =
+        let job = args[0] :?> Job
+        let g, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
+        Context.save ctx job g x
+        RawOps.sddmm job g x
+
+    override _.backward(ctx, upstream) =
+        Context.backward ctx upstream 3 (fun job g x u ->
+            [
+                null
+                (if isNull x then
+                     null
+                 else
+                     SpmmFunction.Apply(job, u, null, x))
+                (if isNull g then null else SpmmTFunction.Apply(job, u, g))
+            ])

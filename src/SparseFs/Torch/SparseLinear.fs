@@ -1,0 +1,320 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open System.IO
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// The pattern as state_dict has handed it out, and what to go back to if it comes back wrong.
+type private Staged =
+    {
+        RowPtr: torch.Tensor
+        ColIdx: torch.Tensor
+        Weight: torch.Tensor
+        Bias: torch.Tensor
+    }
+
+/// <summary>A linear layer that stores, multiplies and trains only the weights that exist: y = x · Wᵀ + bias.</summary>
+/// <remarks>
+/// Input [*, in_features], output [*, out_features], as torch.nn.Linear. Parameters: <c>weight</c> [nnz] in slot order
+/// and <c>bias</c> [out_features]. state_dict holds them and the pattern as <c>row_ptr</c> and <c>col_idx</c> (int32).
+/// A pattern that is loaded is validated before it is used: at once by this layer's own load and load_state_dict, and at
+/// the layer's next use when a parent module loads it. A wrong one raises ArgumentException with the key's name and
+/// leaves pattern, weight and bias as they were when state_dict was read.
+/// </remarks>
+type SparseLinear
+    /// <summary>A layer over a pattern that is given.</summary>
+    /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
+    /// <param name="hasBias">Whether the layer learns an additive bias; true by default.</param>
+    /// <param name="init">How the weights are drawn; Init.FanIn by default.</param>
+    /// <param name="device">Where the parameters live; torch's default device if not given.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
+    /// <exception cref="T:System.ArgumentException">connectivity is null or dtype is not a real floating one.</exception>
+    (connectivity: Connectivity, ?hasBias: bool, ?init: Init, ?device: torch.Device, ?dtype: torch.ScalarType) as this =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
+
+    static let checkDtype (dtype: torch.ScalarType) =
+        match dtype with
+        | torch.ScalarType.Float16
+        | torch.ScalarType.BFloat16
+        | torch.ScalarType.Float32
+        | torch.ScalarType.Float64 -> ()
+        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", "dtype"))
+
+    do
+        if isNull (box connectivity) then
+            nullArg (nameof connectivity)
+
+        Option.iter checkDtype dtype
+
+    let mutable connectivity = connectivity
+    let mutable staged: Staged voption = ValueNone
+
+    let parameter (values: torch.Tensor) =
+        let dtype = defaultArg dtype (torch.get_default_dtype ())
+        let device = defaultArg device (torch.get_default_device ())
+        use values = values
+        let p = new Parameter(values.``to`` (dtype, device, copy = true))
+        p.DetachFromDisposeScope() :?> Parameter
+
+    let init = defaultArg init Init.FanIn
+    let mutable weightParameter = parameter (Initial.weight init connectivity)
+
+    let mutable biasParameter =
+        if defaultArg hasBias true then
+            parameter (Initial.bias init connectivity)
+        else
+            null
+
+    let copyOf (p: Parameter) =
+        if isNull p then
+            null
+        else
+            p.detach().clone().DetachFromDisposeScope()
+
+    let restore (p: Parameter) (saved: torch.Tensor) =
+        // A parameter that has moved meanwhile has left what state_dict handed out: nothing was loaded into it.
+        if not (isNull p) then
+            use _ = torch.no_grad ()
+            p.copy_ saved |> ignore
+
+    /// A pattern of this layer's shape, or the error that names the key.
+    let validated (rowPtr: int[]) (colIdx: int[]) =
+        Connectivity.tryCreate connectivity.Rows connectivity.Cols rowPtr colIdx
+        |> Result.mapError (fun e ->
+            let key = if e.ParamName = "rowPtr" then "row_ptr" else "col_idx"
+            ArgumentException($"{e.Message} (the layer keeps its pattern and its weights)", key))
+
+    /// Takes in a pattern that was loaded through what state_dict handed out, or goes back; ends the loan.
+    let adopt () =
+        match staged with
+        | ValueNone -> ()
+        | ValueSome s ->
+            staged <- ValueNone
+
+            try
+                let rowPtr = TensorView.toInts "row_ptr" s.RowPtr
+                let colIdx = TensorView.toInts "col_idx" s.ColIdx
+
+                let unchanged =
+                    connectivity.RowPtr.SequenceEqual rowPtr
+                    && connectivity.ColIdx.SequenceEqual colIdx
+
+                if not unchanged then
+                    match validated rowPtr colIdx with
+                    | Ok loaded -> connectivity <- loaded
+                    | Error refusal ->
+                        restore weightParameter s.Weight
+                        restore biasParameter s.Bias
+                        raise refusal
+            finally
+                s.Weight.Dispose()
+
+                if not (isNull s.Bias) then
+                    s.Bias.Dispose()
+
+    /// Lends the pattern out as tensors, the same ones while nobody has used the layer in between: a module tree asks
+    /// twice for one state_dict.
+    let stage () =
+        let lent =
+            match staged with
+            | ValueSome s when not (s.RowPtr.IsInvalid || s.ColIdx.IsInvalid) -> ValueSome struct (s.RowPtr, s.ColIdx)
+            | _ -> ValueNone
+
+        adopt ()
+
+        let struct (rowPtr, colIdx) =
+            match lent with
+            | ValueSome tensors -> tensors
+            | ValueNone ->
+                struct (torch.tensor(connectivity.RowPtrArray).DetachFromDisposeScope(),
+                        torch.tensor(connectivity.ColIdxArray).DetachFromDisposeScope())
+
+        staged <-
+            ValueSome
+                {
+                    RowPtr = rowPtr
+                    ColIdx = colIdx
+                    Weight = copyOf weightParameter
+                    Bias = copyOf biasParameter
+                }
+
+        [ struct ("row_ptr", rowPtr); struct ("col_idx", colIdx) ]
+
+    do
+        this.register_parameter ("weight", weightParameter)
+
+        if not (isNull biasParameter) then
+            this.register_parameter ("bias", biasParameter)
+
+    /// <summary>A layer with uniformly random connections.</summary>
+    /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
+    /// <param name="outFeatures">Size of each output sample, 0 or more.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); 0.9 by default.</param>
+    /// <param name="seed">Draws the pattern; Seed.ofInt 0 by default.</param>
+    /// <param name="hasBias">Whether the layer learns an additive bias; true by default.</param>
+    /// <param name="init">How the weights are drawn; Init.FanIn by default.</param>
+    /// <param name="device">Where the parameters live; torch's default device if not given.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
+    /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1), nnz would exceed
+    /// 2^31 − 1, or dtype is not a real floating one.</exception>
+    new
+        (
+            inFeatures: int,
+            outFeatures: int,
+            ?sparsity: float,
+            ?seed: Seed,
+            ?hasBias: bool,
+            ?init: Init,
+            ?device: torch.Device,
+            ?dtype: torch.ScalarType
+        ) =
+        let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
+        let seed = defaultArg seed (Seed.ofInt 0)
+
+        new SparseLinear(
+            Topology.uniform outFeatures inFeatures nnz seed,
+            ?hasBias = hasBias,
+            ?init = init,
+            ?device = device,
+            ?dtype = dtype
+        )
+
+    /// <summary>Which weights exist.</summary>
+    /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
+    member _.Connectivity: Connectivity =
+        adopt ()
+        connectivity
+
+    /// <summary>The live weights, shape [nnz], in slot order.</summary>
+    member _.weight: Parameter =
+        adopt ()
+        weightParameter
+
+    /// <summary>The live bias, shape [out_features], or null.</summary>
+    member _.bias: Parameter =
+        adopt ()
+        biasParameter
+
+    /// <summary>Size of each input sample.</summary>
+    member _.in_features: int64 = int64 connectivity.Cols
+
+    /// <summary>Size of each output sample.</summary>
+    member _.out_features: int64 = int64 connectivity.Rows
+
+    /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
+    /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
+    member _.weightMatrix() : torch.Tensor =
+        adopt ()
+        SparseOps.toDense connectivity weightParameter
+
+    /// <summary>x · Wᵀ + bias.</summary>
+    /// <param name="x">Shape [*, in_features], of the dtype and on the device of the weight.</param>
+    /// <returns>Shape [*, out_features].</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
+    /// that is not one.</exception>
+    override _.forward(x: torch.Tensor) : torch.Tensor =
+        adopt ()
+        SparseOps.linear connectivity weightParameter biasParameter x
+
+    override _.ToString() =
+        let sparsity =
+            connectivity.Sparsity.ToString("0.######", Globalization.CultureInfo.InvariantCulture)
+
+        let hasBias = if isNull biasParameter then "False" else "True"
+
+        $"SparseLinear(in_features={connectivity.Cols}, out_features={connectivity.Rows}, nnz={connectivity.Nnz}, "
+        + $"sparsity={sparsity}, bias={hasBias})"
+
+    // Parameters are registered by name above; the default would reflect over fields and find the staged tensors.
+    override _.RegisterComponents() = ()
+
+    member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
+        if dtype.HasValue then
+            checkDtype dtype.Value
+
+        adopt ()
+
+        weightParameter <- this.Replaced("weight", weightParameter, dtype, device)
+
+        if not (isNull biasParameter) then
+            biasParameter <- this.Replaced("bias", biasParameter, dtype, device)
+
+        if not (isNull device) then
+            this._deviceType <- device.``type``
+            this._deviceIndex <- device.index
+
+        this :> torch.nn.Module
+
+    /// The parameter itself, or its registered successor where dtype or device change.
+    member private this.Replaced(name: string, p: Parameter, dtype: Nullable<torch.ScalarType>, device: torch.Device) =
+        let mutable moved: Parameter = null
+
+        if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
+            this.ConditionallyRegisterParameter(name, moved)
+            p.Dispose()
+            moved
+        else
+            p
+
+    override this._to(device: torch.Device, dtype: torch.ScalarType, _: bool) = this.Move(Nullable dtype, device)
+
+    override this._to(deviceType: DeviceType, deviceIndex: int, _: bool) =
+        this.Move(Nullable(), new torch.Device(deviceType, deviceIndex))
+
+    override this._to(dtype: torch.ScalarType, _: bool) = this.Move(Nullable dtype, null)
+
+    // Every module asks its children for their buffers, but not every one for their state_dict: so this is where the
+    // pattern enters it.
+    override _.named_buffers(_: bool, _: bool) =
+        seq {
+            for struct (name, tensor) in stage () do
+                struct (name, tensor)
+        }
+
+    override this.load_state_dict(source: Dictionary<string, torch.Tensor>, strict: bool, skip: IList<string>) =
+        if isNull source then
+            nullArg (nameof source)
+
+        this.CheckSource(source, skip)
+        let result = base.load_state_dict (source, strict, skip)
+        adopt ()
+        result
+
+    /// Refuses what copy_ would broadcast, cast or take unseen, before anything is copied.
+    member private _.CheckSource(source: Dictionary<string, torch.Tensor>, skip: IList<string>) =
+        let find (key: string) =
+            match source.TryGetValue key with
+            | true, tensor when isNull skip || not (skip.Contains key) -> ValueSome tensor
+            | _ -> ValueNone
+
+        let checkLength (key: string) (length: int) =
+            find key |> ValueOption.iter (fun t -> TensorView.checkVector key t length)
+
+        let ints (key: string) (length: int) (current: int[]) =
+            checkLength key length
+
+            match find key with
+            | ValueSome t -> TensorView.toInts key t
+            | ValueNone -> current
+
+        checkLength "weight" connectivity.Nnz
+
+        if not (isNull biasParameter) then
+            checkLength "bias" connectivity.Rows
+
+        let rowPtr = ints "row_ptr" (connectivity.Rows + 1) connectivity.RowPtrArray
+        let colIdx = ints "col_idx" connectivity.Nnz connectivity.ColIdxArray
+
+        match validated rowPtr colIdx with
+        | Ok _ -> ()
+        | Error refusal -> raise refusal
+
+    override _.load
+        (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)
+        : torch.nn.Module =
+        let loaded = base.load (reader, strict, skip, loadedParameters)
+        adopt ()
+        loaded

@@ -1,0 +1,142 @@
+namespace SparseFs
+
+open System
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>Multiplying with a sparse matrix, as differentiable functions of a pattern and its values.</summary>
+/// <remarks>
+/// W is the [rows, cols] matrix that has <c>values</c> (length nnz, slot order) at the pattern. The three operations are
+/// each other's derivatives, so gradients of any order are right; one that nobody asks for is not computed. float32 on
+/// the CPU runs on the library's kernels, with torch.get_num_threads() threads and results that do not depend on their
+/// number; any other device, and float64, on torch's operations; half and bfloat16 are computed in float32 and rounded
+/// once. Inputs may be of any rank, views, transposed, or empty.
+/// </remarks>
+[<RequireQualifiedAccess>]
+module SparseOps =
+
+    let private checkValues (c: Connectivity) (values: torch.Tensor) =
+        if isNull (box c) then
+            nullArg "connectivity"
+
+        TensorView.checkFloating "values" values
+        TensorView.checkVector "values" values c.Nnz
+
+    /// Flattens [*, features] to [N, features], applies, and gives the leading dimensions back.
+    let private onSamples
+        (name: string)
+        (x: torch.Tensor)
+        (features: int)
+        (outputs: int)
+        (apply: torch.Tensor -> torch.Tensor)
+        =
+        let n = TensorView.checkSamples name x features
+        Returned.Release()
+        use _ = torch.NewDisposeScope()
+
+        if x.dim () = 2L then
+            (apply x).MoveToOuterDisposeScope()
+        else
+            let shape = x.shape
+            let y = apply (x.reshape (int64 n, int64 features))
+            shape[shape.Length - 1] <- int64 outputs
+            (y.view shape).MoveToOuterDisposeScope()
+
+    let internal linearWith
+        (backend: Backend)
+        (c: Connectivity)
+        (values: torch.Tensor)
+        (bias: torch.Tensor)
+        (x: torch.Tensor)
+        =
+        checkValues c values
+
+        if not (isNull bias) then
+            TensorView.checkAlike "bias" bias "values" values
+            TensorView.checkVector "bias" bias c.Rows
+
+        TensorView.checkAlike "x" x "values" values
+        let job = Job(c, backend)
+        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, values, bias, x))
+
+    let internal spmmTWith (backend: Backend) (c: Connectivity) (values: torch.Tensor) (g: torch.Tensor) =
+        checkValues c values
+        TensorView.checkAlike "g" g "values" values
+        let job = Job(c, backend)
+        onSamples "g" g c.Rows c.Cols (fun g -> SpmmTFunction.Apply(job, values, g))
+
+    let internal sddmmWith (backend: Backend) (c: Connectivity) (g: torch.Tensor) (x: torch.Tensor) =
+        if isNull (box c) then
+            nullArg "connectivity"
+
+        TensorView.checkFloating "g" g
+        TensorView.checkAlike "x" x "g" g
+        let n = TensorView.checkSamples "g" g c.Rows
+        let samplesOfX = TensorView.checkSamples "x" x c.Cols
+
+        if n <> samplesOfX then
+            raise (ArgumentException($"expected g's {n} samples, got {samplesOfX}", "x"))
+
+        Returned.Release()
+        use _ = torch.NewDisposeScope()
+
+        let flat (t: torch.Tensor) (features: int) =
+            if t.dim () = 2L then
+                t
+            else
+                t.reshape (int64 n, int64 features)
+
+        SddmmFunction.Apply(Job(c, backend), flat g c.Rows, flat x c.Cols).MoveToOuterDisposeScope()
+
+    /// <summary>x · Wᵀ + bias, as torch.nn.functional.linear.</summary>
+    /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
+    /// <param name="values">Shape [nnz], in slot order.</param>
+    /// <param name="bias">Shape [rows], or null for none.</param>
+    /// <param name="x">Shape [*, cols], of the dtype and on the device of values.</param>
+    /// <returns>Shape [*, rows].</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    let linear
+        (connectivity: Connectivity)
+        (values: torch.Tensor)
+        (bias: torch.Tensor)
+        (x: torch.Tensor)
+        : torch.Tensor =
+        linearWith Backend.Auto connectivity values bias x
+
+    /// <summary>x · Wᵀ.</summary>
+    /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
+    /// <param name="values">Shape [nnz], in slot order.</param>
+    /// <param name="x">Shape [*, cols], of the dtype and on the device of values.</param>
+    /// <returns>Shape [*, rows]. Derivatives for an upstream u: <c>sddmm u x</c> and <c>spmmT values u</c>.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    let spmm (connectivity: Connectivity) (values: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        linearWith Backend.Auto connectivity values null x
+
+    /// <summary>g · W.</summary>
+    /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
+    /// <param name="values">Shape [nnz], in slot order.</param>
+    /// <param name="g">Shape [*, rows], of the dtype and on the device of values.</param>
+    /// <returns>Shape [*, cols]. Derivatives for an upstream u: <c>sddmm g u</c> and <c>spmm values u</c>.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    let spmmT (connectivity: Connectivity) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
+        spmmTWith Backend.Auto connectivity values g
+
+    /// <summary>The product gᵀ · x at the pattern only: a sampled dense-dense product.</summary>
+    /// <param name="connectivity">The pattern, shape [rows, cols].</param>
+    /// <param name="g">Shape [*, rows].</param>
+    /// <param name="x">Shape [*, cols], as many samples as g, of its dtype and on its device.</param>
+    /// <returns>Shape [nnz], in slot order. Derivatives for an upstream u: <c>spmm u x</c> and <c>spmmT u g</c>.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    let sddmm (connectivity: Connectivity) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        sddmmWith Backend.Auto connectivity g x
+
+    /// <summary>W as a dense matrix: the values at the pattern, 0 elsewhere; not differentiable.</summary>
+    /// <param name="connectivity">The pattern, shape [rows, cols].</param>
+    /// <param name="values">Shape [nnz], in slot order.</param>
+    /// <returns>A new tensor [rows, cols], of the dtype and on the device of values.</returns>
+    /// <exception cref="T:System.ArgumentException">values is not a floating [nnz] tensor.</exception>
+    let toDense (connectivity: Connectivity) (values: torch.Tensor) : torch.Tensor =
+        checkValues connectivity values
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+        (PortableOps.toDense connectivity values).MoveToOuterDisposeScope()

@@ -1,0 +1,111 @@
+namespace SparseFs.Torch
+
+#nowarn "9" // this is where tensors become addresses; everything is checked here
+
+open System
+open Microsoft.FSharp.NativeInterop
+open TorchSharp
+
+/// <summary>What a tensor must be before a kernel sees it, and its address.</summary>
+module internal TensorView =
+
+    let private describe (shape: int64[]) = "[" + String.Join(", ", shape) + "]"
+
+    /// <exception cref="T:System.ArgumentException">The tensor is null, or not of a real floating dtype.</exception>
+    let checkFloating (name: string) (t: torch.Tensor) =
+        if isNull t then
+            nullArg name
+
+        match t.dtype with
+        | torch.ScalarType.Float16
+        | torch.ScalarType.BFloat16
+        | torch.ScalarType.Float32
+        | torch.ScalarType.Float64 -> ()
+        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", name))
+
+    /// <exception cref="T:System.ArgumentException">The dtype or the device is not that of the reference.</exception>
+    let checkAlike (name: string) (t: torch.Tensor) (referenceName: string) (reference: torch.Tensor) =
+        checkFloating name t
+
+        if t.dtype <> reference.dtype then
+            raise (ArgumentException($"expected {referenceName}'s dtype {reference.dtype}, got {t.dtype}", name))
+
+        if
+            t.device_type <> reference.device_type
+            || t.device_index <> reference.device_index
+        then
+            raise (ArgumentException($"expected {referenceName}'s device {reference.device}, got {t.device}", name))
+
+    /// <exception cref="T:System.ArgumentException">The shape is not [length].</exception>
+    let checkVector (name: string) (t: torch.Tensor) (length: int) =
+        if t.dim () <> 1L || t.shape[0] <> int64 length then
+            raise (ArgumentException($"expected shape [{length}], got {describe t.shape}", name))
+
+    /// <summary>The number of samples N of a tensor [*, features].</summary>
+    /// <exception cref="T:System.ArgumentException">It has no dimension, its last is not features, or N exceeds 2^31 − 1.</exception>
+    let checkSamples (name: string) (t: torch.Tensor) (features: int) : int =
+        let shape = t.shape
+
+        if shape.Length = 0 || shape[shape.Length - 1] <> int64 features then
+            raise (ArgumentException($"expected shape [*, {features}], got {describe shape}", name))
+
+        let mutable samples = 1L
+
+        for i in 0 .. shape.Length - 2 do
+            samples <- samples * shape[i]
+
+        if samples > int64 Int32.MaxValue then
+            raise (ArgumentException($"expected at most {Int32.MaxValue} samples, got {samples}", name))
+
+        int samples
+
+    /// The tensor itself, or a contiguous copy that the open DisposeScope owns.
+    let contiguous (t: torch.Tensor) : torch.Tensor =
+        if t.is_contiguous () then t else t.contiguous ()
+
+    /// <summary>The address of the first element; keep the tensor alive while it is used.</summary>
+    /// <exception cref="T:System.ArgumentException">Not float32, not on the CPU, or not contiguous.</exception>
+    /// <remarks>Storage.data_ptr does not know the offset of a view, so it is added here.</remarks>
+    let floats (name: string) (t: torch.Tensor) : nativeptr<float32> =
+        if
+            t.dtype <> torch.ScalarType.Float32
+            || t.device_type <> DeviceType.CPU
+            || not (t.is_contiguous ())
+        then
+            let got = $"{t.dtype} on {t.device}, contiguous: {t.is_contiguous ()}"
+            raise (ArgumentException($"expected a contiguous Float32 tensor on the CPU, got {got}", name))
+
+        use storage = t.storage<float32>()
+        NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
+
+    /// The address, or null where there is no tensor.
+    let floatsOrNull (name: string) (t: torch.Tensor) : nativeptr<float32> =
+        if isNull t then NativePtr.ofNativeInt 0n else floats name t
+
+    /// <summary>Copies a one-dimensional integer tensor, of any integer dtype and on any device, into an array.</summary>
+    /// <exception cref="T:System.ArgumentException">Another dtype, another rank, or a value outside int32.</exception>
+    let toInts (name: string) (t: torch.Tensor) : int[] =
+        if isNull t then
+            nullArg name
+
+        if t.dim () <> 1L then
+            raise (ArgumentException($"expected one dimension, got shape {describe t.shape}", name))
+
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+
+        match t.dtype with
+        | torch.ScalarType.Int32 -> t.cpu().data<int>().ToArray()
+        | torch.ScalarType.Int64
+        | torch.ScalarType.Int16
+        | torch.ScalarType.Int8
+        | torch.ScalarType.Byte ->
+            let wide = t.cpu().to_type(torch.ScalarType.Int64).data<int64>().ToArray()
+
+            wide
+            |> Array.map (fun value ->
+                if value < int64 Int32.MinValue || value > int64 Int32.MaxValue then
+                    raise (ArgumentException($"expected 32-bit integers, got {value}", name))
+
+                int value)
+        | other -> raise (ArgumentException($"expected an integer dtype, got {other}", name))

@@ -1,0 +1,34 @@
+module SparseFs.Tests.Main
+
+open System
+open System.IO
+open Expecto
+open Expecto.Impl
+
+let private counts (summary: TestRunSummary) =
+    let skipped =
+        match summary.ignored.Length with
+        | 0 -> ""
+        | n -> $", {n} skipped"
+
+    $"{summary.passed.Length} passed, {summary.failed.Length + summary.errored.Length} failed{skipped}"
+
+/// Expecto pads and colours what goes through Console.Out, and this line stands alone.
+let private printClosing (line: string) =
+    use output = new StreamWriter(Console.OpenStandardOutput())
+    output.WriteLine $"{Environment.NewLine}{line}"
+
+[<EntryPoint>]
+let main args =
+    let mutable closing = "0 passed, 0 failed"
+
+    let plain =
+        if Console.IsOutputRedirected then
+            [ No_Spinner; Colours 0 ]
+        else
+            []
+
+    let keep = SummaryHandler.SummaryHandler(fun summary -> closing <- counts summary)
+    let code = runTestsInAssemblyWithCLIArgs (Append_Summary_Handler keep :: plain) args
+    printClosing closing
+    code
