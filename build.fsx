@@ -61,9 +61,7 @@ let quietly (title: string) (arguments: string list) =
 // ---------------------------------------------------------------------------------------------------------
 
 let matches (pattern: string) (text: string) =
-    [
-        for line in Regex.Matches(text, pattern, RegexOptions.Multiline) -> line.Groups[1].Value, line.Groups[2].Value
-    ]
+    [ for line in Regex.Matches(text, pattern, RegexOptions.Multiline) -> line.Groups[1].Value, line.Groups[2].Value ]
 
 /// Each package of paket.lock with its versions, of which two groups may hold different ones.
 let lockedPackages (lockFile: string) =
@@ -125,16 +123,14 @@ let setUpInputs () =
             |> List.collect (fun pattern ->
                 List.ofArray (Directory.GetFiles(inRoot folder, pattern, SearchOption.AllDirectories))))
 
-    [
-        ".config/dotnet-tools.json"
-        "build.fsx"
-        "Directory.Build.props"
-        "Directory.Build.targets"
-        "global.json"
-        "paket.dependencies"
-        "paket.lock"
-        "SparseFs.sln"
-    ]
+    [ ".config/dotnet-tools.json"
+      "build.fsx"
+      "Directory.Build.props"
+      "Directory.Build.targets"
+      "global.json"
+      "paket.dependencies"
+      "paket.lock"
+      "SparseFs.sln" ]
     |> List.map inRoot
     |> List.append projectFiles
     |> List.sort
@@ -207,17 +203,15 @@ let clean () =
             Directory.Delete(made, recursive = true)
 
 let targets: (string * string * (string list -> unit)) list =
-    [
-        "demo", "build and run examples/Digits", runProject "examples/Digits"
-        "test", "build and run the tests; arguments go to Expecto", runProject "tests/SparseFs.Tests"
-        "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
-        "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
-        "format", "format the sources", ignore >> format
-        "check", "check the format and build everything", ignore >> check
-        "docs", "write the documentation", ignore >> docs
-        "lock", "resolve paket.dependencies anew and write paket.lock", ignore >> relock
-        "clean", "remove what the build made", ignore >> clean
-    ]
+    [ "demo", "build and run examples/Digits", runProject "examples/Digits"
+      "test", "build and run the tests; arguments go to Expecto", runProject "tests/SparseFs.Tests"
+      "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
+      "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
+      "format", "format the sources", ignore >> format
+      "check", "check the format and build everything", ignore >> check
+      "docs", "write the documentation", ignore >> docs
+      "lock", "resolve paket.dependencies anew and write paket.lock", ignore >> relock
+      "clean", "remove what the build made", ignore >> clean ]
 
 let run (name: string) (arguments: string list) =
     match targets |> List.tryFind (fun (target, _, _) -> target = name) with

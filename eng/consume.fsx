@@ -29,17 +29,15 @@ let project (reference: string) (source: string) =
 """
 
 let programs =
-    [
-        "FSharpUser.fsproj",
-        project "SparseFs" "Program.fs",
-        "Program.fs",
-        "open TorchSharp\nprintfn $\"{typeof<SparseFs.Seed>}: {(torch.ones 3L).sum().item<float32> ()}\"\n"
+    [ "FSharpUser.fsproj",
+      project "SparseFs" "Program.fs",
+      "Program.fs",
+      "open TorchSharp\nprintfn $\"{typeof<SparseFs.Seed>}: {(torch.ones 3L).sum().item<float32> ()}\"\n"
 
-        "CSharpUser.csproj",
-        project "SparseFs.CSharp" "Program.cs",
-        "Program.cs",
-        "using TorchSharp;\nSystem.Console.WriteLine($\"{typeof(SparseFs.Seed)}: {torch.ones(3).sum().item<float>()}\");\n"
-    ]
+      "CSharpUser.csproj",
+      project "SparseFs.CSharp" "Program.cs",
+      "Program.cs",
+      "using TorchSharp;\nSystem.Console.WriteLine($\"{typeof(SparseFs.Seed)}: {torch.ones(3).sum().item<float>()}\");\n" ]
 
 let run (folder: string) (command: string) (arguments: string list) =
     let start = ProcessStartInfo(command, arguments, WorkingDirectory = folder)

@@ -25,17 +25,25 @@ module internal Dispatch =
 
     /// The widths that this machine has, the widest last.
     let widths: Width list =
-        [
-            Width.Scalar
-            if Vector128.IsHardwareAccelerated then
-                Width.V128
-            if Avx2.IsSupported && Fma.IsSupported then
-                Width.V256
-            if Avx512F.IsSupported && Vector512.IsHardwareAccelerated then
-                Width.V512
-        ]
+        [ Width.Scalar
+          if Vector128.IsHardwareAccelerated then
+              Width.V128
+          if Avx2.IsSupported && Fma.IsSupported then
+              Width.V256
+          if Avx512F.IsSupported && Vector512.IsHardwareAccelerated then
+              Width.V512 ]
 
     let widest: Width = List.last widths
+
+    /// Multiply-adds below which a second thread costs more than it brings.
+    let private workOfThread = 100_000L
+
+    /// The widest width, and as many of the threads as a product of nnz slots and n samples keeps busy.
+    let machineFor (threads: int) (nnz: int) (n: int) : Machine =
+        let busy = int64 nnz * int64 n / workOfThread
+
+        { Width = widest
+          Threads = int (max 1L (min (int64 threads) busy)) }
 
     /// A tile up to this size stays in the second-level cache beside what streams through it.
     let private tileBytes = 768 * 1024
@@ -43,21 +51,16 @@ module internal Dispatch =
     /// Packed samples of one pass; with more, the batch is taken in several passes.
     let private passBytes = 32L * 1024L * 1024L
 
-    /// Multiply-adds below which a second thread costs more than it brings.
-    let private workOfThread = 100_000L
-
     /// Rows of output that are transposed back together: a cache line of floats.
     let private rowBlock = 16
 
     /// How a batch is cut: samples of a tile, lanes of a vector, samples of a pass.
     [<Struct>]
     type private Cut =
-        {
-            Width: Width
-            Lanes: int
-            Tile: int
-            Pass: int
-        }
+        { Width: Width
+          Lanes: int
+          Tile: int
+          Pass: int }
 
         /// The samples of the tile that starts at a sample, padded to whole vectors.
         member c.PaddedFrom(sample: int, n: int) =
@@ -88,12 +91,10 @@ module internal Dispatch =
 
         let tilesOfPass = max 1L (passBytes / (features * int64 tile * 4L + 1L))
 
-        {
-            Width = width
-            Lanes = lanes
-            Tile = tile
-            Pass = int (min (int64 n) (tilesOfPass * int64 tile))
-        }
+        { Width = width
+          Lanes = lanes
+          Tile = tile
+          Pass = int (min (int64 n) (tilesOfPass * int64 tile)) }
 
     let private fork (threads: int) (parts: int) (body: int -> unit) =
         if threads = 1 || parts = 1 then
@@ -102,9 +103,6 @@ module internal Dispatch =
         else
             Parallel.For(0, parts, ParallelOptions(MaxDegreeOfParallelism = threads), body)
             |> ignore
-
-    let private threadsFor (machine: Machine) (nnz: int) (n: int) =
-        max 1L (min (int64 machine.Threads) (int64 nnz * int64 n / workOfThread)) |> int
 
     /// Several parts a thread, so that one that is held up elsewhere takes fewer.
     let private partsOf (threads: int) = if threads = 1 then 1 else 4 * threads
@@ -207,7 +205,7 @@ module internal Dispatch =
         =
         let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
         let c = cut machine n (int64 cols) cols
-        let threads = threadsFor machine pattern.Nnz n
+        let threads = machine.Threads
         let parts = partsOf threads
         let scratch = Scratch.rent (packedFloats c cols)
         let packed = scratch.Floats
@@ -215,10 +213,8 @@ module internal Dispatch =
         use colIdxPin = fixed pattern.ColIdxArray
 
         let p =
-            {
-                RowPtr = rowPtrPin
-                ColIdx = colIdxPin
-            }
+            { RowPtr = rowPtrPin
+              ColIdx = colIdxPin }
 
         let mutable from = 0
 
@@ -247,7 +243,7 @@ module internal Dispatch =
         let slotMap = plan.SlotMap
         let scratch = Scratch.rent (int64 transposed.Nnz)
         let valuesT = scratch.Floats
-        let threads = threadsFor machine transposed.Nnz n
+        let threads = machine.Threads
         let parts = partsOf threads
 
         // Read through the slot map once a call, not once a tile.
@@ -270,7 +266,7 @@ module internal Dispatch =
             Span<float32>(NativePtr.toVoidPtr d, pattern.Nnz).Clear()
         else
             let c = cut machine n (int64 rows + int64 cols) cols
-            let threads = threadsFor machine pattern.Nnz n
+            let threads = machine.Threads
             let parts = partsOf threads
             let scratch = Scratch.rent (packedFloats c cols + packedFloats c rows)
             let packedX = scratch.Floats
@@ -279,10 +275,8 @@ module internal Dispatch =
             use colIdxPin = fixed pattern.ColIdxArray
 
             let p =
-                {
-                    RowPtr = rowPtrPin
-                    ColIdx = colIdxPin
-                }
+                { RowPtr = rowPtrPin
+                  ColIdx = colIdxPin }
 
             let mutable from = 0
 

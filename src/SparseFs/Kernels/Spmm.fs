@@ -8,10 +8,8 @@ open System.Runtime.CompilerServices
 /// A CSR pattern as addresses, for as long as its arrays are pinned.
 [<Struct>]
 type internal Pattern =
-    {
-        RowPtr: nativeptr<int>
-        ColIdx: nativeptr<int>
-    }
+    { RowPtr: nativeptr<int>
+      ColIdx: nativeptr<int> }
 
 /// <summary>y[r, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>

@@ -6,12 +6,10 @@ open System.Runtime.CompilerServices
 [<CustomEquality; NoComparison>]
 type Connectivity =
     private
-        {
-            rows: int
-            cols: int
-            rowPtr: int[]
-            colIdx: int[]
-        }
+        { rows: int
+          cols: int
+          rowPtr: int[]
+          colIdx: int[] }
 
     member c.Rows = c.rows
     member c.Cols = c.cols
@@ -96,10 +94,8 @@ type ConnectivityError =
         | Lengths _ -> "colIdx"
 
 type ConnectivityDiff =
-    {
-        Added: Connectivity
-        Removed: Connectivity
-    }
+    { Added: Connectivity
+      Removed: Connectivity }
 
 [<RequireQualifiedAccess>]
 module Connectivity =
@@ -167,12 +163,10 @@ module Connectivity =
 
         // The copy is what is checked: the caller may change the arrays meanwhile.
         check
-            {
-                rows = rows
-                cols = cols
-                rowPtr = Array.copy rowPtr
-                colIdx = Array.copy colIdx
-            }
+            { rows = rows
+              cols = cols
+              rowPtr = Array.copy rowPtr
+              colIdx = Array.copy colIdx }
 
     let create (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
         tryCreate rows cols rowPtr colIdx |> orRaise
@@ -199,12 +193,10 @@ module Connectivity =
                 colIdx[target] <- row
                 from[target] <- slot
 
-        {
-            rows = c.cols
-            cols = c.rows
-            rowPtr = rowPtr
-            colIdx = colIdx
-        },
+        { rows = c.cols
+          cols = c.rows
+          rowPtr = rowPtr
+          colIdx = colIdx },
         from
 
     let private pairError (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) : ConnectivityError option =
@@ -253,12 +245,10 @@ module Connectivity =
                 next[col] <- next[col] + 1
 
             let byColumn =
-                {
-                    rows = cols
-                    cols = rows
-                    rowPtr = columnPtr
-                    colIdx = rowOf
-                }
+                { rows = cols
+                  cols = rows
+                  rowPtr = columnPtr
+                  colIdx = rowOf }
 
             check (fst (transpose byColumn))
 
@@ -275,12 +265,10 @@ module Connectivity =
             count[int row] <- count[int row] + 1
             colIdx[slot] <- int col
 
-        {
-            rows = rows
-            cols = cols
-            rowPtr = pointers count
-            colIdx = colIdx
-        }
+        { rows = rows
+          cols = cols
+          rowPtr = pointers count
+          colIdx = colIdx }
 
     /// The cells of a dense matrix that a test keeps, row by row.
     let private ofDense (values: 'a[,]) (keep: int -> int -> 'a -> bool) =
@@ -295,12 +283,10 @@ module Connectivity =
 
             rowPtr[row + 1] <- kept.Count
 
-        {
-            rows = rows
-            cols = cols
-            rowPtr = rowPtr
-            colIdx = kept.ToArray()
-        }
+        { rows = rows
+          cols = cols
+          rowPtr = rowPtr
+          colIdx = kept.ToArray() }
 
     let ofMask (mask: bool[,]) =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
@@ -341,14 +327,17 @@ module Connectivity =
         ofSortedCells rows cols [||]
 
     let full (rows: int) (cols: int) =
-        let nnz = Sparsity.nnz rows cols 0.0
+        Sparsity.checkShape rows cols
+        let cells = Sparsity.cells rows cols
 
-        {
-            rows = rows
-            cols = cols
-            rowPtr = Array.init (rows + 1) (fun row -> row * cols)
-            colIdx = Array.init nnz (fun slot -> slot % cols)
-        }
+        if cells > int64 Int32.MaxValue then
+            let message = $"expected at most {Int32.MaxValue} cells, got [{rows}, {cols}]"
+            raise (ArgumentException(message, nameof cols))
+
+        { rows = rows
+          cols = cols
+          rowPtr = Array.init (rows + 1) (fun row -> row * cols)
+          colIdx = Array.init (int cells) (fun slot -> slot % cols) }
 
     let rowIndices (c: Connectivity) =
         let rowIdx: int[] = Array.zeroCreate c.Nnz
@@ -358,12 +347,14 @@ module Connectivity =
 
         rowIdx
 
-    let toMask (c: Connectivity) =
+    let toMask (connectivity: Connectivity) =
+        let c = connectivity
+
         if c.Cells > int64 Int32.MaxValue then
             let message =
                 $"expected at most {Int32.MaxValue} cells for a dense mask, got {c.Cells}"
 
-            raise (ArgumentException(message, nameof c))
+            raise (ArgumentException(message, nameof connectivity))
 
         let mask = Array2D.zeroCreate c.rows c.cols
         let rowIdx = rowIndices c
@@ -439,12 +430,10 @@ module Connectivity =
 
             rowPtr[row + 1] <- kept.Count
 
-        {
-            rows = a.rows
-            cols = a.cols
-            rowPtr = rowPtr
-            colIdx = kept.ToArray()
-        }
+        { rows = a.rows
+          cols = a.cols
+          rowPtr = rowPtr
+          colIdx = kept.ToArray() }
 
     let union (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
@@ -461,10 +450,8 @@ module Connectivity =
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)
 
-        {
-            Added = difference after before
-            Removed = difference before after
-        }
+        { Added = difference after before
+          Removed = difference before after }
 
     let isSubset (inner: Connectivity) (outer: Connectivity) =
         checkSameShape inner outer (nameof outer)

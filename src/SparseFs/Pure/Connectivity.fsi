@@ -142,10 +142,10 @@ module Connectivity =
     val rowIndices: c: Connectivity -> int[]
 
     /// <summary>The dense mask: true where a slot is.</summary>
-    /// <param name="c">The pattern.</param>
+    /// <param name="connectivity">The pattern.</param>
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="T:System.ArgumentException">rows·cols exceeds 2^31 − 1.</exception>
-    val toMask: c: Connectivity -> bool[,]
+    val toMask: connectivity: Connectivity -> bool[,]
 
     /// <summary>The slot of a cell, or none.</summary>
     /// <param name="row">0..rows − 1.</param>

@@ -15,16 +15,19 @@ type Seed =
     private
         {
             state: uint64
-            gamma: uint64
+            /// The gamma's difference from the golden one, so that the zero value (C#'s default) is a seed too.
+            gammaOffset: uint64
         }
 
-    override s.ToString() = $"Seed({s.state:x16}/{s.gamma:x16})"
+    override s.ToString() =
+        $"Seed({s.state:x16}/{s.gammaOffset:x16})"
 
 /// <summary>Making, splitting and reading seeds.</summary>
 [<RequireQualifiedAccess>]
 module Seed =
 
-    let private goldenGamma = 0x9E3779B97F4A7C15UL
+    [<Literal>]
+    let private GoldenGamma = 0x9E3779B97F4A7C15UL
 
     /// Variant 13 of Stafford's 64-bit mixers, as in the paper's mix64.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -47,30 +50,30 @@ module Seed =
     /// <summary>The seed that belongs to a number.</summary>
     /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
     let ofInt64 (value: int64) : Seed =
-        {
-            state = mix64 (uint64 value)
-            gamma = goldenGamma
-        }
+        { state = mix64 (uint64 value)
+          gammaOffset = 0UL }
 
     /// <summary>The seed that belongs to a number.</summary>
     /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
     let ofInt (value: int) : Seed = ofInt64 (int64 value)
 
+    /// The state that draw number index mixes.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let private stateAt (index: int64) (seed: Seed) : uint64 =
+        seed.state + (uint64 index + 1UL) * (seed.gammaOffset + GoldenGamma)
+
     /// <summary>Draw number <paramref name="index"/> of a seed: 64 uniform bits, a pure function of both.</summary>
     /// <param name="index">Which draw, from 0.</param>
     /// <param name="seed">The seed.</param>
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    let bitsAt (index: int64) (seed: Seed) : uint64 =
-        mix64 (seed.state + (uint64 index + 1UL) * seed.gamma)
+    let bitsAt (index: int64) (seed: Seed) : uint64 = mix64 (stateAt index seed)
 
     /// <summary>The <paramref name="index"/>-th of many independent children of a seed, for one layer or one task of many.</summary>
     /// <param name="index">Which child, from 0.</param>
     /// <param name="seed">The parent; do not also draw from it.</param>
     let child (index: int) (seed: Seed) : Seed =
-        {
-            state = bitsAt (2L * int64 index) seed
-            gamma = mixGamma (seed.state + (2UL * uint64 index + 2UL) * seed.gamma)
-        }
+        { state = bitsAt (2L * int64 index) seed
+          gammaOffset = mixGamma (stateAt (2L * int64 index + 1L) seed) - GoldenGamma }
 
     /// <summary>Two independent seeds in place of one.</summary>
     /// <param name="seed">The parent; do not draw from it any more.</param>

@@ -25,10 +25,8 @@ type internal Job(connectivity: Connectivity, backend: Backend) =
         match backend with
         | Backend.Auto when t.dtype = torch.ScalarType.Float32 && t.device_type = DeviceType.CPU ->
             ValueSome
-                {
-                    Width = Dispatch.widest
-                    Threads = torch.get_num_threads ()
-                }
+                { Width = Dispatch.widest
+                  Threads = torch.get_num_threads () }
         | Backend.Kernels machine -> ValueSome machine
         | _ -> ValueNone
 
@@ -210,15 +208,13 @@ type internal SpmmFunction() =
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 4 (fun job values x u ->
-            [
-                null
-                (if isNull x then null else SddmmFunction.Apply(job, u, x))
-                (if isNull values then
-                     null
-                 else
-                     SpmmTFunction.Apply(job, values, u))
-                (if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null)
-            ])
+            [ null
+              (if isNull x then null else SddmmFunction.Apply(job, u, x))
+              (if isNull values then
+                   null
+               else
+                   SpmmTFunction.Apply(job, values, u))
+              (if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null) ])
 
 /// x = g · W
 and [<AllowNullLiteral>] internal SpmmTFunction() =
@@ -240,14 +236,12 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun job values g u ->
-            [
-                null
-                (if isNull g then null else SddmmFunction.Apply(job, g, u))
-                (if isNull values then
-                     null
-                 else
-                     SpmmFunction.Apply(job, values, null, u))
-            ])
+            [ null
+              (if isNull g then null else SddmmFunction.Apply(job, g, u))
+              (if isNull values then
+                   null
+               else
+                   SpmmFunction.Apply(job, values, null, u)) ])
 
 /// d = (gᵀ · x) at the pattern
 and [<AllowNullLiteral>] internal SddmmFunction() =
@@ -269,11 +263,9 @@ and [<AllowNullLiteral>] internal SddmmFunction() =
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun job g x u ->
-            [
-                null
-                (if isNull x then
-                     null
-                 else
-                     SpmmFunction.Apply(job, u, null, x))
-                (if isNull g then null else SpmmTFunction.Apply(job, u, g))
-            ])
+            [ null
+              (if isNull x then
+                   null
+               else
+                   SpmmFunction.Apply(job, u, null, x))
+              (if isNull g then null else SpmmTFunction.Apply(job, u, g)) ])

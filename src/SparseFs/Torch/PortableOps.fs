@@ -17,10 +17,8 @@ module internal PortableOps =
 
     /// Row and column of each slot, as index tensors on a device.
     type private Indices =
-        {
-            Rows: torch.Tensor
-            Cols: torch.Tensor
-        }
+        { Rows: torch.Tensor
+          Cols: torch.Tensor }
 
     let private cache =
         ConditionalWeakTable<Connectivity, Dictionary<string, Indices>>()
@@ -37,10 +35,8 @@ module internal PortableOps =
             | true, indices -> indices
             | _ ->
                 let indices =
-                    {
-                        Rows = toIndex (Connectivity.rowIndices c)
-                        Cols = toIndex c.ColIdxArray
-                    }
+                    { Rows = toIndex (Connectivity.rowIndices c)
+                      Cols = toIndex c.ColIdxArray }
 
                 perDevice[string device] <- indices
                 indices)

@@ -7,15 +7,6 @@ open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// The pattern as state_dict has handed it out, and what to go back to if it comes back wrong.
-type private Staged =
-    {
-        RowPtr: torch.Tensor
-        ColIdx: torch.Tensor
-        Weight: torch.Tensor
-        Bias: torch.Tensor
-    }
-
 /// <summary>A linear layer that stores, multiplies and trains only the weights that exist: y = x · Wᵀ + bias.</summary>
 /// <remarks>
 /// Input [*, in_features], output [*, out_features], as torch.nn.Linear. Parameters: <c>weight</c> [nnz] in slot order
@@ -32,7 +23,7 @@ type SparseLinear
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
     /// <exception cref="T:System.ArgumentException">connectivity is null or dtype is not a real floating one.</exception>
-    (connectivity: Connectivity, ?hasBias: bool, ?init: Init, ?device: torch.Device, ?dtype: torch.ScalarType) as this =
+    (connectivity: Connectivity, ?hasBias: bool, ?init: Init, ?device: torch.Device, ?dtype: torch.ScalarType) =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
 
     static let checkDtype (dtype: torch.ScalarType) =
@@ -50,7 +41,7 @@ type SparseLinear
         Option.iter checkDtype dtype
 
     let mutable connectivity = connectivity
-    let mutable staged: Staged voption = ValueNone
+    let mutable loan: PatternLoan voption = ValueNone
 
     let parameter (values: torch.Tensor) =
         let dtype = defaultArg dtype (torch.get_default_dtype ())
@@ -68,86 +59,43 @@ type SparseLinear
         else
             null
 
-    let copyOf (p: Parameter) =
-        if isNull p then
-            null
-        else
-            p.detach().clone().DetachFromDisposeScope()
+    let registered () =
+        List.filter (isNull >> not) [ weightParameter; biasParameter ]
 
-    let restore (p: Parameter) (saved: torch.Tensor) =
-        // A parameter that has moved meanwhile has left what state_dict handed out: nothing was loaded into it.
-        if not (isNull p) then
-            use _ = torch.no_grad ()
-            p.copy_ saved |> ignore
-
-    /// A pattern of this layer's shape, or the error that names the key.
-    let validated (rowPtr: int[]) (colIdx: int[]) =
-        Connectivity.tryCreate connectivity.Rows connectivity.Cols rowPtr colIdx
-        |> Result.mapError (fun e ->
-            let key = if e.ParamName = "rowPtr" then "row_ptr" else "col_idx"
-            ArgumentException($"{e.Message} (the layer keeps its pattern and its weights)", key))
-
-    /// Takes in a pattern that was loaded through what state_dict handed out, or goes back; ends the loan.
-    let adopt () =
-        match staged with
+    /// Takes in a pattern that was loaded through what state_dict lent out.
+    let settle () =
+        match loan with
         | ValueNone -> ()
-        | ValueSome s ->
-            staged <- ValueNone
+        | ValueSome lent ->
+            loan <- ValueNone
+            connectivity <- PatternLoan.settle connectivity lent
 
-            try
-                let rowPtr = TensorView.toInts "row_ptr" s.RowPtr
-                let colIdx = TensorView.toInts "col_idx" s.ColIdx
+    /// Lends the pattern out.
+    let lend () : struct (string * torch.Tensor) seq =
+        let earlier = loan
+        settle ()
+        let lent = PatternLoan.lend connectivity (registered ()) earlier
+        loan <- ValueSome lent
+        PatternLoan.tensors lent
 
-                let unchanged =
-                    connectivity.RowPtr.SequenceEqual rowPtr
-                    && connectivity.ColIdx.SequenceEqual colIdx
+    let mutable isDisposed = false
 
-                if not unchanged then
-                    match validated rowPtr colIdx with
-                    | Ok loaded -> connectivity <- loaded
-                    | Error refusal ->
-                        restore weightParameter s.Weight
-                        restore biasParameter s.Bias
-                        raise refusal
-            finally
-                s.Weight.Dispose()
-
-                if not (isNull s.Bias) then
-                    s.Bias.Dispose()
-
-    /// Lends the pattern out as tensors, the same ones while nobody has used the layer in between: a module tree asks
-    /// twice for one state_dict.
-    let stage () =
-        let lent =
-            match staged with
-            | ValueSome s when not (s.RowPtr.IsInvalid || s.ColIdx.IsInvalid) -> ValueSome struct (s.RowPtr, s.ColIdx)
-            | _ -> ValueNone
-
-        adopt ()
-
-        let struct (rowPtr, colIdx) =
-            match lent with
-            | ValueSome tensors -> tensors
-            | ValueNone ->
-                struct (torch.tensor(connectivity.RowPtrArray).DetachFromDisposeScope(),
-                        torch.tensor(connectivity.ColIdxArray).DetachFromDisposeScope())
-
-        staged <-
-            ValueSome
-                {
-                    RowPtr = rowPtr
-                    ColIdx = colIdx
-                    Weight = copyOf weightParameter
-                    Bias = copyOf biasParameter
-                }
-
-        [ struct ("row_ptr", rowPtr); struct ("col_idx", colIdx) ]
+    /// Runs a load of this layer alone: all of it, or none.
+    let loading (load: unit -> 'a) : 'a =
+        try
+            let result = load ()
+            settle ()
+            result
+        with _ ->
+            ValueOption.iter PatternLoan.revoke loan
+            loan <- ValueNone
+            reraise ()
 
     do
-        this.register_parameter ("weight", weightParameter)
+        base.register_parameter ("weight", weightParameter)
 
         if not (isNull biasParameter) then
-            this.register_parameter ("bias", biasParameter)
+            base.register_parameter ("bias", biasParameter)
 
     /// <summary>A layer with uniformly random connections.</summary>
     /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
@@ -171,6 +119,12 @@ type SparseLinear
             ?device: torch.Device,
             ?dtype: torch.ScalarType
         ) =
+        let checkSize (name: string) (size: int) =
+            if size < 0 then
+                raise (ArgumentOutOfRangeException(name, size, $"expected 0 or more features, got {size}"))
+
+        checkSize (nameof inFeatures) inFeatures
+        checkSize (nameof outFeatures) outFeatures
         let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
         let seed = defaultArg seed (Seed.ofInt 0)
 
@@ -185,17 +139,17 @@ type SparseLinear
     /// <summary>Which weights exist.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     member _.Connectivity: Connectivity =
-        adopt ()
+        settle ()
         connectivity
 
     /// <summary>The live weights, shape [nnz], in slot order.</summary>
     member _.weight: Parameter =
-        adopt ()
+        settle ()
         weightParameter
 
     /// <summary>The live bias, shape [out_features], or null.</summary>
     member _.bias: Parameter =
-        adopt ()
+        settle ()
         biasParameter
 
     /// <summary>Size of each input sample.</summary>
@@ -207,7 +161,7 @@ type SparseLinear
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
     member _.weightMatrix() : torch.Tensor =
-        adopt ()
+        settle ()
         SparseOps.toDense connectivity weightParameter
 
     /// <summary>x · Wᵀ + bias.</summary>
@@ -216,7 +170,7 @@ type SparseLinear
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
     /// that is not one.</exception>
     override _.forward(x: torch.Tensor) : torch.Tensor =
-        adopt ()
+        settle ()
         SparseOps.linear connectivity weightParameter biasParameter x
 
     override _.ToString() =
@@ -228,14 +182,14 @@ type SparseLinear
         $"SparseLinear(in_features={connectivity.Cols}, out_features={connectivity.Rows}, nnz={connectivity.Nnz}, "
         + $"sparsity={sparsity}, bias={hasBias})"
 
-    // Parameters are registered by name above; the default would reflect over fields and find the staged tensors.
+    // Parameters are registered by name above; the default would reflect over fields.
     override _.RegisterComponents() = ()
 
     member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
         if dtype.HasValue then
             checkDtype dtype.Value
 
-        adopt ()
+        settle ()
 
         weightParameter <- this.Replaced("weight", weightParameter, dtype, device)
 
@@ -269,19 +223,29 @@ type SparseLinear
     // Every module asks its children for their buffers, but not every one for their state_dict: so this is where the
     // pattern enters it.
     override _.named_buffers(_: bool, _: bool) =
-        seq {
-            for struct (name, tensor) in stage () do
-                struct (name, tensor)
-        }
+        if isDisposed then Seq.empty else Seq.delay lend
+
+    override _.Dispose(disposing: bool) =
+        if disposing && not isDisposed then
+            isDisposed <- true
+            ValueOption.iter PatternLoan.free loan
+            loan <- ValueNone
+
+        base.Dispose disposing
+
+    // A closure cannot call a base member; these can.
+    member private _.LoadStateDict(source, strict, skip) =
+        base.load_state_dict (source, strict, skip)
+
+    member private _.Load(reader: BinaryReader, strict, skip, loadedParameters) =
+        base.load (reader, strict, skip, loadedParameters)
 
     override this.load_state_dict(source: Dictionary<string, torch.Tensor>, strict: bool, skip: IList<string>) =
         if isNull source then
             nullArg (nameof source)
 
         this.CheckSource(source, skip)
-        let result = base.load_state_dict (source, strict, skip)
-        adopt ()
-        result
+        loading (fun () -> this.LoadStateDict(source, strict, skip))
 
     /// Refuses what copy_ would broadcast, cast or take unseen, before anything is copied.
     member private _.CheckSource(source: Dictionary<string, torch.Tensor>, skip: IList<string>) =
@@ -308,13 +272,11 @@ type SparseLinear
         let rowPtr = ints "row_ptr" (connectivity.Rows + 1) connectivity.RowPtrArray
         let colIdx = ints "col_idx" connectivity.Nnz connectivity.ColIdxArray
 
-        match validated rowPtr colIdx with
+        match PatternLoan.tryPattern connectivity.Rows connectivity.Cols rowPtr colIdx with
         | Ok _ -> ()
         | Error refusal -> raise refusal
 
-    override _.load
+    override this.load
         (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)
         : torch.nn.Module =
-        let loaded = base.load (reader, strict, skip, loadedParameters)
-        adopt ()
-        loaded
+        loading (fun () -> this.Load(reader, strict, skip, loadedParameters))

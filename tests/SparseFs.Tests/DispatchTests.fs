@@ -1,0 +1,178 @@
+module SparseFs.Tests.DispatchTests
+
+#nowarn "9"
+
+open System
+open Microsoft.FSharp.NativeInterop
+open System.Runtime.InteropServices
+open Expecto
+open SparseFs
+open SparseFs.Kernels
+open SparseFs.Tests.Cases
+
+/// A pinned copy between two margins, which nobody may write to.
+type private Guarded(values: float32[]) =
+    let margin = 80
+    let sentinel = 123456.75f
+
+    let room =
+        Array.concat [ Array.create margin sentinel; values; Array.create margin sentinel ]
+
+    let handle = GCHandle.Alloc(room, GCHandleType.Pinned)
+
+    member _.Address: nativeptr<float32> =
+        NativePtr.ofNativeInt (handle.AddrOfPinnedObject() + nativeint (4 * margin))
+
+    member _.Values = Array.sub room margin values.Length
+
+    member _.CheckMargins(what: string) =
+        Expect.all (Array.truncate margin room) ((=) sentinel) $"{what}: margin before"
+        Expect.all (Array.skip (margin + values.Length) room) ((=) sentinel) $"{what}: margin after"
+
+    interface IDisposable with
+        member _.Dispose() = handle.Free()
+
+let private nothing: nativeptr<float32> = NativePtr.ofNativeInt 0n
+
+/// Garbage that must be overwritten, never added to.
+let private garbage (length: int) = Array.create length nanf
+
+let private spmm (machine: Machine) (c: Case) : float32[] =
+    use values = new Guarded(c.Values)
+    use bias = new Guarded(c.Bias)
+    use x = new Guarded(flat c.X)
+    use y = new Guarded(garbage (c.N * c.Pattern.Rows))
+    Dispatch.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    y.CheckMargins "y"
+    y.Values
+
+let private spmmT (machine: Machine) (c: Case) : float32[] =
+    use values = new Guarded(c.Values)
+    use g = new Guarded(flat c.G)
+    use x = new Guarded(garbage (c.N * c.Pattern.Cols))
+    Dispatch.spmmT machine (Plans.planOf c.Pattern) values.Address g.Address c.N x.Address
+    x.CheckMargins "x"
+    x.Values
+
+let private sddmm (machine: Machine) (c: Case) : float32[] =
+    use g = new Guarded(flat c.G)
+    use x = new Guarded(flat c.X)
+    use d = new Guarded(garbage c.Pattern.Nnz)
+    Dispatch.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    d.CheckMargins "d"
+    d.Values
+
+let private operations: (string * (Case -> float[] * float[]) * (Machine -> Case -> float32[])) list =
+    [ "spmm", Wanted.spmm, spmm
+      "spmmT", Wanted.spmmT, spmmT
+      "sddmm", Wanted.sddmm, sddmm ]
+
+let private ofWidth (width: Width) =
+    let machine = { Width = width; Threads = 1 }
+
+    [ for name, wanted, run in operations ->
+          law $"{name} at {width} is the dense product, within the rounding of its sums" 150 (fun c ->
+              let bound, expected = wanted c
+              run machine c |> expectWithin name bound expected) ]
+
+/// Batches that need one vector, several strips of a tile, a partial tile, and several tiles.
+let private splitBatches = [ 1; 3; 8; 16; 33; 64; 131 ]
+
+[<Tests>]
+let dispatchTests =
+    testList
+        "Dispatch"
+        [ testCase "the machine offers a scalar path and its widest last" (fun () ->
+              Expect.equal (List.head Dispatch.widths) Width.Scalar "scalar first"
+              Expect.equal (List.max Dispatch.widths) Dispatch.widest "widest last")
+
+          testList "each width" (List.collect ofWidth Dispatch.widths)
+
+          testList
+              "threads"
+              [ for name, _, run in operations do
+                    for width in Dispatch.widths do
+                        testCase $"{name} at {width} gives the same bits for 1, 2 and 3 threads" (fun () ->
+                            for n in splitBatches do
+                                let c = wide n
+                                let one = run { Width = width; Threads = 1 } c
+                                Expect.equal (run { Width = width; Threads = 2 } c) one $"2 threads, N = {n}"
+                                Expect.equal (run { Width = width; Threads = 3 } c) one $"3 threads, N = {n}") ]
+
+          testCase "more threads than rows is no harm" (fun () ->
+              let c = make (Connectivity.full 2 5) 40 1
+              let bound, wanted = Wanted.spmm c
+
+              spmm
+                  { Width = Dispatch.widest
+                    Threads = 16 }
+                  c
+              |> expectWithin "spmm" bound wanted)
+
+          testCase "a batch of several passes is the batches one after the other" (fun () ->
+              // 60,000 columns make a pass of 32 MB hold fewer samples than the batch has.
+              let pattern = Topology.uniform 7 60_000 900 (Seed.ofInt 3)
+              let c = make pattern 200 5
+              let machine = { Width = Dispatch.widest; Threads = 2 }
+              let bound, wanted = Wanted.spmm c
+              spmm machine c |> expectWithin "spmm" bound wanted
+              let bound, wanted = Wanted.sddmm c
+              sddmm machine c |> expectWithin "sddmm" bound wanted)
+
+          testCase "a NaN in one sample stays in that sample" (fun () ->
+              for width in Dispatch.widths do
+                  let c = make (Connectivity.full 5 6) 21 2
+                  c.X[20, 3] <- nanf
+                  let y = spmm { Width = width; Threads = 1 } c
+                  Expect.all (Array.truncate 100 y) (Single.IsNaN >> not) $"{width}: samples 0 to 19"
+                  Expect.all (Array.skip 100 y) Single.IsNaN $"{width}: sample 20")
+
+          testCase "no bias is a bias of zeros" (fun () ->
+              let c =
+                  { wide 33 with
+                      Bias = Array.zeroCreate 300 }
+
+              use values = new Guarded(c.Values)
+              use x = new Guarded(flat c.X)
+              use y = new Guarded(garbage (33 * 300))
+              let machine = { Width = Dispatch.widest; Threads = 1 }
+              Dispatch.spmm machine (Plans.planOf c.Pattern) values.Address nothing x.Address 33 y.Address
+              Expect.equal y.Values (spmm machine c) "the same bits")
+
+          testCase "the cases reach empty rows, empty columns, nnz 0, N 0 and full patterns" (fun () ->
+              let drawn = FsCheck.FSharp.Gen.sample 300 cases.Generator
+
+              let has what test =
+                  Expect.isTrue (Array.exists test drawn) what
+
+              has "nnz 0" (fun c -> c.Pattern.Nnz = 0 && c.Pattern.Cells > 0L)
+              has "N 0" (fun c -> c.N = 0)
+              has "full" (fun c -> c.Pattern.Cells > 100L && int64 c.Pattern.Nnz = c.Pattern.Cells)
+              has "empty row" (fun c -> c.Pattern.Nnz > 0 && Array.contains 0 (Connectivity.fanIn c.Pattern))
+              has "empty column" (fun c -> c.Pattern.Nnz > 0 && Array.contains 0 (Connectivity.fanOut c.Pattern))) ]
+
+[<Tests>]
+let scratchTests =
+    testList
+        "Scratch"
+        [ testCase "a block is as large as asked, on a cache line, and comes back" (fun () ->
+              let first = Scratch.rent 1000L
+              Expect.isGreaterThanOrEqual first.Bytes 4000L "size"
+              Expect.equal (NativePtr.toNativeInt first.Floats % 64n) 0n "alignment"
+              let second = Scratch.rent 1000L
+              Expect.notEqual first.Floats second.Floats "two that are out at once are not the same"
+              Scratch.giveBack second
+              Scratch.giveBack first)
+
+          testCase "renting from many threads never hands one block out twice" (fun () ->
+              let body (seed: int) =
+                  let random = Random seed
+
+                  for _ in 1..300 do
+                      let block = Scratch.rent (int64 (random.Next(1, 5000)))
+                      NativePtr.write block.Floats (float32 seed)
+                      Threading.Thread.SpinWait 50
+                      Expect.equal (NativePtr.read block.Floats) (float32 seed) "nobody else wrote"
+                      Scratch.giveBack block
+
+              Threading.Tasks.Parallel.For(1, 9, body) |> ignore) ]
