@@ -1,0 +1,119 @@
+using System;
+using System.Diagnostics.CodeAnalysis;
+using TorchSharp;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Building patterns. C# 14 shows these as members of the type: <c>Connectivity.FromPairs(…)</c>; any other
+/// language calls <c>Connectivities.FromPairs(…)</c>.</summary>
+public static class Connectivities
+{
+    extension(Connectivity)
+    {
+        /// <summary>Copies CSR buffers and checks the copy. O(rows + nnz).</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <param name="rowPtr">Length rows + 1, from 0 to nnz, never falling.</param>
+        /// <param name="colIdx">Length nnz, in 0..cols − 1, strictly increasing within a row.</param>
+        /// <returns>The pattern.</returns>
+        /// <exception cref="ArgumentNullException">A buffer is null.</exception>
+        /// <exception cref="ArgumentException">A rule is broken; the message says what was expected and what came.</exception>
+        public static Connectivity Create(int rows, int cols, int[] rowPtr, int[] colIdx) =>
+            ConnectivityModule.create(rows, cols, rowPtr, colIdx);
+
+        /// <summary>As <c>Create</c>, for data from outside: a broken rule is an answer, not an exception.</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <param name="rowPtr">Length rows + 1, from 0 to nnz, never falling.</param>
+        /// <param name="colIdx">Length nnz, in 0..cols − 1, strictly increasing within a row.</param>
+        /// <param name="connectivity">The pattern, or null.</param>
+        /// <param name="error">Null, or the first rule that is broken.</param>
+        /// <returns>Whether the buffers are a pattern.</returns>
+        /// <exception cref="ArgumentNullException">A buffer is null.</exception>
+        public static bool TryCreate(
+            int rows,
+            int cols,
+            int[] rowPtr,
+            int[] colIdx,
+            [NotNullWhen(true)] out Connectivity? connectivity,
+            [NotNullWhen(false)] out ConnectivityError? error) =>
+            ConnectivityModule.tryCreate(rows, cols, rowPtr, colIdx).TryGet(out connectivity, out error);
+
+        /// <summary>From (row, column) pairs in any order. O(rows + cols + nnz).</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <param name="rowIdx">Length nnz, in 0..rows − 1.</param>
+        /// <param name="colIdx">Length nnz, in 0..cols − 1.</param>
+        /// <returns>The pattern.</returns>
+        /// <exception cref="ArgumentNullException">A buffer is null.</exception>
+        /// <exception cref="ArgumentException">An index is out of range, a pair is repeated, or the lengths differ.</exception>
+        public static Connectivity FromPairs(int rows, int cols, int[] rowIdx, int[] colIdx) =>
+            ConnectivityModule.ofPairs(rows, cols, rowIdx, colIdx);
+
+        /// <summary>As <c>FromPairs</c>, for data from outside: a broken rule is an answer, not an exception.</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <param name="rowIdx">Length nnz, in 0..rows − 1.</param>
+        /// <param name="colIdx">Length nnz, in 0..cols − 1.</param>
+        /// <param name="connectivity">The pattern, or null.</param>
+        /// <param name="error">Null, or the first rule that is broken.</param>
+        /// <returns>Whether the pairs are a pattern; a repeated pair is refused, not merged.</returns>
+        /// <exception cref="ArgumentNullException">A buffer is null.</exception>
+        public static bool TryFromPairs(
+            int rows,
+            int cols,
+            int[] rowIdx,
+            int[] colIdx,
+            [NotNullWhen(true)] out Connectivity? connectivity,
+            [NotNullWhen(false)] out ConnectivityError? error) =>
+            ConnectivityModule.tryOfPairs(rows, cols, rowIdx, colIdx).TryGet(out connectivity, out error);
+
+        /// <summary>From a (2, nnz) tensor of rows and columns in any order: SparseLinear's <c>connectivity</c>.</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <param name="indices">Shape [2, nnz], Int64 or Int32, on any device: row 0 holds the rows, in 0..rows − 1, row
+        /// 1 the columns, in 0..cols − 1. It is copied and stays the caller's.</param>
+        /// <returns>The pattern.</returns>
+        /// <exception cref="ArgumentNullException"><paramref name="indices"/> is null.</exception>
+        /// <exception cref="ArgumentException">The shape or the dtype is not as said, an index is out of range, or a pair
+        /// is repeated.</exception>
+        public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices)
+        {
+            var (rowIdx, colIdx) = Require.Pairs(indices);
+
+            return TryFromPairs(rows, cols, rowIdx, colIdx, out var connectivity, out var error)
+                ? connectivity
+                : throw new ArgumentException(error.Message, error.IsShape ? error.ParamName : nameof(indices));
+        }
+
+        /// <summary>A slot wherever a dense mask is true.</summary>
+        /// <param name="mask">Shape [rows, cols].</param>
+        /// <returns>The pattern, of the mask's shape.</returns>
+        /// <exception cref="ArgumentNullException"><paramref name="mask"/> is null.</exception>
+        public static Connectivity FromMask(bool[,] mask) => ConnectivityModule.ofMask(mask);
+
+        /// <summary>The <paramref name="nnz"/> largest magnitudes of a dense weight; a tie goes to the lower cell.</summary>
+        /// <param name="nnz">Slots to keep, 0..rows·cols.</param>
+        /// <param name="weight">Shape [rows, cols].</param>
+        /// <returns>The pattern, of the weight's shape.</returns>
+        /// <exception cref="ArgumentNullException"><paramref name="weight"/> is null.</exception>
+        /// <exception cref="ArgumentException"><paramref name="nnz"/> is outside 0..rows·cols, or a weight is NaN.</exception>
+        /// <remarks>O(cells · log cells); a cell is row · cols + column, row-major.</remarks>
+        public static Connectivity FromMagnitude(int nnz, float[,] weight) =>
+            ConnectivityModule.ofMagnitude(nnz, weight);
+
+        /// <summary>No slot at all.</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <returns>The pattern, with nnz = 0.</returns>
+        /// <exception cref="ArgumentException">A size is negative.</exception>
+        public static Connectivity Empty(int rows, int cols) => ConnectivityModule.empty(rows, cols);
+
+        /// <summary>A slot in every cell.</summary>
+        /// <param name="rows">out_features, 0 or more.</param>
+        /// <param name="cols">in_features, 0 or more.</param>
+        /// <returns>The pattern, with nnz = rows · cols.</returns>
+        /// <exception cref="ArgumentException">A size is negative, or rows·cols exceeds 2^31 − 1.</exception>
+        public static Connectivity Full(int rows, int cols) => ConnectivityModule.full(rows, cols);
+    }
+}

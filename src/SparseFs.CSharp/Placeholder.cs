@@ -1,6 +1,0 @@
-namespace SparseFs.CSharp;
-
-internal static class Placeholder
-{
-    internal const string Name = "SparseFs.CSharp";
-}

@@ -1,0 +1,92 @@
+using System;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SparseFs.CSharp;
+
+#pragma warning disable CS8981 // lower case, as torch, torch.nn and torch.nn.functional are
+
+/// <summary>Layers and functions in TorchSharp's manner.</summary>
+public static partial class sparsenn
+{
+    /// <summary>A linear layer that stores, multiplies and trains only the weights that exist: y = x · Wᵀ + bias.</summary>
+    /// <param name="inFeatures">Size of each input sample, 0..2^31 − 1.</param>
+    /// <param name="outFeatures">Size of each output sample, 0..2^31 − 1.</param>
+    /// <param name="hasBias">Whether the layer learns an additive bias.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); not used where
+    /// <paramref name="connectivity"/> says which exist.</param>
+    /// <param name="connectivity">Which weights exist, shape [outFeatures, inFeatures]; uniformly random if null.</param>
+    /// <param name="seed">Draws the pattern; not used where <paramref name="connectivity"/> is given.</param>
+    /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
+    /// <param name="device">Where the parameters live; torch's default device if null.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
+    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
+    /// exceed 2^31 − 1, the connectivity has another shape, or dtype is not a real floating one.</exception>
+    public static SparseLinear SparseLinear(
+        long inFeatures,
+        long outFeatures,
+        bool hasBias = true,
+        double sparsity = 0.9,
+        Connectivity? connectivity = null,
+        long seed = 0,
+        Initialization init = Initialization.FanIn,
+        Device? device = null,
+        ScalarType? dtype = null) =>
+        connectivity is null
+            ? SparseLinear(inFeatures, outFeatures, SeedModule.ofInt64(seed), hasBias, sparsity, init, device, dtype)
+            : SparseLinear(
+                Require.Shape(connectivity, Require.Size(outFeatures), Require.Size(inFeatures)),
+                hasBias,
+                init,
+                device,
+                dtype);
+
+    /// <summary>As the one above, with a seed that is a value: <c>root.Child(i)</c> for layer i of a network.</summary>
+    /// <param name="inFeatures">Size of each input sample, 0..2^31 − 1.</param>
+    /// <param name="outFeatures">Size of each output sample, 0..2^31 − 1.</param>
+    /// <param name="seed">Draws the pattern, which is uniformly random.</param>
+    /// <param name="hasBias">Whether the layer learns an additive bias.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1).</param>
+    /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
+    /// <param name="device">Where the parameters live; torch's default device if null.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
+    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
+    /// exceed 2^31 − 1, or dtype is not a real floating one.</exception>
+    public static SparseLinear SparseLinear(
+        long inFeatures,
+        long outFeatures,
+        Seed seed,
+        bool hasBias = true,
+        double sparsity = 0.9,
+        Initialization init = Initialization.FanIn,
+        Device? device = null,
+        ScalarType? dtype = null) =>
+        new(
+            Require.Size(inFeatures),
+            Require.Size(outFeatures),
+            sparsity,
+            seed,
+            hasBias,
+            init.ToCore(),
+            device.OrNone(),
+            dtype.OrNone());
+
+    /// <summary>A layer over a pattern that is given, of the pattern's shape.</summary>
+    /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
+    /// <param name="hasBias">Whether the layer learns an additive bias.</param>
+    /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
+    /// <param name="device">Where the parameters live; torch's default device if null.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <returns>The layer: input [*, in_features], output [*, out_features].</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
+    /// <exception cref="ArgumentException"><paramref name="dtype"/> is not a real floating one.</exception>
+    public static SparseLinear SparseLinear(
+        Connectivity connectivity,
+        bool hasBias = true,
+        Initialization init = Initialization.FanIn,
+        Device? device = null,
+        ScalarType? dtype = null) =>
+        new(Require.NotNull(connectivity), hasBias, init.ToCore(), device.OrNone(), dtype.OrNone());
+}
