@@ -15,8 +15,8 @@ type Connectivity =
     member c.Cols = c.cols
     member c.Nnz = c.colIdx.Length
     member c.Cells = Sparsity.cells c.rows c.cols
-    member c.Sparsity = Sparsity.ofNnz c.rows c.cols c.Nnz
-    member c.Density = 1.0 - c.Sparsity
+    member c.Density = if c.Cells = 0L then 0.0 else float c.Nnz / float c.Cells
+    member c.Sparsity = 1.0 - c.Density
     member c.RowPtr = ReadOnlySpan<int>(c.rowPtr)
     member c.ColIdx = ReadOnlySpan<int>(c.colIdx)
     member c.RowPtrArray = c.rowPtr
@@ -59,6 +59,10 @@ type Connectivity =
     override c.ToString() =
         FormattableString.Invariant $"Connectivity(rows={c.rows}, cols={c.cols}, nnz={c.Nnz}, sparsity={c.Sparsity:G6})"
 
+[<AutoOpen>]
+module private Sizes =
+    let isSize (size: int) = size >= 0 && size <= Sparsity.maxSize
+
 [<RequireQualifiedAccess>]
 type ConnectivityError =
     | Shape of rows: int * cols: int
@@ -72,7 +76,7 @@ type ConnectivityError =
 
     member e.Message =
         match e with
-        | Shape(rows, cols) -> $"expected sizes of 0 or more, got [{rows}, {cols}]"
+        | Shape(rows, cols) -> $"expected sizes in 0..{Sparsity.maxSize}, got [{rows}, {cols}]"
         | RowPtrLength(expected, actual) -> $"expected rows + 1 = {expected} entries, got {actual}"
         | RowPtr(entry, value, nnz) ->
             $"expected entries that start at 0, never fall and end at nnz = {nnz}, got {value} as entry {entry}"
@@ -84,7 +88,7 @@ type ConnectivityError =
 
     member e.ParamName =
         match e with
-        | Shape(rows, _) -> if rows < 0 then "rows" else "cols"
+        | Shape(rows, _) -> if isSize rows then "cols" else "rows"
         | RowPtrLength _
         | RowPtr _ -> "rowPtr"
         | Row _ -> "rowIdx"
@@ -149,7 +153,7 @@ module Connectivity =
         error
 
     let private check (c: Connectivity) : Result<Connectivity, ConnectivityError> =
-        if c.rows < 0 || c.cols < 0 then
+        if not (isSize c.rows && isSize c.cols) then
             Error(ConnectivityError.Shape(c.rows, c.cols))
         else
             rowPtrError c.rows c.rowPtr c.Nnz
@@ -200,7 +204,7 @@ module Connectivity =
         from
 
     let private pairError (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) : ConnectivityError option =
-        if rows < 0 || cols < 0 then
+        if not (isSize rows && isSize cols) then
             Some(ConnectivityError.Shape(rows, cols))
         elif rowIdx.Length <> colIdx.Length then
             Some(ConnectivityError.Lengths(rowIdx.Length, colIdx.Length))

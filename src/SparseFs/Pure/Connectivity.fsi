@@ -45,7 +45,7 @@ type Connectivity =
 /// <summary>The first rule that a set of buffers breaks.</summary>
 [<RequireQualifiedAccess>]
 type ConnectivityError =
-    /// <summary>A size is negative.</summary>
+    /// <summary>A size is negative, or more than an array can hold.</summary>
     | Shape of rows: int * cols: int
     /// <summary>rowPtr does not have rows + 1 entries.</summary>
     | RowPtrLength of expected: int * actual: int
@@ -169,7 +169,7 @@ module Connectivity =
     /// <param name="c">Shape [rows, cols], nnz slots.</param>
     /// <returns>Shape [cols, rows], and <c>from</c> (length nnz) with <c>valuesT[s] = values[from[s]]</c>; transposing
     /// twice gives the pattern back.</returns>
-    /// <remarks>Never fails. One counting sort, O(rows + cols + nnz); cf. Gustavson, ACM TOMS 4(3), 1978, 250–269.</remarks>
+    /// <remarks>One counting sort, O(rows + cols + nnz); cf. Gustavson, ACM TOMS 4(3), 1978, 250–269.</remarks>
     val transpose: c: Connectivity -> Connectivity * int[]
 
     /// <summary>Slots that are in either pattern.</summary>

@@ -9,12 +9,16 @@ module Sparsity =
     /// The number of cells of a [rows, cols] matrix; it may exceed 2^31.
     let internal cells (rows: int) (cols: int) : int64 = int64 rows * int64 cols
 
-    let internal checkShape (rows: int) (cols: int) =
-        if rows < 0 then
-            raise (ArgumentOutOfRangeException("rows", rows, $"expected 0 or more rows, got {rows}"))
+    /// An array holds a pointer a row, and one more.
+    let internal maxSize = Array.MaxLength - 1
 
-        if cols < 0 then
-            raise (ArgumentOutOfRangeException("cols", cols, $"expected 0 or more columns, got {cols}"))
+    let internal checkSize (name: string) (size: int) =
+        if size < 0 || size > maxSize then
+            raise (ArgumentOutOfRangeException(name, size, $"expected a size in 0..{maxSize}, got {size}"))
+
+    let internal checkShape (rows: int) (cols: int) =
+        checkSize "rows" rows
+        checkSize "cols" cols
 
     let internal checkNnz (rows: int) (cols: int) (nnz: int) =
         checkShape rows cols
@@ -76,12 +80,14 @@ module Sparsity =
     /// count exceeds 2^31 − 1.</exception>
     /// <remarks>Largest remainders; a tie goes to the lower layer.</remarks>
     let allocateUniform (sparsity: float) (shapes: (int * int)[]) : int[] =
+        ArgumentNullException.ThrowIfNull(shapes, nameof shapes)
         let density = density sparsity
 
         let wanted =
             shapes
             |> Array.map (fun (rows, cols) ->
-                checkShape rows cols
+                checkSize (nameof shapes) rows
+                checkSize (nameof shapes) cols
                 density * decimal (cells rows cols))
 
         let floors = wanted |> Array.map Math.Floor

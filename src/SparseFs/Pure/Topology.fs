@@ -38,7 +38,7 @@ module Topology =
         let mutable target: int64[] = Array.zeroCreate drawn.Length
         let mutable shift = 0
 
-        while (cells - 1L) >>> shift > 0L do
+        while shift < 63 && (cells - 1L) >>> shift > 0L do
             Array.Clear next
 
             for i in 0 .. source.Length - 1 do

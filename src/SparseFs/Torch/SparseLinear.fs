@@ -119,12 +119,8 @@ type SparseLinear
             ?device: torch.Device,
             ?dtype: torch.ScalarType
         ) =
-        let checkSize (name: string) (size: int) =
-            if size < 0 then
-                raise (ArgumentOutOfRangeException(name, size, $"expected 0 or more features, got {size}"))
-
-        checkSize (nameof inFeatures) inFeatures
-        checkSize (nameof outFeatures) outFeatures
+        Sparsity.checkSize (nameof inFeatures) inFeatures
+        Sparsity.checkSize (nameof outFeatures) outFeatures
         let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
         let seed = defaultArg seed (Seed.ofInt 0)
 

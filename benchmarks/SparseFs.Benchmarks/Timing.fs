@@ -1,0 +1,61 @@
+/// Medians of alternated runs: this is how two things are compared on a machine that others share.
+module SparseFs.Benchmarks.Timing
+
+open System
+open System.Diagnostics
+open System.IO
+
+type Contender =
+    {
+        Name: string
+        /// Runs before each timed run, untimed.
+        Prepare: unit -> unit
+        Run: unit -> unit
+    }
+
+let private median (times: ResizeArray<float>) =
+    times.Sort()
+    times[times.Count / 2]
+
+/// <summary>Runs all contenders in turn, round after round, and gives the median of each in milliseconds.</summary>
+/// <remarks>One whole round warms up. A contender that has used up its seconds sits out, so a slow one has few runs.</remarks>
+let inTurn (seconds: float) (rounds: int) (contenders: Contender list) : Map<string, float> =
+    let times = contenders |> List.map (fun c -> c, ResizeArray<float>())
+
+    let time (c: Contender) =
+        c.Prepare()
+        let watch = Stopwatch.StartNew()
+        c.Run()
+        watch.Elapsed.TotalMilliseconds
+
+    let first = contenders |> List.map (fun c -> c.Name, time c) |> Map.ofList
+
+    for _ in 1..rounds do
+        for c, past in times do
+            if past.Count = 0 || Seq.sum past + first[c.Name] < 1000.0 * seconds then
+                past.Add(time c)
+
+    Map.ofList [ for c, past in times -> c.Name, median past ]
+
+let private status (key: string) : int64 option =
+    let file = "/proc/self/status"
+
+    if File.Exists file then
+        File.ReadLines file
+        |> Seq.tryFind (fun line -> line.StartsWith(key, StringComparison.Ordinal))
+        |> Option.map (fun line -> 1024L * Int64.Parse(line.Split([| ' '; '\t' |], StringSplitOptions.RemoveEmptyEntries)[1]))
+    else
+        None
+
+/// The most bytes that the process holds while body runs; none where the system does not say (it is Linux that does).
+let peakBytes (body: unit -> unit) : int64 option =
+    if File.Exists "/proc/self/clear_refs" then
+        File.WriteAllText("/proc/self/clear_refs", "5") // resets VmHWM to what is held now
+
+    body ()
+    status "VmHWM:"
+
+/// As peakBytes, beyond what is held when body starts.
+let extraPeakBytes (body: unit -> unit) : int64 option =
+    let before = status "VmRSS:"
+    peakBytes body |> Option.map2 (fun before peak -> max 0L (peak - before)) before
