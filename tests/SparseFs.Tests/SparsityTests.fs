@@ -132,6 +132,11 @@ let sparsity =
                 for (rows, cols), sparsity, expected in cases do
                     Expect.equal (Sparsity.nnz rows cols sparsity) expected $"[{rows}, {cols}] at {sparsity}")
 
+            testCase "a tie is a tie however near to 1 the sparsity is" (fun () ->
+                // 1 - 0.99999999 in binary floats is 9.9999999392e-9: a little less than a tie.
+                Expect.equal (Sparsity.nnz 15000 10000 0.99999999) 2 "one and a half"
+                Expect.equal (Sparsity.nnz 25000 10000 0.99999999) 2 "two and a half")
+
             testCase "sparsity 0 keeps every cell, and what is near 1 keeps few or none" (fun () ->
                 Expect.equal (Sparsity.nnz 30 40 0.0) 1200 "0"
                 Expect.equal (Sparsity.nnz 30 40 -0.0) 1200 "-0"
