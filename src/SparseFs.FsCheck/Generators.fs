@@ -1,0 +1,157 @@
+namespace SparseFs.FsCheck
+
+open global.FsCheck
+open global.FsCheck.FSharp
+open SparseFs
+
+/// <summary>Patterns and seeds to test with. Every drawn value is valid by construction; none is ever filtered out.</summary>
+/// <remarks>Open FsCheck before SparseFs, or as <c>global.FsCheck</c>: after <c>open SparseFs</c> its short name means this
+/// namespace.</remarks>
+[<RequireQualifiedAccess>]
+module Generators =
+
+    /// The columns of each row: the form in which a pattern is drawn and shrunk.
+    let private ofColumns (cols: int) (rows: int[][]) : Connectivity =
+        let rowPtr = rows |> Array.scan (fun slots row -> slots + row.Length) 0
+        Connectivity.create rows.Length cols rowPtr (Array.concat rows)
+
+    let private columnsOf (c: Connectivity) : int[][] =
+        let rowPtr = c.RowPtr.ToArray()
+        let colIdx = c.ColIdx.ToArray()
+        Array.init c.Rows (fun row -> colIdx[rowPtr[row] .. rowPtr[row + 1] - 1])
+
+    /// Both sides of the tails of 8 and 16 lanes, and the sizes that are no size.
+    let private size: Gen<int> =
+        Gen.sized (fun most ->
+            Gen.frequency
+                [
+                    1, Gen.constant 0
+                    1, Gen.constant 1
+                    4, Gen.choose (0, min 70 (most + 1))
+                    2, Gen.elements [ 7; 8; 9; 15; 16; 17; 31; 32; 33 ]
+                ])
+
+    /// A rising part of the columns: none, all, or some.
+    let private part (columns: int[]) : Gen<int[]> =
+        let some =
+            gen {
+                let! count = Gen.choose (0, columns.Length)
+                let! mixed = Gen.shuffle columns
+                return mixed |> Array.truncate count |> Array.sort
+            }
+
+        Gen.frequency [ 1, Gen.constant [||]; 1, Gen.constant columns; 4, some ]
+
+    /// Columns that are left out of the drawn part of all columns stay empty in every row.
+    let private drawOfShape (rows: int) (cols: int) : Gen<Connectivity> =
+        let all = [| 0 .. cols - 1 |]
+
+        let some =
+            gen {
+                let! live = part all
+                let! drawn = Gen.arrayOfLength rows (part live)
+                return ofColumns cols drawn
+            }
+
+        Gen.frequency
+            [
+                1, Gen.constant (ofColumns cols (Array.replicate rows [||]))
+                1, Gen.constant (ofColumns cols (Array.replicate rows all))
+                8, some
+            ]
+
+    let private dropSlots (c: Connectivity) : Connectivity seq =
+        let rows = columnsOf c
+
+        seq {
+            for row in 0 .. rows.Length - 1 do
+                for i in 0 .. rows[row].Length - 1 do
+                    ofColumns c.Cols (Array.updateAt row (Array.removeAt i rows[row]) rows)
+        }
+
+    let private emptyRows (c: Connectivity) : Connectivity seq =
+        let rows = columnsOf c
+
+        seq {
+            for row in 0 .. rows.Length - 1 do
+                if rows[row].Length > 1 then
+                    ofColumns c.Cols (Array.updateAt row [||] rows)
+        }
+
+    let private dropRows (c: Connectivity) : Connectivity seq =
+        let rows = columnsOf c
+
+        seq {
+            if rows.Length > 3 then
+                ofColumns c.Cols rows[.. rows.Length / 2 - 1]
+                ofColumns c.Cols rows[rows.Length / 2 ..]
+
+            for row in 0 .. rows.Length - 1 do
+                ofColumns c.Cols (Array.removeAt row rows)
+        }
+
+    let private dropCols (c: Connectivity) : Connectivity seq =
+        dropRows (fst (Connectivity.transpose c))
+        |> Seq.map (Connectivity.transpose >> fst)
+
+    /// <summary>Patterns of one shape: no slot, all slots, or rows that are empty, full or in between, some columns empty
+    /// throughout.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <returns>Valid by construction. Shrinks by emptying a row or dropping a slot; the shape stays.</returns>
+    let ofShape (rows: int) (cols: int) : Arbitrary<Connectivity> =
+        let shrink c = Seq.append (emptyRows c) (dropSlots c)
+        Arb.fromGenShrink (drawOfShape rows cols, shrink)
+
+    let private shape: Gen<struct (int * int)> =
+        Gen.map2 (fun rows cols -> struct (rows, cols)) size size
+
+    /// <summary>Patterns of any shape up to 70 × 70.</summary>
+    /// <returns>
+    /// Valid by construction. Reaches 0 × n, n × 0, 1 × n, nnz = 0, full, empty rows, empty columns, and sizes on both
+    /// sides of 8, 16 and 32. Shrinks by dropping rows, columns and slots.
+    /// </returns>
+    let connectivity: Arbitrary<Connectivity> =
+        let draw =
+            gen {
+                let! struct (rows, cols) = shape
+                return! drawOfShape rows cols
+            }
+
+        let shrink c =
+            Seq.concat [ dropRows c; dropCols c; dropSlots c ]
+
+        Arb.fromGenShrink (draw, shrink)
+
+    /// <summary>Several patterns of one shape, for laws of the set algebra.</summary>
+    /// <param name="count">How many, 1 or more.</param>
+    /// <returns>Valid by construction, all of one shape up to 70 × 70. Shrinks by dropping a slot of one of them.</returns>
+    let ofOneShape (count: int) : Arbitrary<Connectivity[]> =
+        let draw =
+            gen {
+                let! struct (rows, cols) = shape
+                return! Gen.arrayOfLength count (drawOfShape rows cols)
+            }
+
+        let shrink (patterns: Connectivity[]) =
+            seq {
+                for i in 0 .. patterns.Length - 1 do
+                    for smaller in Seq.append (emptyRows patterns[i]) (dropSlots patterns[i]) do
+                        Array.updateAt i smaller patterns
+            }
+
+        Arb.fromGenShrink (draw, shrink)
+
+    /// <summary>Seeds of small numbers, seeds of any 64-bit number, and children of those.</summary>
+    /// <returns>Does not shrink: no seed is simpler than another.</returns>
+    let seed: Arbitrary<Seed> =
+        let root =
+            Gen.oneof
+                [
+                    Gen.choose (-10, 100) |> Gen.map Seed.ofInt
+                    Gen.choose64 (System.Int64.MinValue, System.Int64.MaxValue)
+                    |> Gen.map Seed.ofInt64
+                ]
+
+        let child = Gen.map2 Seed.child (Gen.choose (0, 1000)) root
+        Arb.fromGen (Gen.frequency [ 3, root; 1, child ])

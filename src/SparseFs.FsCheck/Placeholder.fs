@@ -1,3 +1,0 @@
-module internal SparseFs.FsCheck.Placeholder
-
-let name = "SparseFs.FsCheck"
