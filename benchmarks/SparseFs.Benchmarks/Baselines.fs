@@ -8,27 +8,32 @@ open TorchSharp.Modules
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 let private copyBias (layer: SparseLinear) =
-    new Parameter(layer.bias.detach().clone ())
+    new Parameter(layer.bias.detach().clone())
 
 /// torch.nn.Linear with the layer's dense matrix.
 let dense (layer: SparseLinear) : Layer =
-    torch.nn.Linear (new Parameter(layer.weightMatrix ()), copyBias layer)
+    torch.nn.Linear(new Parameter(layer.weightMatrix ()), copyBias layer)
 
 /// A dense weight times a 0/1 mask, as pruning libraries have it.
 type private Masked(layer: SparseLinear) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Masked")
-    let mask = layer.weightMatrix().ne(0.0f.ToScalar()).to_type (torch.ScalarType.Float32)
+
+    let mask =
+        layer.weightMatrix().ne(0.0f.ToScalar()).to_type(torch.ScalarType.Float32)
+
     let weight = new Parameter(layer.weightMatrix ())
     let bias = copyBias layer
     do this.RegisterComponents()
-    override _.forward x = torch.nn.functional.linear (x, weight.mul mask, bias)
+
+    override _.forward x =
+        torch.nn.functional.linear (x, weight.mul mask, bias)
 
 let masked (layer: SparseLinear) : Layer = new Masked(layer)
 
 /// torch's COO product: W · xᵀ. It records no gradient for W's values, so it runs forward only.
 type private Coo(layer: SparseLinear) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Coo")
-    let weight = layer.weightMatrix().to_sparse ()
+    let weight = layer.weightMatrix().to_sparse()
     let bias = copyBias layer
     do this.RegisterComponents()
     override _.forward x = weight.mm(x.t ()).t().add bias
@@ -38,10 +43,13 @@ let coo (layer: SparseLinear) : Layer = new Coo(layer)
 /// SparseLinear's own formula: gather the inputs of all weights, multiply, add up by output.
 type private Gather(layer: SparseLinear) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Gather")
-    let index (values: int[]) = torch.tensor(values).to_type torch.ScalarType.Int64
+
+    let index (values: int[]) =
+        torch.tensor(values).to_type torch.ScalarType.Int64
+
     let rows = index (Connectivity.rowIndices layer.Connectivity)
     let cols = index (layer.Connectivity.ColIdx.ToArray())
-    let weight = new Parameter(layer.weight.detach().clone ())
+    let weight = new Parameter(layer.weight.detach().clone())
     let bias = copyBias layer
     do this.RegisterComponents()
 

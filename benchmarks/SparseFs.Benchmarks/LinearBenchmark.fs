@@ -34,7 +34,7 @@ let private contender (op: string) (name: string) (model: Baselines.Layer) (x: t
 
     let train () =
         use _ = torch.NewDisposeScope()
-        (model.call x).backward ([| upstream |])
+        (model.call x).backward([| upstream |])
 
     let forget () =
         model.zero_grad ()
@@ -65,7 +65,8 @@ let private measure (setting: Setting) (op: string) : Row =
               "gather", Baselines.gather ]
 
     let contenders =
-        ("sparsefs", layer :> Baselines.Layer) :: [ for name, make in rivals -> name, make layer ]
+        ("sparsefs", layer :> Baselines.Layer)
+        :: [ for name, make in rivals -> name, make layer ]
         |> List.map (fun (name, model) -> contender op name model x upstream)
 
     let milliseconds = inTurn 2.0 25 contenders
@@ -137,7 +138,9 @@ let quick =
 
 /// Prints each row as it comes and writes all of them to a file.
 let run (path: string) (threads: int list) (grid: ((int * int * int) * float list) list) =
-    printfn $"{Environment.ProcessorCount} processors, kernels at {Kernels.Dispatch.widest}, libtorch {torch.__version__}"
+    printfn
+        $"{Environment.ProcessorCount} processors, kernels at {Kernels.Dispatch.widest}, libtorch {torch.__version__}"
+
     printfn $"name/ is that contender's time over SparseFs's: above 1, SparseFs is faster\n\n{header}"
 
     let rows =

@@ -23,7 +23,8 @@ type Arguments =
 
 [<EntryPoint>]
 let main args =
-    let parser = ArgumentParser.Create<Arguments>(programName = "dotnet fsi build.fsx bench")
+    let parser =
+        ArgumentParser.Create<Arguments>(programName = "dotnet fsi build.fsx bench")
 
     try
         let given = parser.Parse args

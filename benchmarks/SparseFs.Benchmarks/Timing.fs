@@ -43,7 +43,9 @@ let private status (key: string) : int64 option =
     if File.Exists file then
         File.ReadLines file
         |> Seq.tryFind (fun line -> line.StartsWith(key, StringComparison.Ordinal))
-        |> Option.map (fun line -> 1024L * Int64.Parse(line.Split([| ' '; '\t' |], StringSplitOptions.RemoveEmptyEntries)[1]))
+        |> Option.map (fun line ->
+            1024L
+            * Int64.Parse(line.Split([| ' '; '\t' |], StringSplitOptions.RemoveEmptyEntries)[1]))
     else
         None
 

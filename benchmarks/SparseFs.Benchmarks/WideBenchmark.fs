@@ -24,8 +24,11 @@ let private step (sparsity: float) (sizes: int list) =
     let once () =
         watch.Restart()
         use _ = torch.NewDisposeScope()
-        let y = List.fold (fun x (layer: SparseLinear) -> torch.nn.functional.relu (layer.call x)) x layers
-        y.mean().backward ()
+
+        let y =
+            List.fold (fun x (layer: SparseLinear) -> torch.nn.functional.relu (layer.call x)) x layers
+
+        y.mean().backward()
         watch.Elapsed.TotalSeconds
 
     let first = once () // makes the transposes
@@ -43,7 +46,11 @@ let run () =
         let mutable result = Unchecked.defaultof<_>
         let peak = peakBytes (fun () -> result <- step sparsity sizes)
         let nnz, cells, made, first, second = result
-        let peak = peak |> Option.map (fun bytes -> $"{float bytes / 1e9:F2} GB") |> Option.defaultValue "unknown"
+
+        let peak =
+            peak
+            |> Option.map (fun bytes -> $"{float bytes / 1e9:F2} GB")
+            |> Option.defaultValue "unknown"
 
         printfn
             $"{name}: {nnz} weights made in {made:F1} s; forward and backward of 64 samples {first:F2} s, then {second:F2} s; peak of the process {peak} (dense weights and gradients: {8.0 * float cells / 1e9:F1} GB)"

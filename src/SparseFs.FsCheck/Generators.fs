@@ -1,4 +1,4 @@
-namespace SparseFs.FsCheck
+namespace SparseFs.Testing
 
 open global.FsCheck
 open global.FsCheck.FSharp
@@ -24,12 +24,10 @@ module Generators =
     let private size: Gen<int> =
         Gen.sized (fun most ->
             Gen.frequency
-                [
-                    1, Gen.constant 0
-                    1, Gen.constant 1
-                    4, Gen.choose (0, min 70 (most + 1))
-                    2, Gen.elements [ 7; 8; 9; 15; 16; 17; 31; 32; 33 ]
-                ])
+                [ 1, Gen.constant 0
+                  1, Gen.constant 1
+                  4, Gen.choose (0, min 70 (most + 1))
+                  2, Gen.elements [ 7; 8; 9; 15; 16; 17; 31; 32; 33 ] ])
 
     /// A rising part of the columns: none, all, or some.
     let private part (columns: int[]) : Gen<int[]> =
@@ -54,11 +52,9 @@ module Generators =
             }
 
         Gen.frequency
-            [
-                1, Gen.constant (ofColumns cols (Array.replicate rows [||]))
-                1, Gen.constant (ofColumns cols (Array.replicate rows all))
-                8, some
-            ]
+            [ 1, Gen.constant (ofColumns cols (Array.replicate rows [||]))
+              1, Gen.constant (ofColumns cols (Array.replicate rows all))
+              8, some ]
 
     let private dropSlots (c: Connectivity) : Connectivity seq =
         let rows = columnsOf c
@@ -147,11 +143,9 @@ module Generators =
     let seed: Arbitrary<Seed> =
         let root =
             Gen.oneof
-                [
-                    Gen.choose (-10, 100) |> Gen.map Seed.ofInt
-                    Gen.choose64 (System.Int64.MinValue, System.Int64.MaxValue)
-                    |> Gen.map Seed.ofInt64
-                ]
+                [ Gen.choose (-10, 100) |> Gen.map Seed.ofInt
+                  Gen.choose64 (System.Int64.MinValue, System.Int64.MaxValue)
+                  |> Gen.map Seed.ofInt64 ]
 
         let child = Gen.map2 Seed.child (Gen.choose (0, 1000)) root
         Arb.fromGen (Gen.frequency [ 3, root; 1, child ])

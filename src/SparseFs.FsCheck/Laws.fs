@@ -1,4 +1,4 @@
-namespace SparseFs.FsCheck
+namespace SparseFs.Testing
 
 open global.FsCheck
 open global.FsCheck.FSharp
@@ -23,10 +23,8 @@ module Laws =
         let colIdx = c.ColIdx.ToArray()
 
         set
-            [
-                for row in 0 .. c.Rows - 1 do
-                    for slot in rowPtr[row] .. rowPtr[row + 1] - 1 -> struct (row, colIdx[slot])
-            ]
+            [ for row in 0 .. c.Rows - 1 do
+                  for slot in rowPtr[row] .. rowPtr[row + 1] - 1 -> struct (row, colIdx[slot]) ]
 
     let private patternParts (c: Connectivity) : (string * bool) list =
         let rowPtr = c.RowPtr.ToArray()
@@ -49,25 +47,23 @@ module Laws =
             && rowPtr[c.Rows] = colIdx.Length
             && Seq.forall (fun row -> rowPtr[row] <= rowPtr[row + 1]) (seq { 0 .. c.Rows - 1 })
 
-        [
-            "RowPtr has rows + 1 entries, starts at 0, never falls and ends at the length of ColIdx", pointers
-            "every column is in 0..cols - 1", Array.forall (fun col -> 0 <= col && col < c.Cols) colIdx
-            "columns are strictly rising in each row", pointers && Seq.forall rises (seq { 0 .. c.Rows - 1 })
-            same "Nnz" colIdx.Length c.Nnz
-            same "Cells" cells c.Cells
-            "density and sparsity are in [0, 1] and add up to 1",
-            c.Density >= 0.0
-            && c.Density <= 1.0
-            && abs (c.Density + c.Sparsity - 1.0) < 1e-12
-            "density · cells = nnz", (cells = 0L || abs (c.Density * float cells - float c.Nnz) <= 1e-12 * float cells)
-            "create accepts the buffers and gives an equal pattern with the same hash and fingerprint",
-            (match Connectivity.tryCreate c.Rows c.Cols rowPtr colIdx with
-             | Ok again ->
-                 again = c
-                 && again.GetHashCode() = c.GetHashCode()
-                 && again.Fingerprint = c.Fingerprint
-             | Error _ -> false)
-        ]
+        [ "RowPtr has rows + 1 entries, starts at 0, never falls and ends at the length of ColIdx", pointers
+          "every column is in 0..cols - 1", Array.forall (fun col -> 0 <= col && col < c.Cols) colIdx
+          "columns are strictly rising in each row", pointers && Seq.forall rises (seq { 0 .. c.Rows - 1 })
+          same "Nnz" colIdx.Length c.Nnz
+          same "Cells" cells c.Cells
+          "density and sparsity are in [0, 1] and add up to 1",
+          c.Density >= 0.0
+          && c.Density <= 1.0
+          && abs (c.Density + c.Sparsity - 1.0) < 1e-12
+          "density · cells = nnz", (cells = 0L || abs (c.Density * float cells - float c.Nnz) <= 1e-12 * float cells)
+          "create accepts the buffers and gives an equal pattern with the same hash and fingerprint",
+          (match Connectivity.tryCreate c.Rows c.Cols rowPtr colIdx with
+           | Ok again ->
+               again = c
+               && again.GetHashCode() = c.GetHashCode()
+               && again.Fingerprint = c.Fingerprint
+           | Error _ -> false) ]
 
     /// <summary>Every invariant of a pattern holds, seen from the outside.</summary>
     /// <param name="c">Any pattern.</param>
@@ -89,20 +85,18 @@ module Laws =
         let swapped = pairs c |> Set.map (fun struct (row, col) -> struct (col, row))
 
         all
-            [
-                "transposing twice gives the pattern back", back = c
-                "the transpose holds exactly the swapped pairs", pairs t = swapped
-                same "rows of the transpose" c.Cols t.Rows
-                same "columns of the transpose" c.Rows t.Cols
-                same "length of the slot map" c.Nnz from.Length
-                "slot s of the transpose is the cell of slot from[s]",
-                Seq.forall
-                    (fun slot -> rowIdxT[slot] = colIdx[from[slot]] && colIdxT[slot] = rowIdx[from[slot]])
-                    (seq { 0 .. from.Length - 1 })
-                "the slot maps there and back cancel",
-                Seq.forall (fun slot -> from[fromT[slot]] = slot) (seq { 0 .. fromT.Length - 1 })
-                yield! patternParts t
-            ]
+            [ "transposing twice gives the pattern back", back = c
+              "the transpose holds exactly the swapped pairs", pairs t = swapped
+              same "rows of the transpose" c.Cols t.Rows
+              same "columns of the transpose" c.Rows t.Cols
+              same "length of the slot map" c.Nnz from.Length
+              "slot s of the transpose is the cell of slot from[s]",
+              Seq.forall
+                  (fun slot -> rowIdxT[slot] = colIdx[from[slot]] && colIdxT[slot] = rowIdx[from[slot]])
+                  (seq { 0 .. from.Length - 1 })
+              "the slot maps there and back cancel",
+              Seq.forall (fun slot -> from[fromT[slot]] = slot) (seq { 0 .. fromT.Length - 1 })
+              yield! patternParts t ]
 
     /// <summary>The set algebra of patterns is that of sets of (row, column) pairs.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -117,20 +111,18 @@ module Laws =
         let pairsA, pairsB = pairs a, pairs b
 
         all
-            [
-                "union holds the pairs of either", pairs union = pairsA + pairsB
-                "intersect holds the pairs of both", pairs common = Set.intersect pairsA pairsB
-                "difference holds the pairs of the first alone", pairs onlyA = pairsA - pairsB
-                "Added holds the pairs of the second alone", pairs diff.Added = pairsB - pairsA
-                "Removed holds the pairs of the first alone", pairs diff.Removed = pairsA - pairsB
-                "replaying the diff gives the second pattern",
-                Connectivity.union (Connectivity.difference a diff.Removed) diff.Added = b
-                same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
-                "union does not depend on the order", Connectivity.union b a = union
-                "intersect does not depend on the order", Connectivity.intersect b a = common
-                for result in [ union; common; onlyA; diff.Added; diff.Removed ] do
-                    yield! patternParts result
-            ]
+            [ "union holds the pairs of either", pairs union = pairsA + pairsB
+              "intersect holds the pairs of both", pairs common = Set.intersect pairsA pairsB
+              "difference holds the pairs of the first alone", pairs onlyA = pairsA - pairsB
+              "Added holds the pairs of the second alone", pairs diff.Added = pairsB - pairsA
+              "Removed holds the pairs of the first alone", pairs diff.Removed = pairsA - pairsB
+              "replaying the diff gives the second pattern",
+              Connectivity.union (Connectivity.difference a diff.Removed) diff.Added = b
+              same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
+              "union does not depend on the order", Connectivity.union b a = union
+              "intersect does not depend on the order", Connectivity.intersect b a = common
+              for result in [ union; common; onlyA; diff.Added; diff.Removed ] do
+                  yield! patternParts result ]
 
     /// <summary>A generator of patterns gives the shape and the number of slots that it promises, whatever the seed.</summary>
     /// <param name="rows">The promised out_features.</param>
@@ -143,12 +135,10 @@ module Laws =
             let c = generate seed
 
             all
-                [
-                    same "rows" rows c.Rows
-                    same "cols" cols c.Cols
-                    same "nnz" nnz c.Nnz
-                    yield! patternParts c
-                ]
+                [ same "rows" rows c.Rows
+                  same "cols" cols c.Cols
+                  same "nnz" nnz c.Nnz
+                  yield! patternParts c ]
 
         Prop.forAll Generators.seed holds
 
@@ -162,9 +152,7 @@ module Laws =
             let elsewhere = System.Threading.Tasks.Task.Run(fun () -> generate seed)
 
             all
-                [
-                    "the same pattern after another seed was used", generate seed = first
-                    "the same pattern on another thread", elsewhere.Result = first
-                ]
+                [ "the same pattern after another seed was used", generate seed = first
+                  "the same pattern on another thread", elsewhere.Result = first ]
 
         Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) holds

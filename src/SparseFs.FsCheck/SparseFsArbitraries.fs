@@ -1,4 +1,4 @@
-namespace SparseFs.FsCheck
+namespace SparseFs.Testing
 
 open global.FsCheck
 open SparseFs

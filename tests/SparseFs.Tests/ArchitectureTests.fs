@@ -51,26 +51,22 @@ let private compiled =
 /// The files that may hold addresses: the kernels, their memory, and the one place where a tensor becomes one.
 let private mayHoldPointers =
     set
-        [
-            "Kernels/Dispatch.fs"
-            "Kernels/Lanes.fs"
-            "Kernels/Pack.fs"
-            "Kernels/Scratch.fs"
-            "Kernels/Sddmm.fs"
-            "Kernels/Spmm.fs"
-            "Torch/TensorView.fs"
-        ]
+        [ "Kernels/Dispatch.fs"
+          "Kernels/Lanes.fs"
+          "Kernels/Pack.fs"
+          "Kernels/Scratch.fs"
+          "Kernels/Sddmm.fs"
+          "Kernels/Spmm.fs"
+          "Torch/TensorView.fs" ]
 
 let private holdsPointers (text: string) =
     Regex.IsMatch(text, "#nowarn \"9\"|NativePtr|nativeptr<")
 
 /// Written in pieces, so that this file holds none of them.
 let private forbidden =
-    [
-        "a package registry's host", @"\b(nuget|npmjs|pypi|crates|debian|ubuntu|pythonhosted)\" + @".(org|com|io)\b"
-        "an absolute path of a machine", @"(?<![\w.)}\]-])/(work|root|home|Users)" + @"/\w"
-        "a folder of a machine", @"(?<![\w.)}\]/-])/(work|root)" + @"(?![\w/-])"
-    ]
+    [ "a package registry's host", @"\b(nuget|npmjs|pypi|crates|debian|ubuntu|pythonhosted)\" + @".(org|com|io)\b"
+      "an absolute path of a machine", @"(?<![\w.)}\]-])/(work|root|home|Users)" + @"/\w"
+      "a folder of a machine", @"(?<![\w.)}\]/-])/(work|root)" + @"(?![\w/-])" ]
 
 let private sources =
     lazy
@@ -78,102 +74,92 @@ let private sources =
          |> List.collect (fun folder ->
              filesUnder
                  folder
-                 [
-                     "*.fs"
-                     "*.fsi"
-                     "*.fsx"
-                     "*.cs"
-                     "*proj"
-                     "*.props"
-                     "*.targets"
-                     "*.references"
-                     "*.md"
-                     "*.json"
-                     "run"
-                 ])
+                 [ "*.fs"
+                   "*.fsi"
+                   "*.fsx"
+                   "*.cs"
+                   "*proj"
+                   "*.props"
+                   "*.targets"
+                   "*.references"
+                   "*.md"
+                   "*.json"
+                   "run" ])
          |> List.append
-             [
-                 "build.fsx"
-                 "paket.dependencies"
-                 "paket.lock"
-                 "README.md"
-                 "CONTRIBUTING.md"
-                 "CHANGELOG.md"
-                 "global.json"
-             ])
+             [ "build.fsx"
+               "paket.dependencies"
+               "paket.lock"
+               "README.md"
+               "CONTRIBUTING.md"
+               "CHANGELOG.md"
+               "global.json" ])
 
 [<Tests>]
 let architecture =
     testList
         "Architecture"
-        [
-            testCase "no file of Pure or Kernels names TorchSharp" (fun () ->
-                for zone in [ "Pure"; "Kernels" ] do
-                    let files = filesUnder $"{core}{zone}" [ "*.fs"; "*.fsi" ]
-                    Expect.isNonEmpty files $"not vacuous: {zone}"
+        [ testCase "no file of Pure or Kernels names TorchSharp" (fun () ->
+              for zone in [ "Pure"; "Kernels" ] do
+                  let files = filesUnder $"{core}{zone}" [ "*.fs"; "*.fsi" ]
+                  Expect.isNonEmpty files $"not vacuous: {zone}"
 
-                    for file in files do
-                        Expect.isFalse
-                            (Regex.IsMatch(read file, @"TorchSharp|\btorch\.|open\s+type\s+torch"))
-                            $"{file} names TorchSharp")
+                  for file in files do
+                      Expect.isFalse
+                          (Regex.IsMatch(read file, @"TorchSharp|\btorch\.|open\s+type\s+torch"))
+                          $"{file} names TorchSharp")
 
-            testCase "the compile order is Pure, then Kernels, then Torch" (fun () ->
-                let order = compiled.Value |> List.map zoneOf
-                Expect.equal (List.distinct order) [ 0; 1; 2 ] "each zone once, in order")
+          testCase "the compile order is Pure, then Kernels, then Torch" (fun () ->
+              let order = compiled.Value |> List.map zoneOf
+              Expect.equal (List.distinct order) [ 0; 1; 2 ] "each zone once, in order")
 
-            testCase "every source file of the core is compiled" (fun () ->
-                let onDisk =
-                    filesUnder core [ "*.fs"; "*.fsi" ]
-                    |> List.map (fun path -> path.Substring core.Length)
+          testCase "every source file of the core is compiled" (fun () ->
+              let onDisk =
+                  filesUnder core [ "*.fs"; "*.fsi" ]
+                  |> List.map (fun path -> path.Substring core.Length)
 
-                Expect.equal (List.sort compiled.Value) onDisk "files")
+              Expect.equal (List.sort compiled.Value) onDisk "files")
 
-            testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
-                let holders =
-                    compiled.Value
-                    |> List.filter (fun file -> holdsPointers (read $"{core}{file}"))
-                    |> set
+          testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
+              let holders =
+                  compiled.Value
+                  |> List.filter (fun file -> holdsPointers (read $"{core}{file}"))
+                  |> set
 
-                Expect.isTrue
-                    (Set.isSubset holders mayHoldPointers)
-                    $"pointers outside the list: {holders - mayHoldPointers}"
+              Expect.isTrue
+                  (Set.isSubset holders mayHoldPointers)
+                  $"pointers outside the list: {holders - mayHoldPointers}"
 
-                Expect.equal mayHoldPointers holders "each file of the list holds some")
+              Expect.equal mayHoldPointers holders "each file of the list holds some")
 
-            testCase "no source holds the address of a registry or a path of a machine" (fun () ->
-                Expect.isGreaterThan sources.Value.Length 30 "not vacuous"
+          testCase "no source holds the address of a registry or a path of a machine" (fun () ->
+              Expect.isGreaterThan sources.Value.Length 30 "not vacuous"
 
-                for file in sources.Value do
-                    let text = read file
+              for file in sources.Value do
+                  let text = read file
 
-                    for what, pattern in forbidden do
-                        let found = Regex.Match(text, pattern)
-                        Expect.isFalse found.Success $"{file} holds {what}: {found.Value}")
+                  for what, pattern in forbidden do
+                      let found = Regex.Match(text, pattern)
+                      Expect.isFalse found.Success $"{file} holds {what}: {found.Value}")
 
-            testCase "the patterns find what they are for and pass what they are not" (fun () ->
-                let finds (text: string) =
-                    forbidden |> List.exists (fun (_, pattern) -> Regex.IsMatch(text, pattern))
+          testCase "the patterns find what they are for and pass what they are not" (fun () ->
+              let finds (text: string) =
+                  forbidden |> List.exists (fun (_, pattern) -> Regex.IsMatch(text, pattern))
 
-                let host = String.concat "." [ "https://api"; "nuget"; "org/v3/index.json" ]
-                let slash = "/"
+              let host = String.concat "." [ "https://api"; "nuget"; "org/v3/index.json" ]
+              let slash = "/"
 
-                for text in
-                    [
-                        host
-                        $"\"{slash}work{slash}main\""
-                        $"cd {slash}root"
-                        $" {slash}home{slash}me"
-                    ] do
-                    Expect.isTrue (finds text) text
+              for text in
+                  [ host
+                    $"\"{slash}work{slash}main\""
+                    $"cd {slash}root"
+                    $" {slash}home{slash}me" ] do
+                  Expect.isTrue (finds text) text
 
-                for text in
-                    [
-                        "the NuGet client"
-                        "Debian 12"
-                        "artifacts/work/x"
-                        "$(Root)/work/x"
-                        "../root/x"
-                        "and/or/work"
-                    ] do
-                    Expect.isFalse (finds text) text)
-        ]
+              for text in
+                  [ "the NuGet client"
+                    "Debian 12"
+                    "artifacts/work/x"
+                    "$(Root)/work/x"
+                    "../root/x"
+                    "and/or/work" ] do
+                  Expect.isFalse (finds text) text) ]

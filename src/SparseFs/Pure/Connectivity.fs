@@ -336,7 +336,7 @@ module Connectivity =
 
         if cells > int64 Int32.MaxValue then
             let message = $"expected at most {Int32.MaxValue} cells, got [{rows}, {cols}]"
-            raise (ArgumentException(message, nameof cols))
+            raise (ArgumentOutOfRangeException(nameof cols, cols, message))
 
         { rows = rows
           cols = cols
