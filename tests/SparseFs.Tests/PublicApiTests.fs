@@ -1,0 +1,190 @@
+module SparseFs.Tests.PublicApiTests
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Reflection
+open System.Runtime.CompilerServices
+open System.Xml.Linq
+open Expecto
+open Microsoft.FSharp.Reflection
+open SparseFs.Tests.PublicSurface
+
+// ---------------------------------------------------------------------------------------------------------
+// Documentation
+// ---------------------------------------------------------------------------------------------------------
+
+/// How often each name of an assembly's XML file has a summary, its own or one that it inherits.
+let summaries (assembly: Assembly) : IDictionary<string, int> =
+    let file = Path.ChangeExtension(assembly.Location, ".xml")
+
+    let members =
+        dict [ for m in XDocument.Load(file).Descendants(XName.Get "member") -> m.Attribute(XName.Get "name").Value, m ]
+
+    let rec hasSummary (m: XElement) =
+        match m.Element(XName.Get "inheritdoc") with
+        | null ->
+            let summary = m.Element(XName.Get "summary")
+            not (isNull summary || String.IsNullOrWhiteSpace summary.Value)
+        | inherited ->
+            match members.TryGetValue(inherited.Attribute(XName.Get "cref").Value) with
+            | true, source -> hasSummary source
+            | _ -> false
+
+    members
+    |> Seq.filter (fun m -> hasSummary m.Value)
+    |> Seq.countBy (fun m -> m.Key.Split('(')[0])
+    |> dict
+
+/// The name that a member goes by in the XML file, without its parameters.
+let docName (m: MemberInfo) =
+    let t = typeName m.DeclaringType
+
+    match m with
+    | :? ConstructorInfo -> $"M:{t}.#ctor"
+    | :? MethodInfo -> $"M:{t}.{m.Name}"
+    | :? PropertyInfo -> $"P:{t}.{m.Name}"
+    | :? EventInfo -> $"E:{t}.{m.Name}"
+    | _ -> $"F:{t}.{m.Name}"
+
+let undocumented (assembly: Assembly) =
+    let summaries = summaries assembly
+
+    // The constructor of a record is told by its fields.
+    let isTold (m: MemberInfo) =
+        m :? ConstructorInfo && FSharpType.IsRecord m.DeclaringType
+
+    let needed =
+        [ for t in publicTypes assembly do
+              $"T:{typeName t}"
+
+              for case in casesOf t do
+                  $"T:{typeName t}.{case.Name}"
+
+              for m in publicMembers t do
+                  if not (isTold m) then
+                      docName m ]
+
+    [ for name, count in List.countBy id needed do
+          match summaries.TryGetValue name with
+          | true, documented when documented >= count -> ()
+          | _ -> name ]
+
+[<Tests>]
+let documentation =
+    testList
+        "Documentation"
+        [ for assembly in [ core; facade ] do
+              let name = assembly.GetName().Name
+
+              testCase $"every public name of {name} has a summary" (fun () ->
+                  Expect.isGreaterThan (summaries assembly).Count 20 "not vacuous"
+                  Expect.equal (undocumented assembly) [] "no summary") ]
+
+// ---------------------------------------------------------------------------------------------------------
+// Public surface
+// ---------------------------------------------------------------------------------------------------------
+
+/// The compiler keeps a second declaration of each member of an extension block, in a nested type.
+let isInExtensionBlock (f: MethodInfo) =
+    f.DeclaringType.GetNestedTypes()
+    |> Array.exists (fun t -> not (isWritten t || isNull (t.GetMethod f.Name)))
+
+let describe (m: MemberInfo) =
+    let nullability = NullabilityInfoContext()
+
+    let parameters =
+        parametersOf m
+        |> List.map (fun p ->
+            let isNullable =
+                not p.ParameterType.IsValueType
+                && nullability.Create(p).WriteState = NullabilityState.Nullable
+
+            let mark = if isNullable then "?" else ""
+
+            let value =
+                if not p.HasDefaultValue then ""
+                elif isNull p.DefaultValue then " = null"
+                else $" = {p.DefaultValue}"
+
+            $"{p.Name}: {typeName p.ParameterType}{mark}{value}")
+        |> String.concat ", "
+
+    let prefix =
+        match m with
+        | :? MethodInfo as f when isInExtensionBlock f -> "static extension "
+        | _ when m.IsDefined typeof<ExtensionAttribute> -> "extension "
+        | :? MethodInfo as f when f.IsStatic -> "static "
+        | _ -> ""
+
+    match m with
+    | :? ConstructorInfo -> $"new({parameters})"
+    | :? PropertyInfo as p ->
+        let accessors =
+            p.GetAccessors() |> Array.map _.Name.Substring(0, 3) |> String.concat ", "
+
+        $"{p.Name}: {typeName p.PropertyType} with {accessors}"
+    | :? FieldInfo as f when f.IsLiteral -> $"{f.Name} = {f.GetRawConstantValue()}"
+    | :? MethodInfo as f -> $"{prefix}{f.Name}({parameters}): {typeName f.ReturnType}"
+    | other -> $"{other.Name}: {typeName (resultOf other)}"
+
+let surface (assembly: Assembly) =
+    publicTypes assembly
+    |> List.sortBy typeName
+    |> List.collect (fun t ->
+        let parents =
+            [ if not (isNull t.BaseType || t.BaseType = typeof<obj>) then
+                  typeName t.BaseType
+
+              let inherited =
+                  if isNull t.BaseType then
+                      [||]
+                  else
+                      t.BaseType.GetInterfaces()
+
+              yield! t.GetInterfaces() |> Array.except inherited |> Array.map typeName |> Array.sort ]
+
+        let heading =
+            if parents.IsEmpty then
+                typeName t
+            else
+                $"""{typeName t} : {String.concat ", " parents}"""
+
+        let cases =
+            [ for case in casesOf t do
+                  let fields =
+                      [ for f in case.GetFields() -> $"{f.Name}: {typeName f.PropertyType}" ]
+                      |> String.concat ", "
+
+                  $"  case {case.Name}({fields})" ]
+
+        let members = publicMembers t |> List.map (fun m -> "  " + describe m)
+
+        heading :: cases
+        @ List.sortWith (fun a b -> String.CompareOrdinal(a, b)) members)
+
+[<Tests>]
+let publicSurface =
+    testList
+        "Public surface"
+        [ for assembly in [ core; facade ] do
+              let name = assembly.GetName().Name
+
+              testCase $"{name} shows what its baseline says" (fun () ->
+                  let file = Path.Combine(__SOURCE_DIRECTORY__, $"PublicApi.{name}.txt")
+                  let actual = surface assembly
+
+                  if Environment.GetEnvironmentVariable "SPARSEFS_RENEW_BASELINES" = "1" then
+                      File.WriteAllText(file, String.concat "\n" actual + "\n")
+
+                  let expected = File.ReadAllLines file |> List.ofArray
+
+                  let difference =
+                      List.map ((+) "- ") (List.except actual expected)
+                      @ List.map ((+) "+ ") (List.except expected actual)
+
+                  if actual <> expected then
+                      let lines = String.concat "\n" difference
+
+                      failtest
+                          $"the public surface has changed:\n{lines}\nIf that is meant, run the tests once with the environment variable SPARSEFS_RENEW_BASELINES=1 and commit {Path.GetFileName file}.") ]
