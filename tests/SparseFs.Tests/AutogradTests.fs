@@ -293,6 +293,34 @@ let autogradTests =
               let error = values.grad.sub(outer.add through).abs().max().item<float32>()
               Expect.isLessThanOrEqual (float error) bound "sum")
 
+          testList
+              "a factor that was changed in place before backward is an error that can be caught"
+              [ for hasBias in [ true; false ] do
+                    for change in [ "values"; "x" ] do
+                        testCase $"{change}, bias {hasBias}" (fun () ->
+                            use _ = torch.NewDisposeScope()
+                            let c = Cases.wide 4
+                            let values = (torch.tensor c.Values).requires_grad_ true
+
+                            let bias =
+                                if hasBias then
+                                    (torch.tensor c.Bias).requires_grad_ true
+                                else
+                                    null
+
+                            let x = (torch.tensor c.X).requires_grad_ true
+                            let y = SparseOps.linear c.Pattern values bias x
+
+                            using (torch.no_grad ()) (fun _ ->
+                                (if change = "x" then x else values).mul_(2.0f.ToScalar()) |> ignore)
+
+                            let error = Expect.throwsC (fun () -> y.sum().backward()) id
+                            Expect.stringContains error.Message "invalid gradient" "libtorch's own error"
+                            Expect.isNull values.grad "no gradient for the values"
+                            // The next graph is not touched by the failed one.
+                            (SparseOps.linear c.Pattern values bias x).sum().backward()
+                            Expect.isNotNull values.grad "a gradient again") ]
+
           testCase "no graph is recorded under no_grad" (fun () ->
               use _ = torch.NewDisposeScope()
               let c = Cases.wide 3

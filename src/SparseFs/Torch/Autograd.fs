@@ -161,8 +161,17 @@ module private Context =
         let secondFor = if first.requires_grad then second else null
         ctx.save_for_backward (List [ firstFor; secondFor ])
 
+    /// <summary>Gradients that libtorch refuses, so that backward() ends in an error which the caller can catch.</summary>
+    /// <remarks>An exception that left a backward would end the process. No shape expands to that of a scalar.</remarks>
+    let private refused (arguments: int) (e: exn) : torch.Tensor list =
+        eprintfn $"SparseFs: backward failed: {e.Message.Split('\n')[0]}"
+
+        [ null
+          for _ in 2..arguments do
+              torch.zeros [||] ]
+
     /// <summary>Runs a backward: body gets the job, the two saved factors (null where the other wants no gradient) and
-    /// the upstream gradient, and returns one gradient an argument.</summary>
+    /// the upstream gradient, and returns one gradient an argument, null for the job and for what nobody asked.</summary>
     let backward
         (ctx: torch.autograd.AutogradContext)
         (upstream: torch.Tensor)
@@ -174,8 +183,13 @@ module private Context =
         if isNull upstream || upstream.IsInvalid then
             List(Array.zeroCreate<torch.Tensor> arguments)
         else
-            let saved = ctx.get_saved_variables ()
-            let gradients = body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream
+            let gradients =
+                try
+                    let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
+                    body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream
+                with e ->
+                    refused arguments e
+
             let held = Returned.Hold(List gradients)
             upstream.Dispose()
             held
@@ -194,27 +208,33 @@ type internal SpmmFunction() =
             || (not (isNull bias) && bias.requires_grad)
 
         if torch.is_grad_enabled () && wanted then
-            SpmmFunction.apply (job, values, x, bias)
+            match bias with
+            | null -> SpmmFunction.apply (job, values, x)
+            | _ -> SpmmFunction.apply (job, values, x, bias)
         else
             RawOps.spmm job values bias x
 
     override _.forward(ctx, args) =
         let job = args[0] :?> Job
         let values, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
-        let bias = args[3] :?> torch.Tensor
+        let bias = if args.Length > 3 then args[3] :?> torch.Tensor else null
         Context.save ctx job values x
+        ctx.save_data ("arguments", args.Length)
         ctx.save_data ("bias", not (isNull bias) && bias.requires_grad)
         RawOps.spmm job values bias x
 
     override _.backward(ctx, upstream) =
-        Context.backward ctx upstream 4 (fun job values x u ->
+        let arguments = unbox<int>(ctx.get_data "arguments")
+
+        Context.backward ctx upstream arguments (fun job values x u ->
             [ null
-              (if isNull x then null else SddmmFunction.Apply(job, u, x))
-              (if isNull values then
-                   null
-               else
-                   SpmmTFunction.Apply(job, values, u))
-              (if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null) ])
+              if isNull x then null else SddmmFunction.Apply(job, u, x)
+              if isNull values then
+                  null
+              else
+                  SpmmTFunction.Apply(job, values, u)
+              if arguments > 3 then
+                  if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null ])
 
 /// x = g · W
 and [<AllowNullLiteral>] internal SpmmTFunction() =
