@@ -1,11 +1,51 @@
 module Digits.Main
 
-open Spectre.Console
+open System.IO
+open System.Reflection
+open Argu
+open SparseFs
 open TorchSharp
 
+/// The digits that travel in this program.
+let private embedded () =
+    let openFile (name: string) : Stream =
+        Assembly.GetExecutingAssembly().GetManifestResourceStream name
+
+    Idx.read "embedded" openFile Idx.trainFiles, Idx.read "embedded" openFile Idx.testFiles
+
+let private demo (options: Options) =
+    let train, test =
+        match options.Data with
+        | Some folder -> Idx.ofFolder folder
+        | None -> embedded ()
+
+    torch.set_num_threads options.Threads
+    torch.manual_seed (int64 options.Seed) |> ignore
+    use sparse = Network.sparse options.Sparsity (Seed.ofInt options.Seed)
+    use dense = Network.dense ()
+
+    let course = options.Course
+    let batchesAnEpoch = (train.Labels.Length - 1) / course.Batch + 1
+    printfn $"{train.Labels.Length} digits to learn from, {test.Labels.Length} to be tested on"
+    printfn $"sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
+    printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
+
+    Training.run course (Training.samples train) (Training.samples test) sparse dense
+    |> Report.watching course.Epochs (2.0 * float course.Epochs * float batchesAnEpoch)
+    |> Report.closing sparse dense
+
 [<EntryPoint>]
-let main _ =
-    use ones = torch.ones 3L
-    use sum = ones.sum ()
-    AnsiConsole.MarkupLine $"no demo yet; [bold]1 + 1 + 1 = {sum.item<float32>()}[/]"
-    0
+let main arguments =
+    try
+        demo (Options.parse arguments)
+        0
+    with
+    | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
+        printfn $"{e.Message}"
+        0
+    | :? ArguParseException as e ->
+        eprintfn $"{e.Message}"
+        2
+    | :? IdxException as e ->
+        eprintfn $"{e.Message}"
+        2

@@ -1,0 +1,51 @@
+namespace Digits
+
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
+
+/// <summary>The network of SparseLinear's notebook, 784-2000-LayerNorm-ReLU-10, and its dense twin.</summary>
+/// <remarks>As there, both linear layers of the sparse network are sparse.</remarks>
+[<RequireQualifiedAccess>]
+module Network =
+
+    [<Literal>]
+    let private Hidden = 2000
+
+    let private network (input: Layer) (output: Layer) : Sequential =
+        torch.nn.Sequential(
+            [| struct ("input", input)
+               struct ("norm", torch.nn.LayerNorm(int64 Hidden) :> Layer)
+               struct ("relu", torch.nn.ReLU() :> Layer)
+               struct ("output", output) |]
+        )
+
+    /// <summary>784-2000-10 with only a part of the weights.</summary>
+    /// <param name="sparsity">The part of the weights of each layer that do not exist, in [0, 1).</param>
+    /// <param name="seed">Draws which do; torch.manual_seed governs their initial values.</param>
+    let sparse (sparsity: float) (seed: Seed) : Sequential =
+        let ofInput, ofOutput = Seed.split seed
+
+        network
+            (new SparseLinear(Idx.Pixels, Hidden, sparsity = sparsity, seed = ofInput))
+            (new SparseLinear(Hidden, Idx.Classes, sparsity = sparsity, seed = ofOutput))
+
+    /// <summary>784-2000-10 with every weight.</summary>
+    let dense () : Sequential =
+        network (torch.nn.Linear(Idx.Pixels, Hidden)) (torch.nn.Linear(Hidden, Idx.Classes))
+
+    /// <summary>How many weights the linear layers of a network store; biases and LayerNorm are not counted.</summary>
+    let weights (network: Sequential) : int64 =
+        Seq.sum
+            [ for layer in network.children () do
+                  match layer with
+                  | :? SparseLinear as layer -> layer.weight.numel ()
+                  | :? Linear as layer -> layer.weight.numel ()
+                  | _ -> () ]
+
+    /// <summary>How many bytes a checkpoint of a network holds: every parameter, and the patterns of sparse layers.</summary>
+    let bytes (network: Sequential) : int64 =
+        network.state_dict().Values
+        |> Seq.sumBy (fun tensor -> tensor.numel () * tensor.element_size ())

@@ -1,0 +1,129 @@
+namespace Digits
+
+open System
+open Argu
+
+/// <summary>What the demo does unless it is told otherwise.</summary>
+/// <remarks>Batch and learning rates are those of SparseLinear's notebook, where the sparse network also takes ten times
+/// the dense one's rate.</remarks>
+module private Default =
+
+    [<Literal>]
+    let Sparsity = 0.9
+
+    [<Literal>]
+    let Epochs = 20
+
+    [<Literal>]
+    let Seed = 0
+
+    [<Literal>]
+    let Batch = 64
+
+    [<Literal>]
+    let SparseRate = 0.1
+
+    [<Literal>]
+    let DenseRate = 0.01
+
+    /// Moving the digits makes up for their small number; MNIST's own are left as they are, as in the notebook.
+    [<Literal>]
+    let ShiftOfCarried = 1
+
+    [<Literal>]
+    let ShiftOfFolder = 0
+
+/// <summary>The arguments of the demo.</summary>
+[<RequireQualifiedAccess>]
+type Argument =
+    | Data of folder: string
+    | Sparsity of part: float
+    | Epochs of number: int
+    | Seed of number: int
+    | Batch of digits: int
+    | Lr of rate: float
+    | Dense_Lr of rate: float
+    | Shift of pixels: int
+    | Threads of number: int
+
+    interface IArgParserTemplate with
+        member argument.Usage =
+            match argument with
+            | Data _ -> "a folder with MNIST's four gzipped files; without it, the 6,000 digits that the demo carries"
+            | Sparsity _ ->
+                $"the part of the weights that the sparse network does without, in [0, 1); {Default.Sparsity}"
+            | Epochs _ -> $"passes over the training digits; {Default.Epochs}"
+            | Seed _ -> $"draws connections, initial weights and the order of the digits; {Default.Seed}"
+            | Batch _ -> $"digits a step; {Default.Batch}"
+            | Lr _ -> $"learning rate of the sparse network; {Default.SparseRate}"
+            | Dense_Lr _ -> $"learning rate of the dense network; {Default.DenseRate}"
+            | Shift _ ->
+                "how many pixels, 0..2, a training batch may be moved across and down; "
+                + $"{Default.ShiftOfCarried}, with --data {Default.ShiftOfFolder}"
+            | Threads _ -> "processors to use; all"
+
+/// <summary>What the demo is to do.</summary>
+type Options =
+    { Data: string option
+      Sparsity: float
+      Seed: int
+      Threads: int
+      Course: Course }
+
+[<RequireQualifiedAccess>]
+module Options =
+
+    let private parser =
+        ArgumentParser.Create<Argument>(programName = "dotnet fsi build.fsx demo", errorHandler = ExceptionExiter())
+
+    /// Argu puts the argument's name before the message.
+    let private demand (holds: 'a -> bool) (expected: string) (value: 'a) =
+        if holds value then
+            value
+        else
+            failwith $"expected {expected}, got {value}"
+
+    let private positive = demand (fun n -> n >= 1) "1 or more"
+    let private rate = demand (fun r -> r > 0.0 && Double.IsFinite r) "a number above 0"
+    let private part = demand (fun p -> p >= 0.0 && p < 1.0) "a number in [0, 1)"
+    let private pixels = demand (fun n -> n >= 0 && n <= 2) "0..2"
+
+    let private processors =
+        let all = Environment.ProcessorCount
+        demand (fun n -> n >= 1 && n <= all) $"1..{all}, the processors of this machine"
+
+    /// <summary>Reads the command line.</summary>
+    /// <exception cref="T:Argu.ArguParseException">An argument is unknown or out of its range, or help was asked for.</exception>
+    let parse (arguments: string[]) : Options =
+        let given = parser.ParseCommandLine arguments
+
+        let data = given.TryGetResult Argument.Data
+
+        let shift =
+            if data.IsSome then
+                Default.ShiftOfFolder
+            else
+                Default.ShiftOfCarried
+
+        { Data = data
+          Sparsity =
+            given.TryPostProcessResult(Argument.Sparsity, part)
+            |> Option.defaultValue Default.Sparsity
+          Seed = given.GetResult(Argument.Seed, Default.Seed)
+          Threads =
+            given.TryPostProcessResult(Argument.Threads, processors)
+            |> Option.defaultValue Environment.ProcessorCount
+          Course =
+            { Epochs =
+                given.TryPostProcessResult(Argument.Epochs, positive)
+                |> Option.defaultValue Default.Epochs
+              Batch =
+                given.TryPostProcessResult(Argument.Batch, positive)
+                |> Option.defaultValue Default.Batch
+              SparseRate =
+                given.TryPostProcessResult(Argument.Lr, rate)
+                |> Option.defaultValue Default.SparseRate
+              DenseRate =
+                given.TryPostProcessResult(Argument.Dense_Lr, rate)
+                |> Option.defaultValue Default.DenseRate
+              Shift = given.TryPostProcessResult(Argument.Shift, pixels) |> Option.defaultValue shift } }

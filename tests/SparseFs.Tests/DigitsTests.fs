@@ -1,0 +1,232 @@
+module SparseFs.Tests.DigitsTests
+
+open System
+open System.IO
+open System.IO.Compression
+open Digits
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+
+// Files in memory, written by hand from the format's description.
+
+let private gzipped (bytes: byte[]) : byte[] =
+    use written = new MemoryStream()
+
+    do
+        use gzip = new GZipStream(written, CompressionLevel.SmallestSize)
+        gzip.Write bytes
+
+    written.ToArray()
+
+let private bigEndian (value: int) : byte[] =
+    [| byte (value >>> 24); byte (value >>> 16); byte (value >>> 8); byte value |]
+
+let private file (header: int list) (elements: byte[]) : byte[] =
+    Array.append (Array.collect bigEndian (Array.ofList header)) elements
+
+/// Three images, each full of its own number.
+let private threeImages = Array.init (3 * 784) (fun i -> byte (i / 784))
+
+let private imagesFile = file [ 2051; 3; 28; 28 ] threeImages
+let private labelsFile = file [ 2049; 3 ] [| 7uy; 0uy; 9uy |]
+
+let private opening (bytes: byte[]) : unit -> Stream =
+    fun () -> new MemoryStream(bytes, writable = false)
+
+let private images (bytes: byte[]) =
+    Idx.readImages "some.gz" (opening bytes)
+
+let private labels (bytes: byte[]) =
+    Idx.readLabels "some.gz" (opening bytes)
+
+/// The reader's own error, which names the file and contains these words.
+let private refused (words: string list) (read: unit -> 'a) =
+    match
+        (try
+            read () |> ignore
+            None
+         with e ->
+             Some e)
+    with
+    | Some(:? IdxException as e) ->
+        for word in words do
+            Expect.stringContains e.Message word "the error says"
+    | Some other -> failtest $"expected an IdxException, got {other}"
+    | None -> failtest "expected an IdxException, got a result"
+
+let private refusedOf (read: byte[] -> byte[]) (bytes: byte[]) (words: string list) =
+    refused ("some.gz" :: words) (fun () -> read bytes)
+
+/// A folder that lives as long as the test.
+let private inFolder (files: (string * byte[]) list) (test: string -> unit) =
+    let folder = Directory.CreateTempSubdirectory "sparsefs-digits-"
+
+    try
+        for name, bytes in files do
+            File.WriteAllBytes(Path.Combine(folder.FullName, name), bytes)
+
+        test folder.FullName
+    finally
+        folder.Delete(recursive = true)
+
+let private fourFiles =
+    [ for images, labels in [ Idx.trainFiles; Idx.testFiles ] do
+          images, gzipped imagesFile
+          labels, gzipped labelsFile ]
+
+/// The header of images or labels, and then anything.
+let private plausible =
+    gen {
+        let! header =
+            Gen.elements
+                [ []
+                  [ 2051; 2; 28; 28 ]
+                  [ 2051; Int32.MaxValue; 28; 28 ]
+                  [ 2049; 4 ]
+                  [ 2049; -1 ] ]
+
+        let! rest = Gen.arrayOf (Gen.choose (0, 255) |> Gen.map byte)
+        return file header rest
+    }
+    |> Arb.fromGen
+
+let private onlyItsOwnError (bytes: byte[]) =
+    for read in [ images; labels ] do
+        try
+            read bytes |> ignore
+        with :? IdxException ->
+            ()
+
+[<Tests>]
+let idx =
+    testList
+        "Digits.Idx"
+        [ testCase "what was written is read" (fun () ->
+              Expect.equal (images (gzipped imagesFile)) threeImages "images"
+              Expect.equal (labels (gzipped labelsFile)) [| 7uy; 0uy; 9uy |] "labels")
+
+          testProperty "any images and labels come back from a folder" (fun (PositiveInt n) (seed: int) ->
+              let n = min n 20
+              let random = Random seed
+              let pixels: byte[] = Array.zeroCreate (784 * n)
+              random.NextBytes pixels
+              let labels = Array.init n (fun _ -> byte (random.Next 10))
+
+              let files =
+                  [ for imagesName, labelsName in [ Idx.trainFiles; Idx.testFiles ] do
+                        imagesName, gzipped (file [ 2051; n; 28; 28 ] pixels)
+                        labelsName, gzipped (file [ 2049; n ] labels) ]
+
+              inFolder files (fun folder ->
+                  let expected = { Pixels = pixels; Labels = labels }
+                  Expect.equal (Idx.ofFolder folder) (expected, expected) "round trip"))
+
+          testCase "every prefix of a file is refused" (fun () ->
+              let small = gzipped labelsFile
+
+              for length in 0 .. small.Length - 1 do
+                  refusedOf labels small[.. length - 1] []
+
+              let big = gzipped imagesFile
+
+              for length in 0 .. big.Length - 1 do
+                  refusedOf images big[.. length - 1] [])
+
+          testCase "every prefix of what a file holds is refused" (fun () ->
+              for length in 0 .. labelsFile.Length - 1 do
+                  refusedOf labels (gzipped labelsFile[.. length - 1]) [ "expected"; "bytes" ]
+
+              for length in 0 .. imagesFile.Length - 1 do
+                  refusedOf images (gzipped imagesFile[.. length - 1]) [ "expected"; "bytes" ])
+
+          // gzip's own header has a time and a system, which mean nothing here; a checksum guards the rest.
+          testCase "a changed bit of a file is refused or changes nothing" (fun () ->
+              let whole = gzipped labelsFile
+              let mutable refusals = 0
+
+              for i in 0 .. 8 * whole.Length - 1 do
+                  let changed = Array.copy whole
+                  changed[i / 8] <- changed[i / 8] ^^^ (1uy <<< i % 8)
+
+                  try
+                      Expect.equal (labels changed) (labels whole) $"bit {i}"
+                  with :? IdxException ->
+                      refusals <- refusals + 1
+
+              Expect.isGreaterThan refusals (4 * whole.Length) "not vacuous")
+
+          testCase "anything behind the gzip data is refused" (fun () ->
+              refusedOf labels (Array.append (gzipped labelsFile) (gzipped [| 1uy |])) [ "expected 3 bytes" ]
+              refusedOf labels (Array.append (gzipped labelsFile) (Array.zeroCreate 4)) [ "expected the length 11" ])
+
+          testProperty "random bytes give the reader's own error or digits" onlyItsOwnError
+
+          testProperty "random bytes in gzip give the reader's own error or digits" (gzipped >> onlyItsOwnError)
+
+          testProperty
+              "random bytes behind a header give the reader's own error or digits"
+              (Prop.forAll plausible (gzipped >> onlyItsOwnError))
+
+          testCase "a file without gzip is refused" (fun () -> refusedOf images imagesFile [ "expected gzip" ])
+
+          testCase "labels in place of images are refused, and images in place of labels" (fun () ->
+              refusedOf images (gzipped (file [ 2049; 16; 0; 0 ] [||])) [ "0x00000803"; "0x00000801" ]
+              refusedOf labels (gzipped imagesFile) [ "0x00000801"; "0x00000803" ])
+
+          testCase "images of another size are refused" (fun () ->
+              refusedOf images (gzipped (file [ 2051; 1; 32; 28 ] (Array.zeroCreate 896))) [ "28 x 28"; "32 x 28" ])
+
+          testCase "no items are refused" (fun () ->
+              refusedOf images (gzipped (file [ 2051; 0; 28; 28 ] [||])) [ "items"; "got 0" ]
+              refusedOf labels (gzipped (file [ 2049; 0 ] [||])) [ "items"; "got 0" ])
+
+          testCase "more bytes than the header says are refused" (fun () ->
+              refusedOf images (gzipped (Array.append imagesFile [| 0uy |])) [ "2352 bytes"; "more" ]
+              refusedOf labels (gzipped (Array.append labelsFile [| 0uy |])) [ "3 bytes"; "more" ])
+
+          testCase "a label that is no digit is refused" (fun () ->
+              refusedOf labels (gzipped (file [ 2049; 3 ] [| 1uy; 10uy; 2uy |])) [ "0..9"; "10 at 1" ])
+
+          testSequenced (
+              testCase "a header's promise is not allocated" (fun () ->
+                  let promising = gzipped (file [ 2051; 1_000_000; 28; 28 ] [| 1uy |])
+                  let before = GC.GetAllocatedBytesForCurrentThread()
+                  refusedOf images promising [ "784000000 bytes"; "got 1" ]
+                  Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "allocated")
+          )
+
+          testCase "as many images as labels, or neither" (fun () ->
+              let two = gzipped (file [ 2049; 2 ] [| 1uy; 2uy |])
+              let trainLabels = snd Idx.trainFiles
+
+              let files =
+                  fourFiles
+                  |> List.map (fun (name, bytes) -> name, (if name = trainLabels then two else bytes))
+
+              inFolder files (fun folder ->
+                  refused [ trainLabels; "expected 3 labels"; "got 2" ] (fun () -> Idx.ofFolder folder)))
+
+          testCase "a missing folder, a missing file and a folder in place of a file are refused by name" (fun () ->
+              inFolder [] (fun folder ->
+                  let missing = Path.Combine(folder, "none")
+                  refused [ missing; "no folder" ] (fun () -> Idx.ofFolder missing))
+
+              for missing, _ in fourFiles do
+                  inFolder (fourFiles |> List.filter (fun (name, _) -> name <> missing)) (fun folder ->
+                      let path = Path.Combine(folder, missing)
+                      refused [ path; "expected a file" ] (fun () -> Idx.ofFolder folder)
+                      Directory.CreateDirectory path |> ignore
+                      refused [ path ] (fun () -> Idx.ofFolder folder)))
+
+          testCase "the demo carries 500 and 100 digits of each class" (fun () ->
+              let data =
+                  Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "examples", "Digits", "data")
+
+              let train, test = Idx.ofFolder data
+
+              for digits, each in [ train, 500; test, 100 ] do
+                  Expect.equal
+                      (Array.countBy id digits.Labels |> Array.sort)
+                      [| for c in 0uy .. 9uy -> c, each |]
+                      "classes") ]
