@@ -109,8 +109,8 @@ let dispatchTests =
                   c
               |> expectWithin "spmm" bound wanted)
 
-          testCase "a batch of several passes is the batches one after the other" (fun () ->
-              // 60,000 columns make a pass of 32 MB hold fewer samples than the batch has.
+          testCase "very wide inputs, with the smallest tiles" (fun () ->
+              // 60,000 columns leave room for 16 samples in a tile.
               let pattern = Topology.uniform 7 60_000 900 (Seed.ofInt 3)
               let c = make pattern 200 5
               let machine = { Width = Dispatch.widest; Threads = 2 }

@@ -17,9 +17,9 @@ type internal Machine = { Width: Width; Threads: int }
 
 /// <summary>The only place that chooses: width, tile, threads.</summary>
 /// <remarks>
-/// A call packs its samples into tiles [features, width] that all threads share, then deals the rows to the threads by
-/// their slots. Every choice but the deal depends on shapes alone, and each output belongs to one part: so results do
-/// not depend on the number of threads, to the bit.
+/// A call is cut into parts: a tile of samples and a range of rows. A part packs its tile [features, width] for itself,
+/// so that no thread reads what another has written, and owns the outputs that it writes. Tiles follow from shapes
+/// alone, and no sum crosses parts: so results do not depend on the number of threads, to the bit.
 /// </remarks>
 module internal Dispatch =
 
@@ -48,24 +48,28 @@ module internal Dispatch =
     /// A tile up to this size stays in the second-level cache beside what streams through it.
     let private tileBytes = 768 * 1024
 
-    /// Packed samples of one pass; with more, the batch is taken in several passes.
-    let private passBytes = 32L * 1024L * 1024L
-
     /// Rows of output that are transposed back together: a cache line of floats.
     let private rowBlock = 16
 
-    /// How a batch is cut: samples of a tile, lanes of a vector, samples of a pass.
+    /// How a batch is cut: samples of a tile, lanes of a vector.
     [<Struct>]
     type private Cut =
         { Width: Width
           Lanes: int
           Tile: int
-          Pass: int }
+          N: int }
 
-        /// The samples of the tile that starts at a sample, padded to whole vectors.
-        member c.PaddedFrom(sample: int, n: int) =
-            let rest = min c.Tile (n - sample)
-            (rest + c.Lanes - 1) / c.Lanes * c.Lanes
+        member c.Tiles = (c.N + c.Tile - 1) / c.Tile
+
+        /// The samples of the tile that starts at a sample.
+        member c.SamplesFrom(sample: int) = min c.Tile (c.N - sample)
+
+        /// The same, padded to whole vectors.
+        member c.WidthFrom(sample: int) =
+            (c.SamplesFrom sample + c.Lanes - 1) / c.Lanes * c.Lanes
+
+        /// Floats of one packed tile.
+        member c.TileFloats(features: int) = int64 c.Tile * int64 features
 
     /// The narrowest width that holds the whole batch in one vector, or the one that is given.
     let private narrowed (width: Width) (n: int) : Width =
@@ -74,27 +78,21 @@ module internal Dispatch =
         elif n <= 8 && width >= Width.V256 then Width.V256
         else width
 
-    /// features: the length of what is packed; tiled: the part of it that the inner loop jumps about in.
-    let private cut (machine: Machine) (n: int) (features: int64) (tiled: int) : Cut =
+    /// features: the rows of a tile, in which the inner loop jumps about.
+    let private cut (machine: Machine) (n: int) (features: int) : Cut =
         let width = narrowed machine.Width n
         let lanes = int width
+        let wholeVectors (samples: int) = (samples + lanes - 1) / lanes * lanes
 
-        let fits samples =
-            int64 tiled * int64 samples * 4L <= int64 tileBytes
+        let mutable tile = 64
 
-        let tile =
-            [ 64; 32 ]
-            |> List.tryFind fits
-            |> Option.defaultValue 16
-            |> max lanes
-            |> min ((n + lanes - 1) / lanes * lanes)
-
-        let tilesOfPass = max 1L (passBytes / (features * int64 tile * 4L + 1L))
+        while tile > 16 && int64 features * int64 tile * 4L > int64 tileBytes do
+            tile <- tile / 2
 
         { Width = width
           Lanes = lanes
-          Tile = tile
-          Pass = int (min (int64 n) (tilesOfPass * int64 tile)) }
+          Tile = min (max lanes tile) (wholeVectors n)
+          N = n }
 
     let private fork (threads: int) (parts: int) (body: int -> unit) =
         if threads = 1 || parts = 1 then
@@ -103,9 +101,6 @@ module internal Dispatch =
         else
             Parallel.For(0, parts, ParallelOptions(MaxDegreeOfParallelism = threads), body)
             |> ignore
-
-    /// Several parts a thread, so that one that is held up elsewhere takes fewer.
-    let private partsOf (threads: int) = if threads = 1 then 1 else 4 * threads
 
     /// The first row of a part, of equal work: a slot and a row count alike.
     let private rowOfPart (rowPtr: int[]) (part: int) (parts: int) : int =
@@ -124,12 +119,12 @@ module internal Dispatch =
 
         low
 
-    let private packTile width x n m tile tileWidth colFrom colTo =
+    let private packTile width x n m tile tileWidth =
         match width with
-        | Width.Scalar -> Pack.tile<Lanes1, float32> x n m tile tileWidth colFrom colTo
-        | Width.V128 -> Pack.tile<Lanes4, Vector128<float32>> x n m tile tileWidth colFrom colTo
-        | Width.V256 -> Pack.tile<Lanes8, Vector256<float32>> x n m tile tileWidth colFrom colTo
-        | _ -> Pack.tile<Lanes16, Vector512<float32>> x n m tile tileWidth colFrom colTo
+        | Width.Scalar -> Pack.tile<Lanes1, float32> x n m tile tileWidth
+        | Width.V128 -> Pack.tile<Lanes4, Vector128<float32>> x n m tile tileWidth
+        | Width.V256 -> Pack.tile<Lanes8, Vector256<float32>> x n m tile tileWidth
+        | _ -> Pack.tile<Lanes16, Vector512<float32>> x n m tile tileWidth
 
     let private transpose width src lds n m dst ldd =
         match width with
@@ -152,49 +147,27 @@ module internal Dispatch =
         | Width.V256 -> Sddmm.rows<Lanes8, Vector256<float32>> p g tile tileWidth rowFrom rowTo accumulate d
         | _ -> Sddmm.rows<Lanes16, Vector512<float32>> p g tile tileWidth rowFrom rowTo accumulate d
 
-    /// Packs samples from .. to − 1 of x [n, features], tile after tile, one part of the features.
-    let private packPart (c: Cut) (x: nativeptr<float32>) from upTo features (packed: nativeptr<float32>) part parts =
-        let bound k =
-            int (int64 features * int64 k / int64 parts) / rowBlock * rowBlock
+    /// Some rows of y [n, rows] for the samples of one tile.
+    let private spmmPart (c: Cut) p values bias (x: nativeptr<float32>) rows cols sample rowFrom rowTo y =
+        let scratch = Scratch.rent (c.TileFloats cols)
+        let samples, width = c.SamplesFrom sample, c.WidthFrom sample
+        packTile c.Width (Pointer.at x (int64 sample * int64 cols)) samples cols scratch.Floats width
 
-        let colFrom = bound part
-        let colTo = if part = parts - 1 then features else bound (part + 1)
-        let mutable sample = from
-
-        while sample < upTo do
-            let tile = Pointer.at packed (int64 (sample - from) * int64 features)
-            let width = c.PaddedFrom(sample, upTo)
-            let samples = min c.Tile (upTo - sample)
-            packTile c.Width (Pointer.at x (int64 sample * int64 features)) samples features tile width colFrom colTo
-            sample <- sample + c.Tile
-
-    /// Rows rowFrom .. rowTo − 1 of y [n, rows] for the samples of one pass.
-    let private spmmPart (c: Cut) p values bias packed from upTo rows cols rowFrom rowTo (y: nativeptr<float32>) =
         // A block of output rows, on a cache line's boundary.
         let room = NativePtr.stackalloc<float32>(rowBlock * c.Tile + 16)
         let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let mutable sample = from
+        let mutable row = rowFrom
 
-        while sample < upTo do
-            let tile = Pointer.at packed (int64 (sample - from) * int64 cols)
-            let width = c.PaddedFrom(sample, upTo)
-            let samples = min c.Tile (upTo - sample)
-            let mutable row = rowFrom
+        while row < rowTo do
+            let next = min rowTo (row + rowBlock)
+            spmmRows c.Width p values bias scratch.Floats width row next block
+            let target = Pointer.at y (int64 sample * int64 rows + int64 row)
+            transpose c.Width block (int64 width) (next - row) samples target (int64 rows)
+            row <- next
 
-            while row < rowTo do
-                let next = min rowTo (row + rowBlock)
-                spmmRows c.Width p values bias tile width row next block
-                let target = Pointer.at y (int64 sample * int64 rows + int64 row)
-                transpose c.Width block (int64 width) (next - row) samples target (int64 rows)
-                row <- next
+        Scratch.giveBack scratch
 
-            sample <- sample + c.Tile
-
-    /// Floats of scratch for one pass over samples of this many features.
-    let private packedFloats (c: Cut) (features: int) =
-        int64 (c.Pass + c.Lanes) * int64 features
-
-    let private spmmPasses
+    let private spmmOf
         (machine: Machine)
         (pattern: Connectivity)
         (values: nativeptr<float32>)
@@ -204,11 +177,6 @@ module internal Dispatch =
         (y: nativeptr<float32>)
         =
         let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
-        let c = cut machine n (int64 cols) cols
-        let threads = machine.Threads
-        let parts = partsOf threads
-        let scratch = Scratch.rent (packedFloats c cols)
-        let packed = scratch.Floats
         use rowPtrPin = fixed rowPtr
         use colIdxPin = fixed pattern.ColIdxArray
 
@@ -216,26 +184,33 @@ module internal Dispatch =
             { RowPtr = rowPtrPin
               ColIdx = colIdxPin }
 
-        let mutable from = 0
+        if n = 1 then
+            // One sample is its own tile, and its outputs lie as the rows do.
+            fork machine.Threads machine.Threads (fun part ->
+                let rowFrom = rowOfPart rowPtr part machine.Threads
+                let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
+                spmmRows Width.Scalar p values bias x 1 rowFrom rowTo (Pointer.at y (int64 rowFrom)))
+        elif n > 1 then
+            let c = cut machine n cols
+            let tiles = c.Tiles
 
-        while from < n do
-            let first = from
-            let upTo = min n (from + c.Pass)
-            fork threads parts (fun part -> packPart c x first upTo cols packed part parts)
+            // Tiles alone keep the threads equally busy if there are many, or a round number; else each is shared.
+            let groups =
+                if tiles % machine.Threads = 0 || tiles >= 4 * machine.Threads then
+                    1
+                else
+                    machine.Threads
 
-            fork threads parts (fun part ->
-                let rowFrom = rowOfPart rowPtr part parts
-                let rowTo = rowOfPart rowPtr (part + 1) parts
-                spmmPart c p values bias packed first upTo rows cols rowFrom rowTo y)
-
-            from <- upTo
-
-        Scratch.giveBack scratch
+            fork machine.Threads (tiles * groups) (fun part ->
+                let tile, group = part / groups, part % groups
+                let rowFrom = rowOfPart rowPtr group groups
+                let rowTo = rowOfPart rowPtr (group + 1) groups
+                spmmPart c p values bias x rows cols (tile * c.Tile) rowFrom rowTo y)
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
     let spmm (machine: Machine) (plan: Plan) values bias x n y =
-        spmmPasses machine plan.Connectivity values bias x n y
+        spmmOf machine plan.Connectivity values bias x n y
 
     /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
     let spmmT (machine: Machine) (plan: Plan) (values: nativeptr<float32>) g n x =
@@ -243,18 +218,32 @@ module internal Dispatch =
         let slotMap = plan.SlotMap
         let scratch = Scratch.rent (int64 transposed.Nnz)
         let valuesT = scratch.Floats
-        let threads = machine.Threads
-        let parts = partsOf threads
 
         // Read through the slot map once a call, not once a tile.
-        fork threads parts (fun part ->
+        fork machine.Threads machine.Threads (fun part ->
             let bound k =
-                int (int64 slotMap.Length * int64 k / int64 parts)
+                int (int64 slotMap.Length * int64 k / int64 machine.Threads)
 
             for s in bound part .. bound (part + 1) - 1 do
                 Pointer.set valuesT s (Pointer.get values slotMap[s]))
 
-        spmmPasses machine transposed valuesT (NativePtr.ofNativeInt 0n) g n x
+        spmmOf machine transposed valuesT (NativePtr.ofNativeInt 0n) g n x
+        Scratch.giveBack scratch
+
+    /// The slots of some rows, over all tiles.
+    let private sddmmPart (c: Cut) p (g: nativeptr<float32>) (x: nativeptr<float32>) rows cols rowFrom rowTo d =
+        let scratch = Scratch.rent (c.TileFloats cols + c.TileFloats rows)
+        let tileX = scratch.Floats
+        let tileG = Pointer.at tileX (c.TileFloats cols)
+        let mutable sample = 0
+
+        while sample < c.N do
+            let samples, width = c.SamplesFrom sample, c.WidthFrom sample
+            packTile c.Width (Pointer.at x (int64 sample * int64 cols)) samples cols tileX width
+            packTile c.Width (Pointer.at g (int64 sample * int64 rows)) samples rows tileG width
+            sddmmRows c.Width p tileG tileX width rowFrom rowTo (sample > 0) d
+            sample <- sample + c.Tile
+
         Scratch.giveBack scratch
 
     /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
@@ -265,12 +254,6 @@ module internal Dispatch =
         if n = 0 then
             Span<float32>(NativePtr.toVoidPtr d, pattern.Nnz).Clear()
         else
-            let c = cut machine n (int64 rows + int64 cols) cols
-            let threads = machine.Threads
-            let parts = partsOf threads
-            let scratch = Scratch.rent (packedFloats c cols + packedFloats c rows)
-            let packedX = scratch.Floats
-            let packedG = Pointer.at packedX (packedFloats c cols)
             use rowPtrPin = fixed rowPtr
             use colIdxPin = fixed pattern.ColIdxArray
 
@@ -278,28 +261,11 @@ module internal Dispatch =
                 { RowPtr = rowPtrPin
                   ColIdx = colIdxPin }
 
-            let mutable from = 0
+            fork machine.Threads machine.Threads (fun part ->
+                let rowFrom = rowOfPart rowPtr part machine.Threads
+                let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
 
-            while from < n do
-                let first = from
-                let upTo = min n (from + c.Pass)
-
-                fork threads parts (fun part ->
-                    packPart c x first upTo cols packedX part parts
-                    packPart c g first upTo rows packedG part parts)
-
-                fork threads parts (fun part ->
-                    let rowFrom = rowOfPart rowPtr part parts
-                    let rowTo = rowOfPart rowPtr (part + 1) parts
-                    let mutable sample = first
-
-                    while sample < upTo do
-                        let tileG = Pointer.at packedG (int64 (sample - first) * int64 rows)
-                        let tileX = Pointer.at packedX (int64 (sample - first) * int64 cols)
-                        let width = c.PaddedFrom(sample, upTo)
-                        sddmmRows c.Width p tileG tileX width rowFrom rowTo (sample > 0) d
-                        sample <- sample + c.Tile)
-
-                from <- upTo
-
-            Scratch.giveBack scratch
+                if n = 1 then
+                    sddmmRows Width.Scalar p g x 1 rowFrom rowTo false d
+                else
+                    sddmmPart (cut machine n cols) p g x rows cols rowFrom rowTo d)

@@ -54,7 +54,7 @@ module internal Pack =
             i <- i + 1
 
     /// <summary>One tile: samples as lanes, tile[j, i] = x[i, j], and 0 for the samples from n to width.</summary>
-    /// <remarks>x is [n, m] row-major with row stride m, tile is [m, width] with n ≤ width; tile is overwritten.</remarks>
+    /// <remarks>x is [n, m] row-major, tile is [m, width] with n ≤ width; tile is overwritten.</remarks>
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let tile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (x: nativeptr<float32>)
@@ -62,16 +62,13 @@ module internal Pack =
         (m: int)
         (tile: nativeptr<float32>)
         (width: int)
-        (colFrom: int)
-        (colTo: int)
         =
-        let dst = Pointer.at tile (int64 colFrom * int64 width)
-        transpose<'L, 'V> (Pointer.at x (int64 colFrom)) (int64 m) n (colTo - colFrom) dst (int64 width)
+        transpose<'L, 'V> x (int64 m) n m tile (int64 width)
 
         if n < width then
-            let mutable j = colFrom
+            let mutable j = 0
 
-            while j < colTo do
+            while j < m do
                 let row = Pointer.at tile (int64 j * int64 width)
                 let mutable i = n
 

@@ -65,6 +65,40 @@ module internal Sddmm =
             putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
             s <- s + 1
 
+    /// Two vectors of samples.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let private row2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+        (slotFrom: int)
+        (slotTo: int)
+        (colIdx: nativeptr<int>)
+        (g: nativeptr<float32>)
+        (tile: nativeptr<float32>)
+        (width: int)
+        (accumulate: bool)
+        (d: nativeptr<float32>)
+        =
+        let lanes = int64 'L.Count
+        let g0 = 'L.Load g
+        let g1 = 'L.Load(Pointer.at g lanes)
+        let mutable s = slotFrom
+
+        let inline product (s: int) =
+            let x = Pointer.at tile (int64 (Pointer.get colIdx s) * int64 width)
+            let p = 'L.MultiplyAdd(g0, 'L.Load x, 'L.Zero)
+            'L.MultiplyAdd(g1, 'L.Load(Pointer.at x lanes), p)
+
+        while s + 3 < slotTo do
+            put
+                accumulate
+                (Pointer.at d (int64 s))
+                ('L.Sum4(product s, product (s + 1), product (s + 2), product (s + 3)))
+
+            s <- s + 4
+
+        while s < slotTo do
+            putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
+            s <- s + 1
+
     /// One vector of samples.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private row1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
@@ -131,7 +165,22 @@ module internal Sddmm =
 
                 i <- i + 4 * lanes
 
-            while i < width do
+            if i + 2 * lanes <= width then
+                let add = accumulate || i > 0
+
+                row2<'L, 'V>
+                    slotFrom
+                    slotTo
+                    p.ColIdx
+                    (Pointer.at gRow (int64 i))
+                    (Pointer.at tile (int64 i))
+                    width
+                    add
+                    d
+
+                i <- i + 2 * lanes
+
+            if i < width then
                 let add = accumulate || i > 0
 
                 row1<'L, 'V>
@@ -144,6 +193,5 @@ module internal Sddmm =
                     add
                     d
 
-                i <- i + lanes
 
             r <- r + 1
