@@ -176,3 +176,36 @@ let scratchTests =
                       Scratch.giveBack block
 
               Threading.Tasks.Parallel.For(1, 9, body) |> ignore) ]
+
+[<Tests>]
+let teamTests =
+    testList
+        "Team"
+        [ for place in
+              [ "the thread pool or libtorch's threads"
+                "libtorch's threads, where they are GNU's" ] do
+              testCase $"every part runs exactly once on {place}" (fun () ->
+                  if place.StartsWith("libtorch", StringComparison.Ordinal) then
+                      TorchSharp.torch.ones(1L).Dispose() // loads libtorch
+                      Team.attach ()
+
+                  for threads in 1..4 do
+                      for parts in [ 0; 1; 2; 7; 64 ] do
+                          let runs: int[] = Array.zeroCreate parts
+                          Team.run threads parts (fun part -> Threading.Interlocked.Increment &runs[part] |> ignore)
+                          Expect.all runs ((=) 1) $"{threads} threads, {parts} parts")
+
+          testCase "an exception in a part reaches the caller, and the other parts have run" (fun () ->
+              for threads in [ 1; 2; 3 ] do
+                  let ran: int[] = [| 0 |]
+
+                  let fail () =
+                      Team.run threads 8 (fun part ->
+                          if part = 7 then
+                              invalidOp "part 7"
+
+                          Threading.Interlocked.Increment &ran[0] |> ignore)
+
+                  let e = Expect.throwsC fail id
+                  Expect.stringContains (string e) "part 7" "the exception"
+                  Expect.equal ran[0] 7 "the others") ]

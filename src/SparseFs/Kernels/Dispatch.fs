@@ -7,7 +7,6 @@ open System
 open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
-open System.Threading.Tasks
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
@@ -94,14 +93,6 @@ module internal Dispatch =
           Tile = min (max lanes tile) (wholeVectors n)
           N = n }
 
-    let private fork (threads: int) (parts: int) (body: int -> unit) =
-        if threads = 1 || parts = 1 then
-            for part in 0 .. parts - 1 do
-                body part
-        else
-            Parallel.For(0, parts, ParallelOptions(MaxDegreeOfParallelism = threads), body)
-            |> ignore
-
     /// The first row of a part, of equal work: a slot and a row count alike.
     let private rowOfPart (rowPtr: int[]) (part: int) (parts: int) : int =
         let rows = rowPtr.Length - 1
@@ -186,7 +177,7 @@ module internal Dispatch =
 
         if n = 1 then
             // One sample is its own tile, and its outputs lie as the rows do.
-            fork machine.Threads machine.Threads (fun part ->
+            Team.run machine.Threads machine.Threads (fun part ->
                 let rowFrom = rowOfPart rowPtr part machine.Threads
                 let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
                 spmmRows Width.Scalar p values bias x 1 rowFrom rowTo (Pointer.at y (int64 rowFrom)))
@@ -201,7 +192,7 @@ module internal Dispatch =
                 else
                     machine.Threads
 
-            fork machine.Threads (tiles * groups) (fun part ->
+            Team.run machine.Threads (tiles * groups) (fun part ->
                 let tile, group = part / groups, part % groups
                 let rowFrom = rowOfPart rowPtr group groups
                 let rowTo = rowOfPart rowPtr (group + 1) groups
@@ -220,7 +211,7 @@ module internal Dispatch =
         let valuesT = scratch.Floats
 
         // Read through the slot map once a call, not once a tile.
-        fork machine.Threads machine.Threads (fun part ->
+        Team.run machine.Threads machine.Threads (fun part ->
             let bound k =
                 int (int64 slotMap.Length * int64 k / int64 machine.Threads)
 
@@ -261,7 +252,7 @@ module internal Dispatch =
                 { RowPtr = rowPtrPin
                   ColIdx = colIdxPin }
 
-            fork machine.Threads machine.Threads (fun part ->
+            Team.run machine.Threads machine.Threads (fun part ->
                 let rowFrom = rowOfPart rowPtr part machine.Threads
                 let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
 

@@ -20,13 +20,12 @@ type internal Job(connectivity: Connectivity, backend: Backend) =
     member _.Connectivity = connectivity
     member _.Plan = Plans.planOf connectivity
 
-    /// The machine to run kernels on, or none for torch's operations.
-    member _.MachineFor(t: torch.Tensor) : Machine voption =
+    /// The machine to run kernels on for input [N, features], or none for torch's operations.
+    member _.MachineFor(x: torch.Tensor) : Machine voption =
         match backend with
-        | Backend.Auto when t.dtype = torch.ScalarType.Float32 && t.device_type = DeviceType.CPU ->
-            ValueSome
-                { Width = Dispatch.widest
-                  Threads = torch.get_num_threads () }
+        | Backend.Auto when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
+            Team.attach ()
+            ValueSome(Dispatch.machineFor (torch.get_num_threads ()) connectivity.Nnz (int x.shape[0]))
         | Backend.Kernels machine -> ValueSome machine
         | _ -> ValueNone
 
