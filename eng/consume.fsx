@@ -28,16 +28,56 @@ let project (reference: string) (source: string) =
 </Project>
 """
 
-let programs =
-    [ "FSharpUser.fsproj",
-      project "SparseFs" "Program.fs",
-      "Program.fs",
-      "open TorchSharp\nprintfn $\"{typeof<SparseFs.Seed>}: {(torch.ones 3L).sum().item<float32> ()}\"\n"
+/// Each trains a layer and fails if it learns nothing.
+let fsharpProgram =
+    """open SparseFs
+open TorchSharp
 
-      "CSharpUser.csproj",
-      project "SparseFs.CSharp" "Program.cs",
-      "Program.cs",
-      "using TorchSharp;\nSystem.Console.WriteLine($\"{typeof(SparseFs.Seed)}: {torch.ones(3).sum().item<float>()}\");\n" ]
+torch.manual_seed 0L |> ignore
+let layer = new SparseLinear(20, 30, seed = Seed.ofInt 1)
+let optimizer = torch.optim.SGD (layer.parameters (), 1.0)
+let x, target = torch.randn (64L, 20L), torch.randn (64L, 30L)
+
+let losses =
+    [ for _ in 1..20 do
+          optimizer.zero_grad ()
+          let loss = torch.nn.functional.mse_loss (layer.call x, target)
+          loss.backward ()
+          optimizer.step () |> ignore
+          loss.item<float32> () ]
+
+printfn $"{layer}: loss {List.head losses} -> {List.last losses}"
+exit (if List.last losses < List.head losses then 0 else 1)
+"""
+
+let csharpProgram =
+    """using System;
+using SparseFs.CSharp;
+using static TorchSharp.torch;
+
+manual_seed(0);
+var layer = sparsenn.SparseLinear(20, 30, seed: 1);
+var optimizer = optim.SGD(layer.parameters(), 1.0);
+var (x, target) = (randn(64, 20), randn(64, 30));
+var (first, last) = (0f, 0f);
+
+for (int step = 0; step < 20; step++)
+{
+    optimizer.zero_grad();
+    var loss = nn.functional.mse_loss(layer.forward(x), target);
+    loss.backward();
+    optimizer.step();
+    last = loss.item<float>();
+    first = step == 0 ? last : first;
+}
+
+Console.WriteLine($"{layer}: loss {first} -> {last}");
+return last < first ? 0 : 1;
+"""
+
+let programs =
+    [ "FSharpUser.fsproj", project "SparseFs" "Program.fs", "Program.fs", fsharpProgram
+      "CSharpUser.csproj", project "SparseFs.CSharp" "Program.cs", "Program.cs", csharpProgram ]
 
 let run (folder: string) (command: string) (arguments: string list) =
     let start = ProcessStartInfo(command, arguments, WorkingDirectory = folder)
