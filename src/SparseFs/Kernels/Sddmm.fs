@@ -27,6 +27,25 @@ module internal Sddmm =
         else
             NativePtr.write d (sums.ToScalar())
 
+    /// Four slots at a time, then the rest one by one; product gives the vector of a slot's products.
+    let inline private overSlots<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+        (slotFrom: int)
+        (slotTo: int)
+        (accumulate: bool)
+        (d: nativeptr<float32>)
+        ([<InlineIfLambda>] product: int -> 'V)
+        =
+        let mutable s = slotFrom
+
+        while s + 3 < slotTo do
+            let sums = 'L.Sum4(product s, product (s + 1), product (s + 2), product (s + 3))
+            put accumulate (Pointer.at d (int64 s)) sums
+            s <- s + 4
+
+        while s < slotTo do
+            putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
+            s <- s + 1
+
     /// Four vectors of samples.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private row4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
@@ -44,7 +63,6 @@ module internal Sddmm =
         let g1 = 'L.Load(Pointer.at g lanes)
         let g2 = 'L.Load(Pointer.at g (2L * lanes))
         let g3 = 'L.Load(Pointer.at g (3L * lanes))
-        let mutable s = slotFrom
 
         let inline product (s: int) =
             let x = Pointer.at tile (int64 (Pointer.get colIdx s) * int64 width)
@@ -53,17 +71,7 @@ module internal Sddmm =
             let p = 'L.MultiplyAdd(g2, 'L.Load(Pointer.at x (2L * lanes)), p)
             'L.MultiplyAdd(g3, 'L.Load(Pointer.at x (3L * lanes)), p)
 
-        while s + 3 < slotTo do
-            put
-                accumulate
-                (Pointer.at d (int64 s))
-                ('L.Sum4(product s, product (s + 1), product (s + 2), product (s + 3)))
-
-            s <- s + 4
-
-        while s < slotTo do
-            putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
-            s <- s + 1
+        overSlots<'L, 'V> slotFrom slotTo accumulate d product
 
     /// Two vectors of samples.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
@@ -80,24 +88,13 @@ module internal Sddmm =
         let lanes = int64 'L.Count
         let g0 = 'L.Load g
         let g1 = 'L.Load(Pointer.at g lanes)
-        let mutable s = slotFrom
 
         let inline product (s: int) =
             let x = Pointer.at tile (int64 (Pointer.get colIdx s) * int64 width)
             let p = 'L.MultiplyAdd(g0, 'L.Load x, 'L.Zero)
             'L.MultiplyAdd(g1, 'L.Load(Pointer.at x lanes), p)
 
-        while s + 3 < slotTo do
-            put
-                accumulate
-                (Pointer.at d (int64 s))
-                ('L.Sum4(product s, product (s + 1), product (s + 2), product (s + 3)))
-
-            s <- s + 4
-
-        while s < slotTo do
-            putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
-            s <- s + 1
+        overSlots<'L, 'V> slotFrom slotTo accumulate d product
 
     /// One vector of samples.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
@@ -112,22 +109,11 @@ module internal Sddmm =
         (d: nativeptr<float32>)
         =
         let g0 = 'L.Load g
-        let mutable s = slotFrom
 
         let inline product (s: int) =
             'L.MultiplyAdd(g0, 'L.Load(Pointer.at tile (int64 (Pointer.get colIdx s) * int64 width)), 'L.Zero)
 
-        while s + 3 < slotTo do
-            put
-                accumulate
-                (Pointer.at d (int64 s))
-                ('L.Sum4(product s, product (s + 1), product (s + 2), product (s + 3)))
-
-            s <- s + 4
-
-        while s < slotTo do
-            putFirst accumulate (Pointer.at d (int64 s)) ('L.Sum4(product s, 'L.Zero, 'L.Zero, 'L.Zero))
-            s <- s + 1
+        overSlots<'L, 'V> slotFrom slotTo accumulate d product
 
     /// <summary>Rows rowFrom .. rowTo − 1; width is a multiple of the lanes.</summary>
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
