@@ -158,8 +158,8 @@ let architecture =
               for text in
                   [ "the NuGet client"
                     "Debian 12"
-                    "artifacts/" + "work/x"
-                    "$(Root)/" + "work/x"
+                    $"artifacts{slash}work{slash}x"
+                    $"$(Root){slash}work{slash}x"
                     "../root/x"
                     "and/or/work" ] do
                   Expect.isFalse (finds text) text) ]

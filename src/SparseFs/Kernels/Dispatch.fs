@@ -110,12 +110,12 @@ module internal Dispatch =
 
         low
 
-    let private packTile width x n m tile tileWidth =
+    let private packTile width x lds n m tile tileWidth =
         match width with
-        | Width.Scalar -> Pack.tile<Lanes1, float32> x n m tile tileWidth
-        | Width.V128 -> Pack.tile<Lanes4, Vector128<float32>> x n m tile tileWidth
-        | Width.V256 -> Pack.tile<Lanes8, Vector256<float32>> x n m tile tileWidth
-        | _ -> Pack.tile<Lanes16, Vector512<float32>> x n m tile tileWidth
+        | Width.Scalar -> Pack.tile<Lanes1, float32> x lds n m tile tileWidth
+        | Width.V128 -> Pack.tile<Lanes4, Vector128<float32>> x lds n m tile tileWidth
+        | Width.V256 -> Pack.tile<Lanes8, Vector256<float32>> x lds n m tile tileWidth
+        | _ -> Pack.tile<Lanes16, Vector512<float32>> x lds n m tile tileWidth
 
     let private transpose width src lds n m dst ldd =
         match width with
@@ -142,7 +142,7 @@ module internal Dispatch =
     let private spmmPart (c: Cut) p values bias (x: nativeptr<float32>) rows cols sample rowFrom rowTo y =
         let scratch = Scratch.rent (c.TileFloats cols)
         let samples, width = c.SamplesFrom sample, c.WidthFrom sample
-        packTile c.Width (Pointer.at x (int64 sample * int64 cols)) samples cols scratch.Floats width
+        packTile c.Width (Pointer.at x (int64 sample * int64 cols)) (int64 cols) samples cols scratch.Floats width
 
         // A block of output rows, on a cache line's boundary.
         let room = NativePtr.stackalloc<float32>(rowBlock * c.Tile + 16)
@@ -223,16 +223,20 @@ module internal Dispatch =
 
     /// The slots of some rows, over all tiles.
     let private sddmmPart (c: Cut) p (g: nativeptr<float32>) (x: nativeptr<float32>) rows cols rowFrom rowTo d =
-        let scratch = Scratch.rent (c.TileFloats cols + c.TileFloats rows)
+        let ownRows = rowTo - rowFrom
+        let scratch = Scratch.rent (c.TileFloats cols + c.TileFloats ownRows)
         let tileX = scratch.Floats
         let tileG = Pointer.at tileX (c.TileFloats cols)
         let mutable sample = 0
 
         while sample < c.N do
             let samples, width = c.SamplesFrom sample, c.WidthFrom sample
-            packTile c.Width (Pointer.at x (int64 sample * int64 cols)) samples cols tileX width
-            packTile c.Width (Pointer.at g (int64 sample * int64 rows)) samples rows tileG width
-            sddmmRows c.Width p tileG tileX width rowFrom rowTo (sample > 0) d
+            let ownG = Pointer.at g (int64 sample * int64 rows + int64 rowFrom)
+            packTile c.Width (Pointer.at x (int64 sample * int64 cols)) (int64 cols) samples cols tileX width
+            packTile c.Width ownG (int64 rows) samples ownRows tileG width
+            // The kernel counts rows from 0; only the part's own are there.
+            let tileOfAll = Pointer.at tileG (-(int64 rowFrom) * int64 width)
+            sddmmRows c.Width p tileOfAll tileX width rowFrom rowTo (sample > 0) d
             sample <- sample + c.Tile
 
         Scratch.giveBack scratch

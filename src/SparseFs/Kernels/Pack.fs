@@ -54,16 +54,17 @@ module internal Pack =
             i <- i + 1
 
     /// <summary>One tile: samples as lanes, tile[j, i] = x[i, j], and 0 for the samples from n to width.</summary>
-    /// <remarks>x is [n, m] row-major, tile is [m, width] with n ≤ width; tile is overwritten.</remarks>
+    /// <remarks>x is [n, m] with row stride lds, tile is [m, width] with n ≤ width; tile is overwritten.</remarks>
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let tile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (x: nativeptr<float32>)
+        (lds: int64)
         (n: int)
         (m: int)
         (tile: nativeptr<float32>)
         (width: int)
         =
-        transpose<'L, 'V> x (int64 m) n m tile (int64 width)
+        transpose<'L, 'V> x lds n m tile (int64 width)
 
         if n < width then
             let mutable j = 0
