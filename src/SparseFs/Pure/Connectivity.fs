@@ -59,44 +59,6 @@ type Connectivity =
     override c.ToString() =
         FormattableString.Invariant $"Connectivity(rows={c.rows}, cols={c.cols}, nnz={c.Nnz}, sparsity={c.Sparsity:G6})"
 
-[<AutoOpen>]
-module private Sizes =
-    let isSize (size: int) = size >= 0 && size <= Sparsity.maxSize
-
-[<RequireQualifiedAccess>]
-type ConnectivityError =
-    | Shape of rows: int * cols: int
-    | RowPtrLength of expected: int * actual: int
-    | RowPtr of entry: int * value: int * nnz: int
-    | Row of pair: int * row: int * rows: int
-    | Column of row: int * col: int * cols: int
-    | Order of row: int * col: int * previous: int
-    | Duplicate of row: int * col: int
-    | Lengths of rowIdx: int * colIdx: int
-
-    member e.Message =
-        match e with
-        | Shape(rows, cols) -> $"expected sizes in 0..{Sparsity.maxSize}, got [{rows}, {cols}]"
-        | RowPtrLength(expected, actual) -> $"expected rows + 1 = {expected} entries, got {actual}"
-        | RowPtr(entry, value, nnz) ->
-            $"expected entries that start at 0, never fall and end at nnz = {nnz}, got {value} as entry {entry}"
-        | Row(pair, row, rows) -> $"expected 0..{rows - 1}, got row {row} in pair {pair}"
-        | Column(row, col, cols) -> $"expected 0..{cols - 1}, got column {col} in row {row}"
-        | Order(row, col, previous) -> $"expected rising columns in row {row}, got {col} after {previous}"
-        | Duplicate(row, col) -> $"expected each cell at most once, got ({row}, {col}) twice"
-        | Lengths(rowIdx, colIdx) -> $"expected as many columns as rows ({rowIdx}), got {colIdx}"
-
-    member e.ParamName =
-        match e with
-        | Shape(rows, _) -> if isSize rows then "cols" else "rows"
-        | RowPtrLength _
-        | RowPtr _ -> "rowPtr"
-        | Row _ -> "rowIdx"
-        | Column _
-        | Order _
-        | Duplicate _
-        | Lengths _ -> "colIdx"
-
 type ConnectivityDiff =
     { Added: Connectivity
       Removed: Connectivity }
@@ -153,7 +115,7 @@ module Connectivity =
         error
 
     let private check (c: Connectivity) : Result<Connectivity, ConnectivityError> =
-        if not (isSize c.rows && isSize c.cols) then
+        if not (Sparsity.isSize c.rows && Sparsity.isSize c.cols) then
             Error(ConnectivityError.Shape(c.rows, c.cols))
         else
             rowPtrError c.rows c.rowPtr c.Nnz
@@ -204,7 +166,7 @@ module Connectivity =
         from
 
     let private pairError (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) : ConnectivityError option =
-        if not (isSize rows && isSize cols) then
+        if not (Sparsity.isSize rows && Sparsity.isSize cols) then
             Some(ConnectivityError.Shape(rows, cols))
         elif rowIdx.Length <> colIdx.Length then
             Some(ConnectivityError.Lengths(rowIdx.Length, colIdx.Length))

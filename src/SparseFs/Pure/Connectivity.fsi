@@ -42,32 +42,6 @@ type Connectivity =
     member internal RowPtrArray: int[]
     member internal ColIdxArray: int[]
 
-/// <summary>The first rule that a set of buffers breaks.</summary>
-[<RequireQualifiedAccess>]
-type ConnectivityError =
-    /// <summary>A size is negative, or more than an array can hold.</summary>
-    | Shape of rows: int * cols: int
-    /// <summary>rowPtr does not have rows + 1 entries.</summary>
-    | RowPtrLength of expected: int * actual: int
-    /// <summary>rowPtr must start at 0, never fall, and end at nnz; this is the first entry that does not.</summary>
-    | RowPtr of entry: int * value: int * nnz: int
-    /// <summary>A row index is outside 0..rows − 1 (COO input only).</summary>
-    | Row of pair: int * row: int * rows: int
-    /// <summary>A column index is outside 0..cols − 1.</summary>
-    | Column of row: int * col: int * cols: int
-    /// <summary>A column does not come after the one before it in its row (CSR input only).</summary>
-    | Order of row: int * col: int * previous: int
-    /// <summary>The same cell is named twice.</summary>
-    | Duplicate of row: int * col: int
-    /// <summary>The two index arrays of a COO input differ in length.</summary>
-    | Lengths of rowIdx: int * colIdx: int
-
-    /// <summary>The rule in words: what was expected and what came.</summary>
-    member Message: string
-
-    /// <summary>The argument that breaks the rule.</summary>
-    member ParamName: string
-
 /// <summary>What separates one pattern from another of the same shape.</summary>
 type ConnectivityDiff =
     {

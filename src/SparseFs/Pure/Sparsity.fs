@@ -12,8 +12,10 @@ module Sparsity =
     /// An array holds a pointer a row, and one more.
     let internal maxSize = Array.MaxLength - 1
 
+    let internal isSize (size: int) = size >= 0 && size <= maxSize
+
     let internal checkSize (name: string) (size: int) =
-        if size < 0 || size > maxSize then
+        if not (isSize size) then
             raise (ArgumentOutOfRangeException(name, size, $"expected a size in 0..{maxSize}, got {size}"))
 
     let internal checkShape (rows: int) (cols: int) =
