@@ -1,10 +1,13 @@
 module SparseFs.Tests.ArchitectureTests
 
+open System.Reflection
 open System
 open System.IO
 open System.Text.RegularExpressions
 open System.Xml.Linq
 open Expecto
+open SparseFs
+open SparseFs.Kernels
 
 /// The folder that holds SparseFs.sln, above the program's own.
 let private root =
@@ -37,6 +40,14 @@ let private read (path: string) =
     File.ReadAllText(Path.Combine(root.Value, path))
 
 let private core = "src/SparseFs/"
+
+let private everything =
+    BindingFlags.Static
+    ||| BindingFlags.Instance
+    ||| BindingFlags.Public
+    ||| BindingFlags.NonPublic
+    ||| BindingFlags.DeclaredOnly
+
 let private zones = [ "Pure"; "Kernels"; "Torch" ]
 
 let private zoneOf (path: string) =
@@ -54,9 +65,13 @@ let private mayHoldPointers =
         [ "Kernels/Dispatch.fs"
           "Kernels/Lanes.fs"
           "Kernels/Pack.fs"
+          "Kernels/Parts.fs"
+          "Kernels/Plan.fs"
+          "Kernels/Scatter.fs"
           "Kernels/Scratch.fs"
           "Kernels/Sddmm.fs"
           "Kernels/Spmm.fs"
+          "Kernels/Sums.fs"
           "Torch/TensorView.fs" ]
 
 let private holdsPointers (text: string) =
@@ -130,6 +145,22 @@ let architecture =
                   $"pointers outside the list: {holders - mayHoldPointers}"
 
               Expect.equal mayHoldPointers holders "each file of the list holds some")
+
+          testCase "each kernel is compiled with all optimisations at its first call" (fun () ->
+              let marked =
+                  [ for t in typeof<Connectivity>.Assembly.GetTypes() do
+                        for m in t.GetMethods(everything) do
+                            if m.IsDefined typeof<FullyOptimizedAttribute> then
+                                m ]
+
+              let kernels = [ "tile"; "untile"; "rows4"; "rows2"; "rows1"; "rowSums"; "gather" ]
+              let names = marked |> List.map _.Name
+              Expect.all kernels (fun name -> List.contains name names) "not vacuous"
+
+              for m in marked do
+                  Expect.isTrue
+                      (m.GetMethodImplementationFlags().HasFlag MethodImplAttributes.AggressiveOptimization)
+                      $"{m.DeclaringType.Name}.{m.Name}: the build has set the flag")
 
           testCase "no source holds the address of a registry or a path of a machine" (fun () ->
               Expect.isGreaterThan sources.Value.Length 30 "not vacuous"

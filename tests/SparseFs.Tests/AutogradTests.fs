@@ -223,9 +223,9 @@ let private byCentralDifferences (op: Operation) =
             let difference = (number plus - number minus) / (2.0 * h)
             Expect.isLessThanOrEqual (abs (second - difference)) bound $"second derivative, {c}")
 
-let private backward (wantsValues: bool) (wantsBias: bool) (wantsX: bool) =
+let private backward (n: int) (wantsValues: bool) (wantsBias: bool) (wantsX: bool) =
     use _ = torch.NewDisposeScope()
-    let c = Cases.wide 20
+    let c = Cases.wide n
     let leaf (wants: bool) (t: torch.Tensor) = t.requires_grad_ wants
     let values = leaf wantsValues (torch.tensor c.Values)
     let bias = leaf wantsBias (torch.tensor c.Bias)
@@ -241,7 +241,12 @@ let private backward (wantsValues: bool) (wantsBias: bool) (wantsX: bool) =
 
     same wantsValues values (fun () -> SparseOps.sddmm c.Pattern g (x.detach ())) "values"
     same wantsX x (fun () -> SparseOps.spmmT c.Pattern (values.detach ()) g) "x"
-    same wantsBias bias (fun () -> g.sum 0L) "bias"
+
+    if wantsBias then
+        let bound, wanted = Wanted.biasGradient c
+        expectWithin "bias" bound wanted (bias.grad.data<float32>().ToArray())
+    else
+        Expect.isNull bias.grad "nobody asked: bias"
 
 [<Tests>]
 let autogradTests =
@@ -260,8 +265,11 @@ let autogradTests =
               [ for values in [ true; false ] do
                     for bias in [ true; false ] do
                         for x in [ true; false ] do
-                            if values || bias || x then
-                                testCase $"values {values}, bias {bias}, x {x}" (fun () -> backward values bias x) ]
+                            // One tile, and several groups of tiles.
+                            for n in [ 20; 300 ] do
+                                if values || bias || x then
+                                    testCase $"values {values}, bias {bias}, x {x}, N = {n}" (fun () ->
+                                        backward n values bias x) ]
 
           testCase "an upstream gradient that is expanded is taken as it is" (fun () ->
               use _ = torch.NewDisposeScope()

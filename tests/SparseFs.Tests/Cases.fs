@@ -83,7 +83,7 @@ let law name (count: int) (body: Case -> unit) =
         name
         (Prop.forAll cases body)
 
-/// One slot a row on a diagonal band, two empty rows: a shape that threads can split.
+/// A shape that threads can split.
 let wide (n: int) : Case =
     let pattern = Topology.uniform 300 200 9_000 (Seed.ofInt 7)
     make pattern n 11
@@ -134,3 +134,10 @@ module Wanted =
         let wanted = Oracle.sddmm Oracle.floats c.Pattern (wideM c.G) (wideM c.X)
         let size = Oracle.sddmm Oracle.floats c.Pattern (absoluteM c.G) (absoluteM c.X)
         bounds c.N size, wanted
+
+    /// The sums of g over its samples.
+    let biasGradient (c: Case) : float[] * float[] =
+        let over (g: float[,]) =
+            Array.init c.Pattern.Rows (fun r -> Array.sum g[*, r])
+
+        bounds c.N (over (absoluteM c.G)), over (wideM c.G)

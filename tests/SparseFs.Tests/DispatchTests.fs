@@ -62,6 +62,34 @@ let private sddmm (machine: Machine) (c: Case) : float32[] =
     d.CheckMargins "d"
     d.Values
 
+/// The gradients of values, bias and input that are wanted; the others' places stay as they are.
+let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c: Case) =
+    use values = new Guarded(c.Values)
+    use g = new Guarded(flat c.G)
+    use x = new Guarded(flat c.X)
+    use dValues = new Guarded(garbage c.Pattern.Nnz)
+    use dBias = new Guarded(garbage c.Pattern.Rows)
+    use dInput = new Guarded(garbage (c.N * c.Pattern.Cols))
+
+    let place wanted (guarded: Guarded) =
+        if wanted then guarded.Address else nothing
+
+    Dispatch.gradients
+        machine
+        (Plans.planOf c.Pattern)
+        (place wantsInput values)
+        g.Address
+        (place wantsValues x)
+        c.N
+        { Values = place wantsValues dValues
+          Bias = place wantsBias dBias
+          Input = place wantsInput dInput }
+
+    dValues.CheckMargins "values"
+    dBias.CheckMargins "bias"
+    dInput.CheckMargins "input"
+    dValues.Values, dBias.Values, dInput.Values
+
 let private operations: (string * (Case -> float[] * float[]) * (Machine -> Case -> float32[])) list =
     [ "spmm", Wanted.spmm, spmm
       "spmmT", Wanted.spmmT, spmmT
@@ -75,8 +103,13 @@ let private ofWidth (width: Width) =
               let bound, expected = wanted c
               run machine c |> expectWithin name bound expected) ]
 
-/// Batches that need one vector, several strips of a tile, a partial tile, and several tiles.
-let private splitBatches = [ 1; 3; 8; 16; 33; 64; 131 ]
+/// Batches that end in one vector, in two, in three and in four, whole and not, at each width; of up to ten tiles.
+let private splitBatches = [ 1; 3; 8; 16; 24; 33; 48; 64; 120; 131; 300 ]
+
+let private subsets =
+    [ for values in [ true; false ] do
+          for bias in [ true; false ] do
+              for input in [ true; false ] -> values, bias, input ]
 
 [<Tests>]
 let dispatchTests =
@@ -98,6 +131,33 @@ let dispatchTests =
                                 let one = run { Width = width; Threads = 1 } c
                                 Expect.equal (run { Width = width; Threads = 2 } c) one $"2 threads, N = {n}"
                                 Expect.equal (run { Width = width; Threads = 3 } c) one $"3 threads, N = {n}") ]
+
+          testList
+              "gradients"
+              [ for width in Cut.widths do
+                    testCase $"at {width}, in one pass or not, are to the bit what the operations give" (fun () ->
+                        for n in 0 :: splitBatches do
+                            let c = wide n
+                            let one = { Width = width; Threads = 1 }
+                            let alone = sddmm one c, spmmT one c
+                            let _, bias, _ = gradients one (true, true, true) c
+                            let bound, wanted = Wanted.biasGradient c
+                            expectWithin "bias" bound wanted bias
+
+                            for threads in 1..3 do
+                                for (wantsValues, wantsBias, wantsInput) as wants in subsets do
+                                    let all = gradients { Width = width; Threads = threads } wants c
+                                    let what = $"N = {n}, {threads} threads, {wants}"
+
+                                    let same (got: float32[]) isWanted wanted (name: string) =
+                                        let wanted = if isWanted then wanted else garbage got.Length
+                                        let bits = Array.map BitConverter.SingleToInt32Bits
+                                        Expect.equal (bits got) (bits wanted) $"{name}, {what}"
+
+                                    let gotValues, gotBias, gotInput = all
+                                    same gotValues wantsValues (fst alone) "values"
+                                    same gotBias wantsBias bias "bias"
+                                    same gotInput wantsInput (snd alone) "input") ]
 
           testCase "more threads than rows is no harm" (fun () ->
               let c = make (Connectivity.full 2 5) 40 1

@@ -1,36 +1,32 @@
 namespace SparseFs.Kernels
 
 #nowarn "9"
-#nowarn "3536"
 
 open System
-open System.Runtime.CompilerServices
-open System.Runtime.Intrinsics
-open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// What a call may use; a test forces each.
+/// Where the gradients of a product go: each is overwritten, or null where nobody wants it.
 [<Struct>]
-type internal Machine = { Width: Width; Threads: int }
+type internal Gradients =
+    {
+        /// [nnz]
+        Values: nativeptr<float32>
+        /// [rows]
+        Bias: nativeptr<float32>
+        /// [n, cols]
+        Input: nativeptr<float32>
+    }
 
 /// <summary>The only place that chooses: width, tile, threads.</summary>
 /// <remarks>
-/// A call is cut into parts: a tile of samples and a range of rows. A part packs its tile [features, width] for itself,
-/// so that no thread reads what another has written, and owns the outputs that it writes. Tiles follow from shapes
-/// alone, and no sum crosses parts: so results do not depend on the number of threads, to the bit.
+/// A call is cut into parts that own the outputs which they write, and pack their tiles for themselves, so that no thread
+/// reads what another has written. Tiles, and the groups of tiles whose sums are added at the end, follow from shapes
+/// alone: so results do not depend on the number of threads, to the bit.
 /// </remarks>
 module internal Dispatch =
 
-    /// The widths that this machine has, the widest last.
-    let widths: Width list =
-        [ Width.Scalar
-          if Vector128.IsHardwareAccelerated then
-              Width.V128
-          if Avx2.IsSupported && Fma.IsSupported then
-              Width.V256
-          if Avx512F.IsSupported && Vector512.IsHardwareAccelerated then
-              Width.V512 ]
+    let widths: Width list = Cut.widths
 
     let widest: Width = List.last widths
 
@@ -44,129 +40,17 @@ module internal Dispatch =
         { Width = widest
           Threads = int (max 1L (min (int64 threads) busy)) }
 
-    /// A tile up to this size stays in the second-level cache beside what streams through it.
-    let private tileBytes = 768 * 1024
+    let private cutOf (machine: Machine) (pattern: Connectivity) (n: int) : Cut =
+        Cut.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
 
-    /// Rows of output that are transposed back together: a cache line of floats.
-    let private rowBlock = 16
+    /// Parts that tiles alone keep equally busy if there are many, or a round number; else each tile is shared.
+    let private groupsOfTile (machine: Machine) (tiles: int) : int =
+        if tiles % machine.Threads = 0 || tiles >= 4 * machine.Threads then
+            1
+        else
+            machine.Threads
 
-    /// How a batch is cut: samples of a tile, lanes of a vector.
-    [<Struct>]
-    type private Cut =
-        { Width: Width
-          Lanes: int
-          Tile: int
-          N: int }
-
-        member c.Tiles = (c.N + c.Tile - 1) / c.Tile
-
-        /// The samples of the tile that starts at a sample.
-        member c.SamplesFrom(sample: int) = min c.Tile (c.N - sample)
-
-        /// The same, padded to whole vectors.
-        member c.WidthFrom(sample: int) =
-            (c.SamplesFrom sample + c.Lanes - 1) / c.Lanes * c.Lanes
-
-        /// Floats of one packed tile.
-        member c.TileFloats(features: int) = int64 c.Tile * int64 features
-
-    /// The narrowest width that holds the whole batch in one vector, or the one that is given.
-    let private narrowed (width: Width) (n: int) : Width =
-        if n = 1 then Width.Scalar
-        elif n <= 4 && width >= Width.V128 then Width.V128
-        elif n <= 8 && width >= Width.V256 then Width.V256
-        else width
-
-    /// features: the rows of a tile, in which the inner loop jumps about.
-    let private cut (machine: Machine) (n: int) (features: int) : Cut =
-        let width = narrowed machine.Width n
-        let lanes = int width
-        let wholeVectors (samples: int) = (samples + lanes - 1) / lanes * lanes
-
-        let mutable tile = 64
-
-        while tile > 16 && int64 features * int64 tile * 4L > int64 tileBytes do
-            tile <- tile / 2
-
-        { Width = width
-          Lanes = lanes
-          Tile = min (max lanes tile) (wholeVectors n)
-          N = n }
-
-    /// The first row of a part, of equal work: a slot and a row count alike.
-    let private rowOfPart (rowPtr: int[]) (part: int) (parts: int) : int =
-        let rows = rowPtr.Length - 1
-        let target = (int64 rowPtr[rows] + int64 rows) * int64 part / int64 parts
-        let mutable low = 0
-        let mutable high = rows
-
-        while low < high do
-            let mid = (low + high) / 2
-
-            if int64 rowPtr[mid] + int64 mid < target then
-                low <- mid + 1
-            else
-                high <- mid
-
-        low
-
-    let private packTile width x lds n m tile tileWidth =
-        match width with
-        | Width.Scalar -> Pack.tile<Lanes1, float32> x lds n m tile tileWidth
-        | Width.V128 -> Pack.tile<Lanes4, Vector128<float32>> x lds n m tile tileWidth
-        | Width.V256 -> Pack.tile<Lanes8, Vector256<float32>> x lds n m tile tileWidth
-        | _ -> Pack.tile<Lanes16, Vector512<float32>> x lds n m tile tileWidth
-
-    let private transpose width src lds n m dst ldd =
-        match width with
-        | Width.Scalar -> Pack.transpose<Lanes1, float32> src lds n m dst ldd
-        | Width.V128 -> Pack.transpose<Lanes4, Vector128<float32>> src lds n m dst ldd
-        | Width.V256 -> Pack.transpose<Lanes8, Vector256<float32>> src lds n m dst ldd
-        | _ -> Pack.transpose<Lanes16, Vector512<float32>> src lds n m dst ldd
-
-    let private spmmRows width p values bias tile tileWidth rowFrom rowTo y =
-        match width with
-        | Width.Scalar -> Spmm.rows<Lanes1, float32> p values bias tile tileWidth rowFrom rowTo y
-        | Width.V128 -> Spmm.rows<Lanes4, Vector128<float32>> p values bias tile tileWidth rowFrom rowTo y
-        | Width.V256 -> Spmm.rows<Lanes8, Vector256<float32>> p values bias tile tileWidth rowFrom rowTo y
-        | _ -> Spmm.rows<Lanes16, Vector512<float32>> p values bias tile tileWidth rowFrom rowTo y
-
-    let private sddmmRows width p g tile tileWidth rowFrom rowTo accumulate d =
-        match width with
-        | Width.Scalar -> Sddmm.rows<Lanes1, float32> p g tile tileWidth rowFrom rowTo accumulate d
-        | Width.V128 -> Sddmm.rows<Lanes4, Vector128<float32>> p g tile tileWidth rowFrom rowTo accumulate d
-        | Width.V256 -> Sddmm.rows<Lanes8, Vector256<float32>> p g tile tileWidth rowFrom rowTo accumulate d
-        | _ -> Sddmm.rows<Lanes16, Vector512<float32>> p g tile tileWidth rowFrom rowTo accumulate d
-
-    /// Some rows of y [n, rows] for the samples of one tile.
-    let private spmmPart (c: Cut) p values bias (x: nativeptr<float32>) rows cols sample rowFrom rowTo y =
-        let scratch = Scratch.rent (c.TileFloats cols)
-        let samples, width = c.SamplesFrom sample, c.WidthFrom sample
-        packTile c.Width (Pointer.at x (int64 sample * int64 cols)) (int64 cols) samples cols scratch.Floats width
-
-        // A block of output rows, on a cache line's boundary.
-        let room = NativePtr.stackalloc<float32>(rowBlock * c.Tile + 16)
-        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let mutable row = rowFrom
-
-        while row < rowTo do
-            let next = min rowTo (row + rowBlock)
-            spmmRows c.Width p values bias scratch.Floats width row next block
-            let target = Pointer.at y (int64 sample * int64 rows + int64 row)
-            transpose c.Width block (int64 width) (next - row) samples target (int64 rows)
-            row <- next
-
-        Scratch.giveBack scratch
-
-    let private spmmOf
-        (machine: Machine)
-        (pattern: Connectivity)
-        (values: nativeptr<float32>)
-        (bias: nativeptr<float32>)
-        (x: nativeptr<float32>)
-        (n: int)
-        (y: nativeptr<float32>)
-        =
+    let private spmmOf (machine: Machine) (pattern: Connectivity) values bias (x: nativeptr<float32>) (n: int) y =
         let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
         use rowPtrPin = fixed rowPtr
         use colIdxPin = fixed pattern.ColIdxArray
@@ -175,92 +59,252 @@ module internal Dispatch =
             { RowPtr = rowPtrPin
               ColIdx = colIdxPin }
 
-        if n = 1 then
-            // One sample is its own tile, and its outputs lie as the rows do.
-            Team.run machine.Threads machine.Threads (fun part ->
-                let rowFrom = rowOfPart rowPtr part machine.Threads
-                let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
-                spmmRows Width.Scalar p values bias x 1 rowFrom rowTo (Pointer.at y (int64 rowFrom)))
-        elif n > 1 then
-            let c = cut machine n cols
-            let tiles = c.Tiles
+        let c = cutOf machine pattern n
+        let tiles = c.Tiles
+        let groups = groupsOfTile machine tiles
 
-            // Tiles alone keep the threads equally busy if there are many, or a round number; else each is shared.
-            let groups =
-                if tiles % machine.Threads = 0 || tiles >= 4 * machine.Threads then
-                    1
-                else
-                    machine.Threads
+        Team.run machine.Threads (tiles * groups) (fun part ->
+            let tile, group = c.Tile(part / groups), part % groups
+            let rowFrom = Cut.rowOfPart rowPtr group groups
+            let rowTo = Cut.rowOfPart rowPtr (group + 1) groups
 
-            Team.run machine.Threads (tiles * groups) (fun part ->
-                let tile, group = part / groups, part % groups
-                let rowFrom = rowOfPart rowPtr group groups
-                let rowTo = rowOfPart rowPtr (group + 1) groups
-                spmmPart c p values bias x rows cols (tile * c.Tile) rowFrom rowTo y)
+            if n = 1 then
+                // One sample is its own tile, and its outputs lie as the rows do.
+                let y = Pointer.at y (int64 rowFrom)
+                TileKernels.ofWidth(c.Width).Spmm(tile, p, values, bias, x, rowFrom, rowTo, y)
+            else
+                let scratch = Scratch.rent (c.Floats cols)
+                TileKernels.ofWidth(c.Width).Pack(tile, x, cols, cols, scratch.Floats)
+                TileKernels.multiply c tile p values bias scratch.Floats rows rowFrom rowTo y
+                Scratch.giveBack scratch)
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
     let spmm (machine: Machine) (plan: Plan) values bias x n y =
         spmmOf machine plan.Connectivity values bias x n y
 
-    /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
-    let spmmT (machine: Machine) (plan: Plan) (values: nativeptr<float32>) g n x =
-        let transposed = plan.Transposed
+    /// Up to this number of tiles, adding to the columns costs less than to bring the values into their order.
+    let private scatterTiles = 2
+
+    /// The columns of one tile's product with W, added up row by row.
+    let private scatterPart (c: Cut) (tile: Tile) p values (g: nativeptr<float32>) rows cols colFrom colTo x =
+        let kernels = TileKernels.ofWidth c.Width
+        let ownCols = colTo - colFrom
+
+        if c.N = 1 then
+            Pointer.clear (Pointer.at x (int64 colFrom)) (int64 ownCols)
+            kernels.Scatter(tile, p, values, g, rows, cols, colFrom, colTo, x)
+        else
+            let wide = int64 (c.Wide tile)
+            let scratch = Scratch.rent (wide * (int64 rows + int64 ownCols))
+            let packed = Pointer.at scratch.Floats (wide * int64 rows)
+            Pointer.clear packed (wide * int64 ownCols)
+            kernels.Pack(tile, g, rows, rows, scratch.Floats)
+            // The kernel counts columns from 0; only the part's own are there.
+            let packedOfAll = Pointer.at packed (-wide * int64 colFrom)
+            kernels.Scatter(tile, p, values, scratch.Floats, rows, cols, colFrom, colTo, packedOfAll)
+            kernels.Unpack(tile, packed, ownCols, Pointer.at x (int64 colFrom), cols)
+            Scratch.giveBack scratch
+
+    /// The values in the order of the transposed pattern: read through the slot map once a call, not once a tile.
+    let private transposedValues (machine: Machine) (plan: Plan) (values: nativeptr<float32>) : Block =
         let slotMap = plan.SlotMap
-        let scratch = Scratch.rent (int64 transposed.Nnz)
+        let scratch = Scratch.rent (int64 slotMap.Length)
         let valuesT = scratch.Floats
 
-        // Read through the slot map once a call, not once a tile.
         Team.run machine.Threads machine.Threads (fun part ->
             let bound k =
                 int (int64 slotMap.Length * int64 k / int64 machine.Threads)
 
-            for s in bound part .. bound (part + 1) - 1 do
-                Pointer.set valuesT s (Pointer.get values slotMap[s]))
+            Plans.gather values slotMap (bound part) (bound (part + 1)) valuesT)
 
-        spmmOf machine transposed valuesT (NativePtr.ofNativeInt 0n) g n x
-        Scratch.giveBack scratch
+        scratch
 
-    /// The slots of some rows, over all tiles.
-    let private sddmmPart (c: Cut) p (g: nativeptr<float32>) (x: nativeptr<float32>) rows cols rowFrom rowTo d =
-        let ownRows = rowTo - rowFrom
-        let scratch = Scratch.rent (c.TileFloats cols + c.TileFloats ownRows)
-        let tileX = scratch.Floats
-        let tileG = Pointer.at tileX (c.TileFloats cols)
-        let mutable sample = 0
-
-        while sample < c.N do
-            let samples, width = c.SamplesFrom sample, c.WidthFrom sample
-            let ownG = Pointer.at g (int64 sample * int64 rows + int64 rowFrom)
-            packTile c.Width (Pointer.at x (int64 sample * int64 cols)) (int64 cols) samples cols tileX width
-            packTile c.Width ownG (int64 rows) samples ownRows tileG width
-            // The kernel counts rows from 0; only the part's own are there.
-            let tileOfAll = Pointer.at tileG (-(int64 rowFrom) * int64 width)
-            sddmmRows c.Width p tileOfAll tileX width rowFrom rowTo (sample > 0) d
-            sample <- sample + c.Tile
-
-        Scratch.giveBack scratch
-
-    /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
-    let sddmm (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+    /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
+    let spmmT (machine: Machine) (plan: Plan) (values: nativeptr<float32>) (g: nativeptr<float32>) (n: int) x =
         let pattern = plan.Connectivity
-        let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
+        let rows, cols = pattern.Rows, pattern.Cols
+        let c = cutOf machine pattern n
 
-        if n = 0 then
-            Span<float32>(NativePtr.toVoidPtr d, pattern.Nnz).Clear()
-        else
-            use rowPtrPin = fixed rowPtr
+        if c.Tiles <= scatterTiles then
+            use rowPtrPin = fixed pattern.RowPtrArray
             use colIdxPin = fixed pattern.ColIdxArray
 
             let p =
                 { RowPtr = rowPtrPin
                   ColIdx = colIdxPin }
 
-            Team.run machine.Threads machine.Threads (fun part ->
-                let rowFrom = rowOfPart rowPtr part machine.Threads
-                let rowTo = rowOfPart rowPtr (part + 1) machine.Threads
+            let groups = groupsOfTile machine c.Tiles
 
-                if n = 1 then
-                    sddmmRows Width.Scalar p g x 1 rowFrom rowTo false d
+            // On the boundary of a cache line of the output.
+            let bound group =
+                if group = groups then
+                    cols
                 else
-                    sddmmPart (cut machine n cols) p g x rows cols rowFrom rowTo d)
+                    int (int64 cols * int64 group / int64 groups) &&& ~~~15
+
+            Team.run machine.Threads (c.Tiles * groups) (fun part ->
+                let group = part % groups
+                let colFrom, colTo = bound group, bound (group + 1)
+                scatterPart c (c.Tile(part / groups)) p values g rows cols colFrom colTo x)
+        else
+            let valuesT = transposedValues machine plan values
+            spmmOf machine plan.Transposed valuesT.Floats Pointer.nothing g n x
+            Scratch.giveBack valuesT
+
+    /// <summary>Groups of tiles that add up gradients of their own, which are added in the end.</summary>
+    /// <remarks>As many as cost less than packing does: each adds nnz sums to the rows + cols of each sample.</remarks>
+    let private groupsOfBatch (c: Cut) (pattern: Connectivity) : int =
+        let packed = int64 c.N * (int64 pattern.Rows + int64 pattern.Cols)
+        let affordable = packed / (2L * (int64 pattern.Nnz + 1L))
+        let mutable groups = 1
+
+        while groups < 16 && 2 * groups <= c.Tiles && int64 (2 * groups) <= affordable do
+            groups <- 2 * groups
+
+        groups
+
+    /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g [n, rows].</summary>
+    /// <remarks>values may be null where the input's gradient is not wanted, x where the values' is not. Where groups of
+    /// tiles keep all threads busy, one pass packs each tile of g once for the three gradients.</remarks>
+    let gradients
+        (machine: Machine)
+        (plan: Plan)
+        (values: nativeptr<float32>)
+        (g: nativeptr<float32>)
+        (x: nativeptr<float32>)
+        (n: int)
+        (wanted: Gradients)
+        =
+        let pattern = plan.Connectivity
+
+        let rowPtr, rows, cols, nnz =
+            pattern.RowPtrArray, pattern.Rows, pattern.Cols, pattern.Nnz
+
+        let wantsValues = not (Pointer.isNull wanted.Values)
+        let wantsBias = not (Pointer.isNull wanted.Bias)
+        let wantsInput = not (Pointer.isNull wanted.Input)
+        let c = cutOf machine pattern n
+        let groups = groupsOfBatch c pattern
+
+        let inOnePass =
+            wantsInput
+            && (wantsValues || wantsBias)
+            && c.Tiles > scatterTiles
+            && groups >= machine.Threads
+
+        if wantsInput && not inOnePass then
+            spmmT machine plan values g n wanted.Input
+
+        if n = 0 then
+            if wantsValues then
+                Pointer.clear wanted.Values (int64 nnz)
+
+            if wantsBias then
+                Pointer.clear wanted.Bias (int64 rows)
+        elif wantsValues || wantsBias then
+            use rowPtrPin = fixed rowPtr
+            use colIdxPin = fixed pattern.ColIdxArray
+            use rowPtrPinT = fixed (if inOnePass then plan.Transposed.RowPtrArray else null)
+            use colIdxPinT = fixed (if inOnePass then plan.Transposed.ColIdxArray else null)
+
+            let p =
+                { RowPtr = rowPtrPin
+                  ColIdx = colIdxPin }
+
+            let pT =
+                { RowPtr = rowPtrPinT
+                  ColIdx = colIdxPinT }
+
+            let valuesT =
+                if inOnePass then
+                    transposedValues machine plan values
+                else
+                    null
+
+            // A group's sums, where there are several: of the values, behind them those of the bias.
+            let partial =
+                if groups > 1 then
+                    Scratch.rent (int64 groups * (int64 nnz + int64 rows))
+                else
+                    null
+
+            let valuesOf group =
+                if groups > 1 then
+                    Pointer.at partial.Floats (int64 group * int64 nnz)
+                else
+                    wanted.Values
+
+            let biasOf group =
+                if groups > 1 then
+                    Pointer.at partial.Floats (int64 groups * int64 nnz + int64 group * int64 rows)
+                else
+                    wanted.Bias
+
+            let kernels = TileKernels.ofWidth c.Width
+            let shares = (machine.Threads + groups - 1) / groups
+
+            Team.run machine.Threads (groups * shares) (fun part ->
+                let group, share = part / shares, part % shares
+                let rowFrom = Cut.rowOfPart rowPtr share shares
+                let rowTo = Cut.rowOfPart rowPtr (share + 1) shares
+                let ownRows = rowTo - rowFrom
+                let tileFrom = c.Tiles * group / groups
+
+                let scratch = Scratch.rent (c.Floats cols + c.Floats ownRows)
+                // One sample is its own tile.
+                let packedX = if n = 1 then x else scratch.Floats
+                let ownG = Pointer.at g (int64 rowFrom)
+
+                let packedG =
+                    if n = 1 then
+                        ownG
+                    else
+                        Pointer.at scratch.Floats (c.Floats cols)
+
+                for index in tileFrom .. c.Tiles * (group + 1) / groups - 1 do
+                    let tile = c.Tile index
+                    let accumulate = index > tileFrom
+
+                    if n > 1 then
+                        kernels.Pack(tile, ownG, rows, ownRows, packedG)
+
+                    if wantsBias then
+                        let sums = Pointer.at (biasOf group) (int64 rowFrom)
+                        kernels.RowSums(tile, packedG, ownRows, accumulate, sums)
+
+                    if inOnePass then
+                        TileKernels.multiply c tile pT valuesT.Floats Pointer.nothing packedG cols 0 cols wanted.Input
+
+                    if wantsValues then
+                        if n > 1 then
+                            kernels.Pack(tile, x, cols, cols, packedX)
+
+                        kernels.Sddmm(tile, p, packedG, packedX, rowFrom, rowTo, accumulate, valuesOf group)
+
+                Scratch.giveBack scratch)
+
+            if groups > 1 then
+                if wantsValues then
+                    Sums.addGroups groups nnz (valuesOf 0) wanted.Values
+
+                if wantsBias then
+                    Sums.addGroups groups rows (biasOf 0) wanted.Bias
+
+                Scratch.giveBack partial
+
+            if inOnePass then
+                Scratch.giveBack valuesT
+
+    /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
+    let sddmm (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+        gradients
+            machine
+            plan
+            Pointer.nothing
+            g
+            x
+            n
+            { Values = d
+              Bias = Pointer.nothing
+              Input = Pointer.nothing }

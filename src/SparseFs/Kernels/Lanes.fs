@@ -3,9 +3,18 @@ namespace SparseFs.Kernels
 #nowarn "9" // pointers: a kernel does not check bounds, its caller has
 #nowarn "3535" // an interface with static members: the one way to hand a vector width to the JIT as a type
 
+open System
+open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
+
+/// <summary>Compiled with all optimisations at the first call.</summary>
+/// <remarks>F# drops AggressiveOptimization, so the build sets that flag for what carries this attribute: see
+/// eng/fully-optimize.fsx. A method that is called from such a one, and not inlined, needs it as well.</remarks>
+[<AttributeUsage(AttributeTargets.Method)>]
+type internal FullyOptimizedAttribute() =
+    inherit Attribute()
 
 /// The widths that a kernel can run at, by their lanes.
 type internal Width =
@@ -23,6 +32,10 @@ module internal Pointer =
     let inline get (p: nativeptr<'a>) (index: int) : 'a = NativePtr.get p index
     let inline set (p: nativeptr<'a>) (index: int) (value: 'a) = NativePtr.set p index value
     let inline isNull (p: nativeptr<'a>) = NativePtr.toNativeInt p = 0n
+    let nothing<'a when 'a: unmanaged> : nativeptr<'a> = NativePtr.ofNativeInt 0n
+
+    let clear (p: nativeptr<float32>) (count: int64) =
+        NativeMemory.Clear(NativePtr.toVoidPtr p, unativeint (count * 4L))
 
 /// What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.
 type internal ILanes<'V when 'V: struct> =
@@ -32,6 +45,7 @@ type internal ILanes<'V when 'V: struct> =
     static abstract Load: nativeptr<float32> -> 'V
     static abstract Store: nativeptr<float32> * 'V -> unit
     static abstract Add: 'V * 'V -> 'V
+    static abstract Multiply: 'V * 'V -> 'V
     /// a · b + c, in one rounding where the machine has it.
     static abstract MultiplyAdd: a: 'V * b: 'V * c: 'V -> 'V
     /// The sums over the lanes of four vectors, as the four lanes of one.
@@ -48,6 +62,7 @@ type internal Lanes1 =
         static member Load p = NativePtr.read p
         static member Store(p, v) = NativePtr.write p v
         static member Add(a, b) = a + b
+        static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = a * b + c
         static member Sum4(a, b, c, d) = Vector128.Create(a, b, c, d)
 
@@ -64,6 +79,7 @@ type internal Lanes4 =
         static member Load p = Vector128.Load p
         static member Store(p, v) = Vector128.Store(v, p)
         static member Add(a, b) = a + b
+        static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector128.MultiplyAddEstimate(a, b, c)
 
         static member Sum4(a, b, c, d) =
@@ -74,6 +90,7 @@ type internal Lanes4 =
             else
                 Vector128.Create(Vector128.Sum a, Vector128.Sum b, Vector128.Sum c, Vector128.Sum d)
 
+        [<FullyOptimized>]
         static member Transpose(src, lds, dst, ldd) =
             let a = Vector128.Load src
             let b = Vector128.Load(Pointer.at src lds)
@@ -125,6 +142,7 @@ type internal Lanes8 =
         static member Load p = Vector256.Load p
         static member Store(p, v) = Vector256.Store(v, p)
         static member Add(a, b) = a + b
+        static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector256.MultiplyAddEstimate(a, b, c)
 
         static member Sum4(a, b, c, d) =
@@ -133,6 +151,7 @@ type internal Lanes8 =
             let sums = Avx.UnpackLow(ab, cd).AsSingle() + Avx.UnpackHigh(ab, cd).AsSingle()
             sums.GetLower() + sums.GetUpper()
 
+        [<FullyOptimized>]
         static member Transpose(src, lds, dst, ldd) =
             let struct (top0, top1, top2, top3) = Lanes8.Quad(src, lds)
             let struct (low0, low1, low2, low3) = Lanes8.Quad(Pointer.at src (4L * lds), lds)
@@ -191,6 +210,7 @@ type internal Lanes16 =
         static member Load p = Vector512.Load p
         static member Store(p, v) = Vector512.Store(v, p)
         static member Add(a, b) = a + b
+        static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector512.MultiplyAddEstimate(a, b, c)
 
         static member Sum4(a, b, c, d) =
@@ -203,6 +223,7 @@ type internal Lanes16 =
             let halves = sums.GetLower() + sums.GetUpper()
             halves.GetLower() + halves.GetUpper()
 
+        [<FullyOptimized>]
         static member Transpose(src, lds, dst, ldd) =
             let struct (a0, a1, a2, a3) = Lanes16.Quad(src, lds)
             let struct (b0, b1, b2, b3) = Lanes16.Quad(Pointer.at src (4L * lds), lds)

@@ -3,78 +3,117 @@ namespace SparseFs.Kernels
 #nowarn "9"
 #nowarn "3536" // lanes are used as type arguments only
 
-open System.Runtime.CompilerServices
+open Microsoft.FSharp.NativeInterop
 
 /// <summary>Row-major to feature-major and back: transposes through registers.</summary>
 module internal Pack =
 
-    /// <summary>dst[j, i] = src[i, j] for i &lt; n, j &lt; m.</summary>
-    /// <remarks>src is [n, m] with row stride lds, dst is [m, n] with row stride ldd, in floats; dst is overwritten and
-    /// does not overlap src.</remarks>
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let transpose<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private copy (src: nativeptr<float32>) lds (n: int) (m: int) (dst: nativeptr<float32>) ldd =
+        let mutable i = 0
+
+        while i < n do
+            let from, into = Pointer.at src (int64 i * lds), Pointer.at dst (int64 i * ldd)
+            let mutable j = 0
+
+            while j < m do
+                Pointer.set into j (Pointer.get from j)
+                j <- j + 1
+
+            i <- i + 1
+
+    /// A block of less than lanes by lanes, by way of two whole ones; samples from n to lanes read as 0.
+    [<FullyOptimized>]
+    let private edge<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
         (n: int)
         (m: int)
         (dst: nativeptr<float32>)
         (ldd: int64)
+        (writtenN: int)
         =
         let lanes = 'L.Count
-        let fullN = n - n % lanes
-        let fullM = m - m % lanes
-        let mutable j = 0
+        let room = NativePtr.stackalloc<float32>(2 * lanes * lanes)
+        let turned = Pointer.at room (int64 (lanes * lanes))
+        Pointer.clear room (int64 (lanes * lanes))
+        copy src lds n m room (int64 lanes)
+        'L.Transpose(room, int64 lanes, turned, int64 lanes)
+        copy turned (int64 lanes) m writtenN dst ldd
 
-        while j < fullM do
-            let mutable i = 0
+    /// Lanes by lanes at row i and column j of src.
+    let inline private block<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+        (src: nativeptr<float32>)
+        (lds: int64)
+        (n: int)
+        (m: int)
+        (dst: nativeptr<float32>)
+        (ldd: int64)
+        (width: int)
+        (i: int)
+        (j: int)
+        =
+        let lanes = 'L.Count
+        let from = Pointer.at src (int64 i * lds + int64 j)
+        let into = Pointer.at dst (int64 j * ldd + int64 i)
 
-            while i < fullN do
-                'L
-                    .Transpose(
-                        Pointer.at src (int64 i * lds + int64 j),
-                        lds,
-                        Pointer.at dst (int64 j * ldd + int64 i),
-                        ldd
-                    )
+        if i + lanes <= n && j + lanes <= m then
+            'L.Transpose(from, lds, into, ldd)
+        else
+            edge<'L, 'V> from lds (min lanes (n - i)) (min lanes (m - j)) into ldd (min lanes (width - i))
 
-                i <- i + lanes
+    /// Columns that are read in one go: four cache lines of a few rows at a time, so that the prefetcher can follow.
+    let private run = 64
 
-            j <- j + lanes
-
-        // Two tails: the last columns of every row, the last rows of the full columns.
-        let mutable i = 0
-
-        while i < n do
-            let mutable j = if i < fullN then fullM else 0
-
-            while j < m do
-                Pointer.set (Pointer.at dst (int64 j * ldd)) i (Pointer.get (Pointer.at src (int64 i * lds)) j)
-                j <- j + 1
-
-            i <- i + 1
-
-    /// <summary>One tile: samples as lanes, tile[j, i] = x[i, j], and 0 for the samples from n to width.</summary>
-    /// <remarks>x is [n, m] with row stride lds, tile is [m, width] with n ≤ width; tile is overwritten.</remarks>
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    /// <summary>A tile: packed[j, i] = x[i, j] for i &lt; n, j &lt; m, and 0 for i from n to width.</summary>
+    /// <remarks>x is [n, m] with row stride lds, packed is [m, width], in floats; width is n made up to whole vectors.
+    /// packed is overwritten and does not overlap x.</remarks>
+    [<FullyOptimized>]
     let tile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (x: nativeptr<float32>)
         (lds: int64)
         (n: int)
         (m: int)
-        (tile: nativeptr<float32>)
+        (packed: nativeptr<float32>)
         (width: int)
         =
-        transpose<'L, 'V> x lds n m tile (int64 width)
+        let lanes = 'L.Count
+        let mutable first = 0
 
-        if n < width then
-            let mutable j = 0
+        while first < m do
+            let next = min m (first + run)
+            let mutable i = 0
 
-            while j < m do
-                let row = Pointer.at tile (int64 j * int64 width)
-                let mutable i = n
+            while i < n do
+                let mutable j = first
 
-                while i < width do
-                    Pointer.set row i 0.0f
-                    i <- i + 1
+                while j < next do
+                    block<'L, 'V> x lds n m packed (int64 width) width i j
+                    j <- j + lanes
 
-                j <- j + 1
+                i <- i + lanes
+
+            first <- next
+
+    /// <summary>Back: y[j, i] = block[i, j] for i &lt; n, j &lt; m.</summary>
+    /// <remarks>block is [n, m] with row stride lds, y is [m, n] with row stride ldy, in floats; y is overwritten and does
+    /// not overlap block. A row of y is written in one go.</remarks>
+    [<FullyOptimized>]
+    let untile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+        (rows: nativeptr<float32>)
+        (lds: int64)
+        (n: int)
+        (m: int)
+        (y: nativeptr<float32>)
+        (ldy: int64)
+        =
+        let lanes = 'L.Count
+        let mutable j = 0
+
+        while j < m do
+            let mutable i = 0
+
+            while i < n do
+                block<'L, 'V> rows lds n m y ldy n i j
+                i <- i + lanes
+
+            j <- j + lanes

@@ -1,6 +1,9 @@
 namespace SparseFs.Kernels
 
+#nowarn "9"
+
 open System.Runtime.CompilerServices
+open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// <summary>What the kernels need of a pattern beyond itself: its transpose and where each transposed slot's value is.</summary>
@@ -24,3 +27,15 @@ module internal Plans =
     /// The plan of a pattern, made once for as long as the pattern lives.
     let planOf (connectivity: Connectivity) : Plan =
         cache.GetValue(connectivity, (fun c -> Plan c))
+
+    /// valuesT[s] = values[slotMap[s]] for the slots from and to.
+    [<FullyOptimized>]
+    let gather
+        (values: nativeptr<float32>)
+        (slotMap: int[])
+        (slotFrom: int)
+        (slotTo: int)
+        (valuesT: nativeptr<float32>)
+        =
+        for s in slotFrom .. slotTo - 1 do
+            Pointer.set valuesT s (Pointer.get values slotMap[s])

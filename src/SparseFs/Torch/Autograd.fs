@@ -97,6 +97,42 @@ module internal RawOps =
                     GC.KeepAlive(struct (values, g))
                     x)
 
+    /// <summary>The gradients of spmm for values, bias and x, each null where it is not wanted; or none where kernels
+    /// do not run, and the three operations have to be called one by one.</summary>
+    /// <remarks>values may be null where x's gradient is not wanted, x where that of values is not.</remarks>
+    let tryGradients (job: Job) (values: torch.Tensor) (x: torch.Tensor) (g: torch.Tensor) (wantsBias: bool) =
+        match (if isHalf g then ValueNone else job.MachineFor g) with
+        | ValueNone -> ValueNone
+        | ValueSome machine ->
+            let prepared (t: torch.Tensor) =
+                if isNull t then null else TensorView.contiguous t
+
+            let values, x, g = prepared values, prepared x, prepared g
+
+            let room (wanted: bool) (shape: int64[]) =
+                if wanted then
+                    torch.empty (shape, dtype = torch.ScalarType.Float32)
+                else
+                    null
+
+            let dValues = room (not (isNull x)) [| int64 job.Connectivity.Nnz |]
+            let dBias = room wantsBias [| int64 job.Connectivity.Rows |]
+            let dX = room (not (isNull values)) [| g.shape[0]; int64 job.Connectivity.Cols |]
+
+            Dispatch.gradients
+                machine
+                job.Plan
+                (TensorView.floatsOrNull "values" values)
+                (TensorView.floats "g" g)
+                (TensorView.floatsOrNull "x" x)
+                (int g.shape[0])
+                { Values = TensorView.floatsOrNull "dValues" dValues
+                  Bias = TensorView.floatsOrNull "dBias" dBias
+                  Input = TensorView.floatsOrNull "dX" dX }
+
+            GC.KeepAlive(struct (values, x, g))
+            ValueSome(struct (dValues, dBias, dX))
+
     let rec sddmm (job: Job) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         scoped (fun () ->
             if isHalf x then
@@ -224,16 +260,32 @@ type internal SpmmFunction() =
 
     override _.backward(ctx, upstream) =
         let arguments = unbox<int>(ctx.get_data "arguments")
+        let wantsBias = unbox<bool>(ctx.get_data "bias")
 
         Context.backward ctx upstream arguments (fun job values x u ->
+            let together =
+                // With create_graph, each gradient has to be a function with a derivative of its own.
+                if torch.is_grad_enabled () then
+                    ValueNone
+                else
+                    RawOps.tryGradients job values x u wantsBias
+
+            let struct (dValues, dBias, dX) =
+                match together with
+                | ValueSome gradients -> gradients
+                | ValueNone ->
+                    struct ((if isNull x then null else SddmmFunction.Apply(job, u, x)),
+                            (if wantsBias then u.sum 0L else null),
+                            (if isNull values then
+                                 null
+                             else
+                                 SpmmTFunction.Apply(job, values, u)))
+
             [ null
-              if isNull x then null else SddmmFunction.Apply(job, u, x)
-              if isNull values then
-                  null
-              else
-                  SpmmTFunction.Apply(job, values, u)
+              dValues
+              dX
               if arguments > 3 then
-                  if unbox<bool>(ctx.get_data "bias") then u.sum 0L else null ])
+                  dBias ])
 
 /// x = g · W
 and [<AllowNullLiteral>] internal SpmmTFunction() =

@@ -1,0 +1,65 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+#nowarn "3536"
+
+open System.Runtime.Intrinsics
+open Microsoft.FSharp.NativeInterop
+
+/// Sums over samples, and sums of sums.
+module internal Sums =
+
+    /// <summary>sums[r] = Σ tile[r, i], or added to it, over the vectors · lanes samples of a tile [rows, samples].</summary>
+    /// <remarks>Order of summation: the vectors of a row in turn, then over the lanes.</remarks>
+    [<FullyOptimized>]
+    let rowSums<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+        (tile: nativeptr<float32>)
+        (vectors: int)
+        (rows: int)
+        (accumulate: bool)
+        (sums: nativeptr<float32>)
+        =
+        let lanes = int64 'L.Count
+        let mutable at = tile
+        let mutable r = 0
+
+        while r < rows do
+            let mutable sum = 'L.Load at
+            let mutable v = 1
+
+            while v < vectors do
+                sum <- 'L.Add(sum, 'L.Load(Pointer.at at (int64 v * lanes)))
+                v <- v + 1
+
+            let total = 'L.Sum4(sum, 'L.Zero, 'L.Zero, 'L.Zero).ToScalar()
+            Pointer.set sums r (if accumulate then Pointer.get sums r + total else total)
+            at <- Pointer.at at (int64 vectors * lanes)
+            r <- r + 1
+
+    /// total[i] = Σ partial[k · length + i] over the groups k in turn; total is overwritten.
+    [<FullyOptimized>]
+    let addGroups (groups: int) (length: int) (partial: nativeptr<float32>) (total: nativeptr<float32>) =
+        let lanes = Vector128<float32>.Count
+
+        let ofGroup k =
+            Pointer.at partial (int64 k * int64 length)
+
+        let mutable i = 0
+
+        while i + lanes <= length do
+            let mutable sum = Vector128.Load(Pointer.at (ofGroup 0) (int64 i))
+
+            for k in 1 .. groups - 1 do
+                sum <- sum + Vector128.Load(Pointer.at (ofGroup k) (int64 i))
+
+            Vector128.Store(sum, Pointer.at total (int64 i))
+            i <- i + lanes
+
+        while i < length do
+            let mutable sum = Pointer.get (ofGroup 0) i
+
+            for k in 1 .. groups - 1 do
+                sum <- sum + Pointer.get (ofGroup k) i
+
+            Pointer.set total i sum
+            i <- i + 1
