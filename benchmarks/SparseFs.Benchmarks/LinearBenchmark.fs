@@ -1,30 +1,25 @@
-/// SparseLinear beside the dense layer and the other ways to have a sparse one: forward, and a whole training step
+/// SparseFs beside the dense layer and the other ways to have a sparse one: forward, and a whole training step
 /// (forward, and backward with the gradients of weight, bias and input) through modules and autograd.
 module SparseFs.Benchmarks.LinearBenchmark
 
 open System
-open System.IO
-open System.Text.Json
-open System.Text.Json.Nodes
 open SparseFs
 open TorchSharp
+open SparseFs.Benchmarks.Grid
 open SparseFs.Benchmarks.Timing
 
-type Setting =
-    { Rows: int
-      Cols: int
-      Batch: int
-      Sparsity: float
-      Threads: int }
-
-type Row =
-    { Op: string
-      Setting: Setting
-      Milliseconds: Map<string, float>
-      PeakBytes: int64 option }
+/// Seconds for each contender of a row, and rounds at most.
+[<Struct>]
+type Effort = { Seconds: float; Rounds: int }
 
 /// The elements of the gathered products at most: SparseLinear's formula holds three such tensors.
 let private gatherLimit = 100_000_000L
+
+/// Multiply-adds of torch's COO product at most; it makes some 0.3 billion a second.
+let private cooLimit = 1_000_000_000L
+
+/// Bytes of a dense weight at most; a training step holds three such matrices.
+let private denseLimit = 4_000_000_000L
 
 let private contender (op: string) (name: string) (model: Baselines.Layer) (x: torch.Tensor) (upstream: torch.Tensor) =
     let forward () =
@@ -44,128 +39,110 @@ let private contender (op: string) (name: string) (model: Baselines.Layer) (x: t
       Prepare = forget
       Run = if op = "train" then train else forward }
 
-let private measure (setting: Setting) (op: string) : Row =
-    use _ = torch.NewDisposeScope()
-    torch.set_num_threads setting.Threads
-    torch.manual_seed 1L |> ignore
+/// The part nnz / cells of the row nearest to the diagonal, side by side.
+let private local (rows: int) (cols: int) (nnz: int) : Connectivity =
+    let bound row =
+        int (int64 nnz * int64 row / int64 rows)
 
-    // The layer and one step of it, before anything else has made room.
-    let mutable layer: SparseLinear = Unchecked.defaultof<SparseLinear>
+    let rowPtr = Array.init (rows + 1) bound
 
-    let x =
-        torch.randn (int64 setting.Batch, int64 setting.Cols, requires_grad = (op = "train"))
+    let colIdx =
+        [| for row in 0 .. rows - 1 do
+               let fanIn = bound (row + 1) - bound row
+               let centre = int (int64 row * int64 cols / int64 rows)
+               let first = max 0 (min (cols - fanIn) (centre - fanIn / 2))
+               yield! [| first .. first + fanIn - 1 |] |]
 
-    let upstream = torch.randn (int64 setting.Batch, int64 setting.Rows)
+    Connectivity.create rows cols rowPtr colIdx
 
-    let peak =
-        extraPeakBytes (fun () ->
-            layer <- new SparseLinear(setting.Cols, setting.Rows, sparsity = setting.Sparsity, seed = Seed.ofInt 1)
-            (contender op "sparsefs" layer x upstream).Run())
+let private connectivity (s: Setting) =
+    let nnz = Sparsity.nnz s.Rows s.Cols s.Sparsity
 
-    use layer = layer
-    let batch, nnz = int64 setting.Batch, int64 layer.Connectivity.Nnz
+    match s.Layout with
+    | Layout.Uniform -> Topology.uniform s.Rows s.Cols nnz (Seed.ofInt 1)
+    | Layout.Local -> local s.Rows s.Cols nnz
 
-    let rivals =
-        [ "dense", Baselines.dense
+let private rivals (only: string list) (s: Setting) (nnz: int64) =
+    let cells = 4L * int64 s.Rows * int64 s.Cols
+
+    [ if cells <= denseLimit then
+          "dense", Baselines.dense
           "masked", Baselines.masked
-          if op = "forward" then
-              "coo", Baselines.coo
-          if batch * nnz <= gatherLimit then
-              "gather", Baselines.gather ]
+      if s.Op = "forward" && int64 s.Batch * nnz <= cooLimit && cells <= denseLimit then
+          "coo", Baselines.coo
+      if int64 s.Batch * nnz <= gatherLimit then
+          "gather", Baselines.gather ]
+    |> List.filter (fun (name, _) -> List.contains name only)
 
-    let contenders =
-        ("sparsefs", layer :> Baselines.Layer)
-        :: [ for name, make in rivals -> name, make layer ]
-        |> List.map (fun (name, model) -> contender op name model x upstream)
+let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
+    use _ = torch.NewDisposeScope()
+    torch.set_num_threads s.Threads
+    torch.manual_seed 1L |> ignore
+    let pattern = connectivity s
 
-    let milliseconds = inTurn 2.0 25 contenders
+    let x = torch.randn (int64 s.Batch, int64 s.Cols, requires_grad = (s.Op = "train"))
 
-    { Op = op
-      Setting = setting
+    let upstream = torch.randn (int64 s.Batch, int64 s.Rows)
+
+    /// A layer that is made and called once, with what that adds to the process.
+    let made (make: unit -> Baselines.Layer) : Baselines.Layer * int64 option =
+        let mutable layer: Baselines.Layer = null
+
+        let peak =
+            extraPeakBytes (fun () ->
+                layer <- make ()
+                (contender s.Op "" layer x upstream).Run())
+
+        x.grad <- null
+        layer, peak
+
+    let own, peak = made (fun () -> new SparseLinear(pattern))
+    use layer = own :?> SparseLinear
+
+    let others =
+        [ for name, make in rivals only s (int64 pattern.Nnz) -> name, made (fun () -> make layer) ]
+
+    let milliseconds =
+        ("sparsefs", own) :: [ for name, (model, _) in others -> name, model ]
+        |> List.map (fun (name, model) -> contender s.Op name model x upstream)
+        |> inTurn effort.Seconds effort.Rounds
+
+    for _, (model, _) in others do
+        model.Dispose()
+
+    { Setting = s
       Milliseconds = milliseconds
-      PeakBytes = peak }
+      PeakBytes = peak
+      DensePeakBytes =
+        others
+        |> List.tryFind (fun (name, _) -> name = "dense")
+        |> Option.bind (snd >> snd) }
 
-let private toJson (row: Row) : JsonNode =
-    let number (value: 'a option) : JsonNode =
-        value |> Option.map (fun v -> JsonValue.Create v :> JsonNode) |> Option.toObj
-
-    let o = JsonObject()
-    o["op"] <- JsonValue.Create row.Op
-    o["rows"] <- JsonValue.Create row.Setting.Rows
-    o["cols"] <- JsonValue.Create row.Setting.Cols
-    o["batch"] <- JsonValue.Create row.Setting.Batch
-    o["sparsity"] <- JsonValue.Create row.Setting.Sparsity
-    o["threads"] <- JsonValue.Create row.Setting.Threads
-
-    for name in [ "sparsefs"; "dense"; "masked"; "coo"; "gather" ] do
-        o[name + "_ms"] <- number (Map.tryFind name row.Milliseconds)
-
-    o["peak_bytes"] <- number row.PeakBytes
-    o
-
-let private write (path: string) (rows: Row list) =
-    Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
-    let all = JsonArray [| for row in rows -> toJson row |]
-    File.WriteAllText(path, all.ToJsonString(JsonSerializerOptions(WriteIndented = true)))
-
-let private header =
-    "op       in x out        batch  sparsity  threads  sparsefs ms   dense ms   dense/  masked/  coo/     gather/  peak MB"
-
-let private line (row: Row) =
-    let s, ms = row.Setting, row.Milliseconds
-    let own = ms["sparsefs"]
-
-    let ratio name =
-        match Map.tryFind name ms with
-        | Some other -> (other / own).ToString "0.0"
-        | None -> "-"
-
-    let shape = $"{s.Cols} x {s.Rows}"
-
-    let peak =
-        match row.PeakBytes with
-        | Some bytes -> (float bytes / 1e6).ToString "0.0"
-        | None -> "-"
-
-    let times = $"{own, 11:F3} {Map.find (nameof Baselines.dense) ms, 10:F3}"
-
-    let ratios =
-        [ "dense"; "masked"; "coo"; "gather" ]
-        |> List.map (fun name -> (ratio name).PadLeft 7)
-        |> String.concat "  "
-
-    $"{row.Op, -8} {shape, -15} {s.Batch, 5}  {s.Sparsity, 8}  {s.Threads, 7}  {times}  {ratios}  {peak, 7}"
-
-/// (in, out, batch) with its sparsities.
-let quick =
-    [ (4096, 4096, 256), [ 0.5; 0.7; 0.8; 0.9; 0.95; 0.99 ]
-      (1024, 1024, 256), [ 0.9; 0.95; 0.99 ]
-      (784, 2000, 64), [ 0.9; 0.95; 0.99 ]
-      (384, 1536, 2048), [ 0.9; 0.95; 0.99 ]
-      (2000, 10, 64), [ 0.9 ] ]
-
-/// Prints each row as it comes and writes all of them to a file.
-let run (path: string) (threads: int list) (grid: ((int * int * int) * float list) list) =
+/// Prints each row as it comes, then the break-even points; writes all rows to a file, and the plot beside it.
+let run (path: string) (effort: Effort) (only: string list) (settings: Setting list) =
     printfn
         $"{Environment.ProcessorCount} processors, kernels at {Kernels.Dispatch.widest}, libtorch {torch.__version__}"
 
     printfn $"name/ is that contender's time over SparseFs's: above 1, SparseFs is faster\n\n{header}"
 
     let rows =
-        [ for (cols, rows, batch), sparsities in grid do
-              for sparsity in sparsities do
-                  for op in [ "forward"; "train" ] do
-                      for threads in threads do
-                          let setting =
-                              { Rows = rows
-                                Cols = cols
-                                Batch = batch
-                                Sparsity = sparsity
-                                Threads = threads }
+        [ for setting in settings do
+              let row = measure effort only setting
+              printfn $"{line row}"
+              row ]
 
-                          let row = measure setting op
-                          printfn $"{line row}"
-                          row ]
+    printfn "\nbreak-even with dense: faster from this sparsity on"
+
+    for s, ofSeries in series rows do
+        if ofSeries.Length > 2 then
+            let point =
+                match breakEven ofSeries with
+                | Some sparsity -> sparsity.ToString "0.00"
+                | None -> "none of those measured"
+
+            printfn $"{s.Op, -8} {s.Shape, -15} {s.Batch, 5}  {s.Layout, -8}  {s.Threads} threads: {point}"
 
     write path rows
-    printfn $"\nwritten to {path}"
+    let plot = IO.Path.ChangeExtension(path, ".html")
+    Plot.write plot rows
+    printfn $"\nwritten to {path} and {plot}"

@@ -2,24 +2,77 @@ module SparseFs.Benchmarks.Main
 
 open System
 open Argu
+open SparseFs.Benchmarks.Grid
 
 type Arguments =
     | Quick
+    | Full
     | Wide
-    | Shape of cols: int * rows: int * batch: int
+    | Kernels
+    | Shape of cols: int * rows: int
+    | Batch of int list
     | Sparsity of float list
+    | Ops of string list
+    | Rivals of string list
+    | Local
     | Threads of int list
     | Output of path: string
 
     interface IArgParserTemplate with
         member a.Usage =
             match a with
-            | Quick -> "the shapes of docs and README, a few minutes; the default"
+            | Quick -> "the shapes of docs/performance.md, some minutes; the default"
+            | Full -> "every shape, batch size and sparsity, hours"
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
-            | Shape _ -> "in_features out_features batch: this shape only"
-            | Sparsity _ -> "the sparsities for --shape (0.9 0.95 0.99)"
+            | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
+            | Shape _ -> "in_features out_features: this shape only; may be repeated"
+            | Batch _ -> "batch sizes for --shape (256)"
+            | Sparsity _ -> "sparsities for --shape (0.9 0.95 0.99)"
+            | Ops _ -> "operations for --shape (forward train)"
+            | Local -> "connections near the diagonal, for --shape"
+            | Rivals _ -> "what to compare with (dense masked coo gather)"
             | Threads _ -> "numbers of threads (1 2)"
-            | Output _ -> "the JSON file (artifacts/bench/linear.json)"
+            | Output _ -> "the JSON file (artifacts/bench/linear.json); the plot gets the same name with .html"
+
+let private settings ops threads layout shapes batches sparsities =
+    [ for cols, rows in shapes do
+          for batch in batches do
+              for sparsity in sparsities do
+                  for op in ops do
+                      for count in threads do
+                          { Op = op
+                            Cols = cols
+                            Rows = rows
+                            Batch = batch
+                            Sparsity = sparsity
+                            Layout = layout
+                            Threads = count } ]
+
+let private both = [ "forward"; "train" ]
+
+let private quick threads =
+    let rows = settings both threads
+    let usual = [ 0.9; 0.95; 0.99 ]
+
+    List.concat
+        [ rows Layout.Uniform [ 4096, 4096 ] [ 256 ] [ 0.5; 0.7; 0.8; 0.9; 0.95; 0.99; 0.999 ]
+          rows Layout.Local [ 4096, 4096 ] [ 256 ] [ 0.9; 0.99 ]
+          rows Layout.Uniform [ 1024, 1024 ] [ 256 ] usual
+          rows Layout.Uniform [ 784, 2000 ] [ 64 ] usual
+          rows Layout.Uniform [ 384, 1536; 1536, 384 ] [ 2048 ] usual
+          rows Layout.Uniform [ 2000, 10 ] [ 64 ] [ 0.9 ]
+          rows Layout.Uniform [ 20_000, 20_000 ] [ 1 ] [ 0.99 ] ]
+
+let private full threads =
+    let rows = settings both threads
+    let shapes = [ 784, 2000; 2000, 10; 1024, 1024; 4096, 4096; 384, 1536; 1536, 384 ]
+    let batches = [ 1; 8; 64; 256; 2048 ]
+
+    List.concat
+        [ rows Layout.Uniform shapes batches [ 0.5; 0.7; 0.8; 0.9; 0.95; 0.99; 0.999 ]
+          rows Layout.Local [ 4096, 4096; 1024, 1024 ] [ 256 ] [ 0.9; 0.99 ]
+          rows Layout.Uniform [ 20_000, 20_000 ] [ 1; 8; 64 ] [ 0.99; 0.999 ]
+          rows Layout.Uniform [ 50_000, 50_000 ] [ 1; 8; 64 ] [ 0.999 ] ]
 
 [<EntryPoint>]
 let main args =
@@ -28,19 +81,36 @@ let main args =
 
     try
         let given = parser.Parse args
+        let threads = given.GetResult(Threads, [ 1; 2 ])
+
+        let path =
+            IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/linear.json"))
+
+        let rivals = given.GetResult(Rivals, List.tail contenders)
+
+        let compare effort settings =
+            LinearBenchmark.run path effort rivals settings
 
         if given.Contains Wide then
             WideBenchmark.run ()
+        elif given.Contains Kernels then
+            KernelBenchmarks.run ()
+        elif given.Contains Shape then
+            settings
+                (given.GetResult(Ops, both))
+                threads
+                (if given.Contains Local then
+                     Layout.Local
+                 else
+                     Layout.Uniform)
+                (given.GetResults Shape)
+                (given.GetResult(Batch, [ 256 ]))
+                (given.GetResult(Sparsity, [ 0.9; 0.95; 0.99 ]))
+            |> compare { Seconds = 2.0; Rounds = 25 }
+        elif given.Contains Full then
+            compare { Seconds = 1.0; Rounds = 15 } (full threads)
         else
-            let sparsities = given.GetResult(Sparsity, [ 0.9; 0.95; 0.99 ])
-
-            let grid =
-                match given.TryGetResult Shape with
-                | Some shape -> [ shape, sparsities ]
-                | None -> LinearBenchmark.quick
-
-            let path = given.GetResult(Output, "artifacts/bench/linear.json")
-            LinearBenchmark.run (IO.Path.GetFullPath path) (given.GetResult(Threads, [ 1; 2 ])) grid
+            compare { Seconds = 1.0; Rounds = 25 } (quick threads)
 
         0
     with :? ArguParseException as e ->

@@ -4,6 +4,7 @@ module SparseFs.Benchmarks.Timing
 open System
 open System.Diagnostics
 open System.IO
+open System.Runtime.InteropServices
 
 type Contender =
     {
@@ -18,7 +19,7 @@ let private median (times: ResizeArray<float>) =
     times[times.Count / 2]
 
 /// <summary>Runs all contenders in turn, round after round, and gives the median of each in milliseconds.</summary>
-/// <remarks>One whole round warms up. A contender that has used up its seconds sits out, so a slow one has few runs.</remarks>
+/// <remarks>Two whole rounds warm up. A contender that has used up its seconds sits out, so a slow one has few runs.</remarks>
 let inTurn (seconds: float) (rounds: int) (contenders: Contender list) : Map<string, float> =
     let times = contenders |> List.map (fun c -> c, ResizeArray<float>())
 
@@ -28,11 +29,17 @@ let inTurn (seconds: float) (rounds: int) (contenders: Contender list) : Map<str
         c.Run()
         watch.Elapsed.TotalMilliseconds
 
-    let first = contenders |> List.map (fun c -> c.Name, time c) |> Map.ofList
+    let budget = 1000.0 * seconds
+
+    let first =
+        Map.ofList
+            [ for c in contenders do
+                  let once = time c
+                  c.Name, (if once < budget / 4.0 then time c else once) ]
 
     for _ in 1..rounds do
         for c, past in times do
-            if past.Count = 0 || Seq.sum past + first[c.Name] < 1000.0 * seconds then
+            if past.Count = 0 || Seq.sum past + first[c.Name] < budget then
                 past.Add(time c)
 
     Map.ofList [ for c, past in times -> c.Name, median past ]
@@ -49,8 +56,25 @@ let private status (key: string) : int64 option =
     else
         None
 
+[<DllImport("libc", EntryPoint = "malloc_trim")>]
+extern int private trim(unativeint pad)
+
+/// Gives back to the system what earlier work has freed, so that what comes next shows.
+let private giveBack () =
+    GC.Collect()
+    GC.WaitForPendingFinalizers()
+    GC.Collect()
+
+    try
+        trim 0un |> ignore
+    with
+    | :? DllNotFoundException
+    | :? EntryPointNotFoundException -> () // not glibc
+
 /// The most bytes that the process holds while body runs; none where the system does not say (it is Linux that does).
 let peakBytes (body: unit -> unit) : int64 option =
+    giveBack ()
+
     if File.Exists "/proc/self/clear_refs" then
         File.WriteAllText("/proc/self/clear_refs", "5") // resets VmHWM to what is held now
 
@@ -59,5 +83,6 @@ let peakBytes (body: unit -> unit) : int64 option =
 
 /// As peakBytes, beyond what is held when body starts.
 let extraPeakBytes (body: unit -> unit) : int64 option =
+    giveBack ()
     let before = status "VmRSS:"
     peakBytes body |> Option.map2 (fun before peak -> max 0L (peak - before)) before

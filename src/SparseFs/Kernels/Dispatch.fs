@@ -43,6 +43,15 @@ module internal Dispatch =
     let private cutOf (machine: Machine) (pattern: Connectivity) (n: int) : Cut =
         Cut.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
 
+    /// A tile up to this size lies in the second-level cache; from a larger one, inputs are fetched ahead.
+    let private nearTileBytes = 256L * 1024L
+
+    let private fetchTo (c: Cut) (pattern: Connectivity) : int64 =
+        if c.Floats pattern.Cols * 4L > nearTileBytes then
+            int64 pattern.Nnz - 1L
+        else
+            -1L
+
     /// Parts that tiles alone keep equally busy if there are many, or a round number; else each tile is shared.
     let private groupsOfTile (machine: Machine) (tiles: int) : int =
         if tiles % machine.Threads = 0 || tiles >= 4 * machine.Threads then
@@ -52,14 +61,15 @@ module internal Dispatch =
 
     let private spmmOf (machine: Machine) (pattern: Connectivity) values bias (x: nativeptr<float32>) (n: int) y =
         let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
+        let c = cutOf machine pattern n
         use rowPtrPin = fixed rowPtr
         use colIdxPin = fixed pattern.ColIdxArray
 
         let p =
             { RowPtr = rowPtrPin
-              ColIdx = colIdxPin }
+              ColIdx = colIdxPin
+              FetchTo = fetchTo c pattern }
 
-        let c = cutOf machine pattern n
         let tiles = c.Tiles
         let groups = groupsOfTile machine tiles
 
@@ -83,8 +93,10 @@ module internal Dispatch =
     let spmm (machine: Machine) (plan: Plan) values bias x n y =
         spmmOf machine plan.Connectivity values bias x n y
 
-    /// Up to this number of tiles, adding to the columns costs less than to bring the values into their order.
-    let private scatterTiles = 2
+    /// Adding to the columns, row by row, costs less than bringing the values into their order for one tile only, and
+    /// than walking columns that hold hardly a slot.
+    let private scatters (c: Cut) (pattern: Connectivity) : bool =
+        c.Tiles <= 1 || int64 pattern.Nnz < 2L * int64 pattern.Cols
 
     /// The columns of one tile's product with W, added up row by row.
     let private scatterPart (c: Cut) (tile: Tile) p values (g: nativeptr<float32>) rows cols colFrom colTo x =
@@ -126,13 +138,14 @@ module internal Dispatch =
         let rows, cols = pattern.Rows, pattern.Cols
         let c = cutOf machine pattern n
 
-        if c.Tiles <= scatterTiles then
+        if scatters c pattern then
             use rowPtrPin = fixed pattern.RowPtrArray
             use colIdxPin = fixed pattern.ColIdxArray
 
             let p =
                 { RowPtr = rowPtrPin
-                  ColIdx = colIdxPin }
+                  ColIdx = colIdxPin
+                  FetchTo = fetchTo c pattern }
 
             let groups = groupsOfTile machine c.Tiles
 
@@ -190,7 +203,7 @@ module internal Dispatch =
         let inOnePass =
             wantsInput
             && (wantsValues || wantsBias)
-            && c.Tiles > scatterTiles
+            && not (scatters c pattern)
             && groups >= machine.Threads
 
         if wantsInput && not inOnePass then
@@ -210,11 +223,13 @@ module internal Dispatch =
 
             let p =
                 { RowPtr = rowPtrPin
-                  ColIdx = colIdxPin }
+                  ColIdx = colIdxPin
+                  FetchTo = fetchTo c pattern }
 
             let pT =
                 { RowPtr = rowPtrPinT
-                  ColIdx = colIdxPinT }
+                  ColIdx = colIdxPinT
+                  FetchTo = if inOnePass then fetchTo c plan.Transposed else -1L }
 
             let valuesT =
                 if inOnePass then

@@ -71,6 +71,7 @@ module internal Sddmm =
                 let g3 = 'L.Load(Pointer.at gRow (3L * lanes))
 
                 overSlots<'L, 'V> slotFrom slotTo accumulate d (fun s ->
+                    p.Fetch<'L, 'V>(tile, s)
                     let x = p.Input(tile, 4L * lanes, s)
                     let sum = 'L.Multiply(g0, 'L.Load x)
                     let sum = 'L.MultiplyAdd(g1, 'L.Load(Pointer.at x lanes), sum)

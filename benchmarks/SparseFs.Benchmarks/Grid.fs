@@ -1,0 +1,124 @@
+/// What is measured: settings and their results, as a table and as JSON.
+module SparseFs.Benchmarks.Grid
+
+open System
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+
+/// How the connections are laid out.
+[<RequireQualifiedAccess>]
+type Layout =
+    /// Anywhere, all cells alike.
+    | Uniform
+    /// Near the diagonal: each row's connections lie side by side.
+    | Local
+
+    override l.ToString() =
+        match l with
+        | Uniform -> "uniform"
+        | Local -> "local"
+
+type Setting =
+    { Op: string
+      Cols: int
+      Rows: int
+      Batch: int
+      Sparsity: float
+      Layout: Layout
+      Threads: int }
+
+    member s.Shape = $"{s.Cols} x {s.Rows}"
+
+type Row =
+    {
+        Setting: Setting
+        /// By contender; a contender may be missing.
+        Milliseconds: Map<string, float>
+        /// What making the layer and its first call add to the process, of SparseFs and of dense.
+        PeakBytes: int64 option
+        DensePeakBytes: int64 option
+    }
+
+    /// A contender's time over SparseFs's.
+    member r.Ratio(name: string) : float option =
+        Map.tryFind name r.Milliseconds
+        |> Option.map (fun other -> other / r.Milliseconds["sparsefs"])
+
+let contenders = [ "sparsefs"; "dense"; "masked"; "coo"; "gather" ]
+
+let private toJson (row: Row) : JsonNode =
+    let number (value: 'a option) : JsonNode =
+        value |> Option.map (fun v -> JsonValue.Create v :> JsonNode) |> Option.toObj
+
+    let s = row.Setting
+    let o = JsonObject()
+    o["op"] <- JsonValue.Create s.Op
+    o["rows"] <- JsonValue.Create s.Rows
+    o["cols"] <- JsonValue.Create s.Cols
+    o["batch"] <- JsonValue.Create s.Batch
+    o["sparsity"] <- JsonValue.Create s.Sparsity
+    o["topology"] <- JsonValue.Create(string s.Layout)
+    o["threads"] <- JsonValue.Create s.Threads
+
+    for name in contenders do
+        o[name + "_ms"] <- number (Map.tryFind name row.Milliseconds)
+
+    o["peak_bytes"] <- number row.PeakBytes
+    o["dense_peak_bytes"] <- number row.DensePeakBytes
+    o
+
+let write (path: string) (rows: Row list) =
+    Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
+    let all = JsonArray [| for row in rows -> toJson row |]
+    File.WriteAllText(path, all.ToJsonString(JsonSerializerOptions(WriteIndented = true)))
+
+let header =
+    "op       in x out        batch  sparsity  topology  threads  sparsefs ms    dense ms   dense/  masked/     coo/  gather/  peak MB  dense MB"
+
+let line (row: Row) =
+    let s = row.Setting
+
+    let text (digits: int) (value: float option) =
+        match value with
+        | Some v -> v.ToString("F" + string digits)
+        | None -> "-"
+
+    let megabytes bytes =
+        bytes |> Option.map (fun b -> float b / 1e6) |> text 1
+
+    let own = text 3 (Map.tryFind "sparsefs" row.Milliseconds)
+    let dense = text 3 (Map.tryFind "dense" row.Milliseconds)
+
+    let ratios =
+        [ "dense"; "masked"; "coo"; "gather" ]
+        |> List.map (fun name -> (text 1 (row.Ratio name)).PadLeft 7)
+        |> String.concat "  "
+
+    let peaks = $"{megabytes row.PeakBytes, 7}  {megabytes row.DensePeakBytes, 8}"
+
+    $"{s.Op, -8} {s.Shape, -15} {s.Batch, 5}  {s.Sparsity, 8}  {s.Layout, -8}  {s.Threads, 7}  {own, 11}  {dense, 10}  {ratios}  {peaks}"
+
+/// <summary>The sparsity from which on SparseFs is faster than dense, of rows that differ in sparsity alone.</summary>
+/// <returns>None where it is slower at all of them; the lowest where it is always faster.</returns>
+/// <remarks>Between two sparsities by a straight line through the logarithms of density and of ratio.</remarks>
+let breakEven (rows: Row list) : float option =
+    let points =
+        [ for row in rows do
+              match row.Ratio "dense" with
+              | Some ratio -> row.Setting.Sparsity, ratio
+              | None -> () ]
+        |> List.sort
+
+    match points with
+    | (lowest, ratio) :: _ when ratio >= 1.0 -> Some lowest
+    | _ ->
+        List.pairwise points
+        |> List.tryFind (fun ((_, before), (_, after)) -> before < 1.0 && after >= 1.0)
+        |> Option.map (fun ((s0, r0), (s1, r1)) ->
+            let part = Math.Log(1.0 / r0) / Math.Log(r1 / r0)
+            1.0 - Math.Exp(Math.Log(1.0 - s0) + part * Math.Log((1.0 - s1) / (1.0 - s0))))
+
+/// Rows that differ in sparsity alone, in the order of their first.
+let series (rows: Row list) : (Setting * Row list) list =
+    rows |> List.groupBy (fun row -> { row.Setting with Sparsity = 0.0 })
