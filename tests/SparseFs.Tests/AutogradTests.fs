@@ -72,6 +72,10 @@ let private settings: Setting list =
         Dtype = torch.ScalarType.Float64
         Roundoff = 2.0 ** -53.0
         Backend = Backend.Portable }
+      { Label = "float64, dense"
+        Dtype = torch.ScalarType.Float64
+        Roundoff = 2.0 ** -53.0
+        Backend = Backend.Dense }
       for width in Dispatch.widths do
           { Label = $"float32, kernels at {width}"
             Dtype = torch.ScalarType.Float32

@@ -130,6 +130,7 @@ let counterparts =
       "Seed.bitsAt", [ "Seeds.BitsAt" ]
       "Seed.child", [ "Seeds.Child" ]
       "Seed.split", [ "Seeds.Split" ]
+      "Arithmetic.breakEven", [ "Arithmetics.BreakEven" ]
       "Sparsity.nnz", [ "Sparsities.ToNnz" ]
       "Sparsity.ofNnz", [ "Sparsities.FromNnz" ]
       "Sparsity.allocateUniform", [ "Sparsities.AllocateUniform" ]
@@ -166,6 +167,10 @@ let parity =
         [ testCase "every function and every layer of the core has its counterpart, and none is gone" (fun () ->
               let expected = List.map fst counterparts @ List.map fst onlyCore
               expectSame expected coreNames)
+
+          testCase "the break-even sparsity is the core's" (fun () ->
+              for samples in [ 0; 1; 7; 8; 31; 32; 1000 ] do
+                  Expect.equal (Arithmetics.BreakEven samples) (Arithmetic.breakEven samples) $"{samples} samples")
 
           testCase "every member of the facade is the counterpart of something" (fun () ->
               let expected = List.collect snd counterparts @ List.map fst onlyFacade

@@ -237,6 +237,63 @@ let sparseLinearTests =
 
               dense |> numbers |> expectWithin "dense" bound wanted)
 
+          testCase "the dense arithmetic gives the same layer and the same gradients, within rounding" (fun () ->
+              for n in [ 0; 1; 9; 40 ] do
+                  use _ = torch.NewDisposeScope()
+                  let c = Cases.wide n
+                  use layer = layerOf c
+                  layer.Arithmetic <- Arithmetic.Dense
+                  let x = (torch.tensor c.X).requires_grad_ true
+                  let y = layer.call x
+                  let bound, wanted = Wanted.spmm c
+                  y |> numbers |> expectWithin "y" bound wanted
+                  y.backward [| torch.tensor c.G |]
+                  let bound, wanted = Wanted.sddmm c
+                  layer.weight.grad |> numbers |> expectWithin "weight" bound wanted
+                  let bound, wanted = Wanted.spmmT c
+                  x.grad |> numbers |> expectWithin "x" bound wanted
+                  let bound, wanted = Wanted.biasGradient c
+                  layer.bias.grad |> numbers |> expectWithin "bias" bound wanted)
+
+          testCase "a layer says which arithmetic it will use, and uses it" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              for sparsity in [ 0.3; 0.6; 0.75; 0.9 ] do
+                  use layer = new SparseLinear(30, 20, sparsity = sparsity)
+                  Expect.equal (layer.ArithmeticFor 64) Arithmetic.Sparse "the default"
+                  Expect.isFalse ((string layer).Contains "arithmetic") "says nothing of the default"
+                  let sparse n = layer.call (torch.ones (int64 n, 30L))
+                  let expected = [ for n in [ 1; 8; 40 ] -> n, numbers (sparse n) ]
+                  layer.Arithmetic <- Arithmetic.Dense
+                  Expect.equal (layer.ArithmeticFor 64) Arithmetic.Dense "as told"
+                  let dense = [ for n in [ 1; 8; 40 ] -> n, numbers (sparse n) ]
+                  layer.Arithmetic <- Arithmetic.Faster
+                  Expect.stringContains (string layer) "arithmetic=Faster" "ToString"
+
+                  for (n, bySparse), (_, byDense) in List.zip expected dense do
+                      let isDense = sparsity < Arithmetic.breakEven n
+                      let choice = if isDense then Arithmetic.Dense else Arithmetic.Sparse
+                      Expect.equal (layer.ArithmeticFor n) choice $"{sparsity}, {n} samples"
+
+                      Expect.equal
+                          (numbers (sparse n))
+                          (if isDense then byDense else bySparse)
+                          $"{sparsity}, {n} samples: to the bit that one")
+
+          testCase "an arithmetic that does not exist is refused, and the layer keeps its own" (fun () ->
+              use layer = new SparseLinear(3, 4)
+
+              let e = Expect.throwsC (fun () -> layer.Arithmetic <- enum<Arithmetic> 7) id
+
+              Expect.stringContains e.Message "Sparse, Dense and Faster, got 7" "message"
+              Expect.equal layer.Arithmetic Arithmetic.Sparse "kept"
+
+              for ask in
+                  [ fun () -> layer.ArithmeticFor -1 |> ignore
+                    fun () -> Arithmetic.breakEven -1 |> ignore ] do
+                  let e = Expect.throwsC ask id
+                  Expect.equal (e :?> ArgumentException).ParamName "samples" "names the argument")
+
           testCase "without a bias there is none" (fun () ->
               use _ = torch.NewDisposeScope()
               use layer = new SparseLinear(5, 6, hasBias = false)

@@ -11,6 +11,7 @@ open TorchSharp
 /// Every implementation of float32 that this machine has.
 let private backends: (string * Backend) list =
     [ "portable", Backend.Portable
+      "dense", Backend.Dense
       for width in Dispatch.widths do
           $"kernels at {width}", Backend.Kernels { Width = width; Threads = 2 } ]
 

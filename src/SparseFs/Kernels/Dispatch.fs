@@ -323,3 +323,25 @@ module internal Dispatch =
             { Values = d
               Bias = Pointer.nothing
               Input = Pointer.nothing }
+
+    let private byRows (machine: Machine) (pattern: Connectivity) (body: Pattern -> int -> int -> unit) =
+        use rowPtrPin = fixed pattern.RowPtrArray
+        use colIdxPin = fixed pattern.ColIdxArray
+
+        let p =
+            { RowPtr = rowPtrPin
+              ColIdx = colIdxPin
+              FetchTo = -1L }
+
+        Team.run machine.Threads machine.Threads (fun part ->
+            let rowFrom = Cut.rowOfPart pattern.RowPtrArray part machine.Threads
+            let rowTo = Cut.rowOfPart pattern.RowPtrArray (part + 1) machine.Threads
+            body p rowFrom rowTo)
+
+    /// w [rows, cols] = the values at the pattern, 0 elsewhere; w is overwritten.
+    let spread (machine: Machine) (pattern: Connectivity) values w =
+        byRows machine pattern (fun p rowFrom rowTo -> DenseCopy.spread p values rowFrom rowTo pattern.Cols w)
+
+    /// values [nnz] = those of w [rows, cols] at the pattern; values is overwritten.
+    let collect (machine: Machine) (pattern: Connectivity) w values =
+        byRows machine pattern (fun p rowFrom rowTo -> DenseCopy.collect p w rowFrom rowTo pattern.Cols values)

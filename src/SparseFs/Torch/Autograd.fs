@@ -12,12 +12,15 @@ type internal Backend =
     /// Kernels for float32 on the CPU with torch's number of threads, torch's operations elsewhere.
     | Auto
     | Portable
+    /// By way of a dense matrix, on every device.
+    | Dense
     | Kernels of Machine
 
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
 type internal Job(connectivity: Connectivity, backend: Backend) =
     member _.Connectivity = connectivity
+    member _.IsDense = backend.IsDense
     member _.Plan = Plans.planOf connectivity
 
     /// The machine to run kernels on for input [N, features], or none for torch's operations.
@@ -57,6 +60,7 @@ module internal RawOps =
                 (spmm job (widen values) (widen bias) (widen x)).to_type x.dtype
             else
                 match job.MachineFor x with
+                | ValueNone when job.IsDense -> DenseOps.spmm job.Connectivity values bias x
                 | ValueNone -> PortableOps.spmm job.Connectivity values bias x
                 | ValueSome machine ->
                     let values, x = TensorView.contiguous values, TensorView.contiguous x
@@ -81,6 +85,7 @@ module internal RawOps =
                 (spmmT job (widen values) (widen g)).to_type g.dtype
             else
                 match job.MachineFor g with
+                | ValueNone when job.IsDense -> DenseOps.spmmT job.Connectivity values g
                 | ValueNone -> PortableOps.spmmT job.Connectivity values g
                 | ValueSome machine ->
                     let values, g = TensorView.contiguous values, TensorView.contiguous g
@@ -139,6 +144,7 @@ module internal RawOps =
                 (sddmm job (widen g) (widen x)).to_type x.dtype
             else
                 match job.MachineFor x with
+                | ValueNone when job.IsDense -> DenseOps.sddmm job.Connectivity g x
                 | ValueNone -> PortableOps.sddmm job.Connectivity g x
                 | ValueSome machine ->
                     let g, x = TensorView.contiguous g, TensorView.contiguous x

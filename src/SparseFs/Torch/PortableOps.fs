@@ -95,13 +95,18 @@ module internal PortableOps =
 
         d
 
+    let private cellsOf (c: Connectivity) (device: torch.Device) : torch.Tensor =
+        let indices = indicesOf c device
+        use width = (int64 c.Cols).ToScalar()
+        indices.Rows.mul(width).add_ indices.Cols
+
     /// values at the pattern, 0 elsewhere: [rows, cols].
     let toDense (c: Connectivity) (values: torch.Tensor) : torch.Tensor =
-        let indices = indicesOf c values.device
-
         let dense =
             torch.zeros ([| c.Cells |], dtype = values.dtype, device = values.device)
 
-        use width = (int64 c.Cols).ToScalar()
-        let cells = indices.Rows.mul(width).add_ indices.Cols
-        dense.scatter_(0L, cells, values).view(int64 c.Rows, int64 c.Cols)
+        dense.scatter_(0L, cellsOf c values.device, values).view(int64 c.Rows, int64 c.Cols)
+
+    /// The elements of w [rows, cols] at the pattern: [nnz].
+    let ofDense (c: Connectivity) (w: torch.Tensor) : torch.Tensor =
+        w.reshape(-1L).index_select(0L, cellsOf c w.device)

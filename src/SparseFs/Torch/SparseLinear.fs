@@ -78,6 +78,14 @@ type SparseLinear
         loan <- ValueSome lent
         PatternLoan.tensors lent
 
+    let mutable arithmetic = Arithmetic.Sparse
+
+    let backendFor (samples: int) =
+        match arithmetic with
+        | Arithmetic.Dense -> Backend.Dense
+        | Arithmetic.Faster when connectivity.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
+        | _ -> Backend.Auto
+
     let mutable isDisposed = false
 
     /// Runs a load of this layer alone: all of it, or none.
@@ -154,6 +162,31 @@ type SparseLinear
     /// <summary>Size of each output sample.</summary>
     member _.out_features: int64 = int64 connectivity.Rows
 
+    /// <summary>How the layer multiplies: Sparse unless it is set.</summary>
+    /// <remarks>It changes speed and memory, not results beyond rounding; it is not part of state_dict.</remarks>
+    /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
+    member _.Arithmetic
+        with get (): Arithmetic = arithmetic
+        and set (value: Arithmetic) =
+            if not (Enum.IsDefined value) then
+                raise (ArgumentException($"expected one of Sparse, Dense and Faster, got {value}", nameof value))
+
+            arithmetic <- value
+
+    /// <summary>What the layer will use for an input of so many samples: Sparse or Dense.</summary>
+    /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
+    /// <exception cref="T:System.ArgumentException">samples is negative, or a pattern was loaded that is not one.</exception>
+    member _.ArithmeticFor(samples: int) : Arithmetic =
+        settle ()
+
+        if samples < 0 then
+            raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
+
+        if (backendFor samples).IsDense then
+            Arithmetic.Dense
+        else
+            Arithmetic.Sparse
+
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
     member _.weightMatrix() : torch.Tensor =
@@ -167,7 +200,14 @@ type SparseLinear
     /// that is not one.</exception>
     override _.forward(x: torch.Tensor) : torch.Tensor =
         settle ()
-        SparseOps.linear connectivity weightParameter biasParameter x
+
+        let backend =
+            if arithmetic = Arithmetic.Faster then
+                backendFor (TensorView.checkSamples "x" x connectivity.Cols)
+            else
+                backendFor 0
+
+        SparseOps.linearWith backend connectivity weightParameter biasParameter x
 
     override _.ToString() =
         let sparsity =
@@ -176,7 +216,11 @@ type SparseLinear
         let hasBias = if isNull biasParameter then "False" else "True"
 
         $"SparseLinear(in_features={connectivity.Cols}, out_features={connectivity.Rows}, nnz={connectivity.Nnz}, "
-        + $"sparsity={sparsity}, bias={hasBias})"
+        + $"sparsity={sparsity}, bias={hasBias}"
+        + (if arithmetic = Arithmetic.Sparse then
+               ")"
+           else
+               $", arithmetic={arithmetic})")
 
     // Parameters are registered by name above; the default would reflect over fields.
     override _.RegisterComponents() = ()

@@ -139,4 +139,4 @@ module SparseOps =
         checkValues connectivity values
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
-        (PortableOps.toDense connectivity values).MoveToOuterDisposeScope()
+        (DenseOps.toDense connectivity values).MoveToOuterDisposeScope()

@@ -1,0 +1,53 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+
+/// Between the values of a pattern and a dense matrix [rows, cols], for rows from and to.
+module internal DenseCopy =
+
+    /// w[r, ColIdx[s]] = values[s] for the slots s of each row r, and 0 elsewhere; w is overwritten.
+    [<FullyOptimized>]
+    let spread
+        (p: Pattern)
+        (values: nativeptr<float32>)
+        (rowFrom: int)
+        (rowTo: int)
+        (cols: int)
+        (w: nativeptr<float32>)
+        =
+        p.ForRows(
+            rowFrom,
+            rowTo,
+            fun r slotFrom slotTo ->
+                let row = Pointer.at w (int64 r * int64 cols)
+                Pointer.clear row (int64 cols)
+                let mutable s = slotFrom
+
+                while s < slotTo do
+                    NativePtr.write (p.Input(row, 1L, s)) (NativePtr.read (Pointer.at values s))
+                    s <- s + 1L
+        )
+
+    /// values[s] = w[r, ColIdx[s]] for the slots s of each row r; values is overwritten.
+    [<FullyOptimized>]
+    let collect
+        (p: Pattern)
+        (w: nativeptr<float32>)
+        (rowFrom: int)
+        (rowTo: int)
+        (cols: int)
+        (values: nativeptr<float32>)
+        =
+        p.ForRows(
+            rowFrom,
+            rowTo,
+            fun r slotFrom slotTo ->
+                let row = Pointer.at w (int64 r * int64 cols)
+                let mutable s = slotFrom
+
+                while s < slotTo do
+                    NativePtr.write (Pointer.at values s) (NativePtr.read (p.Input(row, 1L, s)))
+                    s <- s + 1L
+        )

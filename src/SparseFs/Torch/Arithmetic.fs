@@ -1,0 +1,34 @@
+namespace SparseFs
+
+open System
+
+/// <summary>How a layer multiplies. Results agree within rounding; speed and memory differ.</summary>
+type Arithmetic =
+    /// Only the weights that exist, whatever the sparsity; the default.
+    | Sparse = 0
+    /// <summary>A dense copy of the matrix, made at each use.</summary>
+    /// <remarks>Costs 4 · rows · cols bytes during forward; during backward the same once more, and again for the dense
+    /// gradient of which the weights' own is taken (float32; by element size otherwise). Nothing of it stays. An infinite
+    /// or NaN input makes every output NaN, as in a dense layer; elsewhere it reaches only the outputs that use it.</remarks>
+    | Dense = 1
+    /// Dense where the batch and the sparsity say that it is faster (Arithmetic.breakEven), else Sparse.
+    | Faster = 2
+
+/// <summary>Which arithmetic is faster.</summary>
+[<RequireQualifiedAccess>]
+module Arithmetic =
+
+    /// Samples at least, and the sparsity from which on the sparse arithmetic is faster there.
+    let private measured = [ 32, 0.7; 8, 0.5; 0, 0.8 ]
+
+    /// <summary>The sparsity from which on the sparse arithmetic is faster than a dense layer.</summary>
+    /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
+    /// <returns>0.8 for up to 7 samples, 0.5 for 8 to 31, 0.7 from 32 on.</returns>
+    /// <exception cref="T:System.ArgumentException">samples is negative.</exception>
+    /// <remarks>Measured on the CPU in float32, uniform patterns of 1024 × 1024 and 4096 × 4096, one thread, AVX2;
+    /// docs/performance.md has the numbers. Patterns with neighbouring columns break even earlier.</remarks>
+    let breakEven (samples: int) : float =
+        if samples < 0 then
+            raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
+
+        measured |> List.find (fun (least, _) -> samples >= least) |> snd
