@@ -212,6 +212,31 @@ let dispatchTests =
               has "empty column" (fun c -> c.Pattern.Nnz > 0 && Array.contains 0 (Connectivity.fanOut c.Pattern))) ]
 
 [<Tests>]
+let planTests =
+    testList
+        "Plan"
+        [ law "the transpose and the values in its order are the pattern's own, for any number of threads" 150 (fun c ->
+              let transposed, slotMap = Connectivity.transpose c.Pattern
+              use values = new Guarded(c.Values)
+
+              for threads in 1..4 do
+                  let plan = Plan c.Pattern
+                  Expect.equal (plan.Transposed threads) transposed $"transpose, {threads} threads"
+                  use ordered = new Guarded(garbage c.Pattern.Nnz)
+                  plan.Order(threads, values.Address, ordered.Address)
+                  ordered.CheckMargins "ordered"
+                  let wanted = slotMap |> Array.map (fun slot -> c.Values[slot])
+                  Expect.equal ordered.Values wanted $"values, {threads} threads")
+
+          testCase "the cases reach patterns that several threads share" (fun () ->
+              let c = wide 1
+              Expect.isGreaterThan (c.Pattern.Nnz / (c.Pattern.Cols + 1)) 4 "slots a column"
+              let transposed, _ = Connectivity.transpose c.Pattern
+
+              for threads in 1..4 do
+                  Expect.equal ((Plan c.Pattern).Transposed threads) transposed $"{threads} threads") ]
+
+[<Tests>]
 let scratchTests =
     testList
         "Scratch"

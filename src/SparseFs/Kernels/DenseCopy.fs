@@ -3,6 +3,7 @@ namespace SparseFs.Kernels
 #nowarn "9"
 
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// Between the values of a pattern and a dense matrix [rows, cols], for rows from and to.
 module internal DenseCopy =

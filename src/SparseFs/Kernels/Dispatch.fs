@@ -118,18 +118,10 @@ module internal Dispatch =
             kernels.Unpack(tile, packed, ownCols, Pointer.at x (int64 colFrom), cols)
             Scratch.giveBack scratch
 
-    /// The values in the order of the transposed pattern: read through the slot map once a call, not once a tile.
+    /// The values in the order of the transposed pattern: brought into it once a call, not once a tile.
     let private transposedValues (machine: Machine) (plan: Plan) (values: nativeptr<float32>) : Block =
-        let slotMap = plan.SlotMap
-        let scratch = Scratch.rent (int64 slotMap.Length)
-        let valuesT = scratch.Floats
-
-        Team.run machine.Threads machine.Threads (fun part ->
-            let bound k =
-                int (int64 slotMap.Length * int64 k / int64 machine.Threads)
-
-            Plans.gather values slotMap (bound part) (bound (part + 1)) valuesT)
-
+        let scratch = Scratch.rent (int64 plan.Connectivity.Nnz)
+        plan.Order(machine.Threads, values, scratch.Floats)
         scratch
 
     /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
@@ -162,7 +154,7 @@ module internal Dispatch =
                 scatterPart c (c.Tile(part / groups)) p values g rows cols colFrom colTo x)
         else
             let valuesT = transposedValues machine plan values
-            spmmOf machine plan.Transposed valuesT.Floats Pointer.nothing g n x
+            spmmOf machine (plan.Transposed machine.Threads) valuesT.Floats Pointer.nothing g n x
             Scratch.giveBack valuesT
 
     /// <summary>Groups of tiles that add up gradients of their own, which are added in the end.</summary>
@@ -218,8 +210,15 @@ module internal Dispatch =
         elif wantsValues || wantsBias then
             use rowPtrPin = fixed rowPtr
             use colIdxPin = fixed pattern.ColIdxArray
-            use rowPtrPinT = fixed (if inOnePass then plan.Transposed.RowPtrArray else null)
-            use colIdxPinT = fixed (if inOnePass then plan.Transposed.ColIdxArray else null)
+
+            let patternT =
+                if inOnePass then
+                    plan.Transposed machine.Threads
+                else
+                    pattern
+
+            use rowPtrPinT = fixed patternT.RowPtrArray
+            use colIdxPinT = fixed patternT.ColIdxArray
 
             let p =
                 { RowPtr = rowPtrPin
@@ -229,7 +228,7 @@ module internal Dispatch =
             let pT =
                 { RowPtr = rowPtrPinT
                   ColIdx = colIdxPinT
-                  FetchTo = if inOnePass then fetchTo c plan.Transposed else -1L }
+                  FetchTo = fetchTo c patternT }
 
             let valuesT =
                 if inOnePass then

@@ -3,18 +3,11 @@ namespace SparseFs.Kernels
 #nowarn "9" // pointers: a kernel does not check bounds, its caller has
 #nowarn "3535" // an interface with static members: the one way to hand a vector width to the JIT as a type
 
-open System
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
-
-/// <summary>Compiled with all optimisations at the first call.</summary>
-/// <remarks>F# drops AggressiveOptimization, so the build sets that flag for what carries this attribute: see
-/// eng/fully-optimize.fsx. A method that is called from such a one, and not inlined, needs it as well.</remarks>
-[<AttributeUsage(AttributeTargets.Method)>]
-type internal FullyOptimizedAttribute() =
-    inherit Attribute()
+open SparseFs
 
 /// The widths that a kernel can run at, by their lanes.
 type internal Width =

@@ -4,6 +4,7 @@ namespace SparseFs.Kernels
 #nowarn "3536" // lanes are used as type arguments only
 
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// <summary>Row-major to feature-major and back: transposes through registers.</summary>
 module internal Pack =

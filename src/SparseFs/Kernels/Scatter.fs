@@ -4,6 +4,7 @@ namespace SparseFs.Kernels
 #nowarn "3536"
 
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// <summary>x[ColIdx[s], i] += values[s] · g[r, i] for the slots s of every row r that lie in some columns.</summary>
 /// <remarks>

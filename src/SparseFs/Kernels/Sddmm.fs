@@ -5,6 +5,7 @@ namespace SparseFs.Kernels
 
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// <summary>d[s] = Σ g[r − rowFrom, i] · tile[ColIdx[s], i] over the samples i of one tile, for the slots s of row r.</summary>
 /// <remarks>

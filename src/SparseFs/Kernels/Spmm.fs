@@ -5,6 +5,7 @@ namespace SparseFs.Kernels
 
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// A CSR pattern as addresses, for as long as its arrays are pinned.
 [<Struct>]

@@ -5,6 +5,7 @@ namespace SparseFs.Kernels
 
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// Sums over samples, and sums of sums.
 module internal Sums =

@@ -1,7 +1,6 @@
 namespace SparseFs
 
 open System
-open System.Runtime.CompilerServices
 
 [<CustomEquality; NoComparison>]
 type Connectivity =
@@ -140,7 +139,7 @@ module Connectivity =
     /// rowPtr from the number of slots of each row.
     let private pointers (count: int[]) = Array.scan (+) 0 count
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    [<FullyOptimized>]
     let transpose (c: Connectivity) =
         let count: int[] = Array.zeroCreate c.cols
 
@@ -164,6 +163,12 @@ module Connectivity =
           rowPtr = rowPtr
           colIdx = colIdx },
         from
+
+    let ofTrusted (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
+        { rows = rows
+          cols = cols
+          rowPtr = rowPtr
+          colIdx = colIdx }
 
     let private pairError (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) : ConnectivityError option =
         if not (Sparsity.isSize rows && Sparsity.isSize cols) then
@@ -221,7 +226,7 @@ module Connectivity =
     let ofPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         tryOfPairs rows cols rowIdx colIdx |> orRaise
 
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    [<FullyOptimized>]
     let ofSortedCells (rows: int) (cols: int) (cells: int64[]) =
         let count: int[] = Array.zeroCreate rows
         let colIdx: int[] = Array.zeroCreate cells.Length

@@ -177,5 +177,8 @@ module Connectivity =
     /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
     val isSubset: inner: Connectivity -> outer: Connectivity -> bool
 
+    /// Takes the arrays themselves, unchecked: for what was derived from a pattern and obeys its rules.
+    val internal ofTrusted: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Connectivity
+
     /// From distinct cells in rising order, which the caller guarantees: for generators, which cannot be wrong cheaply.
     val internal ofSortedCells: rows: int -> cols: int -> cells: int64[] -> Connectivity

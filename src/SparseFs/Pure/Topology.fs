@@ -1,7 +1,6 @@
 namespace SparseFs
 
 open System
-open System.Runtime.CompilerServices
 
 /// <summary>Generators of patterns: each exact in nnz, each a pure function of its arguments and a seed.</summary>
 [<RequireQualifiedAccess>]
@@ -12,7 +11,7 @@ module Topology =
 
     /// <summary>Knuth's selection sampling: one integer draw a cell, in order.</summary>
     /// <remarks>The Art of Computer Programming, volume 2, section 3.4.2, algorithm S. O(cells).</remarks>
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>] // one call is the whole work: no time to warm up
+    [<FullyOptimized>] // one call is the whole work: no time to warm up
     let private scan (cells: int64) (nnz: int) (seed: Seed) : int64[] =
         let draws = Draws seed
         let chosen: int64[] = Array.zeroCreate nnz
@@ -30,7 +29,7 @@ module Topology =
 
     /// <summary>Sorts cells that are all below a bound: a radix sort from the low digits, 11 bits a pass.</summary>
     /// <returns>The sorted cells; <paramref name="drawn"/> is used as scratch.</returns>
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    [<FullyOptimized>]
     let private sorted (cells: int64) (drawn: int64[]) : int64[] =
         let digits = 2048
         let next: int[] = Array.zeroCreate digits
@@ -65,7 +64,7 @@ module Topology =
         source
 
     /// Merges two rising arrays and drops repeats, within and between them.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>] // one call is the whole work: no time to warm up
+    [<FullyOptimized>] // one call is the whole work: no time to warm up
     let private mergeDistinct (a: int64[]) (b: int64[]) : int64[] =
         let merged: int64[] = Array.zeroCreate (a.Length + b.Length)
         let mutable count = 0
@@ -90,7 +89,7 @@ module Topology =
     /// <summary>Draws with repeats, sorts, drops the repeats and draws what is missing, until all are distinct.</summary>
     /// <remarks>Every draw is uniform and independent, so this is drawing one by one and rejecting repeats: each set of
     /// nnz cells is equally likely. O(nnz) a round while nnz is a small part of the cells, and few rounds.</remarks>
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>] // one call is the whole work: no time to warm up
+    [<FullyOptimized>] // one call is the whole work: no time to warm up
     let private drawSparse (cells: int64) (nnz: int) (seed: Seed) : int64[] =
         let draws = Draws seed
         let mutable chosen: int64[] = [||]
