@@ -73,6 +73,33 @@ let write (path: string) (rows: Row list) =
     let all = JsonArray [| for row in rows -> toJson row |]
     File.WriteAllText(path, all.ToJsonString(JsonSerializerOptions(WriteIndented = true)))
 
+/// The rows of a file that write has made.
+let read (path: string) : Row list =
+    [ for node in JsonNode.Parse(File.ReadAllText path).AsArray() do
+          let number (name: string) : 'a option =
+              node[name] |> Option.ofObj |> Option.map _.GetValue<'a>()
+
+          { Setting =
+              { Op = node["op"].GetValue<string>()
+                Rows = node["rows"].GetValue<int>()
+                Cols = node["cols"].GetValue<int>()
+                Batch = node["batch"].GetValue<int>()
+                Sparsity = node["sparsity"].GetValue<float>()
+                Layout =
+                  if node["topology"].GetValue<string>() = string Layout.Local then
+                      Layout.Local
+                  else
+                      Layout.Uniform
+                Threads = node["threads"].GetValue<int>() }
+            Milliseconds =
+              Map.ofList
+                  [ for name in contenders do
+                        match number (name + "_ms") with
+                        | Some(ms: float) -> name, ms
+                        | None -> () ]
+            PeakBytes = number "peak_bytes"
+            DensePeakBytes = number "dense_peak_bytes" } ]
+
 let header =
     "op       in x out        batch  sparsity  topology  threads  sparsefs ms    dense ms   dense/  masked/     coo/  gather/  peak MB  dense MB"
 
@@ -99,10 +126,18 @@ let line (row: Row) =
 
     $"{s.Op, -8} {s.Shape, -15} {s.Batch, 5}  {s.Sparsity, 8}  {s.Layout, -8}  {s.Threads, 7}  {own, 11}  {dense, 10}  {ratios}  {peaks}"
 
-/// <summary>The sparsity from which on SparseFs is faster than dense, of rows that differ in sparsity alone.</summary>
-/// <returns>None where it is slower at all of them; the lowest where it is always faster.</returns>
+/// From which sparsity on SparseFs is faster than dense.
+[<RequireQualifiedAccess>]
+type BreakEven =
+    | From of sparsity: float
+    /// It is faster at all that were measured.
+    | AtOrBelow of lowest: float
+    /// It is slower at all that were measured.
+    | Above of highest: float
+
+/// <summary>The break-even of rows that differ in sparsity alone.</summary>
 /// <remarks>Between two sparsities by a straight line through the logarithms of density and of ratio.</remarks>
-let breakEven (rows: Row list) : float option =
+let breakEven (rows: Row list) : BreakEven option =
     let points =
         [ for row in rows do
               match row.Ratio "dense" with
@@ -110,14 +145,18 @@ let breakEven (rows: Row list) : float option =
               | None -> () ]
         |> List.sort
 
-    match points with
-    | (lowest, ratio) :: _ when ratio >= 1.0 -> Some lowest
-    | _ ->
-        List.pairwise points
-        |> List.tryFind (fun ((_, before), (_, after)) -> before < 1.0 && after >= 1.0)
-        |> Option.map (fun ((s0, r0), (s1, r1)) ->
-            let part = Math.Log(1.0 / r0) / Math.Log(r1 / r0)
-            1.0 - Math.Exp(Math.Log(1.0 - s0) + part * Math.Log((1.0 - s1) / (1.0 - s0))))
+    let crossing ((_, before), (_, after)) = before < 1.0 && after >= 1.0
+
+    match points, List.tryFind crossing (List.pairwise points) with
+    | [], _ -> None
+    | (lowest, ratio) :: _, _ when ratio >= 1.0 -> Some(BreakEven.AtOrBelow lowest)
+    | _, None -> Some(BreakEven.Above(fst (List.last points)))
+    | _, Some((s0, r0), (s1, r1)) ->
+        let part = Math.Log(1.0 / r0) / Math.Log(r1 / r0)
+
+        1.0 - Math.Exp(Math.Log(1.0 - s0) + part * Math.Log((1.0 - s1) / (1.0 - s0)))
+        |> BreakEven.From
+        |> Some
 
 /// Rows that differ in sparsity alone, in the order of their first.
 let series (rows: Row list) : (Setting * Row list) list =

@@ -14,6 +14,7 @@ open BenchmarkDotNet.Jobs
 open BenchmarkDotNet.Running
 open BenchmarkDotNet.Toolchains.InProcess.Emit
 open Microsoft.FSharp.NativeInterop
+open Perfolizer.Horology
 open SparseFs
 open SparseFs.Kernels
 
@@ -25,7 +26,8 @@ type KernelCase =
       Sparsity: float }
 
     override c.ToString() =
-        $"{c.Cols} x {c.Rows}, {c.Batch}, {c.Sparsity:P0}"
+        // BenchmarkDotNet shows twenty characters.
+        $"{c.Cols}x{c.Rows},{c.Batch},{100.0 * c.Sparsity}%%"
 
     member c.Nnz = Sparsity.nnz c.Rows c.Cols c.Sparsity
 

@@ -8,9 +8,12 @@ open TorchSharp
 open SparseFs.Benchmarks.Grid
 open SparseFs.Benchmarks.Timing
 
-/// Seconds for each contender of a row, and rounds at most.
+/// Seconds for SparseFs and dense, for each of the others, and rounds at most.
 [<Struct>]
-type Effort = { Seconds: float; Rounds: int }
+type Effort =
+    { Seconds: float
+      OthersSeconds: float
+      Rounds: int }
 
 /// The elements of the gathered products at most: SparseLinear's formula holds three such tensors.
 let private gatherLimit = 100_000_000L
@@ -21,7 +24,17 @@ let private cooLimit = 1_000_000_000L
 /// Bytes of a dense weight at most; a training step holds three such matrices.
 let private denseLimit = 4_000_000_000L
 
-let private contender (op: string) (name: string) (model: Baselines.Layer) (x: torch.Tensor) (upstream: torch.Tensor) =
+/// The masked layer holds the mask and a product beside its weight.
+let private maskedLimit = 1_000_000_000L
+
+let private contender
+    (effort: Effort)
+    (op: string)
+    (name: string)
+    (model: Baselines.Layer)
+    (x: torch.Tensor)
+    (upstream: torch.Tensor)
+    =
     let forward () =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
@@ -37,7 +50,12 @@ let private contender (op: string) (name: string) (model: Baselines.Layer) (x: t
 
     { Name = name
       Prepare = forget
-      Run = if op = "train" then train else forward }
+      Run = if op = "train" then train else forward
+      Seconds =
+        if name = "sparsefs" || name = "dense" then
+            effort.Seconds
+        else
+            effort.OthersSeconds }
 
 /// The part nnz / cells of the row nearest to the diagonal, side by side.
 let private local (rows: int) (cols: int) (nnz: int) : Connectivity =
@@ -67,7 +85,9 @@ let private rivals (only: string list) (s: Setting) (nnz: int64) =
 
     [ if cells <= denseLimit then
           "dense", Baselines.dense
-          "masked", Baselines.masked
+
+          if cells <= maskedLimit then
+              "masked", Baselines.masked
       if s.Op = "forward" && int64 s.Batch * nnz <= cooLimit && cells <= denseLimit then
           "coo", Baselines.coo
       if int64 s.Batch * nnz <= gatherLimit then
@@ -91,7 +111,7 @@ let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
         let peak =
             extraPeakBytes (fun () ->
                 layer <- make ()
-                (contender s.Op "" layer x upstream).Run())
+                (contender effort s.Op "" layer x upstream).Run())
 
         x.grad <- null
         layer, peak
@@ -104,8 +124,8 @@ let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
 
     let milliseconds =
         ("sparsefs", own) :: [ for name, (model, _) in others -> name, model ]
-        |> List.map (fun (name, model) -> contender s.Op name model x upstream)
-        |> inTurn effort.Seconds effort.Rounds
+        |> List.map (fun (name, model) -> contender effort s.Op name model x upstream)
+        |> inTurn effort.Rounds
 
     for _, (model, _) in others do
         model.Dispose()
@@ -134,13 +154,14 @@ let run (path: string) (effort: Effort) (only: string list) (settings: Setting l
     printfn "\nbreak-even with dense: faster from this sparsity on"
 
     for s, ofSeries in series rows do
-        if ofSeries.Length > 2 then
-            let point =
-                match breakEven ofSeries with
-                | Some sparsity -> sparsity.ToString "0.00"
-                | None -> "none of those measured"
+        let say (what: string) (sparsity: float) =
+            printfn $"{s.Op, -8} {s.Shape, -15} {s.Batch, 5}  {s.Layout, -8}  {s.Threads} threads: {what}{sparsity:F2}"
 
-            printfn $"{s.Op, -8} {s.Shape, -15} {s.Batch, 5}  {s.Layout, -8}  {s.Threads} threads: {point}"
+        match breakEven ofSeries with
+        | Some(BreakEven.From sparsity) -> say "" sparsity
+        | Some(BreakEven.AtOrBelow sparsity) -> say "at or below " sparsity
+        | Some(BreakEven.Above sparsity) -> say "above " sparsity
+        | None -> ()
 
     write path rows
     let plot = IO.Path.ChangeExtension(path, ".html")

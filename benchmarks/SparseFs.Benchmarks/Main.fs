@@ -9,6 +9,8 @@ type Arguments =
     | Full
     | Wide
     | Kernels
+    | Costs
+    | Replot of path: string
     | Shape of cols: int * rows: int
     | Batch of int list
     | Sparsity of float list
@@ -25,6 +27,8 @@ type Arguments =
             | Full -> "every shape, batch size and sparsity, hours"
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
+            | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
+            | Replot _ -> "draw the plot of an earlier run's JSON file again, in place of the comparison"
             | Shape _ -> "in_features out_features: this shape only; may be repeated"
             | Batch _ -> "batch sizes for --shape (256)"
             | Sparsity _ -> "sparsities for --shape (0.9 0.95 0.99)"
@@ -33,6 +37,11 @@ type Arguments =
             | Rivals _ -> "what to compare with (dense masked coo gather)"
             | Threads _ -> "numbers of threads (1 2)"
             | Output _ -> "the JSON file (artifacts/bench/linear.json); the plot gets the same name with .html"
+
+let private effort seconds others : LinearBenchmark.Effort =
+    { Seconds = seconds
+      OthersSeconds = others
+      Rounds = 25 }
 
 let private settings ops threads layout shapes batches sparsities =
     [ for cols, rows in shapes do
@@ -95,6 +104,11 @@ let main args =
             WideBenchmark.run ()
         elif given.Contains Kernels then
             KernelBenchmarks.run ()
+        elif given.Contains Costs then
+            CostsBenchmark.run ()
+        elif given.Contains Replot then
+            let source = IO.Path.GetFullPath(given.GetResult Replot)
+            Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)
         elif given.Contains Shape then
             settings
                 (given.GetResult(Ops, both))
@@ -106,11 +120,11 @@ let main args =
                 (given.GetResults Shape)
                 (given.GetResult(Batch, [ 256 ]))
                 (given.GetResult(Sparsity, [ 0.9; 0.95; 0.99 ]))
-            |> compare { Seconds = 2.0; Rounds = 25 }
+            |> compare (effort 2.0 2.0)
         elif given.Contains Full then
-            compare { Seconds = 1.0; Rounds = 15 } (full threads)
+            compare (effort 1.0 0.3) (full threads)
         else
-            compare { Seconds = 1.0; Rounds = 25 } (quick threads)
+            compare (effort 2.0 0.3) (quick threads)
 
         0
     with :? ArguParseException as e ->

@@ -1,6 +1,7 @@
 /// Speed-up over dense against sparsity, as a page.
 module SparseFs.Benchmarks.Plot
 
+open System
 open System.IO
 open Plotly.NET
 open Plotly.NET.LayoutObjects
@@ -27,7 +28,7 @@ let private panel (title: string) (rows: Row list) : GenericChart =
 
                   let at =
                       match breakEven ofSeries with
-                      | Some sparsity when ofSeries.Length > 2 -> $" (from {sparsity:P0} on)"
+                      | Some(BreakEven.From sparsity) -> $" (faster from {sparsity:P0} on)"
                       | _ -> ""
 
                   Chart.Line(points, ShowMarkers = true, Name = name + at) ]
@@ -74,15 +75,15 @@ let write (path: string) (rows: Row list) =
                     "Forward"
 
             let count = if threads = 1 then "one thread" else $"{threads} threads"
-            panel $"{what}, {count}" ofPanel |> GenericChart.toChartHTML)
+            panel $"{what}, {count}" ofPanel)
 
+    let page =
+        panels.Head
+        |> Chart.withDisplayOptionsStyle (PlotlyJSReference = PlotlyJSReference.Full) // the page needs no network
+        |> GenericChart.toEmbeddedHTML
+
+    let others = panels.Tail |> List.map GenericChart.toChartHTML |> String.concat "\n"
+
+    let last = page.LastIndexOf("</body>", StringComparison.Ordinal)
     Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
-
-    File.WriteAllText(
-        path,
-        String.concat
-            "\n"
-            [ "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>SparseFs beside dense</title></head><body>"
-              yield! panels
-              "</body></html>" ]
-    )
+    File.WriteAllText(path, page.Insert(last, others))

@@ -12,6 +12,8 @@ type Contender =
         /// Runs before each timed run, untimed.
         Prepare: unit -> unit
         Run: unit -> unit
+        /// After so many it sits out, so a slow one has few runs.
+        Seconds: float
     }
 
 let private median (times: ResizeArray<float>) =
@@ -19,8 +21,8 @@ let private median (times: ResizeArray<float>) =
     times[times.Count / 2]
 
 /// <summary>Runs all contenders in turn, round after round, and gives the median of each in milliseconds.</summary>
-/// <remarks>Two whole rounds warm up. A contender that has used up its seconds sits out, so a slow one has few runs.</remarks>
-let inTurn (seconds: float) (rounds: int) (contenders: Contender list) : Map<string, float> =
+/// <remarks>Two whole rounds warm up, one where that alone would use up most of the time.</remarks>
+let inTurn (rounds: int) (contenders: Contender list) : Map<string, float> =
     let times = contenders |> List.map (fun c -> c, ResizeArray<float>())
 
     let time (c: Contender) =
@@ -29,17 +31,17 @@ let inTurn (seconds: float) (rounds: int) (contenders: Contender list) : Map<str
         c.Run()
         watch.Elapsed.TotalMilliseconds
 
-    let budget = 1000.0 * seconds
+    let budget (c: Contender) = 1000.0 * c.Seconds
 
     let first =
         Map.ofList
             [ for c in contenders do
                   let once = time c
-                  c.Name, (if once < budget / 4.0 then time c else once) ]
+                  c.Name, (if once < budget c / 4.0 then time c else once) ]
 
     for _ in 1..rounds do
         for c, past in times do
-            if past.Count = 0 || Seq.sum past + first[c.Name] < budget then
+            if past.Count = 0 || Seq.sum past + first[c.Name] < budget c then
                 past.Add(time c)
 
     Map.ofList [ for c, past in times -> c.Name, median past ]

@@ -1,0 +1,85 @@
+/// What stands around the kernels: the plan of a pattern, the bytes of a weight, and the step of a tiny layer.
+module SparseFs.Benchmarks.CostsBenchmark
+
+open System
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+open SparseFs.Benchmarks.Timing
+
+let private plans () =
+    printfn "Making the plan (the transpose), once a pattern, beside one training step of 64 samples; ms"
+
+    for rows, cols, sparsity in [ 2000, 784, 0.9; 4096, 4096, 0.9; 4096, 4096, 0.99; 20_000, 20_000, 0.99 ] do
+        let pattern =
+            Topology.uniform rows cols (Sparsity.nnz rows cols sparsity) (Seed.ofInt 1)
+
+        use layer = new SparseLinear(pattern)
+        let x = torch.randn (64L, int64 cols, requires_grad = true)
+        torch.set_num_threads 1
+
+        let step () =
+            use _ = torch.NewDisposeScope()
+            (layer.call x).sum().backward()
+
+        let contender name run =
+            { Name = name
+              Prepare = ignore
+              Run = run
+              Seconds = 2.0 }
+
+        let make threads =
+            contender $"{threads}" (fun () -> Plan(pattern).Transposed threads |> ignore)
+
+        let ms = inTurn 15 [ make 1; make 2; contender "step" step ]
+        let t = (Plan pattern).Transposed 1
+
+        let bytes =
+            4L
+            * (int64 pattern.Nnz * 3L + int64 pattern.RowPtr.Length + int64 t.RowPtr.Length)
+
+        let perWeight = float bytes / float pattern.Nnz
+        let name = $"{cols} x {rows}, {100.0 * sparsity} %%"
+        let one, two, ofStep = ms["1"], ms["2"], ms["step"]
+
+        printfn
+            $"  {name, -22} 1 thread {one, 8:F2}   2 threads {two, 8:F2}   step {ofStep, 8:F2}   {perWeight:F2} bytes a weight"
+
+let private tiny () =
+    torch.set_num_threads 1
+    use sparse = new SparseLinear(784, 10)
+    use dense = torch.nn.Linear(784L, 10L)
+    let x = torch.randn (1L, 784L, requires_grad = true)
+
+    let step (layer: Baselines.Layer) () =
+        use _ = torch.NewDisposeScope()
+        use sum = (layer.call x).sum()
+        sum.backward ()
+
+    let contender name layer =
+        { Name = name
+          Prepare = ignore
+          Run = step layer
+          Seconds = 5.0 }
+
+    let ms =
+        inTurn 2000 [ contender "sparse" (sparse :> Baselines.Layer); contender "dense" dense ]
+
+    let allocated layer =
+        let before = GC.GetAllocatedBytesForCurrentThread()
+
+        for _ in 1..100 do
+            step layer ()
+
+        (GC.GetAllocatedBytesForCurrentThread() - before) / 100L
+
+    let own, other = 1000.0 * ms["sparse"], 1000.0 * ms["dense"]
+
+    printfn
+        $"\n784 x 10, one sample, training step: SparseFs {own:F0} us, nn.Linear {other:F0} us, ratio {own / other:F2}"
+
+    printfn $"managed bytes a step: SparseFs {allocated (sparse :> Baselines.Layer)}, nn.Linear {allocated dense}"
+
+let run () =
+    plans ()
+    tiny ()
