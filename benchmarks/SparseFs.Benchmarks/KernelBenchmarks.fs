@@ -164,7 +164,11 @@ module KernelBenchmarks =
     let run () =
         // In this process: the library needs its own build, which a generated project would not have.
         let job =
-            Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9)
+            Job.Default
+                .WithToolchain(InProcessEmitToolchain.Instance)
+                .WithIterationTime(TimeInterval.FromMilliseconds 50.0)
+                .WithWarmupCount(2)
+                .WithIterationCount(9)
 
         let config =
             DefaultConfig.Instance
