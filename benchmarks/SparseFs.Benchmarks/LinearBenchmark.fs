@@ -57,28 +57,12 @@ let private contender
         else
             effort.OthersSeconds }
 
-/// The part nnz / cells of the row nearest to the diagonal, side by side.
-let private local (rows: int) (cols: int) (nnz: int) : Connectivity =
-    let bound row =
-        int (int64 nnz * int64 row / int64 rows)
-
-    let rowPtr = Array.init (rows + 1) bound
-
-    let colIdx =
-        [| for row in 0 .. rows - 1 do
-               let fanIn = bound (row + 1) - bound row
-               let centre = int (int64 row * int64 cols / int64 rows)
-               let first = max 0 (min (cols - fanIn) (centre - fanIn / 2))
-               yield! [| first .. first + fanIn - 1 |] |]
-
-    Connectivity.create rows cols rowPtr colIdx
-
 let private connectivity (s: Setting) =
     let nnz = Sparsity.nnz s.Rows s.Cols s.Sparsity
 
     match s.Layout with
     | Layout.Uniform -> Topology.uniform s.Rows s.Cols nnz (Seed.ofInt 1)
-    | Layout.Local -> local s.Rows s.Cols nnz
+    | Layout.Local -> Topology.banded s.Rows s.Cols nnz
 
 let private rivals (only: string list) (s: Setting) (nnz: int64) =
     let cells = 4L * int64 s.Rows * int64 s.Cols

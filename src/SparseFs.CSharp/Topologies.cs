@@ -1,4 +1,5 @@
 using System;
+using Microsoft.FSharp.Core;
 
 namespace SparseFs.CSharp;
 
@@ -15,4 +16,96 @@ public static class Topologies
     /// <remarks>Memory in proportion to nnz, whatever rows·cols is.</remarks>
     public static Connectivity Uniform(int rows, int cols, int nnz, Seed seed) =>
         Topology.uniform(rows, cols, nnz, seed);
+
+    /// <summary>Connections that get rarer with the distance of their two nodes: a small world.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots: 0, or from the number of cells at distance 0 to rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <param name="placement">How the rows are laid over the columns.</param>
+    /// <param name="lambda">How fast connections get rarer, in [0, 1000]; solved if null.</param>
+    /// <returns>Exactly nnz slots; the chance of a cell at distance d falls as (d + 1)^−λ.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, nnz or lambda is outside its range.</exception>
+    public static Connectivity SmallWorld(
+        int rows,
+        int cols,
+        int nnz,
+        Seed seed,
+        Placement placement = Placement.Centred,
+        double? lambda = null) =>
+        Topology.smallWorldWith(
+            placement,
+            lambda is { } value
+                ? FSharpValueOption<double>.NewValueSome(value)
+                : FSharpValueOption<double>.ValueNone,
+            rows,
+            cols,
+            nnz,
+            seed);
+
+    /// <summary>Watts and Strogatz's small worlds, with rows over a ring of columns.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols.</param>
+    /// <param name="beta">The chance that a slot is rewired, in [0, 1].</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn or beta is outside its range, or nnz would
+    /// exceed 2^31 − 1.</exception>
+    public static Connectivity WattsStrogatz(int rows, int cols, int fanIn, double beta, Seed seed) =>
+        Topology.wattsStrogatz(rows, cols, fanIn, beta, seed);
+
+    /// <summary>Every row has the same number of slots, at uniformly drawn columns.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, or nnz would exceed
+    /// 2^31 − 1.</exception>
+    public static Connectivity ConstantFanIn(int rows, int cols, int fanIn, Seed seed) =>
+        Topology.constantFanIn(rows, cols, fanIn, seed);
+
+    /// <summary>Every column has the same number of slots, at uniformly drawn rows.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanOut">Slots of each column, 0..rows.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>cols · fanOut slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanOut is outside 0..rows, or nnz would exceed
+    /// 2^31 − 1.</exception>
+    public static Connectivity ConstantFanOut(int rows, int cols, int fanOut, Seed seed) =>
+        Topology.constantFanOut(rows, cols, fanOut, seed);
+
+    /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots, 0..rows·cols.</param>
+    /// <returns>nnz slots; fan-ins differ by at most one.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
+    public static Connectivity Banded(int rows, int cols, int nnz) => Topology.banded(rows, cols, nnz);
+
+    /// <summary>Whole blocks of size by size, at uniformly drawn places of the grid of blocks.</summary>
+    /// <param name="rows">out_features, a multiple of size.</param>
+    /// <param name="cols">in_features, a multiple of size.</param>
+    /// <param name="size">Rows and columns of a block, 1 or more.</param>
+    /// <param name="blocks">How many blocks.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>blocks · size² slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is outside its
+    /// range, or nnz would exceed 2^31 − 1.</exception>
+    public static Connectivity Block(int rows, int cols, int size, int blocks, Seed seed) =>
+        Topology.block(rows, cols, size, blocks, seed);
+
+    /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, a multiple of m.</param>
+    /// <param name="n">Slots of each group, 0..m.</param>
+    /// <param name="m">Columns of each group, 1 or more.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · cols · n / m slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or nnz would
+    /// exceed 2^31 − 1.</exception>
+    public static Connectivity NOfM(int rows, int cols, int n, int m, Seed seed) =>
+        Topology.nOfM(rows, cols, n, m, seed);
 }

@@ -135,6 +135,14 @@ let counterparts =
       "Sparsity.ofNnz", [ "Sparsities.FromNnz" ]
       "Sparsity.allocateUniform", [ "Sparsities.AllocateUniform" ]
       "Topology.uniform", [ "Topologies.Uniform" ]
+      "Topology.smallWorld", [ "Topologies.SmallWorld" ]
+      "Topology.smallWorldWith", []
+      "Topology.wattsStrogatz", [ "Topologies.WattsStrogatz" ]
+      "Topology.constantFanIn", [ "Topologies.ConstantFanIn" ]
+      "Topology.constantFanOut", [ "Topologies.ConstantFanOut" ]
+      "Topology.banded", [ "Topologies.Banded" ]
+      "Topology.block", [ "Topologies.Block" ]
+      "Topology.nOfM", [ "Topologies.NOfM" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
       "SparseOps.spmm", [ "sparsenn.functional.spmm" ]
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
@@ -167,6 +175,38 @@ let parity =
         [ testCase "every function and every layer of the core has its counterpart, and none is gone" (fun () ->
               let expected = List.map fst counterparts @ List.map fst onlyCore
               expectSame expected coreNames)
+
+          testCase "the generators are the core's" (fun () ->
+              let seed = Seed.ofInt 4
+
+              for placement in [ Placement.Centred; Placement.Stretched ] do
+                  Expect.equal
+                      (Topologies.SmallWorld(20, 30, 200, seed, placement))
+                      (Topology.smallWorldWith placement ValueNone 20 30 200 seed)
+                      "SmallWorld"
+
+              Expect.equal (Topologies.SmallWorld(20, 30, 200, seed)) (Topology.smallWorld 20 30 200 seed) "SmallWorld"
+
+              Expect.equal
+                  (Topologies.SmallWorld(20, 30, 200, seed, lambda = 2.0))
+                  (Topology.smallWorldWith Placement.Centred (ValueSome 2.0) 20 30 200 seed)
+                  "SmallWorld, λ"
+
+              Expect.equal
+                  (Topologies.WattsStrogatz(20, 30, 5, 0.2, seed))
+                  (Topology.wattsStrogatz 20 30 5 0.2 seed)
+                  "WattsStrogatz"
+
+              Expect.equal (Topologies.ConstantFanIn(20, 30, 5, seed)) (Topology.constantFanIn 20 30 5 seed) "fan-in"
+
+              Expect.equal
+                  (Topologies.ConstantFanOut(20, 30, 5, seed))
+                  (Topology.constantFanOut 20 30 5 seed)
+                  "fan-out"
+
+              Expect.equal (Topologies.Banded(20, 30, 77)) (Topology.banded 20 30 77) "Banded"
+              Expect.equal (Topologies.Block(20, 30, 5, 7, seed)) (Topology.block 20 30 5 7 seed) "Block"
+              Expect.equal (Topologies.NOfM(20, 30, 2, 5, seed)) (Topology.nOfM 20 30 2 5 seed) "NOfM")
 
           testCase "the break-even sparsity is the core's" (fun () ->
               for samples in [ 0; 1; 7; 8; 31; 32; 1000 ] do

@@ -6,104 +6,6 @@ open System
 [<RequireQualifiedAccess>]
 module Topology =
 
-    /// Cells a slot up to which scanning all cells is cheaper than sorting the drawn ones.
-    let private scanLimit = 8L
-
-    /// <summary>Knuth's selection sampling: one integer draw a cell, in order.</summary>
-    /// <remarks>The Art of Computer Programming, volume 2, section 3.4.2, algorithm S. O(cells).</remarks>
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
-    let private scan (cells: int64) (nnz: int) (seed: Seed) : int64[] =
-        let draws = Draws seed
-        let chosen: int64[] = Array.zeroCreate nnz
-        let mutable count = 0
-        let mutable cell = 0L
-
-        while count < nnz do
-            if draws.Below(cells - cell) < int64 (nnz - count) then
-                chosen[count] <- cell
-                count <- count + 1
-
-            cell <- cell + 1L
-
-        chosen
-
-    /// <summary>Sorts cells that are all below a bound: a radix sort from the low digits, 11 bits a pass.</summary>
-    /// <returns>The sorted cells; <paramref name="drawn"/> is used as scratch.</returns>
-    [<FullyOptimized>]
-    let private sorted (cells: int64) (drawn: int64[]) : int64[] =
-        let digits = 2048
-        let next: int[] = Array.zeroCreate digits
-        let mutable source = drawn
-        let mutable target: int64[] = Array.zeroCreate drawn.Length
-        let mutable shift = 0
-
-        while shift < 63 && (cells - 1L) >>> shift > 0L do
-            Array.Clear next
-
-            for i in 0 .. source.Length - 1 do
-                let digit = int (source[i] >>> shift) &&& (digits - 1)
-                next[digit] <- next[digit] + 1
-
-            let mutable start = 0
-
-            for digit in 0 .. digits - 1 do
-                let count = next[digit]
-                next[digit] <- start
-                start <- start + count
-
-            for i in 0 .. source.Length - 1 do
-                let digit = int (source[i] >>> shift) &&& (digits - 1)
-                target[next[digit]] <- source[i]
-                next[digit] <- next[digit] + 1
-
-            let swap = source
-            source <- target
-            target <- swap
-            shift <- shift + 11
-
-        source
-
-    /// Merges two rising arrays and drops repeats, within and between them.
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
-    let private mergeDistinct (a: int64[]) (b: int64[]) : int64[] =
-        let merged: int64[] = Array.zeroCreate (a.Length + b.Length)
-        let mutable count = 0
-        let mutable i = 0
-        let mutable j = 0
-
-        while i < a.Length || j < b.Length do
-            let cell =
-                if j = b.Length || (i < a.Length && a[i] <= b[j]) then
-                    i <- i + 1
-                    a[i - 1]
-                else
-                    j <- j + 1
-                    b[j - 1]
-
-            if count = 0 || merged[count - 1] <> cell then
-                merged[count] <- cell
-                count <- count + 1
-
-        Array.sub merged 0 count
-
-    /// <summary>Draws with repeats, sorts, drops the repeats and draws what is missing, until all are distinct.</summary>
-    /// <remarks>Every draw is uniform and independent, so this is drawing one by one and rejecting repeats: each set of
-    /// nnz cells is equally likely. O(nnz) a round while nnz is a small part of the cells, and few rounds.</remarks>
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
-    let private drawSparse (cells: int64) (nnz: int) (seed: Seed) : int64[] =
-        let draws = Draws seed
-        let mutable chosen: int64[] = [||]
-
-        while chosen.Length < nnz do
-            let fresh: int64[] = Array.zeroCreate (nnz - chosen.Length)
-
-            for i in 0 .. fresh.Length - 1 do
-                fresh[i] <- draws.Below cells
-
-            chosen <- mergeDistinct chosen (sorted cells fresh)
-
-        chosen
-
     /// <summary>Exactly nnz distinct cells, every such pattern equally likely.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, 0 or more.</param>
@@ -113,12 +15,244 @@ module Topology =
     /// <remarks>Memory in proportion to nnz, whatever rows·cols is; time O(nnz), with one pass a factor 2048 of cells.</remarks>
     let uniform (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
-        let cells = Sparsity.cells rows cols
+        Connectivity.ofSortedCells rows cols (Drawing.distinct (Sparsity.cells rows cols) nnz (Draws seed))
 
-        let chosen =
-            if cells / scanLimit <= int64 nnz then
-                scan cells nnz seed
-            else
-                drawSparse cells nnz seed
+    /// <summary>As <c>smallWorld</c>, with a choice of the layout and, if wanted, of λ.</summary>
+    /// <param name="placement">How the rows are laid over the columns.</param>
+    /// <param name="lambda">How fast connections get rarer, in [0, 1000]; solved if none.</param>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots, 0..rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>nnz slots. With λ given, the chance at distance d is min(1, c · (d + 1)^−λ), with the c that makes the
+    /// expected number nnz.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">As <c>smallWorld</c>, or λ is outside its range.</exception>
+    let smallWorldWith (placement: Placement) (lambda: float voption) rows cols nnz (seed: Seed) : Connectivity =
+        SmallWorld.pattern placement lambda rows cols nnz seed
 
-        Connectivity.ofSortedCells rows cols chosen
+    /// <summary>Connections that get rarer with the distance of their two nodes: a small world.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots: 0, or from the number of cells at distance 0 (at most min(rows, cols) of them when centred)
+    /// to rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>Exactly nnz slots; the chance of a cell at distance d is (d + 1)^−λ, with the one λ ≥ 0 that makes the
+    /// expected number of slots nnz. Rows and columns lie over one line, their middles together.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, nnz is outside 0..rows·cols, or nnz is
+    /// below the number of cells at distance 0, which the law makes certain.</exception>
+    /// <remarks>O(rows + cols + nnz) time and memory. SparseLinear's law; it solves λ for each chunk, loosely, and tosses a
+    /// coin for each cell, so that nnz varies. Here nnz is exact: classes of equal distance get their expected counts,
+    /// rounded by systematic sampling, and the cells of a class are drawn uniformly.</remarks>
+    let smallWorld (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
+        smallWorldWith Placement.Centred ValueNone rows cols nnz seed
+
+    let private checkAtMost (name: string) (most: int) (value: int) (what: string) =
+        if value < 0 || value > most then
+            raise (ArgumentOutOfRangeException(name, value, $"expected 0..{most} ({what}), got {value}"))
+
+    let private checkTotal (name: string) (lines: int) (each: int) =
+        if int64 lines * int64 each > int64 Int32.MaxValue then
+            let message = $"expected at most {Int32.MaxValue} slots, got {lines} times {each}"
+            raise (ArgumentOutOfRangeException(name, each, message))
+
+    /// Each row's columns, rising, fanIn of them.
+    let private byRows (rows: int) (cols: int) (fanIn: int) (columns: int -> int[]) : Connectivity =
+        let colIdx: int[] = Array.zeroCreate (rows * fanIn)
+
+        for row in 0 .. rows - 1 do
+            (columns row).CopyTo(colIdx, row * fanIn)
+
+        Connectivity.ofTrusted rows cols (Array.init (rows + 1) (fun row -> row * fanIn)) colIdx
+
+    /// <summary>Every row has the same number of slots, at uniformly drawn columns.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots; each set of columns of a row is equally likely.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, or nnz would
+    /// exceed 2^31 − 1.</exception>
+    /// <remarks>O(rows · fanIn). The topology of Lasby et al., "Dynamic sparse training with structured sparsity", 2024
+    /// (SRigL), at its start.</remarks>
+    let constantFanIn (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+        checkAtMost (nameof fanIn) cols fanIn "the columns"
+        checkTotal (nameof fanIn) rows fanIn
+        let draws = Draws seed
+
+        byRows rows cols fanIn (fun _ -> Drawing.distinct (int64 cols) fanIn draws |> Array.map int)
+
+    /// <summary>Every column has the same number of slots, at uniformly drawn rows.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanOut">Slots of each column, 0..rows.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>cols · fanOut slots; each set of rows of a column is equally likely.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, fanOut is outside 0..rows, or nnz would
+    /// exceed 2^31 − 1.</exception>
+    let constantFanOut (rows: int) (cols: int) (fanOut: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+        checkAtMost (nameof fanOut) rows fanOut "the rows"
+        checkTotal (nameof fanOut) cols fanOut
+        fst (Connectivity.transpose (constantFanIn cols rows fanOut seed))
+
+    /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots, 0..rows·cols.</param>
+    /// <returns>Fan-ins that differ by at most one; row r is centred at column r · cols / rows, shifted inwards at the
+    /// borders.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
+    /// <remarks>The kernels are fastest on it: the inputs of neighbouring rows are the same.</remarks>
+    let banded (rows: int) (cols: int) (nnz: int) : Connectivity =
+        Sparsity.checkNnz rows cols nnz
+
+        let rowPtr =
+            Array.init (rows + 1) (fun row ->
+                if rows = 0 then
+                    0
+                else
+                    int (int64 nnz * int64 row / int64 rows))
+
+        let colIdx: int[] = Array.zeroCreate nnz
+
+        for row in 0 .. rows - 1 do
+            let fanIn = rowPtr[row + 1] - rowPtr[row]
+            let centre = int (int64 row * int64 cols / int64 rows)
+            let first = max 0 (min (cols - fanIn) (centre - fanIn / 2))
+
+            for i in 0 .. fanIn - 1 do
+                colIdx[rowPtr[row] + i] <- first + i
+
+        Connectivity.ofTrusted rows cols rowPtr colIdx
+
+    /// <summary>Watts and Strogatz's small worlds, with rows over a ring of columns.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols.</param>
+    /// <param name="beta">The chance that a slot is rewired, in [0, 1]: 0 is the lattice, 1 constant fan-in drawn
+    /// uniformly.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots: each row has the fanIn columns nearest to its place r · cols / rows on the ring; each
+    /// slot is, with chance beta, moved to a column that the row does not have, all of them alike.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, beta is outside
+    /// [0, 1], or nnz would exceed 2^31 − 1.</exception>
+    /// <remarks>Watts and Strogatz, Nature 393, 1998, 440–442, for bipartite graphs: only the column end of a connection
+    /// moves, so fan-ins stay. How many of a row's slots stay is binomial; which stay and where the others go are drawn
+    /// without repeats. O(rows · fanIn).</remarks>
+    let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+        checkAtMost (nameof fanIn) cols fanIn "the columns"
+        checkTotal (nameof fanIn) rows fanIn
+
+        if not (beta >= 0.0 && beta <= 1.0) then
+            raise (ArgumentOutOfRangeException(nameof beta, beta, $"expected a chance in [0, 1], got {beta}"))
+
+        let draws = Draws seed
+        let certain = 1L <<< 53
+        let limit = int64 (beta * float certain)
+
+        byRows rows cols fanIn (fun row ->
+            let first = int64 row * int64 cols / int64 rows - int64 (fanIn / 2)
+            // Places on the ring, counted from the first of the row's nearest columns.
+            let mutable moved = 0
+
+            for _ in 1..fanIn do
+                if draws.Below certain < limit then
+                    moved <- moved + 1
+
+            let kept = Drawing.distinct (int64 fanIn) (fanIn - moved) draws
+            let others = Drawing.distinct (int64 (cols - kept.Length)) moved draws
+            let places = Array.append kept others
+            let mutable before = 0
+
+            // The others are counted among the places that are not kept.
+            for i in 0 .. others.Length - 1 do
+                while before < kept.Length && kept[before] <= others[i] + int64 before do
+                    before <- before + 1
+
+                places[kept.Length + i] <- others[i] + int64 before
+
+            let columns =
+                places
+                |> Array.map (fun place -> int (((first + place) % int64 cols + int64 cols) % int64 cols))
+
+            Array.sortInPlace columns
+            columns)
+
+    /// <summary>Whole blocks of size by size, at uniformly drawn places of the grid of blocks.</summary>
+    /// <param name="rows">out_features, a multiple of size.</param>
+    /// <param name="cols">in_features, a multiple of size.</param>
+    /// <param name="size">Rows and columns of a block, 1 or more.</param>
+    /// <param name="blocks">How many blocks, 0..(rows / size) · (cols / size).</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>blocks · size² slots.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is
+    /// outside its range, or nnz would exceed 2^31 − 1.</exception>
+    let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+
+        if size < 1 then
+            raise (ArgumentOutOfRangeException(nameof size, size, $"expected 1 or more, got {size}"))
+
+        for name, features in [ nameof rows, rows; nameof cols, cols ] do
+            if features % size <> 0 then
+                let message = $"expected a multiple of the block's {size}, got {features}"
+                raise (ArgumentOutOfRangeException(name, features, message))
+
+        let gridRows, gridCols = rows / size, cols / size
+
+        if blocks < 0 || int64 blocks > int64 gridRows * int64 gridCols then
+            let message =
+                $"expected 0..{int64 gridRows * int64 gridCols} blocks of {size} by {size} in a [{rows}, {cols}] matrix, got {blocks}"
+
+            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
+
+        if int64 blocks * int64 size * int64 size > int64 Int32.MaxValue then
+            let message =
+                $"expected at most {Int32.MaxValue} slots, got {blocks} blocks of {size} by {size}"
+
+            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
+
+        let grid = uniform gridRows gridCols blocks seed
+        let rowPtr: int[] = Array.zeroCreate (rows + 1)
+        let colIdx: int[] = Array.zeroCreate (blocks * size * size)
+        let mutable slot = 0
+
+        for row in 0 .. rows - 1 do
+            for gridSlot in grid.RowPtr[row / size] .. grid.RowPtr[row / size + 1] - 1 do
+                for i in 0 .. size - 1 do
+                    colIdx[slot] <- grid.ColIdx[gridSlot] * size + i
+                    slot <- slot + 1
+
+            rowPtr[row + 1] <- slot
+
+        Connectivity.ofTrusted rows cols rowPtr colIdx
+
+    /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, a multiple of m.</param>
+    /// <param name="n">Slots of each group, 0..m.</param>
+    /// <param name="m">Columns of each group, 1 or more.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · cols · n / m slots; each choice within a group is equally likely.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or
+    /// nnz would exceed 2^31 − 1.</exception>
+    /// <remarks>Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch", ICLR 2021.</remarks>
+    let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+
+        if m < 1 then
+            raise (ArgumentOutOfRangeException(nameof m, m, $"expected 1 or more, got {m}"))
+
+        checkAtMost (nameof n) m n "the group's columns"
+
+        if cols % m <> 0 then
+            raise (ArgumentOutOfRangeException(nameof cols, cols, $"expected a multiple of {m}, got {cols}"))
+
+        checkTotal (nameof n) rows (cols / m * n)
+        let draws = Draws seed
+
+        byRows rows cols (cols / m * n) (fun _ ->
+            [| for group in 0 .. cols / m - 1 do
+                   for place in Drawing.distinct (int64 m) n draws -> group * m + int place |])
