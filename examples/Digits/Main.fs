@@ -21,13 +21,19 @@ let private demo (options: Options) =
 
     torch.set_num_threads options.Threads
     torch.manual_seed (int64 options.Seed) |> ignore
-    use sparse = Network.sparse options.Sparsity (Seed.ofInt options.Seed)
+
+    use sparse =
+        Network.sparse options.Topology options.Sparsity (Seed.ofInt options.Seed)
+
     use dense = Network.dense ()
 
     let course = options.Course
     let batchesAnEpoch = (train.Labels.Length - 1) / course.Batch + 1
     printfn $"{train.Labels.Length} digits to learn from, {test.Labels.Length} to be tested on"
-    printfn $"sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
+
+    printfn
+        $"{options.Topology}, sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
+
     printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
 
     Training.run course (Training.samples train) (Training.samples test) sparse dense

@@ -22,15 +22,28 @@ module Network =
                struct ("output", output) |]
         )
 
+    /// The topologies that the demo knows, by name; each is made for rows, columns and slots.
+    let topologies: (string * (int -> int -> int -> Seed -> Connectivity)) list =
+        [ "uniform", Topology.uniform
+          "small-world", Topology.smallWorld
+          // The nearest whole number of slots for each row.
+          "constant-fan-in",
+          (fun rows cols nnz seed -> Topology.constantFanIn rows cols (int (round (float nnz / float rows))) seed)
+          "banded", (fun rows cols nnz _ -> Topology.banded rows cols nnz) ]
+
     /// <summary>784-2000-10 with only a part of the weights.</summary>
+    /// <param name="topology">One of <c>topologies</c>.</param>
     /// <param name="sparsity">The part of the weights of each layer that do not exist, in [0, 1).</param>
     /// <param name="seed">Draws which do; torch.manual_seed governs their initial values.</param>
-    let sparse (sparsity: float) (seed: Seed) : Sequential =
+    let sparse (topology: string) (sparsity: float) (seed: Seed) : Sequential =
         let ofInput, ofOutput = Seed.split seed
+        let _, generate = topologies |> List.find (fun (name, _) -> name = topology)
 
-        network
-            (new SparseLinear(Idx.Pixels, Hidden, sparsity = sparsity, seed = ofInput))
-            (new SparseLinear(Hidden, Idx.Classes, sparsity = sparsity, seed = ofOutput))
+        let layer (inFeatures: int) (outFeatures: int) (seed: Seed) =
+            let nnz = Sparsity.nnz outFeatures inFeatures sparsity
+            new SparseLinear(generate outFeatures inFeatures nnz seed)
+
+        network (layer Idx.Pixels Hidden ofInput) (layer Hidden Idx.Classes ofOutput)
 
     /// <summary>784-2000-10 with every weight.</summary>
     let dense () : Sequential =

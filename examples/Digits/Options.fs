@@ -12,6 +12,9 @@ module private Default =
     let Sparsity = 0.9
 
     [<Literal>]
+    let Topology = "uniform"
+
+    [<Literal>]
     let Epochs = 20
 
     [<Literal>]
@@ -38,6 +41,7 @@ module private Default =
 type Argument =
     | Data of folder: string
     | Sparsity of part: float
+    | Topology of name: string
     | Epochs of number: int
     | Seed of number: int
     | Batch of digits: int
@@ -52,6 +56,9 @@ type Argument =
             | Data _ -> "a folder with MNIST's four gzipped files; without it, the 6,000 digits that the demo carries"
             | Sparsity _ ->
                 $"the part of the weights that the sparse network does without, in [0, 1); {Default.Sparsity}"
+            | Topology _ ->
+                let names = Network.topologies |> List.map fst |> String.concat ", "
+                $"how the sparse network is wired: {names}; {Default.Topology}"
             | Epochs _ -> $"passes over the training digits; {Default.Epochs}"
             | Seed _ -> $"draws connections, initial weights and the order of the digits; {Default.Seed}"
             | Batch _ -> $"digits a step; {Default.Batch}"
@@ -66,6 +73,7 @@ type Argument =
 type Options =
     { Data: string option
       Sparsity: float
+      Topology: string
       Seed: int
       Threads: int
       Course: Course }
@@ -86,6 +94,11 @@ module Options =
     let private positive = demand (fun n -> n >= 1) "1 or more"
     let private rate = demand (fun r -> r > 0.0 && Double.IsFinite r) "a number above 0"
     let private part = demand (fun p -> p >= 0.0 && p < 1.0) "a number in [0, 1)"
+
+    let private topology =
+        let names = List.map fst Network.topologies
+        demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
+
     let private pixels = demand (fun n -> n >= 0 && n <= 2) "0..2"
 
     let private processors =
@@ -109,6 +122,9 @@ module Options =
           Sparsity =
             given.TryPostProcessResult(Argument.Sparsity, part)
             |> Option.defaultValue Default.Sparsity
+          Topology =
+            given.TryPostProcessResult(Argument.Topology, topology)
+            |> Option.defaultValue Default.Topology
           Seed = given.GetResult(Argument.Seed, Default.Seed)
           Threads =
             given.TryPostProcessResult(Argument.Threads, processors)

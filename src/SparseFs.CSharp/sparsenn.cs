@@ -20,6 +20,7 @@ public static partial class sparsenn
     /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
     /// <param name="device">Where the parameters live; torch's default device if null.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <param name="smallWorld">Connections get rarer with distance, as <c>Topologies.SmallWorld</c> has them.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
     /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
     /// exceed 2^31 − 1, the connectivity has another shape, or dtype is not a real floating one.</exception>
@@ -32,9 +33,19 @@ public static partial class sparsenn
         long seed = 0,
         Initialization init = Initialization.FanIn,
         Device? device = null,
-        ScalarType? dtype = null) =>
+        ScalarType? dtype = null,
+        bool smallWorld = false) =>
         connectivity is null
-            ? SparseLinear(inFeatures, outFeatures, SeedModule.ofInt64(seed), hasBias, sparsity, init, device, dtype)
+            ? SparseLinear(
+                inFeatures,
+                outFeatures,
+                SeedModule.ofInt64(seed),
+                hasBias,
+                sparsity,
+                init,
+                device,
+                dtype,
+                smallWorld)
             : SparseLinear(
                 Require.Shape(connectivity, Require.Size(outFeatures), Require.Size(inFeatures)),
                 hasBias,
@@ -51,6 +62,7 @@ public static partial class sparsenn
     /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
     /// <param name="device">Where the parameters live; torch's default device if null.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <param name="smallWorld">Connections get rarer with distance, as <c>Topologies.SmallWorld</c> has them.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
     /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
     /// exceed 2^31 − 1, or dtype is not a real floating one.</exception>
@@ -62,7 +74,8 @@ public static partial class sparsenn
         double sparsity = 0.9,
         Initialization init = Initialization.FanIn,
         Device? device = null,
-        ScalarType? dtype = null) =>
+        ScalarType? dtype = null,
+        bool smallWorld = false) =>
         new(
             Require.Size(inFeatures),
             Require.Size(outFeatures),
@@ -71,7 +84,8 @@ public static partial class sparsenn
             hasBias,
             init.ToCore(),
             device.OrNone(),
-            dtype.OrNone());
+            dtype.OrNone(),
+            smallWorld);
 
     /// <summary>A layer over a pattern that is given, of the pattern's shape.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>

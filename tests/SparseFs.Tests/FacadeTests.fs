@@ -150,9 +150,9 @@ let counterparts =
       "SparseOps.toDense", [ "sparsenn.functional.toDense" ]
       "SparseLinear(connectivity, hasBias, init, device, dtype)",
       [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype)"
-        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype)" ]
-      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype)",
-      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype)" ] ]
+        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld)" ]
+      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, smallWorld)",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld)" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list = []
@@ -175,6 +175,17 @@ let parity =
         [ testCase "every function and every layer of the core has its counterpart, and none is gone" (fun () ->
               let expected = List.map fst counterparts @ List.map fst onlyCore
               expectSame expected coreNames)
+
+          testCase "smallWorld gives the small world" (fun () ->
+              use layer =
+                  sparsenn.SparseLinear(30L, 20L, sparsity = 0.7, seed = 4L, smallWorld = true)
+
+              Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "C#"
+
+              use layer =
+                  new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, smallWorld = true)
+
+              Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "F#")
 
           testCase "the generators are the core's" (fun () ->
               let seed = Seed.ofInt 4

@@ -105,7 +105,7 @@ type SparseLinear
         if not (isNull biasParameter) then
             base.register_parameter ("bias", biasParameter)
 
-    /// <summary>A layer with uniformly random connections.</summary>
+    /// <summary>A layer with uniformly random connections, or with those of a small world.</summary>
     /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
     /// <param name="outFeatures">Size of each output sample, 0 or more.</param>
     /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); 0.9 by default.</param>
@@ -114,8 +114,9 @@ type SparseLinear
     /// <param name="init">How the weights are drawn; Init.FanIn by default.</param>
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
+    /// <param name="smallWorld">Connections get rarer with distance: Topology.smallWorld; false by default.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1), nnz would exceed
-    /// 2^31 − 1, or dtype is not a real floating one.</exception>
+    /// 2^31 − 1, a small world cannot be that sparse, or dtype is not a real floating one.</exception>
     new
         (
             inFeatures: int,
@@ -125,15 +126,22 @@ type SparseLinear
             ?hasBias: bool,
             ?init: Init,
             ?device: torch.Device,
-            ?dtype: torch.ScalarType
+            ?dtype: torch.ScalarType,
+            ?smallWorld: bool
         ) =
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
         let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
         let seed = defaultArg seed (Seed.ofInt 0)
 
+        let topology =
+            if defaultArg smallWorld false then
+                Topology.smallWorld
+            else
+                Topology.uniform
+
         new SparseLinear(
-            Topology.uniform outFeatures inFeatures nnz seed,
+            topology outFeatures inFeatures nnz seed,
             ?hasBias = hasBias,
             ?init = init,
             ?device = device,
