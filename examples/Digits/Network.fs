@@ -25,6 +25,8 @@ module Network =
     /// The topologies that the demo knows, by name; each is made for rows, columns and slots.
     let topologies: (string * (int -> int -> int -> Seed -> Connectivity)) list =
         [ "uniform", Topology.uniform
+          // Uniform within each layer, Erdős–Rényi-Kernel between them.
+          "erk", Topology.uniform
           "small-world", Topology.smallWorld
           // The nearest whole number of slots for each row.
           "constant-fan-in",
@@ -33,17 +35,24 @@ module Network =
 
     /// <summary>784-2000-10 with only a part of the weights.</summary>
     /// <param name="topology">One of <c>topologies</c>.</param>
-    /// <param name="sparsity">The part of the weights of each layer that do not exist, in [0, 1).</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1).</param>
     /// <param name="seed">Draws which do; torch.manual_seed governs their initial values.</param>
     let sparse (topology: string) (sparsity: float) (seed: Seed) : Sequential =
         let ofInput, ofOutput = Seed.split seed
         let _, generate = topologies |> List.find (fun (name, _) -> name = topology)
 
-        let layer (inFeatures: int) (outFeatures: int) (seed: Seed) =
-            let nnz = Sparsity.nnz outFeatures inFeatures sparsity
-            new SparseLinear(generate outFeatures inFeatures nnz seed)
+        let shapes = [| [| Hidden; Idx.Pixels |]; [| Idx.Classes; Hidden |] |]
 
-        network (layer Idx.Pixels Hidden ofInput) (layer Hidden Idx.Classes ofOutput)
+        let counts =
+            if topology = "erk" then
+                Allocation.counts Allocation.ErdosRenyiKernel [||] sparsity shapes
+            else
+                [| for shape in shapes -> Sparsity.nnz shape[0] shape[1] sparsity |]
+
+        let layer (index: int) (seed: Seed) =
+            new SparseLinear(generate shapes[index][0] shapes[index][1] counts[index] seed)
+
+        network (layer 0 ofInput) (layer 1 ofOutput)
 
     /// <summary>784-2000-10 with every weight.</summary>
     let dense () : Sequential =

@@ -131,6 +131,7 @@ let counterparts =
       "Seed.child", [ "Seeds.Child" ]
       "Seed.split", [ "Seeds.Split" ]
       "Arithmetic.breakEven", [ "Arithmetics.BreakEven" ]
+      "Allocation.counts", [ "Allocations.Counts" ]
       "Sparsity.nnz", [ "Sparsities.ToNnz" ]
       "Sparsity.ofNnz", [ "Sparsities.FromNnz" ]
       "Sparsity.allocateUniform", [ "Sparsities.AllocateUniform" ]
@@ -186,6 +187,20 @@ let parity =
                   new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, smallWorld = true)
 
               Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "F#")
+
+          testCase "the allocation is the core's" (fun () ->
+              let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
+
+              for rule in [ Allocation.Uniform; Allocation.ErdosRenyi; Allocation.ErdosRenyiKernel ] do
+                  Expect.equal
+                      (Allocations.Counts(rule, 0.9, shapes))
+                      (Allocation.counts rule [||] 0.9 shapes)
+                      "all sparse"
+
+                  Expect.equal
+                      (Allocations.Counts(rule, 0.9, shapes, [| 2 |]))
+                      (Allocation.counts rule [| 2 |] 0.9 shapes)
+                      "one dense")
 
           testCase "the generators are the core's" (fun () ->
               let seed = Seed.ofInt 4

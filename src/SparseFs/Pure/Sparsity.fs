@@ -34,11 +34,11 @@ module Sparsity =
             raise (ArgumentOutOfRangeException("sparsity", sparsity, $"expected a sparsity in [0, 1), got {sparsity}"))
 
     /// The exact decimal that the caller wrote: 1 - 0.9 is 0.1 here, where binary floats make it less and miss the ties.
-    let private density (sparsity: float) : decimal =
+    let internal density (sparsity: float) : decimal =
         checkSparsity sparsity
         1m - decimal sparsity
 
-    let private toNnz (what: string) (count: decimal) : int =
+    let internal toNnz (what: string) (count: decimal) : int =
         if count > decimal Int32.MaxValue then
             let message = $"expected at most {Int32.MaxValue} slots, got {count} in {what}"
             raise (ArgumentOutOfRangeException("sparsity", message))

@@ -1,0 +1,24 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Integer counts of slots for the layers of a network, with the global budget met exactly.</summary>
+public static class Allocations
+{
+    /// <summary>Slots of each layer.</summary>
+    /// <param name="rule">How the densities of the layers are related.</param>
+    /// <param name="sparsity">The part of all cells, of all layers, that is absent, in [0, 1).</param>
+    /// <param name="shapes">A layer each: out, in, and the kernel's sizes if it has any.</param>
+    /// <param name="keptDense">Layers, by index, that keep all their weights; none if null.</param>
+    /// <returns>One count a layer, at most its cells; their sum is (1 − sparsity) · (all cells), rounded half to even.</returns>
+    /// <exception cref="ArgumentException">A shape has less than two sizes or a negative one, an index is out of range, the
+    /// sparsity is outside [0, 1), the layers kept dense exceed the budget, or a count exceeds 2^31 − 1.</exception>
+    public static int[] Counts(
+        Allocation rule,
+        double sparsity,
+        IReadOnlyList<int[]> shapes,
+        IReadOnlyList<int>? keptDense = null) =>
+        AllocationModule.counts(rule, [.. keptDense ?? []], sparsity, [.. Require.NotNull(shapes)]);
+}
