@@ -50,7 +50,9 @@ module Network =
                 [| for shape in shapes -> Sparsity.nnz shape[0] shape[1] sparsity |]
 
         let layer (index: int) (seed: Seed) =
-            new SparseLinear(generate shapes[index][0] shapes[index][1] counts[index] seed)
+            let rows, cols = shapes[index][0], shapes[index][1]
+            let nnz = counts[index]
+            new SparseLinear(generate rows cols nnz seed)
 
         network (layer 0 ofInput) (layer 1 ofOutput)
 
