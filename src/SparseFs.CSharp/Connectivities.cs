@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
 using TorchSharp;
 
@@ -77,14 +78,8 @@ public static class Connectivities
         /// <exception cref="ArgumentNullException"><paramref name="indices"/> is null.</exception>
         /// <exception cref="ArgumentException">The shape or the dtype is not as said, an index is out of range, or a pair
         /// is repeated.</exception>
-        public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices)
-        {
-            var (rowIdx, colIdx) = Require.Pairs(indices);
-
-            return TryFromPairs(rows, cols, rowIdx, colIdx, out var connectivity, out var error)
-                ? connectivity
-                : throw new ArgumentException(error.Message, error.IsShape ? error.ParamName : nameof(indices));
-        }
+        public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices) =>
+            Indices.toConnectivity(rows, cols, indices);
 
         /// <summary>A slot wherever a dense mask is true.</summary>
         /// <param name="mask">Shape [rows, cols].</param>
@@ -98,9 +93,19 @@ public static class Connectivities
         /// <returns>The pattern, of the weight's shape.</returns>
         /// <exception cref="ArgumentNullException"><paramref name="weight"/> is null.</exception>
         /// <exception cref="ArgumentException"><paramref name="nnz"/> is outside 0..rows·cols, or a weight is NaN.</exception>
-        /// <remarks>O(cells · log cells); a cell is row · cols + column, row-major.</remarks>
+        /// <remarks>O(cells), without a copy of the weights; a cell is row · cols + column, row-major.</remarks>
         public static Connectivity FromMagnitude(int nnz, float[,] weight) =>
             ConnectivityModule.ofMagnitude(nnz, weight);
+
+        /// <summary>The <paramref name="nnz"/> largest magnitudes of several layers together; a tie goes to the lower layer,
+        /// then to the lower cell.</summary>
+        /// <param name="nnz">Slots to keep in all layers, 0..(all cells).</param>
+        /// <param name="weights">A layer each, shape [rows, cols].</param>
+        /// <returns>A pattern a layer; their slots add up to nnz.</returns>
+        /// <exception cref="ArgumentNullException"><paramref name="weights"/> or one of them is null.</exception>
+        /// <exception cref="ArgumentException"><paramref name="nnz"/> is outside 0..(all cells), or a weight is NaN.</exception>
+        public static Connectivity[] FromMagnitudes(long nnz, IReadOnlyList<float[,]> weights) =>
+            ConnectivityModule.ofMagnitudes(nnz, [.. Require.NotNull(weights)]);
 
         /// <summary>No slot at all.</summary>
         /// <param name="rows">out_features, 0 or more.</param>

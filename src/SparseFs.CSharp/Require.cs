@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using static TorchSharp.torch;
 
 namespace SparseFs.CSharp;
 
@@ -26,31 +25,4 @@ internal static class Require
                 $"expected shape [outFeatures, inFeatures] = [{rows}, {cols}], "
                     + $"got [{connectivity.Rows}, {connectivity.Cols}]",
                 nameof(connectivity));
-
-    /// <summary>The rows and the columns of a (2, nnz) tensor of integers, on any device and of any layout.</summary>
-    internal static (int[] Rows, int[] Cols) Pairs(Tensor indices)
-    {
-        NotNull(indices);
-
-        if (indices.dim() != 2 || indices.shape[0] != 2)
-        {
-            throw new ArgumentException(
-                $"expected shape [2, nnz], got [{string.Join(", ", indices.shape)}]", nameof(indices));
-        }
-
-        if (indices.dtype is not (ScalarType.Int64 or ScalarType.Int32))
-        {
-            throw new ArgumentException($"expected Int64 or Int32, got {indices.dtype}", nameof(indices));
-        }
-
-        using var scope = NewDisposeScope();
-        var flat = indices.cpu().to_type(ScalarType.Int64).flatten().data<long>().ToArray();
-        var pairs = Array.ConvertAll(flat, Index);
-        return (pairs[..(pairs.Length / 2)], pairs[(pairs.Length / 2)..]);
-    }
-
-    private static int Index(long value) =>
-        value is >= 0 and < int.MaxValue
-            ? (int)value
-            : throw new ArgumentException($"expected indices in 0..{int.MaxValue - 1}, got {value}", "indices");
 }

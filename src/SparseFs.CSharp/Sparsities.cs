@@ -1,6 +1,4 @@
 using System;
-using System.Collections.Generic;
-using System.Linq;
 
 namespace SparseFs.CSharp;
 
@@ -23,16 +21,4 @@ public static class Sparsities
     /// <returns>1 − nnz / (rows · cols); 1 where there is no cell.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
     public static double FromNnz(int rows, int cols, int nnz) => Sparsity.ofNnz(rows, cols, nnz);
-
-    /// <summary>Slots of each layer at one common sparsity, with the global budget met exactly.</summary>
-    /// <param name="sparsity">The part of all cells that is absent, in [0, 1).</param>
-    /// <param name="shapes">The layers as (rows, cols).</param>
-    /// <returns>One count a layer; their sum is (1 − sparsity) · (all cells) rounded half to even, and each differs from
-    /// (1 − sparsity) · rows · cols by less than 1.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="shapes"/> is null.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or a count
-    /// exceeds 2^31 − 1.</exception>
-    /// <remarks>Largest remainders; a tie goes to the lower layer.</remarks>
-    public static int[] AllocateUniform(double sparsity, IReadOnlyList<(int Rows, int Cols)> shapes) =>
-        Sparsity.allocateUniform(sparsity, [.. Require.NotNull(shapes).Select(shape => shape.ToTuple())]);
 }

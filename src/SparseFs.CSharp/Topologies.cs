@@ -77,6 +77,28 @@ public static class Topologies
     public static Connectivity ConstantFanOut(int rows, int cols, int fanOut, Seed seed) =>
         Topology.constantFanOut(rows, cols, fanOut, seed);
 
+    /// <summary>Every row has the same number of slots, and every column too.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols; rows · fanIn must be a multiple of cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots; each column has rows · fanIn / cols of them.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, the columns cannot share
+    /// the slots evenly, or nnz would exceed 2^31 − 1.</exception>
+    public static Connectivity Biregular(int rows, int cols, int fanIn, Seed seed) =>
+        Topology.biregular(rows, cols, fanIn, seed);
+
+    /// <summary>Fan-outs that follow a power law: hubs among the columns, by preferential attachment.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots: 0, or cols..rows·cols, since every column has one.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <param name="exponent">γ of the law, above 2 and at most 100; 3 is Barabási and Albert's.</param>
+    /// <returns>nnz slots.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or nnz or exponent is outside its range.</exception>
+    public static Connectivity ScaleFree(int rows, int cols, int nnz, Seed seed, double exponent = 3.0) =>
+        Topology.scaleFree(rows, cols, nnz, exponent, seed);
+
     /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, 0 or more.</param>

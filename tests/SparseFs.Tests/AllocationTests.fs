@@ -5,6 +5,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open SparseFs
+open SparseFs.Tests.Refusals
 
 let private rules =
     [ Allocation.Uniform; Allocation.ErdosRenyi; Allocation.ErdosRenyiKernel ]
@@ -24,15 +25,6 @@ let private networks: Gen<int[][] * float> =
 
 let private law name (body: int[][] * float -> unit) =
     testProperty name (Prop.forAll (Arb.fromGen networks) body)
-
-let private refuses (name: string) (paramName: string) (says: string) (allocate: unit -> int[]) =
-    testCase name (fun () ->
-        try
-            allocate () |> ignore
-            failtest "expected an exception"
-        with :? ArgumentException as e ->
-            Expect.equal e.ParamName paramName "argument"
-            Expect.stringContains e.Message says "message")
 
 [<Tests>]
 let allocationTests =

@@ -415,10 +415,40 @@ let dense =
 
                       refuses "weight" [ "NaN" ] (fun () -> Connectivity.ofMagnitude nnz weight))
 
+          law
+              "over several layers, the largest of all stay; ties go to the lower layer, then to the lower cell"
+              (Arb.fromGen (
+                  Gen.listOf (Gen.map snd weights.Generator)
+                  |> Gen.resize 5
+                  |> Gen.map Array.ofList
+              ))
+              (fun layers ->
+                  let ranked =
+                      [| for layer in 0 .. layers.Length - 1 do
+                             for row in 0 .. Array2D.length1 layers[layer] - 1 do
+                                 for col in 0 .. Array2D.length2 layers[layer] - 1 ->
+                                     -abs layers[layer].[row, col], layer, row, col |]
+                      |> Array.sort
+
+                  for nnz in List.distinct [ 0; ranked.Length / 3; ranked.Length / 2; ranked.Length ] do
+                      let kept = Connectivity.ofMagnitudes (int64 nnz) layers
+
+                      let wanted =
+                          set [ for _, layer, row, col in Array.truncate nnz ranked -> layer, row, col ]
+
+                      let got =
+                          set
+                              [ for layer in 0 .. kept.Length - 1 do
+                                    for row, col in cells kept[layer] -> layer, row, col ]
+
+                      Expect.equal got wanted $"{nnz} slots")
+
           testCase "a count outside 0..cells is refused" (fun () ->
               let weight = Array2D.zeroCreate 2 3
               refuses "nnz" [ "0..6"; "-1" ] (fun () -> Connectivity.ofMagnitude -1 weight)
-              refuses "nnz" [ "0..6"; "7" ] (fun () -> Connectivity.ofMagnitude 7 weight)) ]
+              refuses "nnz" [ "0..6"; "7" ] (fun () -> Connectivity.ofMagnitude 7 weight)
+              let refusesAll = refuses "nnz" [ "0..12"; "13" ]
+              refusesAll (fun () -> Connectivity.ofMagnitudes 13L [| weight; weight |] |> Array.head)) ]
 
 // ---------------------------------------------------------------------------------------------------------
 // Reading

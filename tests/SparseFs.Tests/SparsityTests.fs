@@ -84,6 +84,9 @@ let private refuses (paramName: string) (says: string list) (action: unit -> uni
         for part in says do
             Expect.stringContains e.Message part "message"
 
+let private uniformly (sparsity: float) (shapes: (int * int)[]) : int[] =
+    Allocation.counts Allocation.Uniform [||] sparsity [| for rows, cols in shapes -> [| rows; cols |] |]
+
 [<Tests>]
 let sparsity =
     testList
@@ -152,8 +155,8 @@ let sparsity =
 
               for sparsity in wrong do
                   refuses "sparsity" [ "[0, 1)" ] (fun () -> Sparsity.nnz 3 4 sparsity |> ignore)
-                  refuses "sparsity" [ "[0, 1)" ] (fun () -> Sparsity.allocateUniform sparsity [| 3, 4 |] |> ignore)
-                  refuses "sparsity" [ "[0, 1)" ] (fun () -> Sparsity.allocateUniform sparsity [||] |> ignore))
+                  refuses "sparsity" [ "[0, 1)" ] (fun () -> uniformly sparsity [| 3, 4 |] |> ignore)
+                  refuses "sparsity" [ "[0, 1)" ] (fun () -> uniformly sparsity [||] |> ignore))
 
           testCase "a negative size is refused by name" (fun () ->
               refuses "rows" [ "0.."; "-1" ] (fun () -> Sparsity.nnz -1 4 0.5 |> ignore)
@@ -169,8 +172,7 @@ let sparsity =
 
               refuses "sparsity" [] (fun () -> Sparsity.nnz (Array.MaxLength - 1) (Array.MaxLength - 1) 0.0 |> ignore)
 
-              refuses "sparsity" [ "layer 1" ] (fun () ->
-                  Sparsity.allocateUniform 0.0 [| 1, 1; 65536, 65536 |] |> ignore))
+              refuses "sparsity" [ "layer 1" ] (fun () -> uniformly 0.0 [| 1, 1; 65536, 65536 |] |> ignore))
 
           law "ofNnz gives back the sparsity to within the rounding of nnz" one (fun (d, (rows, cols)) ->
               let nnz = Sparsity.nnz rows cols d.Float
@@ -197,17 +199,17 @@ let sparsity =
               refuses "nnz" [ "0..12"; "13" ] (fun () -> Sparsity.ofNnz 3 4 13 |> ignore))
 
           law
-              "allocateUniform gives each layer its largest remainder, ties to the lower layer"
+              "a uniform allocation gives each layer its largest remainder, ties to the lower layer"
               layers
               (fun (d, shapes) ->
-                  let actual = Sparsity.allocateUniform d.Float shapes |> Array.map BigInteger
+                  let actual = uniformly d.Float shapes |> Array.map BigInteger
                   Expect.equal actual (allocate d shapes) "counts")
 
           law
-              "allocateUniform meets the budget of all cells exactly, each layer within 1 of its share"
+              "a uniform allocation meets the budget of all cells exactly, each layer within 1 of its share"
               layers
               (fun (d, shapes) ->
-                  let counts = Sparsity.allocateUniform d.Float shapes |> Array.map BigInteger
+                  let counts = uniformly d.Float shapes |> Array.map BigInteger
                   let wanted = shapes |> Array.map (cellsOf >> d.Scaled)
                   Expect.equal (Array.sum counts) (halfToEven (Array.sum wanted) d.Scale) "sum"
 
@@ -216,28 +218,22 @@ let sparsity =
                       Expect.isTrue (0I <= count && count <= cellsOf shape) "fits")
 
           testCase "ties between layers go to the lower one" (fun () ->
-              Expect.equal (Sparsity.allocateUniform 0.9 (Array.create 4 (1, 5))) [| 1; 1; 0; 0 |] "four halves"
+              Expect.equal (uniformly 0.9 (Array.create 4 (1, 5))) [| 1; 1; 0; 0 |] "four halves"
 
-              Expect.equal
-                  (Sparsity.allocateUniform 0.9 (Array.create 3 (1, 5)))
-                  [| 1; 1; 0 |]
-                  "three halves: even sum"
+              Expect.equal (uniformly 0.9 (Array.create 3 (1, 5))) [| 1; 1; 0 |] "three halves: even sum"
 
-              Expect.equal (Sparsity.allocateUniform 0.9 [| 1, 5 |]) [| 0 |] "one half"
+              Expect.equal (uniformly 0.9 [| 1, 5 |]) [| 0 |] "one half"
 
-              Expect.equal
-                  (Sparsity.allocateUniform 0.9 [| 1, 3; 1, 4; 1, 4 |])
-                  [| 0; 1; 0 |]
-                  "the larger remainder first")
+              Expect.equal (uniformly 0.9 [| 1, 3; 1, 4; 1, 4 |]) [| 0; 1; 0 |] "the larger remainder first")
 
           testCase "no layers and layers without cells get nothing" (fun () ->
-              Expect.equal (Sparsity.allocateUniform 0.5 [||]) [||] "no layers"
-              Expect.equal (Sparsity.allocateUniform 0.5 [| 0, 9; 9, 0; 0, 0 |]) [| 0; 0; 0 |] "no cells"
-              Expect.equal (Sparsity.allocateUniform 0.5 [| 0, 9; 1, 1; 1, 1 |]) [| 0; 1; 0 |] "beside others")
+              Expect.equal (uniformly 0.5 [||]) [||] "no layers"
+              Expect.equal (uniformly 0.5 [| 0, 9; 9, 0; 0, 0 |]) [| 0; 0; 0 |] "no cells"
+              Expect.equal (uniformly 0.5 [| 0, 9; 1, 1; 1, 1 |]) [| 0; 1; 0 |] "beside others")
 
           testCase "budgets beyond 2^31 are met as long as each layer fits" (fun () ->
               let layer = 40000, 40000
-              let counts = Sparsity.allocateUniform 0.1 (Array.create 5 layer)
+              let counts = uniformly 0.1 (Array.create 5 layer)
               Expect.equal counts (Array.create 5 1440000000) "7.2 billion slots")
 
           testCase "the drawn layers reach none, some without cells, and tied remainders" (fun () ->

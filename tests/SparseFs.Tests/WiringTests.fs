@@ -4,6 +4,7 @@ module SparseFs.Tests.WiringTests
 open System
 open Expecto
 open SparseFs
+open SparseFs.Tests.Refusals
 
 let private shapes = [ 1, 12; 12, 1; 30, 48; 48, 30; 60, 60; 200, 24 ]
 
@@ -43,6 +44,15 @@ let private wirings: Wiring list =
                   (cols * fanOut)
                   (fanOut > 0 && fanOut < rows)
                   (Topology.constantFanOut rows cols fanOut)
+
+          for fanIn in [ 0..cols ] do
+              if rows * fanIn % cols = 0 then
+                  let isDrawn = fanIn > 0 && fanIn < cols
+                  wiring $"biregular {fanIn}" (rows * fanIn) isDrawn (Topology.biregular rows cols fanIn)
+
+          for nnz in [ 0; cols; rows * cols / 2; rows * cols ] do
+              if nnz = 0 || nnz >= cols then
+                  wiring $"scale-free {nnz}" nnz (nnz > 0 && nnz < rows * cols) (Topology.scaleFree rows cols nnz 2.5)
 
           for nnz in [ 0; rows * cols / 7; rows * cols ] do
               wiring "banded" nnz false (fun _ -> Topology.banded rows cols nnz)
@@ -110,15 +120,6 @@ let private followsTheLaw placement rows cols nnz () =
         // Each of the two classes at a distance gets its expected count rounded down or up.
         Expect.isLessThan (abs (float count - float size * chance[d])) 2.000001 $"distance {d}"
 
-let private refuses (name: string) (paramName: string) (says: string) (draw: unit -> Connectivity) =
-    testCase name (fun () ->
-        try
-            draw () |> ignore
-            failtest "expected an exception"
-        with :? ArgumentException as e ->
-            Expect.equal e.ParamName paramName "argument"
-            Expect.stringContains e.Message says "message")
-
 let private seed = Seed.ofInt 1
 
 [<Tests>]
@@ -150,6 +151,86 @@ let wiringTests =
                   Expect.all fanIn ((=) (cols / 2)) "fan-in"
                   let fanOut = Connectivity.fanOut (Topology.constantFanOut rows cols (rows / 2) seed)
                   Expect.all fanOut ((=) (rows / 2)) "fan-out")
+
+          testCase "a biregular pattern is constant both ways" (fun () ->
+              let mutable several = 0
+
+              for rows, cols in shapes do
+                  for fanIn in [ 0..cols ] do
+                      if rows * fanIn % cols = 0 then
+                          several <- several + 1
+                          let c = Topology.biregular rows cols fanIn seed
+                          Expect.all (Connectivity.fanIn c) ((=) fanIn) "fan-in"
+                          Expect.all (Connectivity.fanOut c) ((=) (rows * fanIn / cols)) "fan-out"
+
+              Expect.isGreaterThan several 60 "not vacuous")
+
+          testCase "every biregular pattern of a small shape comes equally often" (fun () ->
+              // 4 by 4 with two a line: 90 patterns (OEIS A001499).
+              let patterns =
+                  [| for i in 1..9000 -> List.ofArray ((Topology.biregular 4 4 2 (Seed.ofInt i)).ColIdx.ToArray()) |]
+
+              let counts = patterns |> Array.countBy id |> Array.map snd
+              Expect.equal counts.Length 90 "all patterns come"
+              Statistics.isUniform "patterns" counts)
+
+          testCase "scale-free fan-outs follow the law of preferential attachment" (fun () ->
+              let rows, cols, mean = 100_000, 40_000, 10
+
+              for exponent in [ 2.5; 3.0 ] do
+                  let c = Topology.scaleFree rows cols (cols * mean) exponent seed
+                  let fanOut = Connectivity.fanOut c
+                  let a = (exponent - 2.0) * float (mean - 1) - 1.0
+
+                  // The stationary law of the process: P(1) = (γ − 1) / (γ + a), P(k) = P(k − 1) (k − 1 + a) / (k + a + γ − 1).
+                  let law =
+                      (1, (exponent - 1.0) / (exponent + a))
+                      |> List.unfold (fun (k, p) ->
+                          if k > 40 then
+                              None
+                          else
+                              Some(p, (k + 1, p * (float k + a) / (float k + a + exponent))))
+
+                  let expected =
+                      law @ [ 1.0 - List.sum law ] |> List.map ((*) (float cols)) |> Array.ofList
+
+                  let observed: int[] = Array.zeroCreate expected.Length
+
+                  for k in fanOut do
+                      let bin = min (k - 1) (observed.Length - 1)
+                      observed[bin] <- observed[bin] + 1
+
+                  // The columns come in evenly rather than by chance, which makes the counts a little more even than
+                  // independent ones: only the upper side of the test means something.
+                  let chiSquare =
+                      Array.map2 (fun e (o: int) -> (float o - e) ** 2.0 / e) expected observed
+                      |> Array.sum
+
+                  Expect.isLessThan chiSquare 80.0 $"γ = {exponent}: 40 degrees of freedom, 1e-4"
+                  Expect.isGreaterThan (Array.max fanOut) (20 * mean) "hubs")
+
+          testCase "scale-free columns that are full take no more" (fun () ->
+              let c = Topology.scaleFree 6 50 280 2.1 seed
+              Expect.isTrue (Connectivity.fanOut c |> Array.forall (fun k -> 1 <= k && k <= 6)) "fan-outs")
+
+          testCase "a small world is clustered as no uniform pattern is, and nearly as short of ways" (fun () ->
+              let rows, cols, nnz = 6000, 6000, 60_000
+
+              let measures (c: Connectivity) =
+                  Measure.clustering 500 seed c, Measure.pathLength 50 seed c
+
+              let uniform, uniformWay = measures (Topology.uniform rows cols nnz seed)
+              let lattice, latticeWay = measures (Topology.wattsStrogatz rows cols 10 0.0 seed)
+              let small, smallWay = measures (Topology.smallWorld rows cols nnz seed)
+              let rewired, rewiredWay = measures (Topology.wattsStrogatz rows cols 10 0.1 seed)
+
+              // Watts and Strogatz's own reading of the regime: C well above, L near that of chance.
+              for name, clustering, way in [ "small world", small, smallWay; "β = 0.1", rewired, rewiredWay ] do
+                  Expect.isGreaterThan clustering (10.0 * uniform) $"{name}: clustering"
+                  Expect.isLessThan way (1.5 * uniformWay) $"{name}: path length"
+
+              Expect.isGreaterThan lattice rewired "the lattice is the most clustered"
+              Expect.isGreaterThan latticeWay (4.0 * uniformWay) "and has long ways")
 
           testCase "constant fan-in draws every column alike" (fun () ->
               // A column's count is binomial: 5 standard deviations, 40 columns.
@@ -267,6 +348,12 @@ let wiringTests =
               Topology.constantFanOut 3 5 -1 seed)
           refuses "too many slots in all" "fanIn" "expected at most 2147483647 slots" (fun () ->
               Topology.constantFanIn 100_000 100_000 50_000 seed)
+          refuses "a fan-in that the columns cannot share" "fanIn" "a multiple of the 5 columns, got 2" (fun () ->
+              Topology.biregular 3 5 2 seed)
+          refuses "columns without a slot" "nnz" "at least one slot for each of the 5 columns, got 4" (fun () ->
+              Topology.scaleFree 3 5 4 3.0 seed)
+          refuses "an exponent without a mean" "exponent" "γ in (2, 100], got 2" (fun () ->
+              Topology.scaleFree 3 5 6 2.0 seed)
           refuses "a chance above 1" "beta" "in [0, 1], got 1.5" (fun () -> Topology.wattsStrogatz 3 5 2 1.5 seed)
           refuses "a chance that is no number" "beta" "NaN" (fun () -> Topology.wattsStrogatz 3 5 2 nan seed)
           refuses "a block of nothing" "size" "got 0" (fun () -> Topology.block 6 6 0 1 seed)

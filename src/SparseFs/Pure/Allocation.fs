@@ -15,56 +15,64 @@ type Allocation =
 [<RequireQualifiedAccess>]
 module Allocation =
 
-    let private product (shape: int[]) =
-        shape |> Array.fold (fun cells size -> cells * decimal size) 1m
+    let private product (shape: int[]) : bigint =
+        shape |> Array.fold (fun cells size -> cells * bigint size) 1I
 
     /// A layer's share: its number of cells times the rule's weight for the density.
-    let private share (rule: Allocation) (shape: int[]) : decimal =
+    let private share (rule: Allocation) (shape: int[]) : bigint =
         match rule with
-        | _ when product shape = 0m -> 0m
+        | _ when product shape = 0I -> 0I
         | Allocation.Uniform -> product shape
-        | Allocation.ErdosRenyi -> (decimal shape[0] + decimal shape[1]) * product shape[2..]
-        | _ -> Array.sumBy decimal shape
+        | Allocation.ErdosRenyi -> (bigint shape[0] + bigint shape[1]) * product shape[2..]
+        | _ -> shape |> Array.sumBy (fun size -> bigint size)
 
-    /// Counts in proportion to the shares, where a layer that would exceed its cells is dense.
-    let private spread (cells: decimal[]) (shares: decimal[]) (keptDense: bool[]) (budget: decimal) : decimal[] =
+    /// The decimal as a fraction of integers.
+    let private fraction (value: decimal) : struct (bigint * bigint) =
+        let bits = Decimal.GetBits value
+        let places = (bits[3] >>> 16) &&& 0xFF
+        let scale = pown 10I places
+        struct (bigint (value * decimal scale), scale)
+
+    /// <summary>Counts in proportion to the shares, where a layer that would exceed its cells is dense; the budget is times scale.</summary>
+    /// <returns>The layers that are dense, and numerator and denominator of each other layer's slots per share.</returns>
+    let private spread (cells: bigint[]) (shares: bigint[]) (keptDense: bool[]) (budget: bigint) (scale: bigint) =
         let isDense = Array.copy keptDense
 
         let perShare () =
             let mutable left = budget
-            let mutable total = 0m
+            let mutable total = 0I
 
             for layer in 0 .. cells.Length - 1 do
                 if isDense[layer] then
-                    left <- left - cells[layer]
+                    left <- left - cells[layer] * scale
                 else
                     total <- total + shares[layer]
 
-            if total = 0m then 0m else left / total
+            struct (left, total * scale)
 
-        let wanted (each: decimal) =
-            Array.init cells.Length (fun layer ->
-                if isDense[layer] then
-                    cells[layer]
-                else
-                    each * shares[layer])
+        let exceeds (struct (left, total): struct (bigint * bigint)) (layer: int) =
+            not isDense[layer] && left * shares[layer] > cells[layer] * total
 
-        let mutable counts = wanted (perShare ())
+        /// Whether the first layer would be denser than the second.
+        let isDenser (a: int) (b: int) =
+            shares[a] * cells[b] > shares[b] * cells[a]
+
+        let layers = [| 0 .. cells.Length - 1 |]
+        let mutable each = perShare ()
+        let mutable over = Array.filter (exceeds each) layers
 
         // As in RigL's loop: the densest become dense, and the rest share what is left.
-        while Array.exists2 (>) counts cells do
-            let fullness =
-                Array.map2 (fun count size -> if size = 0m then 0m else count / size) counts cells
+        while over.Length > 0 do
+            let densest = over |> Array.reduce (fun a b -> if isDenser b a then b else a)
 
-            let most = Array.max fullness // above 1, so none that is dense already
-
-            for layer in 0 .. cells.Length - 1 do
-                if fullness[layer] = most then
+            for layer in over do
+                if not (isDenser densest layer) then
                     isDense[layer] <- true
 
-            counts <- wanted (perShare ())
+            each <- perShare ()
+            over <- Array.filter (exceeds each) layers
 
-        counts
+        struct (isDense, each)
 
     /// <summary>Slots of each layer.</summary>
     /// <param name="rule">How the densities of the layers are related.</param>
@@ -75,7 +83,7 @@ module Allocation =
     /// <exception cref="T:System.ArgumentException">A shape has less than two sizes or a negative one, an index is out of
     /// range, the rule does not exist, the sparsity is outside [0, 1), the layers kept dense exceed the budget, or a count
     /// exceeds 2^31 − 1.</exception>
-    /// <remarks>Exact decimal arithmetic; largest remainders, a tie goes to the lower layer.</remarks>
+    /// <remarks>Exact arithmetic of integers; largest remainders, a tie goes to the lower layer.</remarks>
     let counts (rule: Allocation) (keptDense: int[]) (sparsity: float) (shapes: int[][]) : int[] =
         ArgumentNullException.ThrowIfNull(keptDense, nameof keptDense)
         ArgumentNullException.ThrowIfNull(shapes, nameof shapes)
@@ -93,13 +101,23 @@ module Allocation =
                 let message = $"expected layers in 0..{shapes.Length - 1}, got {layer}"
                 raise (ArgumentOutOfRangeException(nameof keptDense, layer, message))
 
-        let density = Sparsity.density sparsity
+        let struct (density, scale) = fraction (Sparsity.density sparsity)
         let cells = shapes |> Array.map product
-        let budget = Math.Round(density * Array.sum cells, MidpointRounding.ToEven)
+        let exact = density * Array.sum cells // times scale
+        let half = bigint.Compare(2I * (exact % scale), scale)
+
+        // Rounded half to even.
+        let budget =
+            exact / scale
+            + (if half > 0 || (half = 0 && not (exact / scale).IsEven) then
+                   1I
+               else
+                   0I)
+
         let isKept = Array.init shapes.Length (fun layer -> Array.contains layer keptDense)
 
         let kept =
-            Array.map2 (fun kept size -> if kept then size else 0m) isKept cells
+            Array.map2 (fun kept size -> if kept then size else 0I) isKept cells
             |> Array.sum
 
         if kept > budget then
@@ -108,17 +126,31 @@ module Allocation =
 
             raise (ArgumentException(message, nameof keptDense))
 
-        let wanted = spread cells (shapes |> Array.map (share rule)) isKept budget
-        let counts = wanted |> Array.map Math.Floor
-        let mutable left = budget - Array.sum counts
+        let shares = shapes |> Array.map (share rule)
+
+        let struct (isDense, struct (left, total)) =
+            spread cells shares isKept (bigint.Max(exact, kept * scale)) scale
+
+        /// Slots before rounding times total, whose remainder decides who gets one more.
+        let wanted = shares |> Array.map (fun share -> left * share)
+
+        let counts =
+            Array.init shapes.Length (fun layer ->
+                if isDense[layer] then cells[layer]
+                elif total.IsZero then 0I
+                else wanted[layer] / total)
+
+        let mutable missing = budget - Array.sum counts
 
         let byRemainder =
             Array.init shapes.Length id
-            |> Array.sortBy (fun layer -> counts[layer] - wanted[layer], layer)
+            |> Array.filter (fun layer -> not isDense[layer])
+            |> Array.sortBy (fun layer -> counts[layer] * total - wanted[layer], layer)
 
         for layer in byRemainder do
-            if left > 0m && counts[layer] < cells[layer] then
-                counts[layer] <- counts[layer] + 1m
-                left <- left - 1m
+            if missing > 0I && counts[layer] < cells[layer] then
+                counts[layer] <- counts[layer] + 1I
+                missing <- missing - 1I
 
-        counts |> Array.mapi (fun layer count -> Sparsity.toNnz $"layer {layer}" count)
+        counts
+        |> Array.mapi (fun layer count -> Sparsity.toNnz $"layer {layer}" (decimal count))

@@ -70,55 +70,12 @@ module Connectivity =
         | Ok c -> c
         | Error e -> raise (ArgumentException(e.Message, e.ParamName))
 
-    let private rowPtrError (rows: int) (rowPtr: int[]) (nnz: int) : ConnectivityError option =
-        if rowPtr.Length <> rows + 1 then
-            Some(ConnectivityError.RowPtrLength(rows + 1, rowPtr.Length))
-        elif rowPtr[0] <> 0 then
-            Some(ConnectivityError.RowPtr(0, rowPtr[0], nnz))
-        else
-            let mutable entry = 1
-
-            while entry <= rows && rowPtr[entry] >= rowPtr[entry - 1] && rowPtr[entry] <= nnz do
-                entry <- entry + 1
-
-            if entry <= rows then
-                Some(ConnectivityError.RowPtr(entry, rowPtr[entry], nnz))
-            elif rowPtr[rows] <> nnz then
-                Some(ConnectivityError.RowPtr(rows, rowPtr[rows], nnz))
-            else
-                None
-
-    let private colIdxError (cols: int) (rowPtr: int[]) (colIdx: int[]) : ConnectivityError option =
-        let mutable error = None
-        let mutable row = 0
-
-        while error.IsNone && row < rowPtr.Length - 1 do
-            let mutable slot = rowPtr[row]
-            let mutable previous = -1
-
-            while error.IsNone && slot < rowPtr[row + 1] do
-                let col = colIdx[slot]
-
-                if col < 0 || col >= cols then
-                    error <- Some(ConnectivityError.Column(row, col, cols))
-                elif col = previous then
-                    error <- Some(ConnectivityError.Duplicate(row, col))
-                elif col < previous then
-                    error <- Some(ConnectivityError.Order(row, col, previous))
-
-                previous <- col
-                slot <- slot + 1
-
-            row <- row + 1
-
-        error
-
     let private check (c: Connectivity) : Result<Connectivity, ConnectivityError> =
         if not (Sparsity.isSize c.rows && Sparsity.isSize c.cols) then
             Error(ConnectivityError.Shape(c.rows, c.cols))
         else
-            rowPtrError c.rows c.rowPtr c.Nnz
-            |> Option.orElseWith (fun () -> colIdxError c.cols c.rowPtr c.colIdx)
+            ConnectivityRules.rowPtrError c.rows c.rowPtr c.Nnz
+            |> Option.orElseWith (fun () -> ConnectivityRules.colIdxError c.cols c.rowPtr c.colIdx)
             |> Option.map Error
             |> Option.defaultValue (Ok c)
 
@@ -170,33 +127,13 @@ module Connectivity =
           rowPtr = rowPtr
           colIdx = colIdx }
 
-    let private pairError (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) : ConnectivityError option =
-        if not (Sparsity.isSize rows && Sparsity.isSize cols) then
-            Some(ConnectivityError.Shape(rows, cols))
-        elif rowIdx.Length <> colIdx.Length then
-            Some(ConnectivityError.Lengths(rowIdx.Length, colIdx.Length))
-        else
-            let mutable pair = 0
-
-            while pair < rowIdx.Length
-                  && uint32 rowIdx[pair] < uint32 rows
-                  && uint32 colIdx[pair] < uint32 cols do
-                pair <- pair + 1
-
-            if pair = rowIdx.Length then
-                None
-            elif uint32 rowIdx[pair] >= uint32 rows then
-                Some(ConnectivityError.Row(pair, rowIdx[pair], rows))
-            else
-                Some(ConnectivityError.Column(rowIdx[pair], colIdx[pair], cols))
-
     let tryOfPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         ArgumentNullException.ThrowIfNull(rowIdx, nameof rowIdx)
         ArgumentNullException.ThrowIfNull(colIdx, nameof colIdx)
         let rowIdx = Array.copy rowIdx
         let colIdx = Array.copy colIdx
 
-        match pairError rows cols rowIdx colIdx with
+        match ConnectivityRules.pairError rows cols rowIdx colIdx with
         | Some error -> Error error
         | None ->
             // Two counting sorts: rows gathered under their columns, then turned over. The second is a transpose, which
@@ -263,35 +200,44 @@ module Connectivity =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
         ofDense mask (fun _ _ isSet -> isSet)
 
+    /// The largest magnitudes of several layers; the caller has checked the count.
+    let private largest (nnz: int64) (weights: float32[,][]) =
+        let struct (threshold, ties) =
+            if nnz = 0L then
+                struct (Single.PositiveInfinity, 0L)
+            else
+                Magnitude.threshold nnz weights
+
+        // All above the threshold stay; of those that equal it, the lower cells, as many as are left.
+        let mutable tied = ties
+
+        let keepTie () =
+            tied <- tied - 1L
+            tied >= 0L
+
+        weights
+        |> Array.map (fun weight ->
+            ofDense weight (fun _ _ value -> abs value > threshold || (abs value = threshold && keepTie ())))
+
     let ofMagnitude (nnz: int) (weight: float32[,]) =
         ArgumentNullException.ThrowIfNull(weight, nameof weight)
         Sparsity.checkNnz (Array2D.length1 weight) (Array2D.length2 weight) nnz
+        Magnitude.checkNumbers (nameof weight) weight
+        Array.exactlyOne (largest nnz [| weight |])
 
-        let magnitudes = Seq.cast<float32> weight |> Seq.map abs |> Array.ofSeq
-        Array.Sort magnitudes // NaN comes first
+    let ofMagnitudes (nnz: int64) (weights: float32[,][]) =
+        ArgumentNullException.ThrowIfNull(weights, nameof weights)
 
-        if magnitudes.Length > 0 && Single.IsNaN magnitudes[0] then
-            raise (ArgumentException("expected numbers, got NaN", nameof weight))
+        for weight in weights do
+            ArgumentNullException.ThrowIfNull(weight, nameof weights)
+            Magnitude.checkNumbers (nameof weights) weight
 
-        // All above the threshold stay; of those that equal it, the lower cells, as many as are left.
-        let threshold =
-            if nnz = 0 then
-                Single.PositiveInfinity
-            else
-                magnitudes[magnitudes.Length - nnz]
+        let cells = weights |> Array.sumBy _.LongLength
 
-        let above =
-            magnitudes.Length
-            - Array.FindLastIndex(magnitudes, (fun m -> m <= threshold))
-            - 1
+        if nnz < 0L || nnz > cells then
+            raise (ArgumentOutOfRangeException(nameof nnz, nnz, $"expected 0..{cells} slots, got {nnz}"))
 
-        let mutable tied = nnz - above
-
-        let keepTie () =
-            tied <- tied - 1
-            tied >= 0
-
-        ofDense weight (fun _ _ value -> abs value > threshold || (abs value = threshold && keepTie ()))
+        largest nnz weights
 
     let empty (rows: int) (cols: int) =
         Sparsity.checkShape rows cols
@@ -363,60 +309,43 @@ module Connectivity =
             let message = $"expected shape [{a.rows}, {a.cols}], got [{b.rows}, {b.cols}]"
             raise (ArgumentException(message, nameOfB))
 
-    /// One merge of two patterns of the same shape, cell by cell in order; keeps the slots that the flags say.
-    let private merge (onlyA: bool) (both: bool) (onlyB: bool) (a: Connectivity) (b: Connectivity) =
-        let rowPtr: int[] = Array.zeroCreate (a.rows + 1)
-        let kept = ResizeArray<int>(if onlyB then max a.Nnz b.Nnz else a.Nnz)
-
-        for row in 0 .. a.rows - 1 do
-            let mutable i = a.rowPtr[row]
-            let mutable j = b.rowPtr[row]
-
-            while i < a.rowPtr[row + 1] || j < b.rowPtr[row + 1] do
-                let colA =
-                    if i < a.rowPtr[row + 1] then
-                        a.colIdx[i]
-                    else
-                        Int32.MaxValue
-
-                let colB =
-                    if j < b.rowPtr[row + 1] then
-                        b.colIdx[j]
-                    else
-                        Int32.MaxValue
-
-                if (colA < colB && onlyA) || (colA = colB && both) || (colA > colB && onlyB) then
-                    if kept.Count = Array.MaxLength then
-                        raise (
-                            ArgumentException($"expected a result of at most {Array.MaxLength} slots, got more", "b")
-                        )
-
-                    kept.Add(min colA colB)
-
-                if colA <= colB then
-                    i <- i + 1
-
-                if colB <= colA then
-                    j <- j + 1
-
-            rowPtr[row + 1] <- kept.Count
+    let private merge (keep: Merge.Keep) (a: Connectivity) (b: Connectivity) =
+        let struct (rowPtr, colIdx) = Merge.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
 
         { rows = a.rows
           cols = a.cols
           rowPtr = rowPtr
-          colIdx = kept.ToArray() }
+          colIdx = colIdx }
 
     let union (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
-        merge true true true a b
+
+        merge
+            { OnlyA = true
+              Both = true
+              OnlyB = true }
+            a
+            b
 
     let intersect (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
-        merge false true false a b
+
+        merge
+            { OnlyA = false
+              Both = true
+              OnlyB = false }
+            a
+            b
 
     let difference (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
-        merge true false false a b
+
+        merge
+            { OnlyA = true
+              Both = false
+              OnlyB = false }
+            a
+            b
 
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)

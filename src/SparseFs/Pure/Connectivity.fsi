@@ -95,8 +95,17 @@ module Connectivity =
     /// <param name="nnz">Slots to keep, 0..rows·cols.</param>
     /// <param name="weight">Shape [rows, cols].</param>
     /// <exception cref="T:System.ArgumentException">nnz is outside 0..rows·cols, or a weight is NaN.</exception>
-    /// <remarks>O(cells · log cells); a cell is row · cols + column, row-major.</remarks>
+    /// <remarks>O(cells), without a copy of the weights; a cell is row · cols + column, row-major.</remarks>
     val ofMagnitude: nnz: int -> weight: float32[,] -> Connectivity
+
+    /// <summary>The <paramref name="nnz"/> largest magnitudes of several layers together; a tie goes to the lower layer,
+    /// then to the lower cell.</summary>
+    /// <param name="nnz">Slots to keep in all layers, 0..(all cells).</param>
+    /// <param name="weights">A layer each, shape [rows, cols].</param>
+    /// <returns>A pattern a layer; their slots add up to nnz.</returns>
+    /// <exception cref="T:System.ArgumentException">nnz is outside 0..(all cells), or a weight is NaN.</exception>
+    /// <remarks>O(cells), without a copy of the weights. The Global Magnitude baseline of Blalock et al., 2020.</remarks>
+    val ofMagnitudes: nnz: int64 -> weights: float32[,][] -> Connectivity[]
 
     /// <summary>No slot at all.</summary>
     /// <param name="rows">out_features, 0 or more.</param>

@@ -52,6 +52,21 @@ module internal SmallWorld =
             let first = l.FirstRow -k
             struct (first, int (max 0L (l.FirstRow(l.Cols - k) - first)))
 
+    let private checkPlacement (placement: Placement) =
+        if not (Enum.IsDefined placement) then
+            raise (ArgumentException($"expected Centred or Stretched, got {placement}", nameof placement))
+
+    /// The column that each row lies at; it may lie outside the columns.
+    let placeOf (placement: Placement) (rows: int) (cols: int) : int -> int64 =
+        checkPlacement placement
+
+        let line =
+            { Rows = int64 rows
+              Cols = int64 cols
+              Placement = placement }
+
+        fun row -> line.Place(int64 row)
+
     /// Cells at each distance, from 0 to the largest.
     [<FullyOptimized>]
     let private sizes (line: Line) : float[] =
@@ -163,8 +178,7 @@ module internal SmallWorld =
     let pattern (placement: Placement) (lambda: float voption) rows cols nnz (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
 
-        if not (Enum.IsDefined placement) then
-            raise (ArgumentException($"expected Centred or Stretched, got {placement}", nameof placement))
+        checkPlacement placement
 
         match lambda with
         | ValueSome value when not (value >= 0.0 && value <= 1000.0) ->

@@ -70,38 +70,3 @@ module Sparsity =
             1.0
         else
             1.0 - float nnz / float (cells rows cols)
-
-    /// <summary>Slots of each layer at one common sparsity, with the global budget met exactly.</summary>
-    /// <param name="sparsity">The part of all cells that is absent, in [0, 1).</param>
-    /// <param name="shapes">The layers as (rows, cols).</param>
-    /// <returns>
-    /// One count a layer; their sum is (1 − sparsity) · (all cells) rounded half to even, and each differs from
-    /// (1 − sparsity) · rows · cols by less than 1.
-    /// </returns>
-    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or a
-    /// count exceeds 2^31 − 1.</exception>
-    /// <remarks>Largest remainders; a tie goes to the lower layer.</remarks>
-    let allocateUniform (sparsity: float) (shapes: (int * int)[]) : int[] =
-        ArgumentNullException.ThrowIfNull(shapes, nameof shapes)
-        let density = density sparsity
-
-        let wanted =
-            shapes
-            |> Array.map (fun (rows, cols) ->
-                checkSize (nameof shapes) rows
-                checkSize (nameof shapes) cols
-                density * decimal (cells rows cols))
-
-        let floors = wanted |> Array.map Math.Floor
-        let budget = Math.Round(Array.sum wanted, MidpointRounding.ToEven)
-        let left = int (budget - Array.sum floors)
-
-        let luckier =
-            Array.init shapes.Length id
-            |> Array.sortBy (fun layer -> floors[layer] - wanted[layer], layer)
-            |> Array.truncate left
-
-        for layer in luckier do
-            floors[layer] <- floors[layer] + 1m
-
-        Array.mapi (fun layer count -> toNnz $"layer {layer} at sparsity {sparsity}" count) floors

@@ -46,24 +46,6 @@ module Topology =
     let smallWorld (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         smallWorldWith Placement.Centred ValueNone rows cols nnz seed
 
-    let private checkAtMost (name: string) (most: int) (value: int) (what: string) =
-        if value < 0 || value > most then
-            raise (ArgumentOutOfRangeException(name, value, $"expected 0..{most} ({what}), got {value}"))
-
-    let private checkTotal (name: string) (lines: int) (each: int) =
-        if int64 lines * int64 each > int64 Int32.MaxValue then
-            let message = $"expected at most {Int32.MaxValue} slots, got {lines} times {each}"
-            raise (ArgumentOutOfRangeException(name, each, message))
-
-    /// Each row's columns, rising, fanIn of them.
-    let private byRows (rows: int) (cols: int) (fanIn: int) (columns: int -> int[]) : Connectivity =
-        let colIdx: int[] = Array.zeroCreate (rows * fanIn)
-
-        for row in 0 .. rows - 1 do
-            (columns row).CopyTo(colIdx, row * fanIn)
-
-        Connectivity.ofTrusted rows cols (Array.init (rows + 1) (fun row -> row * fanIn)) colIdx
-
     /// <summary>Every row has the same number of slots, at uniformly drawn columns.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, 0 or more.</param>
@@ -76,11 +58,11 @@ module Topology =
     /// (SRigL), at its start.</remarks>
     let constantFanIn (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        checkAtMost (nameof fanIn) cols fanIn "the columns"
-        checkTotal (nameof fanIn) rows fanIn
+        Degrees.checkAtMost (nameof fanIn) cols fanIn "the columns"
+        Degrees.checkTotal (nameof fanIn) rows fanIn
         let draws = Draws seed
 
-        byRows rows cols fanIn (fun _ -> Drawing.distinct (int64 cols) fanIn draws |> Array.map int)
+        Degrees.byRows rows cols fanIn (fun _ -> Drawing.distinct (int64 cols) fanIn draws |> Array.map int)
 
     /// <summary>Every column has the same number of slots, at uniformly drawn rows.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -92,9 +74,38 @@ module Topology =
     /// exceed 2^31 − 1.</exception>
     let constantFanOut (rows: int) (cols: int) (fanOut: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        checkAtMost (nameof fanOut) rows fanOut "the rows"
-        checkTotal (nameof fanOut) cols fanOut
+        Degrees.checkAtMost (nameof fanOut) rows fanOut "the rows"
+        Degrees.checkTotal (nameof fanOut) cols fanOut
         fst (Connectivity.transpose (constantFanIn cols rows fanOut seed))
+
+    /// <summary>Every row has the same number of slots, and every column too.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="fanIn">Slots of each row, 0..cols; rows · fanIn must be a multiple of cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>rows · fanIn slots; each column has rows · fanIn / cols of them.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, the columns
+    /// cannot share the slots evenly, or nnz would exceed 2^31 − 1.</exception>
+    /// <remarks>A shuffled circulant, then rounds of trades between rows that change no fan-in and no fan-out, enough that
+    /// every such pattern is about equally likely (Carstens et al., ESA 2018). O(nnz · log rows).</remarks>
+    let biregular (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
+        Degrees.biregular rows cols fanIn seed
+
+    /// <summary>Fan-outs that follow a power law: hubs among the columns, by preferential attachment.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots: 0, or cols..rows·cols, since every column has one.</param>
+    /// <param name="exponent">γ of the law, above 2 and at most 100; 3 is Barabási and Albert's.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>nnz slots. The chance of a fan-out k falls as (k + a)^−γ where a = (γ − 2)(nnz / cols − 1) − 1, up to rows,
+    /// the most that a column can have; a column's rows are drawn uniformly.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, or nnz or exponent is outside its
+    /// range.</exception>
+    /// <remarks>Barabási and Albert, Science 286, 1999, in Simon's form (Biometrika 42, 1955) with initial attractiveness
+    /// (Dorogovtsev, Mendes and Samukhin, PRL 85, 2000), for the columns alone: a row's slots are like those of a uniform
+    /// pattern. Which columns are hubs is drawn too. O(nnz · log cols).</remarks>
+    let scaleFree (rows: int) (cols: int) (nnz: int) (exponent: float) (seed: Seed) : Connectivity =
+        Degrees.scaleFree rows cols nnz exponent seed
 
     /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -142,8 +153,8 @@ module Topology =
     /// without repeats. O(rows · fanIn).</remarks>
     let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        checkAtMost (nameof fanIn) cols fanIn "the columns"
-        checkTotal (nameof fanIn) rows fanIn
+        Degrees.checkAtMost (nameof fanIn) cols fanIn "the columns"
+        Degrees.checkTotal (nameof fanIn) rows fanIn
 
         if not (beta >= 0.0 && beta <= 1.0) then
             raise (ArgumentOutOfRangeException(nameof beta, beta, $"expected a chance in [0, 1], got {beta}"))
@@ -152,7 +163,7 @@ module Topology =
         let certain = 1L <<< 53
         let limit = int64 (beta * float certain)
 
-        byRows rows cols fanIn (fun row ->
+        Degrees.byRows rows cols fanIn (fun row ->
             let first = int64 row * int64 cols / int64 rows - int64 (fanIn / 2)
             // Places on the ring, counted from the first of the row's nearest columns.
             let mutable moved = 0
@@ -245,14 +256,14 @@ module Topology =
         if m < 1 then
             raise (ArgumentOutOfRangeException(nameof m, m, $"expected 1 or more, got {m}"))
 
-        checkAtMost (nameof n) m n "the group's columns"
+        Degrees.checkAtMost (nameof n) m n "the group's columns"
 
         if cols % m <> 0 then
             raise (ArgumentOutOfRangeException(nameof cols, cols, $"expected a multiple of {m}, got {cols}"))
 
-        checkTotal (nameof n) rows (cols / m * n)
+        Degrees.checkTotal (nameof n) rows (cols / m * n)
         let draws = Draws seed
 
-        byRows rows cols (cols / m * n) (fun _ ->
+        Degrees.byRows rows cols (cols / m * n) (fun _ ->
             [| for group in 0 .. cols / m - 1 do
                    for place in Drawing.distinct (int64 m) n draws -> group * m + int place |])

@@ -1,0 +1,54 @@
+namespace SparseFs
+
+open System
+
+/// <summary>The largest of many numbers, by magnitude.</summary>
+module internal Magnitude =
+
+    /// The bits of a magnitude: they are in the order of the magnitudes themselves, NaN above infinity.
+    let inline private bits (value: float32) : uint32 =
+        BitConverter.SingleToUInt32Bits value &&& 0x7FFFFFFFu
+
+    let checkNumbers (name: string) (weight: float32[,]) =
+        for row in 0 .. Array2D.length1 weight - 1 do
+            for col in 0 .. Array2D.length2 weight - 1 do
+                if Single.IsNaN weight[row, col] then
+                    raise (ArgumentException($"expected numbers, got NaN at ({row}, {col})", name))
+
+    /// <summary>The count-th largest magnitude of all numbers, and how many of those that equal it are among the count.</summary>
+    /// <param name="count">1 .. how many numbers there are.</param>
+    /// <param name="lists">Numbers; none is NaN.</param>
+    /// <remarks>A radix selection: one pass counts the upper halves of the bits, a second the lower halves of those that
+    /// have the upper half in question. No number is copied.</remarks>
+    let threshold (count: int64) (lists: float32[,][]) : struct (float32 * int64) =
+        /// The digit that holds place number left from above, and its place there.
+        let find (counts: int64[]) (left: int64) =
+            let mutable digit = counts.Length - 1
+            let mutable left = left
+
+            while counts[digit] < left do
+                left <- left - counts[digit]
+                digit <- digit - 1
+
+            struct (uint32 digit, left)
+
+        let countOf (digit: uint32 -> int) =
+            let counts: int64[] = Array.zeroCreate 65536
+
+            for numbers in lists do
+                for row in 0 .. Array2D.length1 numbers - 1 do
+                    for col in 0 .. Array2D.length2 numbers - 1 do
+                        let place = digit (bits numbers[row, col])
+
+                        if place >= 0 then
+                            counts[place] <- counts[place] + 1L
+
+            counts
+
+        let struct (upper, left) = find (countOf (fun bits -> int (bits >>> 16))) count
+
+        let lowerOf (bits: uint32) =
+            if bits >>> 16 = upper then int (bits &&& 0xFFFFu) else -1
+
+        let struct (lower, left) = find (countOf lowerOf) left
+        struct (BitConverter.UInt32BitsToSingle((upper <<< 16) ||| lower), left)
