@@ -10,6 +10,7 @@ type Arguments =
     | Wide
     | Kernels
     | Costs
+    | Topologies
     | Replot of path: string
     | Shape of cols: int * rows: int
     | Batch of int list
@@ -28,6 +29,8 @@ type Arguments =
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
             | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
+            | Topologies ->
+                "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
             | Replot _ -> "draw the plot of an earlier run's JSON file again, in place of the comparison"
             | Shape _ -> "in_features out_features: this shape only; may be repeated"
             | Batch _ -> "batch sizes for --shape (256)"
@@ -106,6 +109,8 @@ let main args =
             KernelBenchmarks.run ()
         elif given.Contains Costs then
             CostsBenchmark.run ()
+        elif given.Contains Topologies then
+            TopologiesBenchmark.run ()
         elif given.Contains Replot then
             let source = IO.Path.GetFullPath(given.GetResult Replot)
             Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)

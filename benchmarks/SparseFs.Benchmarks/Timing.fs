@@ -16,7 +16,7 @@ type Contender =
         Seconds: float
     }
 
-let private median (times: ResizeArray<float>) =
+let median (times: ResizeArray<float>) =
     times.Sort()
     times[times.Count / 2]
 
@@ -65,7 +65,7 @@ extern int private trim(unativeint pad)
 let private giveBack () =
     GC.Collect()
     GC.WaitForPendingFinalizers()
-    GC.Collect()
+    GC.Collect(2, GCCollectionMode.Aggressive, blocking = true, compacting = true) // the only mode that decommits all
 
     try
         trim 0un |> ignore
