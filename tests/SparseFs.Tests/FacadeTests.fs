@@ -155,6 +155,34 @@ let counterparts =
       "Measure.components", [ "ConnectivityMeasures.Components" ]
       "Measure.clustering", [ "ConnectivityMeasures.Clustering" ]
       "Measure.pathLength", [ "ConnectivityMeasures.PathLength" ]
+      "Remap.identity", [ "Rewiring.Identity" ]
+      "Remap.between", [ "Rewiring.RemapTo" ]
+      "Remap.apply", [ "Rewiring.Apply" ]
+      "Schedule.never", [ "Schedules.Never" ]
+      "Schedule.constant", [ "Schedules.Constant" ]
+      "Schedule.cosine", [ "Schedules.Cosine" ]
+      "Schedule.linear", [ "Schedules.Linear" ]
+      "Schedule.inversePower", [ "Schedules.InversePower" ]
+      "Schedule.from", []
+      "Schedule.isUpdate", [ "Schedules.IsUpdate" ]
+      "Schedule.progress", [ "Schedules.Progress" ]
+      "Schedule.fraction", [ "Schedules.FractionAt" ]
+      "Schedule.cubicSparsity", [ "Schedules.CubicSparsity" ]
+      "Policy.staticSparse", [ "Policies.Static" ]
+      "Policy.rigL", [ "Policies.RigL" ]
+      "Policy.set", [ "Policies.Set" ]
+      "Policy.snfs", [ "Policies.Snfs" ]
+      "Policy.srigL", [ "Policies.SRigL" ]
+      "Policy.gradual", [ "Policies.Gradual" ]
+      "Policy.needs", [ "Policies.RuleNeeds" ]
+      "Rewire.state", [ "Rewiring.State" ]
+      "Rewire.layerBy", [ "Rewiring.LayerBy" ]
+      "Rewire.layersBy", [ "Rewiring.LayersBy" ]
+      "Rewire.step", [ "Rewiring.Update" ]
+      "Telemetry.toSummary", [ "Rewiring.WriteTo" ]
+      "Flops.forward", [ "FlopCounts.Forward" ]
+      "Flops.training", [ "FlopCounts.Training" ]
+      "Flops.rigL", [ "FlopCounts.RigL" ]
       "Indices.toConnectivity", [ "Connectivities.FromIndices" ]
       "Indices.ofConnectivity", [ "ConnectivityReading.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
@@ -169,10 +197,14 @@ let counterparts =
       [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld)" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
-let onlyCore: (string * string) list = []
+let onlyCore: (string * string) list =
+    [ "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
+      "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
 
 /// Members that the core has no function for, each with the reason.
-let onlyFacade: (string * string) list = []
+let onlyFacade =
+    [ "Policies.Custom", "F# writes { policy with ... }"
+      "Rewiring.Rewire", "F# has the constructor, and subscribes to Events" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual

@@ -33,7 +33,7 @@ let summaries (assembly: Assembly) : IDictionary<string, int> =
 
     members
     |> Seq.filter (fun m -> hasSummary m.Value)
-    |> Seq.countBy (fun m -> m.Key.Split('(')[0])
+    |> Seq.countBy (fun m -> (m.Key.Split('(')[0]).Split("``")[0]) // a generic method's name ends in its arity
     |> dict
 
 /// The name that a member goes by in the XML file, without its parameters.
@@ -50,9 +50,10 @@ let docName (m: MemberInfo) =
 let undocumented (assembly: Assembly) =
     let summaries = summaries assembly
 
-    // The constructor of a record is told by its fields.
+    // The constructor of a record is told by its fields, and how to call a delegate by the delegate.
     let isTold (m: MemberInfo) =
-        m :? ConstructorInfo && FSharpType.IsRecord m.DeclaringType
+        (m :? ConstructorInfo && FSharpType.IsRecord m.DeclaringType)
+        || typeof<Delegate>.IsAssignableFrom m.DeclaringType
 
     let needed =
         [ for t in publicTypes assembly do

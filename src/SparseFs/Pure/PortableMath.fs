@@ -49,3 +49,22 @@ module internal PortableMath =
                 i <- i - 1
 
             sum * BitConverter.Int64BitsToDouble((int64 k + 1023L) <<< 52)
+
+    /// cos(π x) for 0 ≤ x ≤ 1: Taylor's series of sine or cosine within an eighth of a turn.
+    let cosPi (x: float) : float =
+        let series (first: int) (turn: float) =
+            let square = turn * turn
+            let mutable sum = 0.0
+            let mutable i = first + 20
+
+            while i > first do
+                sum <- (1.0 + sum) * -square / float (i * (i - 1))
+                i <- i - 2
+
+            1.0 + sum
+
+        let sine (x: float) = Math.PI * x * series 1 (Math.PI * x)
+
+        if x <= 0.25 then series 0 (Math.PI * x)
+        elif x <= 0.75 then sine (0.5 - x)
+        else -(series 0 (Math.PI * (1.0 - x)))

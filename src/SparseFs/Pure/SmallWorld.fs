@@ -52,7 +52,7 @@ module internal SmallWorld =
             let first = l.FirstRow -k
             struct (first, int (max 0L (l.FirstRow(l.Cols - k) - first)))
 
-    let private checkPlacement (placement: Placement) =
+    let checkPlacement (placement: Placement) =
         if not (Enum.IsDefined placement) then
             raise (ArgumentException($"expected Centred or Stretched, got {placement}", nameof placement))
 

@@ -18,7 +18,10 @@ type internal Backend =
 
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
-type internal Job(connectivity: Connectivity, backend: Backend) =
+type internal Job(connectivity: Connectivity, backend: Backend, recorder: Recorder) =
+    new(connectivity, backend) = Job(connectivity, backend, null)
+    /// Where backward notes what it has seen, or null.
+    member _.Recorder = recorder
     member _.Connectivity = connectivity
     member _.IsDense = backend.IsDense
     member _.Plan = Plans.planOf connectivity
@@ -269,6 +272,9 @@ type internal SpmmFunction() =
         let wantsBias = unbox<bool>(ctx.get_data "bias")
 
         Context.backward ctx upstream arguments (fun job values x u ->
+            if not (isNull job.Recorder || isNull x) then
+                job.Recorder.Add(u, x)
+
             let together =
                 // With create_graph, each gradient has to be a function with a derivative of its own.
                 if torch.is_grad_enabled () then
@@ -313,6 +319,9 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun job values g u ->
+            if not (isNull job.Recorder || isNull g) then
+                job.Recorder.Add(g, u)
+
             [ null
               (if isNull g then null else SddmmFunction.Apply(job, g, u))
               (if isNull values then

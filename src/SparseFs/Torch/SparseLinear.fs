@@ -79,6 +79,7 @@ type SparseLinear
         PatternLoan.tensors lent
 
     let mutable arithmetic = Arithmetic.Sparse
+    let mutable recorder: Recorder = null
 
     let backendFor (samples: int) =
         match arithmetic with
@@ -170,6 +171,16 @@ type SparseLinear
     /// <summary>Size of each output sample.</summary>
     member _.out_features: int64 = int64 connectivity.Rows
 
+    /// Where backward passes are noted, or null.
+    member internal _.Recorder
+        with get (): Recorder = recorder
+        and set (value: Recorder) = recorder <- value
+
+    /// Takes over another pattern, whose weights are already there.
+    member internal _.Adopt(pattern: Connectivity) =
+        settle ()
+        connectivity <- pattern
+
     /// <summary>How the layer multiplies: Sparse unless it is set.</summary>
     /// <remarks>It changes speed and memory, not results beyond rounding; it is not part of state_dict.</remarks>
     /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
@@ -215,7 +226,7 @@ type SparseLinear
             else
                 backendFor 0
 
-        SparseOps.linearWith backend connectivity weightParameter biasParameter x
+        SparseOps.linearOf (Job(connectivity, backend, recorder)) weightParameter biasParameter x
 
     override _.ToString() =
         let sparsity =

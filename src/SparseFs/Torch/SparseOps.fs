@@ -42,13 +42,8 @@ module SparseOps =
             shape[shape.Length - 1] <- int64 outputs
             (y.view shape).MoveToOuterDisposeScope()
 
-    let internal linearWith
-        (backend: Backend)
-        (c: Connectivity)
-        (values: torch.Tensor)
-        (bias: torch.Tensor)
-        (x: torch.Tensor)
-        =
+    let internal linearOf (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) =
+        let c = job.Connectivity
         checkValues c values
 
         if not (isNull bias) then
@@ -56,8 +51,10 @@ module SparseOps =
             TensorView.checkVector "bias" bias c.Rows
 
         TensorView.checkAlike "x" x "values" values
-        let job = Job(c, backend)
         onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, values, bias, x))
+
+    let internal linearWith (backend: Backend) (c: Connectivity) values bias x =
+        linearOf (Job(c, backend)) values bias x
 
     let internal spmmTWith (backend: Backend) (c: Connectivity) (values: torch.Tensor) (g: torch.Tensor) =
         checkValues c values

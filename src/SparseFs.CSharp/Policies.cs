@@ -1,0 +1,158 @@
+using System;
+using Microsoft.FSharp.Core;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Which slots an update drops.</summary>
+public enum DropRule
+{
+    /// <summary>Those of the smallest magnitude.</summary>
+    Magnitude,
+
+    /// <summary>Those nearest to zero on each side: SET's.</summary>
+    NearestZero,
+
+    /// <summary>Any, all alike.</summary>
+    Random,
+}
+
+/// <summary>Which absent cells an update grows.</summary>
+public enum GrowRule
+{
+    /// <summary>Those of the largest |gradient|: RigL's.</summary>
+    Gradient,
+
+    /// <summary>Those of the largest |momentum|: SNFS's.</summary>
+    Momentum,
+
+    /// <summary>Any, all alike: SET's.</summary>
+    Random,
+}
+
+/// <summary>Whose number of slots stays the same.</summary>
+public enum BudgetRule
+{
+    /// <summary>Each layer's.</summary>
+    Layer,
+
+    /// <summary>Each row's.</summary>
+    Row,
+
+    /// <summary>That of all layers together, grown where weights are largest in the mean.</summary>
+    AcrossByMagnitude,
+
+    /// <summary>That of all layers together, grown where momenta are largest in the mean.</summary>
+    AcrossByMomentum,
+}
+
+/// <summary>How layers are rewired: the policies of the literature, and one's own by named arguments.</summary>
+public static class Policies
+{
+    /// <summary>Nothing is ever rewired.</summary>
+    public static Policy Static => PolicyModule.staticSparse;
+
+    /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
+    /// <param name="schedule">When; <c>Schedules.Cosine(0.3, 100, end)</c> is RigL's own.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    public static Policy RigL(Schedule schedule) => PolicyModule.rigL(Require.NotNull(schedule));
+
+    /// <summary>SET: the nearest to zero go, random cells come.</summary>
+    /// <param name="schedule">When.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    public static Policy Set(Schedule schedule) => PolicyModule.set(Require.NotNull(schedule));
+
+    /// <summary>Sparse networks from scratch: momentum decides where slots come, across layers.</summary>
+    /// <param name="schedule">When.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    public static Policy Snfs(Schedule schedule) => PolicyModule.snfs(Require.NotNull(schedule));
+
+    /// <summary>SRigL: RigL with the same number of slots in every row.</summary>
+    /// <param name="schedule">When.</param>
+    /// <param name="salient">γ in [0, 1]: rows with a smaller part of salient slots are given up; none if null.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    public static Policy SRigL(Schedule schedule, double? salient = null) =>
+        PolicyModule.srigL(
+            salient is { } value
+                ? FSharpValueOption<double>.NewValueSome(value)
+                : FSharpValueOption<double>.ValueNone,
+            Require.NotNull(schedule));
+
+    /// <summary>Gradual magnitude pruning by Zhu and Gupta's cubic schedule.</summary>
+    /// <param name="initialSparsity">Sparsity at the start, in [0, 1).</param>
+    /// <param name="finalSparsity">Sparsity at the end, in [0, 1).</param>
+    /// <param name="schedule">When; its α does not count.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    public static Policy Gradual(double initialSparsity, double finalSparsity, Schedule schedule) =>
+        PolicyModule.gradual(initialSparsity, finalSparsity, Require.NotNull(schedule));
+
+    /// <summary>Rules of one's own choice.</summary>
+    /// <param name="schedule">When, and what part of the slots.</param>
+    /// <param name="drop">Which slots are dropped, unless dropScore says.</param>
+    /// <param name="grow">Which cells are grown, unless growScore says.</param>
+    /// <param name="budget">Whose number of slots stays the same.</param>
+    /// <param name="regrow">Whether what an update drops may be grown by it.</param>
+    /// <param name="moments">What the optimizer remembers of a grown slot.</param>
+    /// <param name="stepsAtUpdates">Whether the optimizer also steps at an update.</param>
+    /// <param name="dropScore">A score a slot; the lowest are dropped.</param>
+    /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>
+    /// <param name="growNeeds">What growScore has to know beside the weights.</param>
+    /// <param name="grownBound">Grown weights are uniform within ± this; 0 for zero.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentException">A part is null or outside its range.</exception>
+    public static Policy Custom(
+        Schedule schedule,
+        DropRule drop = DropRule.Magnitude,
+        GrowRule grow = GrowRule.Random,
+        BudgetRule budget = BudgetRule.Layer,
+        Regrow regrow = Regrow.Never,
+        Moments moments = Moments.Zero,
+        bool stepsAtUpdates = true,
+        Func<LayerState, float[]>? dropScore = null,
+        Func<LayerState, CellScores>? growScore = null,
+        Needs growNeeds = Needs.Nothing,
+        double grownBound = 0.0) =>
+        PolicyModule.check(
+            new Policy(
+                Require.NotNull(schedule),
+                dropScore is null
+                    ? drop switch
+                    {
+                        DropRule.Magnitude => Drop.Magnitude,
+                        DropRule.NearestZero => Drop.NearestZero,
+                        DropRule.Random => Drop.Random,
+                        _ => throw new ArgumentException($"expected a rule, got {drop}", nameof(drop)),
+                    }
+                    : Drop.NewScore(FuncConvert.FromFunc(dropScore)),
+                growScore is null
+                    ? grow switch
+                    {
+                        GrowRule.Gradient => Grow.Gradient,
+                        GrowRule.Momentum => Grow.Momentum,
+                        GrowRule.Random => Grow.Random,
+                        _ => throw new ArgumentException($"expected a rule, got {grow}", nameof(grow)),
+                    }
+                    : Grow.NewScore(growNeeds, FuncConvert.FromFunc(growScore)),
+                regrow,
+                budget switch
+                {
+                    BudgetRule.Layer => Budget.Layer,
+                    BudgetRule.Row => Budget.Row,
+                    BudgetRule.AcrossByMagnitude => Budget.AcrossByMagnitude,
+                    BudgetRule.AcrossByMomentum => Budget.AcrossByMomentum,
+                    _ => throw new ArgumentException($"expected a budget, got {budget}", nameof(budget)),
+                },
+                grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(grownBound),
+                moments,
+                stepsAtUpdates));
+
+    /// <summary>What the rules of a policy need to know beside the weights.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <returns>Gradient, momentum, both, or nothing.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="policy"/> is null.</exception>
+    public static Needs RuleNeeds(this Policy policy) => PolicyModule.needs(Require.NotNull(policy));
+}

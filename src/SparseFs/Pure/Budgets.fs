@@ -1,0 +1,210 @@
+namespace SparseFs
+
+open System
+open SparseFs.Assembling
+
+/// <summary>How many slots an update drops and grows, and where, by whose number stays the same. Each function gives the
+/// marks of the slots that go and the cells that come.</summary>
+module internal Budgets =
+
+    /// The part of a count, rounded half to even.
+    let part (fraction: float) (count: int) =
+        int (Math.Round(decimal fraction * decimal count, MidpointRounding.ToEven))
+
+    let keptOf (c: Connectivity) (dropped: bool[]) =
+        let struct (kept, _, _) = merge c dropped [||] false
+        kept
+
+    /// Cells that may not be grown: all slots, or those that stay.
+    let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) =
+        if policy.Regrow = Regrow.Never then c else keptOf c dropped
+
+    let absent (c: Connectivity) = c.Cells - int64 c.Nnz
+
+    /// The most slots that can be dropped and as many be grown.
+    let most (policy: Policy) (c: Connectivity) =
+        if policy.Regrow = Regrow.Never then
+            int (min (int64 c.Nnz) (absent c))
+        else
+            c.Nnz
+
+    let countMarked (marked: bool[]) =
+        marked |> Array.sumBy (fun isMarked -> if isMarked then 1 else 0)
+
+    let ofLayer (policy: Policy) (fraction: float) (state: LayerState) =
+        let c = state.Connectivity
+        let struct (ofDrop, ofGrow, _) = seeds state.Seed
+        let count = min (part fraction c.Nnz) (most policy c)
+        let dropped = Dropping.mark policy.Drop state ofDrop count
+        struct (dropped, Growing.ofLayer policy.Grow state ofGrow (takenOf policy c dropped) count)
+
+    let droppedOfRows (c: Connectivity) (dropped: bool[]) : int[] =
+        Array.init c.Rows (fun row ->
+            let mutable count = 0
+
+            for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                if dropped[slot] then
+                    count <- count + 1
+
+            count)
+
+    let ofRows (policy: Policy) (fraction: float) (state: LayerState) =
+        let c = state.Connectivity
+        let struct (ofDrop, ofGrow, _) = seeds state.Seed
+
+        let dropped =
+            Dropping.mark policy.Drop state ofDrop (min (part fraction c.Nnz) (most policy c))
+
+        if policy.Regrow = Regrow.Never then
+            Dropping.limitRows (fun row -> c.Cols - (c.RowPtrArray[row + 1] - c.RowPtrArray[row])) state dropped
+
+        let wanted = droppedOfRows c dropped
+        struct (dropped, Growing.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
+
+    /// SRigL with ablation; sums of fan-ins are those of before.
+    let ofAblatedRows (policy: Policy) (salient: float) (fraction: float) (state: LayerState) =
+        let c = state.Connectivity
+        let struct (ofDrop, ofGrow, _) = seeds state.Seed
+        let count = min (part fraction c.Nnz) (most policy c)
+        let dropped = Dropping.mark policy.Drop state ofDrop count
+        let salientGrown = Growing.salientOfRows state c count
+        let fanIn = Connectivity.fanIn c
+        let lost = droppedOfRows c dropped
+
+        let salientOf row =
+            fanIn[row] - lost[row] + salientGrown[row]
+
+        let active = fanIn |> Array.filter (fun n -> n > 0) |> Array.length
+
+        let usual = if active = 0 then 0.0 else float c.Nnz / float active
+
+        // At least one salient slot, and never so few rows that the others could not hold what is there.
+        let enough = max 1.0 (salient * usual)
+
+        let fewest = if c.Cols = 0 then 0 else (c.Nnz + c.Cols - 1) / c.Cols
+
+        let staying =
+            [| 0 .. c.Rows - 1 |]
+            |> Array.filter (fun row -> fanIn[row] > 0)
+            |> Array.sortBy (fun row -> -(salientOf row), row)
+
+        let enoughRows =
+            staying |> Array.filter (fun row -> float (salientOf row) >= enough) |> _.Length
+
+        let staying = staying |> Array.truncate (max fewest enoughRows) |> Array.sort // by row again
+        let target: int[] = Array.zeroCreate c.Rows
+
+        staying
+        |> Array.iteri (fun i row ->
+            target[row] <- c.Nnz / staying.Length + (if i < c.Nnz % staying.Length then 1 else 0))
+
+        // A row that is given up loses its slots; one that stays keeps at most its new fan-in.
+        for row in 0 .. c.Rows - 1 do
+            let first, last = c.RowPtrArray[row], c.RowPtrArray[row + 1] - 1
+
+            if target[row] = 0 then
+                Array.Fill(dropped, true, first, last - first + 1)
+            else
+                let kept =
+                    [| for slot in first..last do
+                           if not dropped[slot] then
+                               slot |]
+
+                if kept.Length > target[row] then
+                    for slot in
+                        kept
+                        |> Array.sortBy (fun slot -> abs state.Weight[slot])
+                        |> Array.truncate (kept.Length - target[row]) do
+                        dropped[slot] <- true
+
+        // Where a row needs more than it has free cells, some of what it dropped has to come back.
+        if policy.Regrow = Regrow.Never then
+            Dropping.limitRows
+                (fun row ->
+                    if target[row] = 0 then
+                        Int32.MaxValue
+                    else
+                        max 0 (c.Cols - target[row]))
+                state
+                dropped
+
+        let left = droppedOfRows c dropped
+        let wanted = Array.init c.Rows (fun row -> target[row] - (fanIn[row] - left[row]))
+        struct (dropped, Growing.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
+
+    let ofFalling initial final (policy: Policy) (state: LayerState) =
+        let c = state.Connectivity
+        let struct (ofDrop, _, _) = seeds state.Seed
+
+        let wanted =
+            Schedule.cubicSparsity initial final state.Step policy.Schedule
+            |> Sparsity.nnz c.Rows c.Cols
+
+        struct (Dropping.mark policy.Drop state ofDrop (max 0 (c.Nnz - wanted)), [||])
+
+    /// Mean magnitude over the slots that stay: of the weights, or of the momentum.
+    let contribution (policy: Policy) (state: LayerState) (dropped: bool[]) : float =
+        let c = state.Connectivity
+        let mutable sum = 0.0
+        let mutable kept = 0
+
+        let add (slot: int) (value: float32) =
+            if not dropped[slot] then
+                sum <- sum + float (abs value)
+                kept <- kept + 1
+
+        match policy.Budget with
+        | Budget.AcrossByMomentum ->
+            Growing.eachBlock "momentum" state.Momentum (Connectivity.empty c.Rows c.Cols) true (fun first rows block ->
+                for row in first .. first + rows - 1 do
+                    for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                        add slot block[(row - first) * c.Cols + c.ColIdxArray[slot]])
+        | _ -> Array.iteri add state.Weight
+
+        if not (Double.IsFinite sum) then
+            raise (NotFinite $"momentum {sum}")
+
+        if kept = 0 then 0.0 else sum / float kept
+
+    /// <summary>Counts in proportion to shares, none above its room; their sum is the total.</summary>
+    /// <remarks>What a full layer cannot take goes to the others. Largest remainders; a tie goes to the lower layer.</remarks>
+    let shareOut (total: int64) (shares: float[]) (room: int64[]) : int[] =
+        let counts: int64[] = Array.zeroCreate shares.Length
+        let layers = [| 0 .. shares.Length - 1 |]
+        let mutable left = total
+
+        while left > 0L do
+            let free = layers |> Array.filter (fun layer -> counts[layer] < room[layer])
+            let sum = free |> Array.sumBy (fun layer -> shares[layer])
+
+            let wanted =
+                free
+                |> Array.map (fun layer ->
+                    if sum > 0.0 then
+                        float left * shares[layer] / sum
+                    else
+                        float left / float free.Length)
+
+            let mutable given = 0L
+
+            for i in 0 .. free.Length - 1 do
+                let layer = free[i]
+
+                let more = min (min (int64 wanted[i]) (room[layer] - counts[layer])) (left - given)
+
+                counts[layer] <- counts[layer] + more
+                given <- given + more
+
+            // Less than one each, or only what the full ones left: by remainder, one at a time.
+            if given = 0L || left - given < int64 free.Length then
+                for layer in
+                    Array.zip free wanted
+                    |> Array.sortBy (fun (layer, w) -> Math.Floor w - w, layer)
+                    |> Array.map fst do
+                    if given < left && counts[layer] < room[layer] then
+                        counts[layer] <- counts[layer] + 1L
+                        given <- given + 1L
+
+            left <- left - given
+
+        counts |> Array.map int

@@ -1,0 +1,84 @@
+namespace SparseFs
+
+open System
+open System.Numerics
+
+/// <summary>Which cells of a layer have ever been slots: an immutable set.</summary>
+/// <remarks>A bit a cell where that is small beside the slots, else the cells themselves.</remarks>
+[<Sealed; AllowNullLiteral>]
+type Explored private (cells: int64, bits: uint64[], union: Connectivity voption, count: int64) =
+
+    /// Bytes of bits that a slot is worth; a slot of a union takes 4 bytes, and there may be many more than today's.
+    static let worth = 16L
+
+    static let setBits (bits: uint64[]) (c: Connectivity) : int64 =
+        let mutable fresh = 0L
+
+        for row in 0 .. c.Rows - 1 do
+            for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                let cell = int64 row * int64 c.Cols + int64 c.ColIdxArray[slot]
+                let word = int (cell >>> 6)
+                let bit = 1UL <<< int (cell &&& 63L)
+
+                if bits[word] &&& bit = 0UL then
+                    bits[word] <- bits[word] ||| bit
+                    fresh <- fresh + 1L
+
+        fresh
+
+    /// <summary>The cells of one pattern.</summary>
+    static member internal Of(c: Connectivity) : Explored =
+        if c.Cells / 8L <= worth * int64 c.Nnz then
+            let bits: uint64[] = Array.zeroCreate (int ((c.Cells + 63L) / 64L))
+            let count = setBits bits c
+            Explored(c.Cells, bits, ValueNone, count)
+        else
+            Explored(c.Cells, null, ValueSome c, int64 c.Nnz)
+
+    /// <summary>These cells and those of a pattern of the same shape.</summary>
+    member internal _.With(c: Connectivity) : Explored =
+        match union with
+        | ValueSome before ->
+            let both = Connectivity.union before c
+            Explored(cells, null, ValueSome both, int64 both.Nnz)
+        | ValueNone ->
+            let bits = Array.copy bits
+            let fresh = setBits bits c
+            Explored(cells, bits, ValueNone, count + fresh)
+
+    /// <summary>How many cells.</summary>
+    member _.Count: int64 = count
+
+    /// <summary>R_s: the part of all cells that have ever been slots; 0 where there is no cell.</summary>
+    /// <remarks>Liu et al., "Do we actually need dense over-parameterization?", ICML 2021 (ITOP), section 3.</remarks>
+    member _.Rate: float = if cells = 0L then 0.0 else float count / float cells
+
+    /// <summary>Whether the set is one of cells of a [rows, cols] matrix.</summary>
+    member internal _.Fits(c: Connectivity) : bool =
+        cells = c.Cells
+        && (match union with
+            | ValueSome u -> u.Rows = c.Rows && u.Cols = c.Cols
+            | ValueNone -> true)
+
+    /// <summary>The set as integers, for a file.</summary>
+    member internal _.Cells: Choice<uint64[], Connectivity> =
+        match union with
+        | ValueSome u -> Choice2Of2 u
+        | ValueNone -> Choice1Of2 bits
+
+    interface IEquatable<Explored> with
+        member a.Equals(b) =
+            not (isNull b)
+            && a.Count = b.Count
+            && (match a.Cells, b.Cells with
+                | Choice1Of2 x, Choice1Of2 y -> x.AsSpan().SequenceEqual(ReadOnlySpan y)
+                | Choice2Of2 x, Choice2Of2 y -> x = y
+                | _ -> false)
+
+    override a.Equals(other) =
+        match other with
+        | :? Explored as b -> (a :> IEquatable<Explored>).Equals b
+        | _ -> false
+
+    override _.GetHashCode() = hash count
+    override e.ToString() = $"Explored({count} of {cells})"

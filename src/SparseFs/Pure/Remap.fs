@@ -1,0 +1,98 @@
+namespace SparseFs
+
+open System
+
+/// <summary>Where the weight of each slot of a new pattern comes from: a slot of the old one, or nowhere, if it was
+/// grown.</summary>
+/// <remarks>Immutable. No old slot is continued twice, which every function here guarantees.</remarks>
+[<Sealed; AllowNullLiteral>]
+type Remap internal (before: int, from: int[]) =
+    let grown = from |> Array.sumBy (fun slot -> if slot < 0 then 1 else 0)
+
+    /// <summary>Slots of the old pattern.</summary>
+    member _.Before: int = before
+
+    /// <summary>Slots of the new pattern.</summary>
+    member _.After: int = from.Length
+
+    /// <summary>New slots that continue none.</summary>
+    member _.Grown: int = grown
+
+    /// <summary>Old slots that none continues.</summary>
+    member _.Dropped: int = before - (from.Length - grown)
+
+    /// <summary>Length After: the old slot that each new slot continues, or −1 where it was grown.</summary>
+    member _.From: ReadOnlySpan<int> = ReadOnlySpan<int>(from)
+
+    /// The array itself; nobody writes to it.
+    member internal _.FromArray: int[] = from
+
+    /// <summary>Whether every slot continues the old one of the same number.</summary>
+    member _.IsIdentity: bool =
+        before = from.Length
+        && (let mutable slot = 0
+
+            while slot < from.Length && from[slot] = slot do
+                slot <- slot + 1
+
+            slot = from.Length)
+
+    override _.ToString() =
+        $"Remap({before} -> {from.Length}, grown={grown}, dropped={before - (from.Length - grown)})"
+
+/// <summary>Making and applying remaps.</summary>
+[<RequireQualifiedAccess>]
+module Remap =
+
+    /// <summary>Every slot stays what it is.</summary>
+    /// <param name="nnz">Slots, 0 or more.</param>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
+    let identity (nnz: int) : Remap =
+        if nnz < 0 then
+            raise (ArgumentOutOfRangeException(nameof nnz, nnz, $"expected 0 or more slots, got {nnz}"))
+
+        Remap(nnz, Array.init nnz id)
+
+    /// <summary>Slots of cells that both patterns have continue; all others of the second were grown.</summary>
+    /// <param name="before">Shape [rows, cols].</param>
+    /// <param name="after">The same shape.</param>
+    /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
+    /// <remarks>O(rows + nnz of both).</remarks>
+    let between (before: Connectivity) (after: Connectivity) : Remap =
+        if before.Rows <> after.Rows || before.Cols <> after.Cols then
+            let message =
+                $"expected shape [{before.Rows}, {before.Cols}], got [{after.Rows}, {after.Cols}]"
+
+            raise (ArgumentException(message, nameof after))
+
+        let from: int[] = Array.create after.Nnz -1
+
+        for row in 0 .. before.Rows - 1 do
+            let mutable old = before.RowPtrArray[row]
+            let last = before.RowPtrArray[row + 1]
+
+            for slot in after.RowPtrArray[row] .. after.RowPtrArray[row + 1] - 1 do
+                let col = after.ColIdxArray[slot]
+
+                while old < last && before.ColIdxArray[old] < col do
+                    old <- old + 1
+
+                if old < last && before.ColIdxArray[old] = col then
+                    from[slot] <- old
+
+        Remap(before.Nnz, from)
+
+    /// <summary>Carries what belongs to the old slots over to the new ones.</summary>
+    /// <param name="grown">What a grown slot gets.</param>
+    /// <param name="remap">The remap.</param>
+    /// <param name="values">Length Before, in the old slots' order.</param>
+    /// <returns>Length After, in the new slots' order.</returns>
+    /// <exception cref="T:System.ArgumentException">The length is not Before.</exception>
+    let apply (grown: 'a) (remap: Remap) (values: 'a[]) : 'a[] =
+        ArgumentNullException.ThrowIfNull(values, nameof values)
+
+        if values.Length <> remap.Before then
+            raise (ArgumentException($"expected {remap.Before} values, got {values.Length}", nameof values))
+
+        remap.FromArray
+        |> Array.map (fun slot -> if slot < 0 then grown else values[slot])

@@ -1,0 +1,157 @@
+namespace SparseFs
+
+open System
+
+/// <summary>How the part of the slots that is rewired falls from the first update to the last.</summary>
+[<RequireQualifiedAccess>]
+type Decay =
+    /// <summary>It does not fall.</summary>
+    | Constant
+    /// <summary>α/2 · (1 + cos(π p)), p the part of the time that is over: Dettmers and Zettlemoyer, 2019; RigL.</summary>
+    | Cosine
+    /// <summary>α · (1 − p).</summary>
+    | Linear
+    /// <summary>α · (1 − p)^power: RigL, appendix G.</summary>
+    | InversePower of power: float
+
+/// <summary>When a layer is rewired, and what part of its slots.</summary>
+type Schedule =
+    {
+        /// <summary>α: the part of the slots that the first update would drop and grow, in [0, 1].</summary>
+        Fraction: float
+        /// <summary>How the part falls.</summary>
+        Decay: Decay
+        /// <summary>The optimizer step after which updates begin, 0 or more.</summary>
+        Start: int64
+        /// <summary>The last optimizer step that may be an update.</summary>
+        End: int64
+        /// <summary>ΔT: optimizer steps from one update to the next, 1 or more.</summary>
+        Every: int64
+    }
+
+/// <summary>Making and asking schedules. Steps are optimizer steps, counted from 1.</summary>
+[<RequireQualifiedAccess>]
+module Schedule =
+
+    /// <summary>Checks a schedule and gives it back.</summary>
+    /// <param name="schedule">The schedule.</param>
+    /// <exception cref="T:System.ArgumentException">Fraction is outside [0, 1], Every is below 1, Start is negative, End is
+    /// before Start, or a power is not a number of 0 or more.</exception>
+    let check (schedule: Schedule) : Schedule =
+        let refuse (name: string) (message: string) =
+            raise (ArgumentException(message, name))
+
+        if not (schedule.Fraction >= 0.0 && schedule.Fraction <= 1.0) then
+            refuse "fraction" $"expected α in [0, 1], got {schedule.Fraction}"
+
+        if schedule.Every < 1L then
+            refuse "every" $"expected ΔT of 1 or more, got {schedule.Every}"
+
+        if schedule.Start < 0L then
+            refuse "start" $"expected a start of 0 or more, got {schedule.Start}"
+
+        if schedule.End < schedule.Start then
+            refuse "end" $"expected an end at {schedule.Start} or later, got {schedule.End}"
+
+        match schedule.Decay with
+        | Decay.InversePower power when not (power >= 0.0 && Double.IsFinite power) ->
+            refuse "power" $"expected a number of 0 or more, got {power}"
+        | _ -> schedule
+
+    let private make (decay: Decay) (fraction: float) (every: int64) (last: int64) : Schedule =
+        check
+            { Fraction = fraction
+              Decay = decay
+              Start = 0L
+              End = last
+              Every = every }
+
+    /// <summary>α at every update.</summary>
+    /// <param name="fraction">α in [0, 1].</param>
+    /// <param name="every">ΔT, 1 or more.</param>
+    /// <param name="last">The last step that may be an update.</param>
+    /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    let constant (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Constant fraction every last
+
+    /// <summary>α/2 · (1 + cos(π t / T_end)): RigL's.</summary>
+    /// <param name="fraction">α in [0, 1].</param>
+    /// <param name="every">ΔT, 1 or more.</param>
+    /// <param name="last">T_end.</param>
+    /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    let cosine (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Cosine fraction every last
+
+    /// <summary>α · (1 − t / T_end).</summary>
+    /// <param name="fraction">α in [0, 1].</param>
+    /// <param name="every">ΔT, 1 or more.</param>
+    /// <param name="last">T_end.</param>
+    /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    let linear (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Linear fraction every last
+
+    /// <summary>α · (1 − t / T_end)^power.</summary>
+    /// <param name="power">0 or more; 3 is Zhu and Gupta's.</param>
+    /// <param name="fraction">α in [0, 1].</param>
+    /// <param name="every">ΔT, 1 or more.</param>
+    /// <param name="last">T_end.</param>
+    /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    let inversePower (power: float) (fraction: float) (every: int64) (last: int64) : Schedule =
+        make (Decay.InversePower power) fraction every last
+
+    /// <summary>No step is an update.</summary>
+    let never: Schedule = constant 0.0 Int64.MaxValue 0L
+
+    /// <summary>The same schedule, begun later.</summary>
+    /// <param name="start">The step after which updates begin, 0..End.</param>
+    /// <param name="schedule">The schedule.</param>
+    /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    let from (start: int64) (schedule: Schedule) : Schedule = check { schedule with Start = start }
+
+    /// <summary>Whether a step is an update: Start + Every, Start + 2 · Every, … up to End.</summary>
+    /// <param name="step">An optimizer step, counted from 1.</param>
+    /// <param name="schedule">The schedule.</param>
+    let isUpdate (step: int64) (schedule: Schedule) : bool =
+        step > schedule.Start
+        && step <= schedule.End
+        && (step - schedule.Start) % schedule.Every = 0L
+
+    /// <summary>The part of the time that is over, in [0, 1].</summary>
+    /// <param name="step">An optimizer step, counted from 1.</param>
+    /// <param name="schedule">The schedule.</param>
+    let progress (step: int64) (schedule: Schedule) : float =
+        if step >= schedule.End then
+            1.0
+        else
+            float (max 0L (step - schedule.Start)) / float (schedule.End - schedule.Start)
+
+    /// <summary>(1 − p)^power, with the same bits on every machine.</summary>
+    let private falling (power: float) (p: float) =
+        if power = 0.0 then 1.0
+        elif p >= 1.0 then 0.0
+        else PortableMath.exp (power * PortableMath.ln (1.0 - p))
+
+    /// <summary>The part of the slots that an update at this step drops and grows.</summary>
+    /// <param name="step">An optimizer step, counted from 1.</param>
+    /// <param name="schedule">The schedule.</param>
+    /// <returns>In [0, Fraction]; 0 where the step is no update.</returns>
+    let fraction (step: int64) (schedule: Schedule) : float =
+        if not (isUpdate step schedule) then
+            0.0
+        else
+            let p = progress step schedule
+
+            schedule.Fraction
+            * match schedule.Decay with
+              | Decay.Constant -> 1.0
+              | Decay.Cosine -> 0.5 * (1.0 + PortableMath.cosPi p)
+              | Decay.Linear -> 1.0 - p
+              | Decay.InversePower power -> falling power p
+
+    /// <summary>The sparsity that gradual magnitude pruning wants at a step.</summary>
+    /// <param name="initial">Sparsity at the start, in [0, 1).</param>
+    /// <param name="final">Sparsity at the end, in [0, 1).</param>
+    /// <param name="step">An optimizer step, counted from 1.</param>
+    /// <param name="schedule">Start, End and Every count; Fraction and Decay do not.</param>
+    /// <returns>final + (initial − final) · (1 − p)³.</returns>
+    /// <remarks>Zhu and Gupta, "To prune, or not to prune", 2017, equation 1.</remarks>
+    let cubicSparsity (initial: float) (final: float) (step: int64) (schedule: Schedule) : float =
+        let left = 1.0 - progress step schedule
+        final + (initial - final) * left * left * left

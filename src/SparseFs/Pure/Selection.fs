@@ -1,0 +1,152 @@
+namespace SparseFs
+
+open System
+
+/// <summary>The largest of many scores; a tie goes to the lower index.</summary>
+module internal Selection =
+
+    /// Bits in the order of the numbers themselves, the negative ones too; −0 counts as 0.
+    let inline private key (score: float32) : uint32 =
+        let bits = BitConverter.SingleToUInt32Bits(score + 0.0f)
+
+        if bits &&& 0x80000000u <> 0u then
+            ~~~bits
+        else
+            bits ||| 0x80000000u
+
+    /// The digit that holds place number left from above, and its place there.
+    let private find (counts: int[]) (left: int) : struct (uint32 * int) =
+        let mutable digit = counts.Length - 1
+        let mutable left = left
+
+        while counts[digit] < left do
+            left <- left - counts[digit]
+            digit <- digit - 1
+
+        struct (uint32 digit, left)
+
+    /// <summary>The count-th largest key among the first length scores, and how many of those that equal it are among the
+    /// count.</summary>
+    /// <remarks>Radix selection by halves of the bits; 1 ≤ count ≤ length.</remarks>
+    [<FullyOptimized>]
+    let private threshold (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+        let counts: int[] = Array.zeroCreate 65536
+
+        for i in 0 .. length - 1 do
+            let upper = int (key scores[i] >>> 16)
+            counts[upper] <- counts[upper] + 1
+
+        let struct (upper, left) = find counts count
+        Array.Clear counts
+
+        for i in 0 .. length - 1 do
+            let bits = key scores[i]
+
+            if bits >>> 16 = upper then
+                let lower = int (bits &&& 0xFFFFu)
+                counts[lower] <- counts[lower] + 1
+
+        let struct (lower, left) = find counts left
+        struct ((upper <<< 16) ||| lower, left)
+
+    /// <summary>Marks the count largest scores.</summary>
+    /// <param name="scores">None is NaN.</param>
+    /// <param name="count">0..length.</param>
+    [<FullyOptimized>]
+    let largest (scores: float32[]) (count: int) : bool[] =
+        let chosen: bool[] = Array.zeroCreate scores.Length
+
+        if count > 0 then
+            let struct (least, ties) = threshold scores scores.Length count
+            let mutable tied = ties
+
+            for i in 0 .. scores.Length - 1 do
+                let bits = key scores[i]
+
+                if bits > least then
+                    chosen[i] <- true
+                elif bits = least && tied > 0 then
+                    chosen[i] <- true
+                    tied <- tied - 1
+
+        chosen
+
+    /// <summary>The cells with the count largest scores among many that come in blocks, in rising order of cells.</summary>
+    /// <remarks>Holds at most 2 · count + 65,536 candidates: when they are that many, all but the count best are
+    /// forgotten, and what comes later must be above the worst of these: an equal one would lose the tie.</remarks>
+    [<Sealed>]
+    type Best(count: int) =
+        let room = int (min (int64 Array.MaxLength) (2L * int64 count + 65536L))
+        // They grow as candidates come: a row needs little room.
+        let mutable scores: float32[] =
+            Array.zeroCreate (min room (2 * min count 32768 + 16))
+
+        let mutable cells: int64[] = Array.zeroCreate scores.Length
+        let mutable length = 0
+        let mutable least = Single.NegativeInfinity // what comes must be above it
+
+        let shrink () =
+            if length > count then
+                if count = 0 then
+                    length <- 0
+                else
+                    let struct (worst, ties) = threshold scores length count
+                    let mutable tied = ties
+                    let mutable kept = 0
+                    let mutable lowest = Single.PositiveInfinity
+
+                    for i in 0 .. length - 1 do
+                        let bits = key scores[i]
+                        let isTie = bits = worst && tied > 0
+
+                        if isTie then
+                            tied <- tied - 1
+
+                        if bits > worst || isTie then
+                            scores[kept] <- scores[i]
+                            cells[kept] <- cells[i]
+                            lowest <- min lowest scores[i]
+                            kept <- kept + 1
+
+                    length <- kept
+                    least <- lowest
+
+        let makeRoom () =
+            if length = room then
+                shrink ()
+            elif length = scores.Length then
+                let size = min room (2 * length)
+                Array.Resize(&scores, size)
+                Array.Resize(&cells, size)
+
+        /// <summary>Takes in the scores of neighbouring cells; negative infinity stands for a cell that is no candidate.</summary>
+        /// <returns>False where a score is NaN or infinite: nothing more is to be done with any of them.</returns>
+        [<FullyOptimized>]
+        member _.Offer(block: float32[], offset: int, size: int, firstCell: int64) : bool =
+            let mutable isFinite = true
+            let mutable i = 0
+
+            while i < size && isFinite do
+                let score = block[offset + i]
+
+                // Most are not above it; NaN is not either, nor is it at most that.
+                if not (score <= least) then
+                    if not (score <= Single.MaxValue) then
+                        isFinite <- false
+                    elif count > 0 then
+                        if length = scores.Length then
+                            makeRoom ()
+
+                        if score > least then
+                            scores[length] <- score
+                            cells[length] <- firstCell + int64 i
+                            length <- length + 1
+
+                i <- i + 1
+
+            isFinite
+
+        /// The chosen cells, rising; fewer than count where there were not as many candidates.
+        member _.Cells() : int64[] =
+            shrink ()
+            Array.sub cells 0 length

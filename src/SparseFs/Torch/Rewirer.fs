@@ -1,0 +1,325 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>All that a rewirer knows beside the model and the optimizer: an immutable value, to be saved and put back.</summary>
+/// <remarks>Between optimizer steps. Passes that momentum rules have noted are part of it.</remarks>
+[<Sealed; AllowNullLiteral>]
+type RewirerState
+    internal
+    (
+        step: int64,
+        seed: Seed,
+        optimizer: string,
+        explored: (string * Explored)[],
+        passes: (int64 * int * float32[] * float32[])[][]
+    ) =
+    /// <summary>Optimizer steps taken.</summary>
+    member _.Step: int64 = step
+
+    /// <summary>What updates draw from.</summary>
+    member _.Seed: Seed = seed
+
+    /// <summary>The type of the optimizer that it belongs to.</summary>
+    member _.Optimizer: string = optimizer
+
+    /// Layers by name, and their cells that have ever been slots.
+    member internal _.Explored = explored
+
+    /// For each layer: step, samples, upstream gradients, inputs.
+    member internal _.Passes = passes
+
+/// <summary>One layer under a rewirer.</summary>
+[<Sealed>]
+type private Rewirable(name: string, layer: SparseLinear) =
+    member _.Name = name
+    member _.Layer = layer
+    member val Recorder = Recorder()
+    member val Explored = Explored.Of layer.Connectivity with get, set
+
+/// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
+/// optimizer's memory together.</summary>
+/// <remarks>
+/// <c>Step</c> stands where <c>optimizer.step()</c> stood, after backward. A parameter keeps its identity; kept weights
+/// keep their values and their moments, and grown ones start as the policy says. Growth by gradient is exact, over all
+/// micro-batches since the last step, for inputs of any rank and for a layer that is used more than once: on a step that
+/// will be an update, the layers note what their backward passes see, and the gradient of all cells is computed from it a
+/// block of rows at a time. On all other steps nothing is noted. Momentum rules note the passes of the last
+/// <c>MomentumSteps</c> steps. Passes that do not train (a gradient penalty's first one, say) should not come between the
+/// last step and an update.
+/// </remarks>
+[<Sealed>]
+type Rewirer
+    /// <summary>A rewirer over named layers.</summary>
+    /// <param name="layers">The layers, each with a name; no layer twice.</param>
+    /// <param name="optimizer">The optimizer that trains their weights: SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax,
+    /// NAdam, RAdam, ASGD or Rprop.</param>
+    /// <param name="policy">How they are rewired.</param>
+    /// <param name="seed">What random rules draw from.</param>
+    /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
+    /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    (layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) as this
+    =
+
+    /// The weight of a step's gradient falls by this a step, as in SNFS.
+    static let momentum = 0.9
+
+    let policy = Policy.check policy
+    let needs = Policy.needs policy
+    let helper = OptimizerState.known optimizer
+
+    let layers =
+        if isNull (box layers) then
+            nullArg (nameof layers)
+
+        [| for struct (name, layer) in layers do
+               if isNull (box layer) then
+                   nullArg (nameof layers)
+
+               if not (OptimizerState.holds helper layer.weight) then
+                   let message =
+                       $"expected an optimizer of all sparse layers, got one without the weight of '{name}'"
+
+                   raise (ArgumentException(message, nameof optimizer))
+
+               Rewirable(name, layer) |]
+
+    do
+        if layers.Length = 0 then
+            raise (ArgumentException("expected a model with sparse layers, got none", nameof layers))
+
+        let distinct =
+            HashSet<obj>(layers |> Seq.map (fun l -> box l.Layer), HashIdentity.Reference)
+
+        if distinct.Count < layers.Length then
+            raise (ArgumentException("expected each layer once, got one twice", nameof layers))
+
+    let events = Event<RewireEvent>()
+    let mutable seed = seed
+    let mutable step = 0L
+
+    let isUpdate (at: int64) = Schedule.isUpdate at policy.Schedule
+
+    /// Whether the passes of a step are wanted by an update.
+    let isWanted (at: int64) =
+        (needs.HasFlag Needs.Gradient && isUpdate at)
+        || (needs.HasFlag Needs.Momentum
+            && Seq.exists isUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
+
+    /// Sets the layers up for the passes of the next step.
+    let prepare () =
+        let next = step + 1L
+        let wanted = isWanted next
+
+        for l in layers do
+            l.Recorder.ForgetBefore(next - int64 Rewirer.MomentumSteps + 1L)
+            l.Recorder.Step <- next
+            l.Layer.Recorder <- (if wanted then l.Recorder else null)
+
+    let stateOf (at: int64) (index: int) (l: Rewirable) : LayerState =
+        let c = l.Layer.Connectivity
+
+        let weight =
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+            l.Layer.weight.detach().to_type(torch.ScalarType.Float32).cpu().contiguous().data<float32>().ToArray()
+
+        { Connectivity = c
+          Weight = weight
+          Gradient = l.Recorder.Scores(c.Cols, (fun pass -> if pass = at then 1.0 else 0.0))
+          Momentum = l.Recorder.Scores(c.Cols, (fun pass -> momentum ** float (at - pass)))
+          Explored = l.Explored
+          Step = at
+          Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child index }
+
+    let noted (e: RewireEvent) =
+        events.Trigger e
+        Telemetry.count e
+
+    /// Changes layers and optimizer: everything is computed first.
+    let apply (rewired: Rewired[]) =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+
+        let changes =
+            Array.map2
+                (fun (l: Rewirable) r -> RemapState.prepare helper policy.Moments l.Layer.weight r)
+                layers
+                rewired
+
+        for l, r, change in Array.zip3 layers rewired changes do
+            RemapState.commit change
+            l.Layer.Adopt r.Connectivity
+            l.Explored <- r.Explored
+
+    /// The update of step at, whatever the optimizer has done before; whether anything changed.
+    let update (at: int64) : RewireEvent[] * bool =
+        let unseen =
+            layers |> Array.filter (fun l -> needs <> Needs.Nothing && l.Recorder.IsEmpty)
+
+        let rewired =
+            if unseen.Length > 0 then
+                let why = $"no backward pass has reached '{unseen[0].Name}' since the last step"
+                layers |> Array.mapi (fun i l -> Rewire.refuse why (stateOf at i l))
+            else
+                Rewire.step policy (layers |> Array.mapi (stateOf at))
+
+        let rewired =
+            match rewired |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
+            | Some refused ->
+                layers
+                |> Array.mapi (fun i l -> Rewire.refuse refused.Event.Refusal (stateOf at i l))
+            | None -> rewired
+
+        let isChanged =
+            rewired
+            |> Array.exists (fun r -> r.Event.Dropped + r.Event.Grown + r.Event.Regrown > 0)
+
+        if isChanged then
+            apply rewired
+
+        Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) layers rewired, isChanged
+
+    let finish (at: int64) (happened: RewireEvent[]) =
+        step <- at
+
+        if not (needs.HasFlag Needs.Momentum) then
+            for l in layers do
+                l.Recorder.Clear()
+
+        prepare ()
+        Array.iter noted happened
+        happened
+
+    do
+        prepare ()
+        ignore this
+
+    /// <summary>A rewirer over all sparse layers of a model.</summary>
+    /// <param name="model">Any module, or a sparse layer itself.</param>
+    /// <param name="optimizer">As above.</param>
+    /// <param name="policy">How they are rewired.</param>
+    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <exception cref="T:System.ArgumentException">As above.</exception>
+    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
+        if isNull (box model) then
+            nullArg (nameof model)
+
+        let all =
+            seq {
+                match model with
+                | :? SparseLinear as layer -> struct ("", layer)
+                | _ -> ()
+
+                for struct (name, child) in model.named_modules () do
+                    match child with
+                    | :? SparseLinear as layer -> struct (name, layer)
+                    | _ -> ()
+            }
+            |> Seq.distinctBy (fun (struct (_, layer)) -> layer.GetHashCode())
+
+        Rewirer(all, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+
+    /// <summary>How many optimizer steps momentum rules look back: 0.9 to that power is 0.03.</summary>
+    static member MomentumSteps: int = 32
+
+    /// <summary>Optimizer steps taken.</summary>
+    member _.Steps: int64 = step
+
+    /// <summary>How the layers are rewired.</summary>
+    member _.Policy: Policy = policy
+
+    /// <summary>One event a layer at every update, refused ones too, raised on the thread that steps.</summary>
+    member _.Events: IObservable<RewireEvent> = events.Publish
+
+    /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policy says.</summary>
+    /// <returns>One event a layer where the step was an update, else none.</returns>
+    /// <remarks>Where an update has nothing to change, the optimizer steps as on any other step.</remarks>
+    member _.Step() : RewireEvent[] =
+        let at = step + 1L
+
+        if not (isUpdate at) then
+            optimizer.step () |> ignore
+            finish at [||]
+        elif policy.StepsAtUpdates then
+            optimizer.step () |> ignore
+            finish at (fst (update at))
+        else
+            let happened, isChanged = update at
+            let isRefused = happened |> Array.exists (fun e -> not (isNull e.Refusal))
+
+            if not (isChanged || isRefused) then
+                optimizer.step () |> ignore
+
+            finish at happened
+
+    /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
+    /// <returns>One event a layer where the step was an update, else none.</returns>
+    member _.Follow() : RewireEvent[] =
+        let at = step + 1L
+        finish at (if isUpdate at then fst (update at) else [||])
+
+    /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
+    /// before it is stepped on.</summary>
+    member _.ZeroGrad() : unit =
+        optimizer.zero_grad ()
+
+        for l in layers do
+            l.Recorder.Forget(step + 1L)
+
+    /// <summary>All that the rewirer knows; putting it into a rewirer of the same layers goes on from there, to the bit.</summary>
+    /// <exception cref="T:System.ArgumentException">On setting: the layers' names or shapes, or the optimizer's type, are
+    /// not those of the state; nothing has changed.</exception>
+    member _.State
+        with get (): RewirerState =
+            let floats (t: torch.Tensor) =
+                use _ = torch.NewDisposeScope()
+                t.to_type(torch.ScalarType.Float32).cpu().contiguous().data<float32>().ToArray()
+
+            RewirerState(
+                step,
+                seed,
+                optimizer.GetType().Name,
+                [| for l in layers -> l.Name, l.Explored |],
+                [| for l in layers ->
+                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], floats g, floats x |] |]
+            )
+        and set (value: RewirerState) =
+            if isNull value then
+                nullArg (nameof value)
+
+            let refuse (what: string) =
+                raise (ArgumentException(what, nameof value))
+
+            if value.Optimizer <> optimizer.GetType().Name then
+                refuse $"expected a state for {optimizer.GetType().Name}, got one for {value.Optimizer}"
+
+            let names (of': seq<string>) = String.Join(", ", of')
+
+            if (value.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
+                refuse
+                    $"expected layers {names (layers |> Seq.map _.Name)}, got {names (value.Explored |> Seq.map fst)}"
+
+            for l, (name, explored) in Array.zip layers value.Explored do
+                if not (explored.Fits l.Layer.Connectivity) then
+                    refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"
+
+            step <- value.Step
+            seed <- value.Seed
+
+            for l, (_, explored), passes in Array.zip3 layers value.Explored value.Passes do
+                l.Explored <- explored
+                l.Recorder.Clear()
+
+                for at, n, g, x in passes do
+                    use _ = torch.NewDisposeScope()
+                    let g = torch.tensor(g).reshape(int64 n, l.Layer.out_features)
+                    let x = torch.tensor(x).reshape(int64 n, l.Layer.in_features)
+                    l.Recorder.Step <- at
+                    l.Recorder.Add(g, x)
+
+            prepare ()
