@@ -11,6 +11,7 @@ type Arguments =
     | Kernels
     | Costs
     | Topologies
+    | Rewire
     | Replot of path: string
     | Shape of cols: int * rows: int
     | Batch of int list
@@ -31,6 +32,7 @@ type Arguments =
             | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
             | Topologies ->
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
+            | Rewire -> "an update of dynamic training beside a training step, in place of the comparison"
             | Replot _ -> "draw the plot of an earlier run's JSON file again, in place of the comparison"
             | Shape _ -> "in_features out_features: this shape only; may be repeated"
             | Batch _ -> "batch sizes for --shape (256)"
@@ -111,6 +113,8 @@ let main args =
             CostsBenchmark.run ()
         elif given.Contains Topologies then
             TopologiesBenchmark.run ()
+        elif given.Contains Rewire then
+            RewireBenchmark.run ()
         elif given.Contains Replot then
             let source = IO.Path.GetFullPath(given.GetResult Replot)
             Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)

@@ -23,7 +23,7 @@ let private demo (options: Options) =
     torch.manual_seed (int64 options.Seed) |> ignore
 
     use sparse =
-        Network.sparse options.Topology options.Sparsity (Seed.ofInt options.Seed)
+        Network.sparse options.Topology (Dynamics.startOf options.Dynamic options.Sparsity) (Seed.ofInt options.Seed)
 
     use dense = Network.dense ()
 
@@ -36,9 +36,29 @@ let private demo (options: Options) =
 
     printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
 
-    Training.run course (Training.samples train) (Training.samples test) sparse dense
+    let events = ResizeArray<RewireEvent>()
+
+    let rewirerOf (optimizer: torch.optim.Optimizer) =
+        options.Dynamic
+        |> Option.map (fun d ->
+            let steps = int64 course.Epochs * int64 batchesAnEpoch
+
+            let rewirer =
+                Dynamics.rewirer d options.Sparsity steps (Seed.ofInt options.Seed) sparse optimizer
+
+            rewirer.Events.Add events.Add
+            printfn $"rewired by {d.Name}, every {d.DeltaT} steps, at first {d.Alpha} of the slots"
+            rewirer)
+
+    Training.run course (Training.samples train) (Training.samples test) sparse dense rewirerOf
     |> Report.watching course.Epochs (2.0 * float course.Epochs * float batchesAnEpoch)
-    |> Report.closing sparse dense
+    |> Report.closing
+        sparse
+        dense
+        (if events.Count > 0 then
+             Some(Dynamics.summary sparse (List.ofSeq events))
+         else
+             None)
 
 [<EntryPoint>]
 let main arguments =

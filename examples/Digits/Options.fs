@@ -14,6 +14,13 @@ module private Default =
     [<Literal>]
     let Topology = "uniform"
 
+    /// Optimizer steps from one update to the next, and the part of the slots that the first rewires: RigL's own.
+    [<Literal>]
+    let DeltaT = 100L
+
+    [<Literal>]
+    let Alpha = 0.3
+
     [<Literal>]
     let Epochs = 20
 
@@ -42,6 +49,9 @@ type Argument =
     | Data of folder: string
     | Sparsity of part: float
     | Topology of name: string
+    | Dynamic of policy: string
+    | Delta_T of steps: int64
+    | Alpha of part: float
     | Epochs of number: int
     | Seed of number: int
     | Batch of digits: int
@@ -59,6 +69,11 @@ type Argument =
             | Topology _ ->
                 let names = Network.topologies |> List.map fst |> String.concat ", "
                 $"how the sparse network is wired: {names}; {Default.Topology}"
+            | Dynamic _ ->
+                let names = Dynamics.policies |> List.map fst |> String.concat ", "
+                $"how the sparse network is rewired while it trains: {names}; not at all"
+            | Delta_T _ -> $"optimizer steps from one update of --dynamic to the next; {Default.DeltaT}"
+            | Alpha _ -> $"the part of the slots that the first update of --dynamic rewires; {Default.Alpha}"
             | Epochs _ -> $"passes over the training digits; {Default.Epochs}"
             | Seed _ -> $"draws connections, initial weights and the order of the digits; {Default.Seed}"
             | Batch _ -> $"digits a step; {Default.Batch}"
@@ -74,6 +89,7 @@ type Options =
     { Data: string option
       Sparsity: float
       Topology: string
+      Dynamic: Dynamics option
       Seed: int
       Threads: int
       Course: Course }
@@ -97,6 +113,10 @@ module Options =
 
     let private topology =
         let names = List.map fst Network.topologies
+        demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
+
+    let private policy =
+        let names = List.map fst Dynamics.policies
         demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
 
     let private pixels = demand (fun n -> n >= 0 && n <= 2) "0..2"
@@ -125,6 +145,16 @@ module Options =
           Topology =
             given.TryPostProcessResult(Argument.Topology, topology)
             |> Option.defaultValue Default.Topology
+          Dynamic =
+            given.TryPostProcessResult(Argument.Dynamic, policy)
+            |> Option.map (fun name ->
+                { Name = name
+                  DeltaT =
+                    given.TryPostProcessResult(Argument.Delta_T, demand (fun t -> t >= 1L) "1 or more")
+                    |> Option.defaultValue Default.DeltaT
+                  Alpha =
+                    given.TryPostProcessResult(Argument.Alpha, part)
+                    |> Option.defaultValue Default.Alpha })
           Seed = given.GetResult(Argument.Seed, Default.Seed)
           Threads =
             given.TryPostProcessResult(Argument.Threads, processors)

@@ -43,7 +43,7 @@ module Report =
                         AnsiConsole.MarkupLine(Markup.Escape(line epochs epoch))))
 
     /// <summary>The table of both networks, and the closing line.</summary>
-    let closing (sparse: Sequential) (dense: Sequential) (epochs: Epoch list) =
+    let closing (sparse: Sequential) (dense: Sequential) (rewiring: Rewiring option) (epochs: Epoch list) =
         let last = List.last epochs
         let sparseSeconds = epochs |> List.map _.Sparse.Seconds |> median
         let denseSeconds = epochs |> List.map _.Dense.Seconds |> median
@@ -72,4 +72,7 @@ module Report =
             $"demo: sparse accuracy {percent last.Sparse.Accuracy}, dense accuracy {percent last.Dense.Accuracy}, "
             + $"stored weights {Network.weights sparse} of {Network.weights dense}, "
             + $"seconds per epoch %.2f{sparseSeconds} and %.2f{denseSeconds}"
+            + (match rewiring with
+               | Some r -> $", churn {percent r.Churn} an update, R_s {percent r.Explored}"
+               | None -> "")
         )

@@ -1,6 +1,7 @@
 namespace Digits
 
 open System.Diagnostics
+open SparseFs
 open TorchSharp
 open TorchSharp.Modules
 
@@ -72,7 +73,7 @@ module Training =
                 .view(-1L, int64 Idx.Pixels)
 
     /// One pass over an epoch's batches; the seconds it took.
-    let private pass (network: Sequential) (optimizer: torch.optim.Optimizer) data (batches: Batch[]) afterBatch =
+    let private pass (network: Sequential) (optimizer: torch.optim.Optimizer) step data (batches: Batch[]) afterBatch =
         network.train ()
         let watch = Stopwatch.StartNew()
 
@@ -83,7 +84,7 @@ module Training =
             optimizer.zero_grad ()
             let loss = torch.nn.functional.cross_entropy (network.call images, labels)
             loss.backward ()
-            optimizer.step () |> ignore
+            step ()
             afterBatch ()
 
         watch.Elapsed.TotalSeconds
@@ -107,16 +108,35 @@ module Training =
     /// <param name="test">What they are tested on; the test is not a part of the seconds.</param>
     /// <param name="sparse">The first network.</param>
     /// <param name="dense">The second network.</param>
+    /// <param name="rewirerOf">What rewires the first network, given its optimizer; none for nothing.</param>
     /// <param name="afterBatch">Called after each batch of either network.</param>
     /// <param name="afterEpoch">Called with each epoch.</param>
-    let run (course: Course) train test (sparse: Sequential) (dense: Sequential) afterBatch afterEpoch : Epoch list =
+    let run
+        (course: Course)
+        train
+        test
+        (sparse: Sequential)
+        (dense: Sequential)
+        rewirerOf
+        afterBatch
+        afterEpoch
+        : Epoch list =
         use ofSparse =
             torch.optim.SGD(sparse.parameters (), course.SparseRate, momentum = 0.9)
 
         use ofDense = torch.optim.SGD(dense.parameters (), course.DenseRate, momentum = 0.9)
 
-        let measure network optimizer batches =
-            let seconds = pass network optimizer train batches afterBatch
+        let rewirer: Rewirer option = rewirerOf (ofSparse :> torch.optim.Optimizer)
+
+        let stepSparse () =
+            match rewirer with
+            | Some rewirer -> rewirer.Step() |> ignore
+            | None -> ofSparse.step () |> ignore
+
+        let stepDense () = ofDense.step () |> ignore
+
+        let measure network optimizer step batches =
+            let seconds = pass network optimizer step train batches afterBatch
 
             { Seconds = seconds
               Accuracy = accuracy network test }
@@ -127,8 +147,8 @@ module Training =
 
               let epoch =
                   { Number = number
-                    Sparse = measure sparse ofSparse batches
-                    Dense = measure dense ofDense batches }
+                    Sparse = measure sparse ofSparse stepSparse batches
+                    Dense = measure dense ofDense stepDense batches }
 
               afterEpoch epoch
               epoch ]

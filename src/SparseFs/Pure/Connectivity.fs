@@ -320,32 +320,17 @@ module Connectivity =
     let union (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge
-            { OnlyA = true
-              Both = true
-              OnlyB = true }
-            a
-            b
+        merge Merge.union a b
 
     let intersect (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge
-            { OnlyA = false
-              Both = true
-              OnlyB = false }
-            a
-            b
+        merge Merge.intersection a b
 
     let difference (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge
-            { OnlyA = true
-              Both = false
-              OnlyB = false }
-            a
-            b
+        merge Merge.difference a b
 
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)

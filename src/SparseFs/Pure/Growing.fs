@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open System.Numerics
 
 /// <summary>Which absent cells an update grows.</summary>
 module internal Growing =
@@ -8,13 +9,30 @@ module internal Growing =
     /// Cells of scores that are looked at together: 16 MB of them.
     let private blockCells = 4_194_304L
 
+    /// Copies numbers, or their magnitudes, to the start of a buffer.
+    [<FullyOptimized>]
+    let private copy (magnitude: bool) (source: float32[]) (target: float32[]) =
+        if magnitude then
+            let lanes = Vector<float32>.Count
+            let mutable i = 0
+
+            while i + lanes <= source.Length do
+                Vector.Abs(Vector<float32>(source, i)).CopyTo(target, i)
+                i <- i + lanes
+
+            while i < source.Length do
+                target[i] <- abs source[i]
+                i <- i + 1
+        else
+            Array.Copy(source, target, source.Length)
+
     /// <summary>Calls body for runs of rows with the scores of their cells, at most blockCells at a time, taken being
     /// minus infinity.</summary>
     /// <param name="what">What the scores are, for errors.</param>
-    /// <param name="scores">The source; its arrays are copied where they could be the caller's.</param>
+    /// <param name="scores">The source; its arrays are copied, so it may use one again and again.</param>
     /// <param name="taken">Cells that are no candidates.</param>
     /// <param name="magnitude">Whether it is the magnitude that counts.</param>
-    /// <param name="body">First row, number of rows, scores.</param>
+    /// <param name="body">First row, number of rows, scores, of which only those of these rows count.</param>
     let eachBlock
         (what: string)
         (scores: CellScores)
@@ -24,6 +42,7 @@ module internal Growing =
         =
         let rows, cols = taken.Rows, taken.Cols
         let perBlock = int (max 1L (min (int64 rows) (blockCells / max 1L (int64 cols))))
+        let block: float32[] = Array.zeroCreate (perBlock * cols)
         let mutable first = 0
 
         while first < rows do
@@ -38,7 +57,7 @@ module internal Growing =
 
                 raise (ArgumentException(message, what))
 
-            let block = if magnitude then Array.map abs given else Array.copy given
+            copy magnitude given block
 
             for row in first .. first + count - 1 do
                 for slot in taken.RowPtrArray[row] .. taken.RowPtrArray[row + 1] - 1 do

@@ -11,6 +11,21 @@ module internal Merge =
     type Keep =
         { OnlyA: bool; Both: bool; OnlyB: bool }
 
+    let union =
+        { OnlyA = true
+          Both = true
+          OnlyB = true }
+
+    let intersection =
+        { OnlyA = false
+          Both = true
+          OnlyB = false }
+
+    let difference =
+        { OnlyA = true
+          Both = false
+          OnlyB = false }
+
     /// <summary>Merges row by row. O(rows + nnz of both).</summary>
     /// <returns>Row pointers and columns of the slots that stay.</returns>
     /// <exception cref="T:System.ArgumentException">More slots stay than an array can hold.</exception>

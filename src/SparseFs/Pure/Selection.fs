@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open System.Numerics
 
 /// <summary>The largest of many scores; a tie goes to the lower index.</summary>
 module internal Selection =
@@ -125,24 +126,32 @@ module internal Selection =
         member _.Offer(block: float32[], offset: int, size: int, firstCell: int64) : bool =
             let mutable isFinite = true
             let mutable i = 0
+            let lanes = Vector<float32>.Count
 
             while i < size && isFinite do
-                let score = block[offset + i]
+                // Most are not above the least that counts, many at once; NaN is not either.
+                while i + lanes <= size
+                      && Vector.LessThanOrEqualAll(Vector<float32>(block, offset + i), Vector<float32> least) do
+                    i <- i + lanes
 
-                // Most are not above it; NaN is not either, nor is it at most that.
-                if not (score <= least) then
-                    if not (score <= Single.MaxValue) then
-                        isFinite <- false
-                    elif count > 0 then
-                        if length = scores.Length then
-                            makeRoom ()
+                let last = min size (i + lanes)
 
-                        if score > least then
-                            scores[length] <- score
-                            cells[length] <- firstCell + int64 i
-                            length <- length + 1
+                while i < last && isFinite do
+                    let score = block[offset + i]
 
-                i <- i + 1
+                    if not (score <= least) then
+                        if not (score <= Single.MaxValue) then
+                            isFinite <- false
+                        elif count > 0 then
+                            if length = scores.Length then
+                                makeRoom ()
+
+                            if score > least then
+                                scores[length] <- score
+                                cells[length] <- firstCell + int64 i
+                                length <- length + 1
+
+                    i <- i + 1
 
             isFinite
 

@@ -54,7 +54,7 @@ type internal Recorder() =
             passes.RemoveAll(fun (struct (at, _, _)) -> at = step) |> ignore)
 
     /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
-    /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes.</returns>
+    /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call.</returns>
     member _.Scores(cols: int, weightOf: int64 -> float) : CellScores =
         // All passes as one: their samples follow each other. Kept for as long as the scores are asked for.
         let together =
@@ -83,12 +83,20 @@ type internal Recorder() =
                  // They are freed with the garbage; an update is rare, and they are no larger than the passes.
                  struct (g.DetachFromDisposeScope(), x.DetachFromDisposeScope()))
 
+        let buffer: float32[] ref = ref [||]
+
         CellScores(fun first count ->
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
             let struct (g, x) = together.Value
             let block = g.narrow(1L, int64 first, int64 count).t().mm(x)
-            block.to_type(torch.ScalarType.Float32).cpu().contiguous().data<float32>().ToArray())
+
+            // One array for all blocks of a size: whoever asks copies.
+            if buffer.Value.LongLength <> int64 count * int64 cols then
+                buffer.Value <- Array.zeroCreate (count * cols)
+
+            TensorView.copyTo buffer.Value (block.to_type(torch.ScalarType.Float32).cpu().contiguous())
+            buffer.Value)
 
     /// The passes as arrays, for a state that outlives the process.
     member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] = passes.ToArray()

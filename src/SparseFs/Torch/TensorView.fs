@@ -82,6 +82,13 @@ module internal TensorView =
     let floatsOrNull (name: string) (t: torch.Tensor) : nativeptr<float32> =
         if isNull t then NativePtr.ofNativeInt 0n else floats name t
 
+    /// <summary>Copies a tensor's numbers to the start of an array.</summary>
+    /// <exception cref="T:System.ArgumentException">As floats, or the array is shorter.</exception>
+    let copyTo (target: float32[]) (t: torch.Tensor) =
+        let address = floats "t" t
+        ReadOnlySpan<float32>(NativePtr.toVoidPtr address, int (t.numel ())).CopyTo(target.AsSpan())
+        GC.KeepAlive t
+
     /// <summary>Copies a one-dimensional integer tensor, of any integer dtype and on any device, into an array.</summary>
     /// <exception cref="T:System.ArgumentException">Another dtype, another rank, or a value outside int32.</exception>
     let toInts (name: string) (t: torch.Tensor) : int[] =
