@@ -13,11 +13,17 @@ module internal Assembling =
     /// Kept slots and grown cells, merged; a cell may be both dropped and grown.
     [<FullyOptimized>]
     let merge (c: Connectivity) (dropped: bool[]) (grown: int64[]) (keepsRegrown: bool) =
-        let kept = dropped |> Array.sumBy (fun isDropped -> if isDropped then 0 else 1)
+        let columns = c.ColIdxArray
+        let mutable kept = 0
+
+        for slot in 0 .. dropped.Length - 1 do
+            kept <- kept + (if dropped[slot] then 0 else 1)
+
         let nnz = kept + grown.Length
         let rowPtr: int[] = Array.zeroCreate (c.Rows + 1)
-        let colIdx: int[] = Array.zeroCreate nnz
-        let from: int[] = Array.zeroCreate nnz
+        // A dropped slot is written too, and written over by the next: no branch to predict. Hence room for one more.
+        let colIdx: int[] = Array.zeroCreate (nnz + 1)
+        let from: int[] = Array.zeroCreate (nnz + 1)
         let mutable slot = 0
         let mutable next = 0
         let mutable regrown = 0
@@ -26,35 +32,37 @@ module internal Assembling =
             let start = int64 row * int64 c.Cols
             let mutable old = c.RowPtrArray[row]
             let last = c.RowPtrArray[row + 1]
+            let mutable isDone = false
 
-            while old < last || (next < grown.Length && grown[next] < start + int64 c.Cols) do
+            while not isDone do
                 let grownCol =
                     if next < grown.Length && grown[next] < start + int64 c.Cols then
                         int (grown[next] - start)
                     else
                         Int32.MaxValue
 
-                let oldCol = if old < last then c.ColIdxArray[old] else Int32.MaxValue
+                while old < last && columns[old] < grownCol do
+                    colIdx[slot] <- columns[old]
+                    from[slot] <- old
+                    slot <- slot + (if dropped[old] then 0 else 1)
+                    old <- old + 1
 
-                if oldCol < grownCol then
-                    if not dropped[old] then
-                        colIdx[slot] <- oldCol
-                        from[slot] <- old
-                        slot <- slot + 1
+                if grownCol = Int32.MaxValue then
+                    isDone <- true
                 else
+                    let isRegrown = old < last && columns[old] = grownCol
                     colIdx[slot] <- grownCol
-                    from[slot] <- (if oldCol = grownCol && keepsRegrown then old else -1)
+                    from[slot] <- (if isRegrown && keepsRegrown then old else -1)
                     slot <- slot + 1
                     next <- next + 1
 
-                    if oldCol = grownCol then
+                    if isRegrown then
                         regrown <- regrown + 1
-
-                if oldCol <= grownCol then
-                    old <- old + 1
+                        old <- old + 1
 
             rowPtr[row + 1] <- slot
 
+        let colIdx, from = Array.sub colIdx 0 nnz, Array.sub from 0 nnz
         struct (Connectivity.ofTrusted c.Rows c.Cols rowPtr colIdx, Remap(c.Nnz, from), regrown)
 
     /// Uniform in [0, 1), by 53 bits.

@@ -19,8 +19,14 @@ module internal Dropping =
             raise (NotFinite $"{what} {numbers[i]} at slot {i}")
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
+    [<FullyOptimized>]
     let private lowest (scores: float32[]) (count: int) : bool[] =
-        Selection.largest scores (scores.Length - count) |> Array.map not
+        let marked = Selection.largest scores (scores.Length - count)
+
+        for slot in 0 .. marked.Length - 1 do
+            marked[slot] <- not marked[slot]
+
+        marked
 
     let private magnitudes (weight: float32[]) = weight |> Array.map abs
 

@@ -30,7 +30,7 @@ module internal Selection =
     /// count.</summary>
     /// <remarks>Radix selection by halves of the bits; 1 ≤ count ≤ length.</remarks>
     [<FullyOptimized>]
-    let private threshold (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+    let private thresholdOfMany (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
         let counts: int[] = Array.zeroCreate 65536
 
         for i in 0 .. length - 1 do
@@ -49,6 +49,31 @@ module internal Selection =
 
         let struct (lower, left) = find counts left
         struct ((upper <<< 16) ||| lower, left)
+
+    /// Up to this many, sorting costs less than counting digits.
+    let private few = 4096
+
+    [<FullyOptimized>]
+    let private thresholdOfFew (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+        let keys: uint32[] = Array.zeroCreate length
+
+        for i in 0 .. length - 1 do
+            keys[i] <- key scores[i]
+
+        Array.Sort keys
+        let first = length - count
+        let mutable last = first
+
+        while last < length && keys[last] = keys[first] do
+            last <- last + 1
+
+        struct (keys[first], last - first)
+
+    let private threshold (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+        if length <= few then
+            thresholdOfFew scores length count
+        else
+            thresholdOfMany scores length count
 
     /// <summary>Marks the count largest scores.</summary>
     /// <param name="scores">None is NaN.</param>
@@ -73,11 +98,14 @@ module internal Selection =
         chosen
 
     /// <summary>The cells with the count largest scores among many that come in blocks, in rising order of cells.</summary>
-    /// <remarks>Holds at most 2 · count + 65,536 candidates: when they are that many, all but the count best are
+    /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count: when they are that many, all but the count best are
     /// forgotten, and what comes later must be above the worst of these: an equal one would lose the tie.</remarks>
     [<Sealed>]
     type Best(count: int) =
-        let room = int (min (int64 Array.MaxLength) (2L * int64 count + 65536L))
+        // The least that counts is known after the first room is full, so that little room is better for few.
+        let room =
+            int (min (int64 Array.MaxLength) (2L * int64 count + min 65536L (2L * int64 count + 256L)))
+
         // They grow as candidates come: a row needs little room.
         let mutable scores: float32[] =
             Array.zeroCreate (min room (2 * min count 32768 + 16))

@@ -86,16 +86,16 @@ module internal OptimizerState =
 [<Sealed>]
 type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Device) =
     let indexed (ofGrown: int -> int -> int64) =
+        let from = remap.FromArray
+        let index: int64[] = Array.zeroCreate from.Length
         let mutable grown = 0
 
-        let index =
-            remap.FromArray
-            |> Array.mapi (fun slot from ->
-                if from >= 0 then
-                    int64 from
-                else
-                    grown <- grown + 1
-                    int64 remap.Before + ofGrown slot (grown - 1))
+        for slot in 0 .. from.Length - 1 do
+            if from[slot] >= 0 then
+                index[slot] <- int64 from[slot]
+            else
+                index[slot] <- int64 remap.Before + ofGrown slot grown
+                grown <- grown + 1
 
         torch.tensor(index).``to`` device
 
@@ -156,7 +156,13 @@ module internal RemapState =
         let tensors = RemapTensors(rewired.Remap, rewired.Connectivity, p.device)
         let grown = rewired.GrownWeights
 
-        [| struct (p :> torch.Tensor, tensors.Numbers(p, grown))
+        let grownWeights (values: torch.Tensor) =
+            if Array.forall (fun w -> w = 0.0f) grown then
+                tensors.Constant(values, 0.0)
+            else
+                tensors.Numbers(values, grown)
+
+        [| struct (p :> torch.Tensor, grownWeights p)
 
            match p.grad with
            | null -> ()
@@ -165,7 +171,7 @@ module internal RemapState =
            for struct (moment, unseen) in OptimizerState.moments optimizer p do
                let changed =
                    match unseen, moments with
-                   | Unseen.Weight, _ -> tensors.Numbers(moment, grown)
+                   | Unseen.Weight, _ -> grownWeights moment
                    | Unseen.Number number, Moments.RowMean -> tensors.RowMeans(moment, number)
                    | Unseen.Number number, _ -> tensors.Constant(moment, number)
 
