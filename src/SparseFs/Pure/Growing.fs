@@ -6,8 +6,8 @@ open System.Numerics
 /// <summary>Which absent cells an update grows.</summary>
 module internal Growing =
 
-    /// Cells of scores that are looked at together: 16 MB of them.
-    let private blockCells = 4_194_304L
+    /// Cells of scores that are looked at together: 4 MB of them.
+    let private blockCells = 1_048_576L
 
     /// Copies numbers, or their magnitudes, to the start of a buffer.
     [<FullyOptimized>]

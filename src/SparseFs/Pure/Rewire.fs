@@ -72,7 +72,7 @@ module Rewire =
     /// A weight or a score that is not finite refuses the update: nothing changes, and the event says why.</returns>
     /// <exception cref="T:System.ArgumentException">The fraction is outside [0, 1], the state does not fit together, a rule
     /// gives another number of scores than it should, or layers share the budget.</exception>
-    /// <remarks>O(nnz + cells asked for), and 16 MB a block of scores.</remarks>
+    /// <remarks>O(nnz + cells asked for), and 4 MB a block of scores.</remarks>
     let layerBy (policy: Policy) (fraction: float) (state: LayerState) : Rewired =
         Policy.check policy |> ignore
         checkState state
