@@ -22,7 +22,9 @@ let linear index (cols: int) (rows: int) (sparsity: float) : Layer =
     if sparsity = 0.0 || policyName = "dense" then
         torch.nn.Linear(cols, rows)
     else
-        new SparseLinear(cols, rows, sparsity, Seed.child index (Seed.ofInt seed))
+        let init = if network = "lenet" then Init.KaimingNormal else Init.FanIn
+
+        new SparseLinear(cols, rows, sparsity, Seed.child index (Seed.ofInt seed), init = init)
 
 let model, batch, rate, decay, nesterov =
     let relu () = torch.nn.ReLU() :> Layer
@@ -48,7 +50,16 @@ let model, batch, rate, decay, nesterov =
 
 let train, test =
     let train, test = Digits.Idx.ofFolder folder
-    Digits.Training.samples train, Digits.Training.samples test
+
+    // LeNet takes pixels in [0, 1], as RigL's authors have it; the others pixels of mean 0 and deviation 1.
+    let scaled (samples: Digits.Samples) =
+        if network = "lenet" then
+            { samples with
+                Images = samples.Images * 0.3081f.ToScalar() + 0.1307f.ToScalar() }
+        else
+            samples
+
+    scaled (Digits.Training.samples train), scaled (Digits.Training.samples test)
 
 let steps = epochs * (int train.Labels.shape[0] / batch)
 
