@@ -378,6 +378,30 @@ let rewireTests =
                   let wanted = patterns |> List.map (cells >> Set.ofArray) |> Set.unionMany
                   Expect.equal explored.Count (int64 wanted.Count) $"{rows}")
 
+          testCase "equal sets of explored cells are equal, however they came about" (fun () ->
+              let full = Connectivity.full 100 100
+              let few = Topology.uniform 100 100 5 seed
+              Expect.equal ((Explored.Of few).With full) (Explored.Of full) "begun small")
+
+          testCase "a schedule that ends where it starts has made no progress before" (fun () ->
+              Expect.equal (Schedule.progress 3L (Schedule.from 9L (Schedule.constant 0.1 1L 9L))) 0.0 "before"
+              Expect.equal (Schedule.progress 9L (Schedule.from 9L (Schedule.constant 0.1 1L 9L))) 1.0 "at the end")
+
+          testCase "a rule's own infinities refuse the update, minus infinity too" (fun () ->
+              for bad in [ nanf; infinityf; -infinityf ] do
+                  let scores = Array.init 42 (fun cell -> if cell = 5 then bad else 1.0f)
+                  let rule = Grow.Score(Needs.Nothing, (fun _ -> RewireGenerators.scoresOf 7 scores))
+                  let r = Rewire.layerBy { Policy.set soon with Grow = rule } 0.5 (drawn 6 7 20)
+                  Expect.stringContains r.Event.Refusal "expected finite numbers" $"{bad}")
+
+          testCase "where a row has to keep slots of equal weight, it keeps the lower ones" (fun () ->
+              // Enough equal ones that an unstable sort would mix them up.
+              let c = Connectivity.ofPairs 1 200 (Array.zeroCreate 100) [| 0..99 |]
+              let state = Rewire.state c (Array.create 100 1.0f) 10L seed
+              let marked = Array.create 100 true
+              Dropping.limitRows (fun _ -> 30) state marked
+              Expect.equal marked (Array.init 100 (fun slot -> slot >= 70)) "the last thirty go")
+
           testCase "RigL's cost by hand" (fun () ->
               Expect.equal (Flops.forward 10L) 20.0 "forward"
               Expect.equal (Flops.rigL 2.0 20.0 1L) ((6.0 + 4.0 + 20.0) / 2.0) "every step"

@@ -113,7 +113,7 @@ module internal Budgets =
                 if kept.Length > target[row] then
                     for slot in
                         kept
-                        |> Array.sortBy (fun slot -> abs state.Weight[slot])
+                        |> Array.sortBy (fun slot -> abs state.Weight[slot], -slot)
                         |> Array.truncate (kept.Length - target[row]) do
                         dropped[slot] <- true
 

@@ -81,7 +81,7 @@ module internal Dropping =
     /// <summary>Takes marks back where a row would be left with more to grow than it has room for.</summary>
     /// <param name="most">How many slots each row may lose.</param>
     /// <param name="state">The layer.</param>
-    /// <param name="marked">Changed in place: the largest magnitudes stay.</param>
+    /// <param name="marked">Changed in place: the largest magnitudes stay, of a tie the lower slot.</param>
     let limitRows (most: int -> int) (state: LayerState) (marked: bool[]) =
         let c = state.Connectivity
 
@@ -98,6 +98,6 @@ module internal Dropping =
 
                 for slot in
                     inRow
-                    |> Array.sortBy (fun slot -> -(abs state.Weight[slot]))
+                    |> Array.sortBy (fun slot -> -(abs state.Weight[slot]), slot)
                     |> Array.truncate back do
                     marked[slot] <- false

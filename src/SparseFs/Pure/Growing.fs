@@ -59,6 +59,11 @@ module internal Growing =
 
             copy magnitude given block
 
+            // Below, minus infinity means that a cell is taken: a rule's own would pass unseen.
+            match Array.IndexOf(block, Single.NegativeInfinity, 0, given.Length) with
+            | -1 -> ()
+            | place -> raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
+
             for row in first .. first + count - 1 do
                 for slot in taken.RowPtrArray[row] .. taken.RowPtrArray[row + 1] - 1 do
                     let place = (row - first) * cols + taken.ColIdxArray[slot]

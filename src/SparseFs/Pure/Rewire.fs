@@ -65,8 +65,8 @@ module Rewire =
             raise (ArgumentException($"expected a part in [0, 1], got {fraction}", nameof fraction))
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
-    /// <param name="policy">Its budget is the layer's or the rows'; the schedule is not asked.</param>
-    /// <param name="fraction">The part of the slots, in [0, 1]; 0 changes nothing.</param>
+    /// <param name="policy">Its budget is the layer's or the rows'; the schedule is asked by <c>Falling</c> alone.</param>
+    /// <param name="fraction">The part of the slots, in [0, 1]; 0 changes nothing; <c>Falling</c> asks the schedule alone.</param>
     /// <param name="state">The layer.</param>
     /// <returns>The same number of slots, unless the budget is <c>Falling</c>. Kept slots keep their values, by the remap.
     /// A weight or a score that is not finite refuses the update: nothing changes, and the event says why.</returns>
@@ -144,8 +144,8 @@ module Rewire =
             |> Array.map (fun state -> unchanged state watch $"expected finite numbers, got {what}")
 
     /// <summary>Drops and grows a given part of the slots of several layers under one policy.</summary>
-    /// <param name="policy">Any; the schedule is not asked.</param>
-    /// <param name="fraction">The part of each layer's slots, in [0, 1]; 0 changes nothing.</param>
+    /// <param name="policy">Any; the schedule is asked by <c>Falling</c> alone.</param>
+    /// <param name="fraction">The part of each layer's slots, in [0, 1]; 0 changes nothing; <c>Falling</c> asks the schedule alone.</param>
     /// <param name="states">The layers.</param>
     /// <returns>One result a layer. Where layers share a budget their slots add up to what they were, and one number that
     /// is not finite refuses all.</returns>

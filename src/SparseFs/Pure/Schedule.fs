@@ -119,8 +119,10 @@ module Schedule =
     let progress (step: int64) (schedule: Schedule) : float =
         if step >= schedule.End then
             1.0
+        elif step <= schedule.Start then
+            0.0 // also where End is Start
         else
-            float (max 0L (step - schedule.Start)) / float (schedule.End - schedule.Start)
+            float (step - schedule.Start) / float (schedule.End - schedule.Start)
 
     /// <summary>(1 − p)^power, with the same bits on every machine.</summary>
     let private falling (power: float) (p: float) =
