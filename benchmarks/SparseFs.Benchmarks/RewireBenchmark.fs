@@ -74,10 +74,6 @@ let run () =
     step ()
     let peak = extraPeakBytes step
 
-    let peak =
-        peak
-        |> Option.map (fun b -> $"{float b / 1e6:F0} MB")
-        |> Option.defaultValue "unknown"
 
     printfn
-        $"50,000 x 50,000, 99.9 %%, batch {batch}, by gradient: update {watch.Elapsed.TotalSeconds:F1} s, peak beyond what a step holds {peak}"
+        $"50,000 x 50,000, 99.9 %%, batch {batch}, by gradient: update {watch.Elapsed.TotalSeconds:F1} s, peak beyond what a step holds {inWords peak}"

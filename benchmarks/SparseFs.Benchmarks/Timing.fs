@@ -83,6 +83,13 @@ let peakBytes (body: unit -> unit) : int64 option =
     body ()
     status "VmHWM:"
 
+/// Bytes for a reader.
+let inWords (bytes: int64 option) : string =
+    match bytes with
+    | Some bytes when bytes >= 1_000_000_000L -> $"{float bytes / 1e9:F2} GB"
+    | Some bytes -> $"{float bytes / 1e6:F0} MB"
+    | None -> "unknown"
+
 /// As peakBytes, beyond what is held when body starts.
 let extraPeakBytes (body: unit -> unit) : int64 option =
     giveBack ()

@@ -47,10 +47,6 @@ let run () =
         let peak = peakBytes (fun () -> result <- step sparsity sizes)
         let nnz, cells, made, first, second = result
 
-        let peak =
-            peak
-            |> Option.map (fun bytes -> $"{float bytes / 1e9:F2} GB")
-            |> Option.defaultValue "unknown"
 
         printfn
-            $"{name}: {nnz} weights made in {made:F1} s; forward and backward of 64 samples {first:F2} s, then {second:F2} s; peak of the process {peak} (dense weights and gradients: {8.0 * float cells / 1e9:F1} GB)"
+            $"{name}: {nnz} weights made in {made:F1} s; forward and backward of 64 samples {first:F2} s, then {second:F2} s; peak of the process {inWords peak} (dense weights and gradients: {8.0 * float cells / 1e9:F1} GB)"

@@ -422,6 +422,13 @@ let rewireTests =
                   0.1
                   { drawn 3 3 4 with
                       Weight = [| 1.0f; 2.0f; 3.0f |] })
+          refuses
+              "explored cells of another shape"
+              "Explored"
+              "expected cells of Connectivity(rows=3, cols=4"
+              (fun () ->
+                  let other = Explored.Of(Connectivity.full 2 6)
+                  Rewire.layerBy (Policy.set soon) 0.1 { drawn 3 4 6 with Explored = other })
           refuses "scores of another number" "gradient" "expected 9 scores for 3 rows, got 2" (fun () ->
               let state =
                   { drawn 3 3 4 with

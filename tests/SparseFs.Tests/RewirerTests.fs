@@ -314,7 +314,7 @@ let rewirerTests =
                   [ for _ in 1..6 do
                         b.Backward()
                         let recorder = b.Layer.Recorder
-                        not (isNull recorder || recorder.IsEmpty)
+                        not (isNull recorder) && recorder.Has(rewirer.Steps + 1L)
                         rewirer.Step() |> ignore ]
 
               Expect.equal (noted (Policy.rigL (every 3L))) [ false; false; true; false; false; true ] "RigL"

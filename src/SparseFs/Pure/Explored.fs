@@ -1,12 +1,13 @@
 namespace SparseFs
 
 open System
-open System.Numerics
 
 /// <summary>Which cells of a layer have ever been slots: an immutable set.</summary>
 /// <remarks>A bit a cell where that is small beside the slots, else the cells themselves.</remarks>
 [<Sealed; AllowNullLiteral>]
-type Explored private (cells: int64, bits: uint64[], union: Connectivity voption, count: int64) =
+type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity voption, count: int64) =
+
+    let cells = Sparsity.cells rows cols
 
     /// Bytes of bits that a slot is worth; a slot of a union takes 4 bytes, and there may be many more than today's.
     static let worth = 16L
@@ -31,9 +32,9 @@ type Explored private (cells: int64, bits: uint64[], union: Connectivity voption
         if c.Cells / 8L <= worth * int64 c.Nnz then
             let bits: uint64[] = Array.zeroCreate (int ((c.Cells + 63L) / 64L))
             let count = setBits bits c
-            Explored(c.Cells, bits, ValueNone, count)
+            Explored(c.Rows, c.Cols, bits, ValueNone, count)
         else
-            Explored(c.Cells, null, ValueSome c, int64 c.Nnz)
+            Explored(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
 
     /// <summary>These cells and those of a pattern of the same shape.</summary>
     member internal _.With(c: Connectivity) : Explored =
@@ -43,7 +44,7 @@ type Explored private (cells: int64, bits: uint64[], union: Connectivity voption
         | ValueNone ->
             let bits = Array.copy bits
             let fresh = setBits bits c
-            Explored(cells, bits, ValueNone, count + fresh)
+            Explored(rows, cols, bits, ValueNone, count + fresh)
 
     /// <summary>How many cells.</summary>
     member _.Count: int64 = count
@@ -53,26 +54,19 @@ type Explored private (cells: int64, bits: uint64[], union: Connectivity voption
     member _.Rate: float = if cells = 0L then 0.0 else float count / float cells
 
     /// <summary>Whether the set is one of cells of a [rows, cols] matrix.</summary>
-    member internal _.Fits(c: Connectivity) : bool =
-        cells = c.Cells
-        && (match union with
-            | ValueSome u -> u.Rows = c.Rows && u.Cols = c.Cols
-            | ValueNone -> true)
+    member internal _.Fits(c: Connectivity) : bool = (rows, cols) = (c.Rows, c.Cols)
 
-    /// <summary>The set as integers, for a file.</summary>
-    member internal _.Cells: Choice<uint64[], Connectivity> =
-        match union with
-        | ValueSome u -> Choice2Of2 u
-        | ValueNone -> Choice1Of2 bits
+    member private _.Held = struct (rows, cols, bits, union)
 
     interface IEquatable<Explored> with
         member a.Equals(b) =
             not (isNull b)
-            && a.Count = b.Count
-            && (match a.Cells, b.Cells with
-                | Choice1Of2 x, Choice1Of2 y -> x.AsSpan().SequenceEqual(ReadOnlySpan y)
-                | Choice2Of2 x, Choice2Of2 y -> x = y
-                | _ -> false)
+            && (let struct (rows, cols, bits, union) = a.Held
+                let struct (rowsB, colsB, bitsB, unionB) = b.Held
+
+                (rows, cols) = (rowsB, colsB)
+                && union = unionB
+                && ReadOnlySpan(bits).SequenceEqual(ReadOnlySpan bitsB))
 
     override a.Equals(other) =
         match other with
@@ -80,4 +74,6 @@ type Explored private (cells: int64, bits: uint64[], union: Connectivity voption
         | _ -> false
 
     override _.GetHashCode() = hash count
-    override e.ToString() = $"Explored({count} of {cells})"
+
+    override e.ToString() =
+        $"Explored({count} of [{rows}, {cols}])"

@@ -59,10 +59,15 @@ module internal Growing =
 
             copy magnitude given block
 
-            // Below, minus infinity means that a cell is taken: a rule's own would pass unseen.
-            match Array.IndexOf(block, Single.NegativeInfinity, 0, given.Length) with
-            | -1 -> ()
-            | place -> raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
+            // Below, minus infinity means that a cell is taken: a rule's own would pass unseen. No magnitude is.
+            let place =
+                if magnitude then
+                    -1
+                else
+                    Array.IndexOf(block, Single.NegativeInfinity, 0, given.Length)
+
+            if place >= 0 then
+                raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
 
             for row in first .. first + count - 1 do
                 for slot in taken.RowPtrArray[row] .. taken.RowPtrArray[row + 1] - 1 do

@@ -21,17 +21,6 @@ module internal Magnitude =
     /// <remarks>A radix selection: one pass counts the upper halves of the bits, a second the lower halves of those that
     /// have the upper half in question. No number is copied.</remarks>
     let threshold (count: int64) (lists: float32[,][]) : struct (float32 * int64) =
-        /// The digit that holds place number left from above, and its place there.
-        let find (counts: int64[]) (left: int64) =
-            let mutable digit = counts.Length - 1
-            let mutable left = left
-
-            while counts[digit] < left do
-                left <- left - counts[digit]
-                digit <- digit - 1
-
-            struct (uint32 digit, left)
-
         let countOf (digit: uint32 -> int) =
             let counts: int64[] = Array.zeroCreate 65536
 
@@ -45,10 +34,11 @@ module internal Magnitude =
 
             counts
 
-        let struct (upper, left) = find (countOf (fun bits -> int (bits >>> 16))) count
+        let struct (upper, left) =
+            Radix.place (countOf (fun bits -> int (bits >>> 16))) count
 
         let lowerOf (bits: uint32) =
             if bits >>> 16 = upper then int (bits &&& 0xFFFFu) else -1
 
-        let struct (lower, left) = find (countOf lowerOf) left
+        let struct (lower, left) = Radix.place (countOf lowerOf) left
         struct (BitConverter.UInt32BitsToSingle((upper <<< 16) ||| lower), left)

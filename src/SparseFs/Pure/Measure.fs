@@ -53,13 +53,16 @@ module Measure =
     /// <param name="c">The pattern.</param>
     let fanOutDistribution (c: Connectivity) : DegreeDistribution = distribution (Connectivity.fanOut c)
 
+    let private countDead (degrees: int[]) =
+        degrees |> Array.sumBy (fun degree -> if degree = 0 then 1 else 0)
+
     /// <summary>Rows without a slot: outputs that depend on no input.</summary>
     /// <param name="c">The pattern.</param>
-    let deadRows (c: Connectivity) : int = (fanInDistribution c).Counts[0]
+    let deadRows (c: Connectivity) : int = countDead (Connectivity.fanIn c)
 
     /// <summary>Columns without a slot: inputs that nothing depends on.</summary>
     /// <param name="c">The pattern.</param>
-    let deadCols (c: Connectivity) : int = (fanOutDistribution c).Counts[0]
+    let deadCols (c: Connectivity) : int = countDead (Connectivity.fanOut c)
 
     /// <summary>The mean distance of the two nodes of a slot, |column − place of the row|.</summary>
     /// <param name="placement">How the rows are laid over the columns.</param>

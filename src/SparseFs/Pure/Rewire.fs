@@ -96,7 +96,7 @@ module Rewire =
 
             finish policy state watch dropped grown)
 
-    let private across (policy: Policy) (fractions: float[]) (states: LayerState[]) : Rewired[] =
+    let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
         let watch = Stopwatch.StartNew()
 
         try
@@ -104,18 +104,11 @@ module Rewire =
                 Dropping.checkFinite "weight" state.Weight
 
             let dropped =
-                Array.map2
-                    (fun fraction (state: LayerState) ->
-                        let struct (ofDrop, _, _) = seeds state.Seed
-                        let c = state.Connectivity
-
-                        Dropping.mark
-                            policy.Drop
-                            state
-                            ofDrop
-                            (min (Budgets.part fraction c.Nnz) (Budgets.most policy c)))
-                    fractions
-                    states
+                states
+                |> Array.map (fun state ->
+                    let struct (ofDrop, _, _) = seeds state.Seed
+                    let c = state.Connectivity
+                    Dropping.mark policy.Drop state ofDrop (min (Budgets.part fraction c.Nnz) (Budgets.most policy c)))
 
             let taken =
                 Array.map2
@@ -159,7 +152,7 @@ module Rewire =
             Policy.check policy |> ignore
             checkFraction fraction
             Array.iter checkState states
-            across policy (Array.create states.Length fraction) states
+            across policy fraction states
         | _ -> states |> Array.map (layerBy policy fraction)
 
     /// <summary>An update as the policy's schedule has it at the layers' step.</summary>

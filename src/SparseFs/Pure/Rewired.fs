@@ -23,7 +23,8 @@ type RewireEvent =
         DeadRows: int
         /// <summary>Columns without a slot.</summary>
         DeadCols: int
-        /// <summary>What the update took.</summary>
+        /// <summary>What dropping and growing took, without carrying tensors over; layers that share a budget are timed
+        /// from their common start.</summary>
         Seconds: float
         /// <summary>Why nothing was done, or null: a weight or a score that is not finite.</summary>
         Refusal: string

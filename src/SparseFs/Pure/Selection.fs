@@ -15,29 +15,18 @@ module internal Selection =
         else
             bits ||| 0x80000000u
 
-    /// The digit that holds place number left from above, and its place there.
-    let private find (counts: int[]) (left: int) : struct (uint32 * int) =
-        let mutable digit = counts.Length - 1
-        let mutable left = left
-
-        while counts[digit] < left do
-            left <- left - counts[digit]
-            digit <- digit - 1
-
-        struct (uint32 digit, left)
-
     /// <summary>The count-th largest key among the first length scores, and how many of those that equal it are among the
     /// count.</summary>
     /// <remarks>Radix selection by halves of the bits; 1 ≤ count ≤ length.</remarks>
     [<FullyOptimized>]
     let private thresholdOfMany (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
-        let counts: int[] = Array.zeroCreate 65536
+        let counts: int64[] = Array.zeroCreate 65536
 
         for i in 0 .. length - 1 do
             let upper = int (key scores[i] >>> 16)
-            counts[upper] <- counts[upper] + 1
+            counts[upper] <- counts[upper] + 1L
 
-        let struct (upper, left) = find counts count
+        let struct (upper, left) = Radix.place counts (int64 count)
         Array.Clear counts
 
         for i in 0 .. length - 1 do
@@ -45,10 +34,10 @@ module internal Selection =
 
             if bits >>> 16 = upper then
                 let lower = int (bits &&& 0xFFFFu)
-                counts[lower] <- counts[lower] + 1
+                counts[lower] <- counts[lower] + 1L
 
-        let struct (lower, left) = find counts left
-        struct ((upper <<< 16) ||| lower, left)
+        let struct (lower, left) = Radix.place counts left
+        struct ((upper <<< 16) ||| lower, int left)
 
     /// Up to this many, sorting costs less than counting digits.
     let private few = 4096
@@ -98,8 +87,9 @@ module internal Selection =
         chosen
 
     /// <summary>The cells with the count largest scores among many that come in blocks, in rising order of cells.</summary>
-    /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count: when they are that many, all but the count best are
-    /// forgotten, and what comes later must be above the worst of these: an equal one would lose the tie.</remarks>
+    /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count: when they are that many, all but the
+    /// count best are forgotten, and what comes later must be above the worst of these: an equal one would lose the
+    /// tie.</remarks>
     [<Sealed>]
     type Best(count: int) =
         // The least that counts is known after the first room is full, so that little room is better for few.

@@ -17,44 +17,40 @@ type internal Recorder() =
         use detached = t.detach ()
         detached.clone().DetachFromDisposeScope()
 
-    let free (struct (_, g: torch.Tensor, x: torch.Tensor)) =
-        g.Dispose()
-        x.Dispose()
+    /// All samples of several passes together, as scores are computed from them.
+    let joined = List<struct (torch.Tensor * torch.Tensor)>()
 
     /// The optimizer step to which passes belong that come next.
     member val Step = 0L with get, set
 
-    member _.IsEmpty = passes.Count = 0
+    /// Whether a pass of that step has been noted.
+    member _.Has(step: int64) : bool =
+        passes.Exists(fun (struct (at, _, _)) -> at = step)
 
     member r.Add(g: torch.Tensor, x: torch.Tensor) =
         lock passes (fun () ->
             use _ = torch.no_grad ()
             passes.Add(struct (r.Step, copyOf g, copyOf x)))
 
-    /// Forgets what is older than a step.
-    member _.ForgetBefore(step: int64) =
+    /// Forgets the passes of some steps, and what scores were computed from.
+    member _.Forget(isGone: int64 -> bool) =
         lock passes (fun () ->
-            for pass in passes do
-                let struct (at, _, _) = pass
+            for struct (g, x) in joined do
+                g.Dispose()
+                x.Dispose()
 
-                if at < step then
-                    free pass
+            joined.Clear()
 
-            passes.RemoveAll(fun (struct (at, _, _)) -> at < step) |> ignore)
+            for struct (at, g, x) in passes do
+                if isGone at then
+                    g.Dispose()
+                    x.Dispose()
 
-    /// Forgets the passes of one step: its gradients were thrown away.
-    member _.Forget(step: int64) =
-        lock passes (fun () ->
-            for pass in passes do
-                let struct (at, _, _) = pass
-
-                if at = step then
-                    free pass
-
-            passes.RemoveAll(fun (struct (at, _, _)) -> at = step) |> ignore)
+            passes.RemoveAll(fun (struct (at, _, _)) -> isGone at) |> ignore)
 
     /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
-    /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call.</returns>
+    /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
+    /// until anything is forgotten; at least one pass must have a weight.</returns>
     member _.Scores(cols: int, weightOf: int64 -> float) : CellScores =
         // All passes as one: their samples follow each other. Kept for as long as the scores are asked for.
         let together =
@@ -68,20 +64,21 @@ type internal Recorder() =
                      else
                          t.to_type torch.ScalarType.Float32
 
-                 let g =
-                     [| for struct (step, g, _) in passes ->
+                 let weighted =
+                     [| for struct (step, g, x) in passes do
                             match weightOf step with
-                            | 1.0 -> wide g
-                            | weight -> (wide g).mul(weight.ToScalar()) |]
-
-                 let x = [| for struct (_, _, x) in passes -> wide x |]
+                            | 0.0 -> ()
+                            | 1.0 -> struct (wide g, wide x)
+                            | weight -> struct ((wide g).mul(weight.ToScalar()), wide x) |]
 
                  let one (ts: torch.Tensor[]) =
-                     (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).MoveToOuterDisposeScope()
+                     (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).DetachFromDisposeScope()
 
-                 let g, x = one g, one x
-                 // They are freed with the garbage; an update is rare, and they are no larger than the passes.
-                 struct (g.DetachFromDisposeScope(), x.DetachFromDisposeScope()))
+                 let both =
+                     struct (one [| for struct (g, _) in weighted -> g |], one [| for struct (_, x) in weighted -> x |])
+
+                 joined.Add both
+                 both)
 
         let buffer: float32[] ref = ref [||]
 
@@ -100,10 +97,3 @@ type internal Recorder() =
 
     /// The passes as arrays, for a state that outlives the process.
     member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] = passes.ToArray()
-
-    member _.Clear() =
-        lock passes (fun () ->
-            for pass in passes do
-                free pass
-
-            passes.Clear())

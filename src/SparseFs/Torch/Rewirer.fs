@@ -62,8 +62,7 @@ type Rewirer
     /// <param name="seed">What random rules draw from.</param>
     /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
     /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
-    (layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) as this
-    =
+    (layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
 
     /// The weight of a step's gradient falls by this a step, as in SNFS.
     static let momentum = 0.9
@@ -116,7 +115,6 @@ type Rewirer
         let wanted = isWanted next
 
         for l in layers do
-            l.Recorder.ForgetBefore(next - int64 Rewirer.MomentumSteps + 1L)
             l.Recorder.Step <- next
             l.Layer.Recorder <- (if wanted then l.Recorder else null)
 
@@ -158,21 +156,22 @@ type Rewirer
 
     /// The update of step at, whatever the optimizer has done before; whether anything changed.
     let update (at: int64) : RewireEvent[] * bool =
+        let states = layers |> Array.mapi (stateOf at)
+
         let unseen =
-            layers |> Array.filter (fun l -> needs <> Needs.Nothing && l.Recorder.IsEmpty)
+            layers
+            |> Array.filter (fun l -> needs <> Needs.Nothing && not (l.Recorder.Has at))
 
         let rewired =
             if unseen.Length > 0 then
                 let why = $"no backward pass has reached '{unseen[0].Name}' since the last step"
-                layers |> Array.mapi (fun i l -> Rewire.refuse why (stateOf at i l))
+                Array.map (Rewire.refuse why) states
             else
-                Rewire.step policy (layers |> Array.mapi (stateOf at))
+                Rewire.step policy states
 
         let rewired =
             match rewired |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
-            | Some refused ->
-                layers
-                |> Array.mapi (fun i l -> Rewire.refuse refused.Event.Refusal (stateOf at i l))
+            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states
             | None -> rewired
 
         let isChanged =
@@ -187,24 +186,31 @@ type Rewirer
     let finish (at: int64) (happened: RewireEvent[]) =
         step <- at
 
-        if not (needs.HasFlag Needs.Momentum) then
+        // Momentum rules look back, all others not.
+        let oldest =
+            if needs.HasFlag Needs.Momentum then
+                at - int64 Rewirer.MomentumSteps + 2L
+            else
+                at + 1L
+
+        if needs <> Needs.Nothing then
             for l in layers do
-                l.Recorder.Clear()
+                l.Recorder.Forget(fun pass -> pass < oldest)
 
         prepare ()
         Array.iter noted happened
         happened
 
-    do
-        prepare ()
-        ignore this
+    do prepare ()
 
     /// <summary>A rewirer over all sparse layers of a model.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
-    /// <param name="optimizer">As above.</param>
+    /// <param name="optimizer">The optimizer that trains their weights, of the kinds that the other constructor
+    /// lists.</param>
     /// <param name="policy">How they are rewired.</param>
     /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
-    /// <exception cref="T:System.ArgumentException">As above.</exception>
+    /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
+    /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         if isNull (box model) then
             nullArg (nameof model)
@@ -220,7 +226,7 @@ type Rewirer
                     | :? SparseLinear as layer -> struct (name, layer)
                     | _ -> ()
             }
-            |> Seq.distinctBy (fun (struct (_, layer)) -> layer.GetHashCode())
+            |> Seq.distinctBy (fun (struct (_, layer)) -> layer)
 
         Rewirer(all, optimizer, policy, defaultArg seed (Seed.ofInt 0))
 
@@ -238,7 +244,8 @@ type Rewirer
 
     /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policy says.</summary>
     /// <returns>One event a layer where the step was an update, else none.</returns>
-    /// <remarks>Where an update has nothing to change, the optimizer steps as on any other step.</remarks>
+    /// <remarks>Where an update has nothing to change, the optimizer steps as on any other step. Where one is refused,
+    /// nothing changes: no pattern, no weight, and no moment beyond the step of a policy that steps at updates.</remarks>
     member _.Step() : RewireEvent[] =
         let at = step + 1L
 
@@ -269,7 +276,7 @@ type Rewirer
         optimizer.zero_grad ()
 
         for l in layers do
-            l.Recorder.Forget(step + 1L)
+            l.Recorder.Forget(fun pass -> pass > step)
 
     /// <summary>All that the rewirer knows; putting it into a rewirer of the same layers goes on from there, to the bit.</summary>
     /// <exception cref="T:System.ArgumentException">On setting: the layers' names or shapes, or the optimizer's type, are
@@ -313,7 +320,7 @@ type Rewirer
 
             for l, (_, explored), passes in Array.zip3 layers value.Explored value.Passes do
                 l.Explored <- explored
-                l.Recorder.Clear()
+                l.Recorder.Forget(fun _ -> true)
 
                 for at, n, g, x in passes do
                     use _ = torch.NewDisposeScope()
