@@ -62,7 +62,8 @@ let private compiled =
 /// The files that may hold addresses: the kernels, their memory, and the one place where a tensor becomes one.
 let private mayHoldPointers =
     set
-        [ "Kernels/DenseCopy.fs"
+        [ "Kernels/Carry.fs"
+          "Kernels/DenseCopy.fs"
           "Kernels/Dispatch.fs"
           "Kernels/Lanes.fs"
           "Kernels/Pack.fs"

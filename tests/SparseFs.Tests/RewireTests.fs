@@ -44,6 +44,8 @@ let private policies =
 let private cells (c: Connectivity) =
     Array.map2 (fun row col -> row * c.Cols + col) (Connectivity.rowIndices c) (c.ColIdx.ToArray())
 
+let private cells64 (c: Connectivity) = cells c |> Array.map int64
+
 let private law name (body: LayerState -> unit) =
     testProperty name (Prop.forAll RewireGenerators.states body)
 
@@ -155,7 +157,7 @@ let rewireTests =
                       |> List.truncate count
                       |> List.sort
 
-                  let got = Growing.ofLayer Grow.Gradient state seed c count
+                  let got = Growing.ofLayer Grow.Gradient state seed (Taken.slots c) count
                   Expect.equal (List.ofArray got) (List.map int64 wanted) "grown")
 
           testCase "the best of many blocks are the best of all, ties to the lower cell" (fun () ->
@@ -163,10 +165,11 @@ let rewireTests =
               let scores = Array.init 400_000 (fun _ -> float32 (random.Next 5000))
 
               for count in [ 0; 1; 1000; 70_000; 500_000 ] do
-                  let best = Selection.Best count
+                  let best = Best count
+                  let free: byte[] = Array.zeroCreate 2500
 
                   for first in 0..20_000..399_999 do
-                      Expect.isTrue (best.Offer(scores, first, 20_000, int64 first)) "finite"
+                      Expect.isTrue (best.Offer(scores, first, 20_000, free, false, int64 first)) "finite"
 
                   let wanted =
                       Array.init scores.Length id
@@ -193,7 +196,7 @@ let rewireTests =
 
                   absent |> Array.map (fun cell -> defaultArg (Map.tryFind (int64 cell) all) 0)
 
-              Statistics.isUniform "layer" (times (fun s -> Growing.ofLayer Grow.Random state s state.Connectivity 1)))
+              Statistics.isUniform "layer" (times (fun s -> Growing.ofLayer Grow.Random state s (Taken.slots state.Connectivity) 1)))
 
           testCase "nearby growth follows (d + 1)^−λ over the absent cells" (fun () ->
               for placement, rows, cols in
@@ -216,7 +219,7 @@ let rewireTests =
                   let count =
                       Array.init times (fun i ->
                           let rule = Grow.Nearby(placement, 1.5)
-                          (Growing.ofLayer rule state (Seed.ofInt i) state.Connectivity 1)[0])
+                          (Growing.ofLayer rule state (Seed.ofInt i) (Taken.slots state.Connectivity) 1)[0])
                       |> Array.countBy int
                       |> Map.ofArray
 
@@ -373,7 +376,7 @@ let rewireTests =
 
                   let explored =
                       patterns.Tail
-                      |> List.fold (fun (e: Explored) c -> e.With c) (Explored.Of patterns.Head)
+                      |> List.fold (fun (e: Explored) c -> e.With(c, cells64 c)) (Explored.Of patterns.Head)
 
                   let wanted = patterns |> List.map (cells >> Set.ofArray) |> Set.unionMany
                   Expect.equal explored.Count (int64 wanted.Count) $"{rows}")
@@ -381,7 +384,7 @@ let rewireTests =
           testCase "equal sets of explored cells are equal, however they came about" (fun () ->
               let full = Connectivity.full 100 100
               let few = Topology.uniform 100 100 5 seed
-              Expect.equal ((Explored.Of few).With full) (Explored.Of full) "begun small")
+              Expect.equal ((Explored.Of few).With(full, cells64 full)) (Explored.Of full) "begun small")
 
           testCase "a schedule that ends where it starts has made no progress before" (fun () ->
               Expect.equal (Schedule.progress 3L (Schedule.from 9L (Schedule.constant 0.1 1L 9L))) 0.0 "before"

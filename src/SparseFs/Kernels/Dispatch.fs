@@ -344,3 +344,13 @@ module internal Dispatch =
     /// values [nnz] = those of w [rows, cols] at the pattern; values is overwritten.
     let collect (machine: Machine) (pattern: Connectivity) w values =
         byRows machine pattern (fun p rowFrom rowTo -> DenseCopy.collect p w rowFrom rowTo pattern.Cols values)
+
+    /// y [after] = the numbers of x [before, 1 or more] that slots continue, or the number of those that continue none.
+    let carry (machine: Machine) (from: int[]) x (number: float32) y =
+        use fromPin = fixed from
+        let from, slots, parts = fromPin, from.Length, machine.Threads
+
+        let bound part =
+            int (int64 slots * int64 part / int64 parts)
+
+        Team.run parts parts (fun part -> Carry.constant from x number (bound part) (bound (part + 1)) y)

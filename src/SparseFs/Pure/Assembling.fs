@@ -114,7 +114,7 @@ module internal Assembling =
         let struct (after, remap, regrown) =
             merge before dropped grown (policy.Regrow = Regrow.Kept)
 
-        let explored = state.Explored.With after
+        let explored = state.Explored.With(after, grown)
         let gone = before.Nnz - (after.Nnz - grown.Length)
 
         { Connectivity = after

@@ -11,25 +11,19 @@ module internal Budgets =
     let part (fraction: float) (count: int) =
         int (Math.Round(decimal fraction * decimal count, MidpointRounding.ToEven))
 
-    let keptOf (c: Connectivity) (dropped: bool[]) =
-        let struct (kept, _, _) = merge c dropped [||] false
-        kept
-
     /// Cells that may not be grown: all slots, or those that stay.
-    let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) =
-        if policy.Regrow = Regrow.Never then c else keptOf c dropped
-
-    let absent (c: Connectivity) = c.Cells - int64 c.Nnz
+    let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) : Taken =
+        { Slots = c
+          Freed = if policy.Regrow = Regrow.Never then null else dropped }
 
     /// The most slots that can be dropped and as many be grown.
     let most (policy: Policy) (c: Connectivity) =
         if policy.Regrow = Regrow.Never then
-            int (min (int64 c.Nnz) (absent c))
+            int (min (int64 c.Nnz) (Taken.slots c).Free)
         else
             c.Nnz
 
-    let countMarked (marked: bool[]) =
-        marked |> Array.sumBy (fun isMarked -> if isMarked then 1 else 0)
+    let countMarked (marked: bool[]) = marked.AsSpan().Count true
 
     let ofLayer (policy: Policy) (fraction: float) (state: LayerState) =
         let c = state.Connectivity
@@ -67,7 +61,7 @@ module internal Budgets =
         let struct (ofDrop, ofGrow, _) = seeds state.Seed
         let count = min (part fraction c.Nnz) (most policy c)
         let dropped = Dropping.mark policy.Drop state ofDrop count
-        let salientGrown = Growing.salientOfRows state c count
+        let salientGrown = Growing.salientOfRows state count
         let fanIn = Connectivity.fanIn c
         let lost = droppedOfRows c dropped
 
@@ -155,7 +149,7 @@ module internal Budgets =
 
         match policy.Budget with
         | Budget.AcrossByMomentum ->
-            Growing.eachBlock "momentum" state.Momentum (Connectivity.empty c.Rows c.Cols) true (fun first rows block ->
+            Growing.eachBlock "momentum" state.Momentum c.Rows c.Cols (fun first rows block ->
                 for row in first .. first + rows - 1 do
                     for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
                         add slot block[(row - first) * c.Cols + c.ColIdxArray[slot]])

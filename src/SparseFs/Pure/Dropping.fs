@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open System.Numerics
 
 /// A number that a rule cannot order: the update is refused, and nothing has been changed.
 exception internal NotFinite of what: string
@@ -9,8 +10,15 @@ exception internal NotFinite of what: string
 module internal Dropping =
 
     /// Refuses what is not finite.
+    [<FullyOptimized>]
     let checkFinite (what: string) (numbers: float32[]) =
+        let largest = Vector<float32> Single.MaxValue
+        let lanes = Vector<float32>.Count
         let mutable i = 0
+
+        while i + lanes <= numbers.Length
+              && Vector.LessThanOrEqualAll(Vector.Abs(Vector<float32>(numbers, i)), largest) do
+            i <- i + lanes
 
         while i < numbers.Length && abs numbers[i] <= Single.MaxValue do
             i <- i + 1
@@ -19,16 +27,17 @@ module internal Dropping =
             raise (NotFinite $"{what} {numbers[i]} at slot {i}")
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
-    [<FullyOptimized>]
     let private lowest (scores: float32[]) (count: int) : bool[] =
-        let marked = Selection.largest scores (scores.Length - count)
+        Selection.allBut scores (scores.Length - count)
 
-        for slot in 0 .. marked.Length - 1 do
-            marked[slot] <- not marked[slot]
+    [<FullyOptimized>]
+    let private magnitudes (weight: float32[]) : float32[] =
+        let sizes: float32[] = Array.zeroCreate weight.Length
 
-        marked
+        for slot in 0 .. weight.Length - 1 do
+            sizes[slot] <- abs weight[slot]
 
-    let private magnitudes (weight: float32[]) = weight |> Array.map abs
+        sizes
 
     /// SET's: as many of each sign as is their share.
     let private nearestZero (weight: float32[]) (count: int) : bool[] =

@@ -12,38 +12,42 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
     /// Bytes of bits that a slot is worth; a slot of a union takes 4 bytes, and there may be many more than today's.
     static let worth = 16L
 
-    static let setBits (bits: uint64[]) (c: Connectivity) : int64 =
-        let mutable fresh = 0L
+    /// Whether the cell is new: 1 or 0.
+    static let setBit (bits: uint64[]) (cell: int64) : int64 =
+        let word = int (cell >>> 6)
+        let bit = 1UL <<< int (cell &&& 63L)
+        let isNew = bits[word] &&& bit = 0UL
+        bits[word] <- bits[word] ||| bit
+        if isNew then 1L else 0L
 
+    static let setBits (bits: uint64[]) (c: Connectivity) =
         for row in 0 .. c.Rows - 1 do
             for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
-                let cell = int64 row * int64 c.Cols + int64 c.ColIdxArray[slot]
-                let word = int (cell >>> 6)
-                let bit = 1UL <<< int (cell &&& 63L)
-
-                if bits[word] &&& bit = 0UL then
-                    bits[word] <- bits[word] ||| bit
-                    fresh <- fresh + 1L
-
-        fresh
+                setBit bits (int64 row * int64 c.Cols + int64 c.ColIdxArray[slot]) |> ignore
 
     /// <summary>The cells of one pattern.</summary>
     static member internal Of(c: Connectivity) : Explored =
         if c.Cells / 8L <= worth * int64 c.Nnz then
             let bits: uint64[] = Array.zeroCreate (int ((c.Cells + 63L) / 64L))
-            let count = setBits bits c
-            Explored(c.Rows, c.Cols, bits, ValueNone, count)
+            setBits bits c
+            Explored(c.Rows, c.Cols, bits, ValueNone, int64 c.Nnz)
         else
             Explored(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
 
     /// <summary>These cells and those of a pattern of the same shape.</summary>
-    member internal _.With(c: Connectivity) : Explored =
+    /// <param name="c">The pattern.</param>
+    /// <param name="grown">Cells of the pattern, all those among them that may be new.</param>
+    member internal _.With(c: Connectivity, grown: int64[]) : Explored =
         match union with
         // As Of has it: equal sets are held in the same way, and bits in time take less than many cells.
         | ValueSome before -> Explored.Of(Connectivity.union before c)
         | ValueNone ->
             let bits = Array.copy bits
-            let fresh = setBits bits c
+            let mutable fresh = 0L
+
+            for cell in grown do
+                fresh <- fresh + setBit bits cell
+
             Explored(rows, cols, bits, ValueNone, count + fresh)
 
     /// <summary>How many cells.</summary>

@@ -1,48 +1,30 @@
 namespace SparseFs
 
 open System
-open System.Numerics
 
 /// <summary>Which absent cells an update grows.</summary>
 module internal Growing =
 
-    /// Cells of scores that are looked at together: 4 MB of them.
+    /// Cells of scores that are looked at together: 4 MB of them, or 64 rows.
     let private blockCells = 1_048_576L
 
-    /// Copies numbers, or their magnitudes, to the start of a buffer.
-    [<FullyOptimized>]
-    let private copy (magnitude: bool) (source: float32[]) (target: float32[]) =
-        if magnitude then
-            let lanes = Vector<float32>.Count
-            let mutable i = 0
+    let private refuseFirst (what: string) (first: int) (cols: int) (block: float32[]) (length: int) =
+        let place =
+            Array.FindIndex(block, 0, length, (fun score -> not (abs score <= Single.MaxValue)))
 
-            while i + lanes <= source.Length do
-                Vector.Abs(Vector<float32>(source, i)).CopyTo(target, i)
-                i <- i + lanes
+        raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
 
-            while i < source.Length do
-                target[i] <- abs source[i]
-                i <- i + 1
-        else
-            Array.Copy(source, target, source.Length)
-
-    /// <summary>Calls body for runs of rows with the scores of their cells, at most blockCells at a time, taken being
-    /// minus infinity.</summary>
+    /// <summary>Calls body for runs of rows with the scores of their cells.</summary>
     /// <param name="what">What the scores are, for errors.</param>
-    /// <param name="scores">The source; its arrays are copied, so it may use one again and again.</param>
-    /// <param name="taken">Cells that are no candidates.</param>
-    /// <param name="magnitude">Whether it is the magnitude that counts.</param>
-    /// <param name="body">First row, number of rows, scores, of which only those of these rows count.</param>
-    let eachBlock
-        (what: string)
-        (scores: CellScores)
-        (taken: Connectivity)
-        (magnitude: bool)
-        (body: int -> int -> float32[] -> unit)
-        =
-        let rows, cols = taken.Rows, taken.Cols
-        let perBlock = int (max 1L (min (int64 rows) (blockCells / max 1L (int64 cols))))
-        let block: float32[] = Array.zeroCreate (perBlock * cols)
+    /// <param name="scores">The source.</param>
+    /// <param name="rows">Rows of the layer.</param>
+    /// <param name="cols">Columns of the layer.</param>
+    /// <param name="body">First row, number of rows, scores.</param>
+    let eachBlock (what: string) (scores: CellScores) (rows: int) (cols: int) (body: int -> int -> float32[] -> unit) =
+        // A product of few rows reads the whole input for little work.
+        let perBlock =
+            int (max 1L (min (int64 rows) (max 64L (blockCells / max 1L (int64 cols)))))
+
         let mutable first = 0
 
         while first < rows do
@@ -57,53 +39,45 @@ module internal Growing =
 
                 raise (ArgumentException(message, what))
 
-            copy magnitude given block
-
-            // Below, minus infinity means that a cell is taken: a rule's own would pass unseen. No magnitude is.
-            let place =
-                if magnitude then
-                    -1
-                else
-                    Array.IndexOf(block, Single.NegativeInfinity, 0, given.Length)
-
-            if place >= 0 then
-                raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
-
-            for row in first .. first + count - 1 do
-                for slot in taken.RowPtrArray[row] .. taken.RowPtrArray[row + 1] - 1 do
-                    let place = (row - first) * cols + taken.ColIdxArray[slot]
-
-                    // What is taken is not looked at, but a gradient that is no number must not pass unseen.
-                    if not (abs block[place] <= Single.MaxValue) then
-                        raise (NotFinite $"{what} {block[place]} at ({row}, {taken.ColIdxArray[slot]})")
-
-                    block[place] <- Single.NegativeInfinity
-
-            body first count block
+            body first count given
             first <- first + count
 
-    let private offer (what: string) (best: Selection.Best) (block: float32[]) offset size firstCell =
-        if not (best.Offer(block, offset, size, firstCell)) then
-            raise (NotFinite $"{what} that is not finite")
+    /// What is taken does not count, but a gradient that is no number must not pass unseen there either.
+    let private eachRow what (scores: CellScores) (taken: Taken) (body: int -> byte[] -> float32[] -> int -> bool) =
+        let rows, cols = taken.Slots.Rows, taken.Slots.Cols
+        let marks: byte[] = Array.zeroCreate ((cols + 7) / 8)
+
+        eachBlock what scores rows cols (fun first count block ->
+            for row in first .. first + count - 1 do
+                taken.MarkRow(row, marks)
+
+                if not (body row marks block ((row - first) * cols)) then
+                    refuseFirst what first cols block (count * cols))
 
     /// The count best cells of the layer.
-    let private bestCells what (scores: CellScores) magnitude (taken: Connectivity) (count: int) : int64[] =
-        let best = Selection.Best count
+    let private bestCells what (scores: CellScores) magnitude (taken: Taken) (count: int) : int64[] =
+        let cols = taken.Slots.Cols
+        let best = Best count
 
-        eachBlock what scores taken magnitude (fun first rows block ->
-            offer what best block 0 (rows * taken.Cols) (int64 first * int64 taken.Cols))
+        eachRow what scores taken (fun row marks block offset ->
+            best.Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
 
         best.Cells()
 
     /// The best cells of each row, as many as it wants.
-    let private bestOfRows what (scores: CellScores) magnitude (taken: Connectivity) (wanted: int[]) : int64[] =
+    let private bestOfRows what (scores: CellScores) magnitude (taken: Taken) (wanted: int[]) : int64[] =
+        let cols = taken.Slots.Cols
         let chosen = ResizeArray<int64[]>()
+        let best = Best(if wanted.Length = 0 then 0 else Array.max wanted)
 
-        eachBlock what scores taken magnitude (fun first rows block ->
-            for row in first .. first + rows - 1 do
-                let best = Selection.Best wanted[row]
-                offer what best block ((row - first) * taken.Cols) taken.Cols (int64 row * int64 taken.Cols)
-                chosen.Add(best.Cells()))
+        eachRow what scores taken (fun row marks block offset ->
+            best.Begin wanted[row]
+
+            let isFinite =
+                best.Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols)
+
+            chosen.Add(best.Cells())
+            isFinite)
 
         Array.concat chosen
 
@@ -159,29 +133,30 @@ module internal Growing =
     /// <param name="seed">For rules that draw.</param>
     /// <param name="taken">Cells that are no candidates; there are at least count others.</param>
     /// <param name="count">How many.</param>
-    let ofLayer (rule: Grow) (state: LayerState) (seed: Seed) (taken: Connectivity) (count: int) : int64[] =
+    let ofLayer (rule: Grow) (state: LayerState) (seed: Seed) (taken: Taken) (count: int) : int64[] =
         match rule with
         | Grow.Gradient -> bestCells "gradient" state.Gradient true taken count
         | Grow.Momentum -> bestCells "momentum" state.Momentum true taken count
         | Grow.Score(_, score) -> bestCells "grow" (score state) false taken count
-        | Grow.Random -> randomCells taken count (Draws seed)
-        | Grow.Nearby(placement, lambda) -> Nearby.ofLayer placement lambda taken count (Draws seed)
+        | Grow.Random -> randomCells (taken.ToConnectivity()) count (Draws seed)
+        | Grow.Nearby(placement, lambda) -> Nearby.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
 
     /// <summary>As ofLayer, so many of each row.</summary>
-    let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: Connectivity) (wanted: int[]) : int64[] =
+    let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: Taken) (wanted: int[]) : int64[] =
         match rule with
         | Grow.Gradient -> bestOfRows "gradient" state.Gradient true taken wanted
         | Grow.Momentum -> bestOfRows "momentum" state.Momentum true taken wanted
         | Grow.Score(_, score) -> bestOfRows "grow" (score state) false taken wanted
-        | Grow.Random -> randomOfRows taken wanted (Draws seed)
-        | Grow.Nearby(placement, lambda) -> Nearby.ofRows placement lambda taken wanted (Draws seed)
+        | Grow.Random -> randomOfRows (taken.ToConnectivity()) wanted (Draws seed)
+        | Grow.Nearby(placement, lambda) -> Nearby.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed)
 
     /// How many of the count cells with the largest |gradient| are in each row.
-    let salientOfRows (state: LayerState) (taken: Connectivity) (count: int) : int[] =
-        let ofRow: int[] = Array.zeroCreate taken.Rows
+    let salientOfRows (state: LayerState) (count: int) : int[] =
+        let c = state.Connectivity
+        let ofRow: int[] = Array.zeroCreate c.Rows
 
-        for cell in bestCells "gradient" state.Gradient true taken count do
-            let row = int (cell / int64 taken.Cols)
+        for cell in bestCells "gradient" state.Gradient true (Taken.slots c) count do
+            let row = int (cell / int64 c.Cols)
             ofRow[row] <- ofRow[row] + 1
 
         ofRow

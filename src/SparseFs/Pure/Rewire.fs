@@ -125,7 +125,7 @@ module Rewire =
                     Budgets.shareOut
                         total
                         (Array.map2 (Budgets.contribution policy) states dropped)
-                        (Array.map Budgets.absent taken)
+                        (taken |> Array.map _.Free)
 
             Array.init states.Length (fun layer ->
                 let state = states[layer]

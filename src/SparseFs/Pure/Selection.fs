@@ -2,178 +2,331 @@ namespace SparseFs
 
 open System
 open System.Numerics
+open System.Runtime.Intrinsics
+
+/// Numbers as unsigned integers of the same order.
+module internal Key =
+
+    /// The negative ones too; −0 counts as 0.
+    let inline ofScore (score: float32) : uint32 =
+        let bits = BitConverter.SingleToInt32Bits(score + 0.0f)
+        uint32 (bits ^^^ ((bits >>> 31) ||| Int32.MinValue))
+
+    let toScore (key: uint32) : float32 =
+        if key &&& 0x80000000u <> 0u then
+            BitConverter.UInt32BitsToSingle(key ^^^ 0x80000000u)
+        else
+            BitConverter.UInt32BitsToSingle(~~~key)
+
+    /// The lower bits of a key, which its place among KeyCounts leaves out.
+    [<Literal>]
+    let LowerBits = 19
+
+/// <summary>How many keys have each value of their 13 upper bits.</summary>
+[<Sealed>]
+type internal KeyCounts() =
+    let counts: int[] = Array.zeroCreate (1 <<< (32 - Key.LowerBits))
+    let mutable highest = 0
+    let mutable lowest = counts.Length - 1
+
+    member _.Add(key: uint32) =
+        let upper = int (key >>> Key.LowerBits)
+        counts[upper] <- counts[upper] + 1
+        highest <- max highest upper
+        lowest <- min lowest upper
+
+    member _.Clear() =
+        if lowest <= highest then
+            Array.Clear(counts, lowest, highest - lowest + 1)
+
+        highest <- 0
+        lowest <- counts.Length - 1
+
+    /// The upper bits that hold the count-th largest key, and its place among those that share them; 1 ≤ count ≤ keys.
+    member _.Place(count: int) : struct (uint32 * int) =
+        let mutable upper = highest
+        let mutable left = count
+
+        while counts[upper] < left do
+            left <- left - counts[upper]
+            upper <- upper - 1
+
+        struct (uint32 upper, left)
 
 /// <summary>The largest of many scores; a tie goes to the lower index.</summary>
 module internal Selection =
 
-    /// Bits in the order of the numbers themselves, the negative ones too; −0 counts as 0.
-    let inline private key (score: float32) : uint32 =
-        let bits = BitConverter.SingleToUInt32Bits(score + 0.0f)
-
-        if bits &&& 0x80000000u <> 0u then
-            ~~~bits
-        else
-            bits ||| 0x80000000u
-
-    /// <summary>The count-th largest key among the first length scores, and how many of those that equal it are among the
-    /// count.</summary>
-    /// <remarks>Radix selection by halves of the bits; 1 ≤ count ≤ length.</remarks>
+    /// <summary>The count-th largest of the first length keys, whose bits from shift on agree, and how many of those that
+    /// equal it are among the count.</summary>
+    /// <remarks>Digit by digit, over ever fewer keys; the keys are moved about.</remarks>
     [<FullyOptimized>]
-    let private thresholdOfMany (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
-        let counts: int64[] = Array.zeroCreate 65536
+    let rec private thresholdBelow (shift: int) (keys: uint32[]) (length: int) (count: int) : struct (uint32 * int) =
+        if shift = 0 then
+            struct (keys[0], count)
+        else
+            let bits = min shift 13
+            let next = shift - bits
 
-        for i in 0 .. length - 1 do
-            let upper = int (key scores[i] >>> 16)
-            counts[upper] <- counts[upper] + 1L
+            let digit (key: uint32) =
+                int (key >>> next) &&& ((1 <<< bits) - 1)
 
-        let struct (upper, left) = Radix.place counts (int64 count)
-        Array.Clear counts
+            let counts: int[] = Array.zeroCreate (1 <<< bits)
 
-        for i in 0 .. length - 1 do
-            let bits = key scores[i]
+            for i in 0 .. length - 1 do
+                let at = digit keys[i]
+                counts[at] <- counts[at] + 1
 
-            if bits >>> 16 = upper then
-                let lower = int (bits &&& 0xFFFFu)
-                counts[lower] <- counts[lower] + 1L
+            let mutable chosen = counts.Length - 1
+            let mutable left = count
 
-        let struct (lower, left) = Radix.place counts left
-        struct ((upper <<< 16) ||| lower, int left)
+            while counts[chosen] < left do
+                left <- left - counts[chosen]
+                chosen <- chosen - 1
+
+            let mutable kept = 0
+
+            for i in 0 .. length - 1 do
+                if digit keys[i] = chosen then
+                    keys[kept] <- keys[i]
+                    kept <- kept + 1
+
+            thresholdBelow next keys kept left
 
     /// Up to this many, sorting costs less than counting digits.
-    let private few = 4096
+    [<Literal>]
+    let private Few = 256
 
+    /// <summary>The count-th largest key among the first length scores, whose keys have been counted, and how many of those
+    /// that equal it are among the count; 1 ≤ count ≤ length.</summary>
     [<FullyOptimized>]
-    let private thresholdOfFew (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
-        let keys: uint32[] = Array.zeroCreate length
+    let threshold (counts: KeyCounts) (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+        let struct (upper, left) = counts.Place count
+        let mutable keys: uint32[] = Array.zeroCreate (min length Few)
+        let mutable found = 0
 
         for i in 0 .. length - 1 do
-            keys[i] <- key scores[i]
+            let key = Key.ofScore scores[i]
 
-        Array.Sort keys
-        let first = length - count
-        let mutable last = first
+            if key >>> Key.LowerBits = upper then
+                if found = keys.Length then
+                    Array.Resize(&keys, min length (4 * found))
 
-        while last < length && keys[last] = keys[first] do
-            last <- last + 1
+                keys[found] <- key
+                found <- found + 1
 
-        struct (keys[first], last - first)
+        if found <= Few then
+            Array.Sort(keys, 0, found)
+            let key = keys[found - left]
+            let mutable above = 0
 
-    let private threshold (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
-        if length <= few then
-            thresholdOfFew scores length count
+            while above < left && keys[found - 1 - above] > key do
+                above <- above + 1
+
+            struct (key, left - above)
         else
-            thresholdOfMany scores length count
+            thresholdBelow Key.LowerBits keys found left
 
-    /// <summary>Marks the count largest scores.</summary>
+    /// <summary>Marks all but the count largest scores.</summary>
     /// <param name="scores">None is NaN.</param>
     /// <param name="count">0..length.</param>
     [<FullyOptimized>]
-    let largest (scores: float32[]) (count: int) : bool[] =
-        let chosen: bool[] = Array.zeroCreate scores.Length
+    let allBut (scores: float32[]) (count: int) : bool[] =
+        let marked: bool[] = Array.zeroCreate scores.Length
 
-        if count > 0 then
-            let struct (least, ties) = threshold scores scores.Length count
-            let mutable tied = ties
+        if count = 0 then
+            Array.Fill(marked, true)
+        elif count < scores.Length then
+            let counts = KeyCounts()
 
             for i in 0 .. scores.Length - 1 do
-                let bits = key scores[i]
+                counts.Add(Key.ofScore scores[i])
 
-                if bits > least then
-                    chosen[i] <- true
-                elif bits = least && tied > 0 then
-                    chosen[i] <- true
-                    tied <- tied - 1
+            let struct (least, ties) = threshold counts scores scores.Length count
 
-        chosen
+            for i in 0 .. scores.Length - 1 do
+                marked[i] <- Key.ofScore scores[i] < least
 
-    /// <summary>The cells with the count largest scores among many that come in blocks, in rising order of cells.</summary>
-    /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count: when they are that many, all but the
-    /// count best are forgotten, and what comes later must be above the worst of these: an equal one would lose the
-    /// tie.</remarks>
-    [<Sealed>]
-    type Best(count: int) =
-        // The least that counts is known after the first room is full, so that little room is better for few.
-        let room =
-            int (min (int64 Array.MaxLength) (2L * int64 count + min 65536L (2L * int64 count + 256L)))
-
-        // They grow as candidates come: a row needs little room.
-        let mutable scores: float32[] =
-            Array.zeroCreate (min room (2 * min count 32768 + 16))
-
-        let mutable cells: int64[] = Array.zeroCreate scores.Length
-        let mutable length = 0
-        let mutable least = Single.NegativeInfinity // what comes must be above it
-
-        let shrink () =
-            if length > count then
-                if count = 0 then
-                    length <- 0
-                else
-                    let struct (worst, ties) = threshold scores length count
-                    let mutable tied = ties
-                    let mutable kept = 0
-                    let mutable lowest = Single.PositiveInfinity
-
-                    for i in 0 .. length - 1 do
-                        let bits = key scores[i]
-                        let isTie = bits = worst && tied > 0
-
-                        if isTie then
-                            tied <- tied - 1
-
-                        if bits > worst || isTie then
-                            scores[kept] <- scores[i]
-                            cells[kept] <- cells[i]
-                            lowest <- min lowest scores[i]
-                            kept <- kept + 1
-
-                    length <- kept
-                    least <- lowest
-
-        let makeRoom () =
-            if length = room then
-                shrink ()
-            elif length = scores.Length then
-                let size = min room (2 * length)
-                Array.Resize(&scores, size)
-                Array.Resize(&cells, size)
-
-        /// <summary>Takes in the scores of neighbouring cells; negative infinity stands for a cell that is no candidate.</summary>
-        /// <returns>False where a score is NaN or infinite: nothing more is to be done with any of them.</returns>
-        [<FullyOptimized>]
-        member _.Offer(block: float32[], offset: int, size: int, firstCell: int64) : bool =
-            let mutable isFinite = true
+            // Of those that equal the least, the lower ones are among the largest.
+            let mutable tied = 0
             let mutable i = 0
-            let lanes = Vector<float32>.Count
 
-            while i < size && isFinite do
-                // Most are not above the least that counts, many at once; NaN is not either.
-                while i + lanes <= size
-                      && Vector.LessThanOrEqualAll(Vector<float32>(block, offset + i), Vector<float32> least) do
-                    i <- i + lanes
+            while i < scores.Length do
+                if Key.ofScore scores[i] = least then
+                    tied <- tied + 1
+                    marked[i] <- tied > ties
 
-                let last = min size (i + lanes)
+                i <- i + 1
 
-                while i < last && isFinite do
-                    let score = block[offset + i]
+        marked
 
-                    if not (score <= least) then
-                        if not (score <= Single.MaxValue) then
-                            isFinite <- false
-                        elif count > 0 then
-                            if length = scores.Length then
-                                makeRoom ()
+/// <summary>The cells with the largest scores among many that come row by row, in rising order of cells.</summary>
+/// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count. What is below the count-th of those that
+/// came before is no candidate: that bound is known from counts of upper bits, and rises as scores come.</remarks>
+[<Sealed>]
+type internal Best(most: int) =
+    let room =
+        int (min (int64 Array.MaxLength) (2L * int64 most + min 65536L (2L * int64 most + 256L)))
 
-                            if score > least then
-                                scores[length] <- score
-                                cells[length] <- firstCell + int64 i
-                                length <- length + 1
+    // They grow as candidates come: a row needs little room.
+    let mutable scores: float32[] =
+        Array.zeroCreate (min room (2 * min most 32768 + 16))
 
-                    i <- i + 1
+    let mutable cells: int64[] = Array.zeroCreate scores.Length
+    let counts = KeyCounts()
+    let mutable count = most
+    let mutable length = 0
 
-            isFinite
+    /// What is below it does not count.
+    let mutable least =
+        if most = 0 then
+            Single.PositiveInfinity
+        else
+            Single.NegativeInfinity
 
-        /// The chosen cells, rising; fewer than count where there were not as many candidates.
-        member _.Cells() : int64[] =
-            shrink ()
-            Array.sub cells 0 length
+    /// How many have come since the bound was last looked for.
+    let mutable fresh = 0
+
+    let raiseLeast () =
+        fresh <- 0
+
+        if length >= count then
+            let struct (upper, _) = counts.Place count
+            let bound = Key.toScore (upper <<< Key.LowerBits)
+
+            // The lowest keys of all are not of numbers.
+            if bound > least then
+                least <- bound
+
+    /// Keeps what a test keeps; counts what is left anew.
+    let compact (keeps: uint32 -> bool) =
+        let mutable kept = 0
+        counts.Clear()
+
+        for i in 0 .. length - 1 do
+            let key = Key.ofScore scores[i]
+
+            if keeps key then
+                scores[kept] <- scores[i]
+                cells[kept] <- cells[i]
+                counts.Add key
+                kept <- kept + 1
+
+        length <- kept
+
+    /// Forgets all but the count best.
+    let shrink () =
+        if length > count then
+            if count = 0 then
+                length <- 0
+            else
+                let struct (worst, ties) = Selection.threshold counts scores length count
+                let mutable tied = 0
+
+                compact (fun key ->
+                    if key = worst then
+                        tied <- tied + 1
+
+                    key > worst || (key = worst && tied <= ties))
+
+                // A later one that equals the worst would lose the tie.
+                least <- MathF.BitIncrement(Key.toScore worst)
+
+    let makeRoom () =
+        if length < room then
+            let size = min room (2 * length)
+            Array.Resize(&scores, size)
+            Array.Resize(&cells, size)
+        else
+            raiseLeast ()
+            let bound = Key.ofScore least
+            compact (fun key -> key >= bound)
+
+            // Many that share their upper bits.
+            if length > room - room / 4 then
+                shrink ()
+
+    let add (score: float32) (cell: int64) =
+        if length = scores.Length then
+            makeRoom ()
+
+        if score >= least then
+            scores[length] <- score
+            cells[length] <- cell
+            counts.Add(Key.ofScore score)
+            length <- length + 1
+            fresh <- fresh + 1
+
+            if fresh > 256 && fresh > count / 8 then
+                raiseLeast ()
+
+    /// Forgets everything; from now on, so many are wanted, at most as many as at first.
+    member _.Begin(wanted: int) =
+        counts.Clear()
+        count <- wanted
+        length <- 0
+        fresh <- 0
+
+        least <-
+            if wanted = 0 then
+                Single.PositiveInfinity
+            else
+                Single.NegativeInfinity
+
+    /// <summary>Takes in the scores of the cells of a row.</summary>
+    /// <param name="block">Scores of many rows.</param>
+    /// <param name="offset">The row's first score in the block.</param>
+    /// <param name="size">Cells of the row.</param>
+    /// <param name="taken">A bit a cell of the row, set where the cell is no candidate.</param>
+    /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
+    /// <param name="firstCell">The row's first cell.</param>
+    /// <returns>False where a score is NaN or infinite, of a taken cell too: nothing more is to be done with any of them.</returns>
+    [<FullyOptimized>]
+    member _.Offer
+        (block: float32[], offset: int, size: int, taken: byte[], isMagnitude: bool, firstCell: int64)
+        : bool =
+        let lanes = Vector256<float32>.Count
+        let largest = Vector256.Create Single.MaxValue
+        let mutable finite = Vector256<float32>.AllBitsSet
+        let mutable i = 0
+
+        // Checked once: below, vectors are read without it.
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + size, block.Length)
+
+        while i + lanes <= size do
+            let signed = Vector256.LoadUnsafe(&block[0], unativeint (offset + i))
+            let magnitudes = Vector256.Abs signed
+            finite <- finite &&& Vector256.LessThanOrEqual(magnitudes, largest)
+            let values = if isMagnitude then magnitudes else signed
+
+            let mutable hits =
+                Vector256.ExtractMostSignificantBits(Vector256.GreaterThanOrEqual(values, Vector256.Create least))
+                &&& ~~~(uint32 taken[i >>> 3])
+
+            while hits <> 0u do
+                let at = i + BitOperations.TrailingZeroCount hits
+                let score = block[offset + at]
+                add (if isMagnitude then abs score else score) (firstCell + int64 at)
+                hits <- hits &&& (hits - 1u)
+
+            i <- i + lanes
+
+        let mutable isFinite =
+            Vector256.ExtractMostSignificantBits finite = (1u <<< lanes) - 1u
+
+        while i < size do
+            let signed = block[offset + i]
+            let score = if isMagnitude then abs signed else signed
+
+            if not (abs signed <= Single.MaxValue) then
+                isFinite <- false
+            elif (taken[i >>> 3] >>> (i &&& 7)) &&& 1uy = 0uy && score >= least then
+                add score (firstCell + int64 i)
+
+            i <- i + 1
+
+        isFinite
+
+    /// The chosen cells, rising; fewer than count where there were not as many candidates.
+    member _.Cells() : int64[] =
+        shrink ()
+        Array.sub cells 0 length

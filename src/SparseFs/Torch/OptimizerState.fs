@@ -3,6 +3,7 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open SparseFs
+open SparseFs.Kernels
 open TorchSharp
 open TorchSharp.Modules
 
@@ -107,12 +108,34 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
     let rowOf = lazy (Connectivity.rowIndices after)
     let byRow = lazy (indexed (fun slot _ -> int64 rowOf.Value[slot]))
 
+    let carried (values: torch.Tensor) (number: float32) =
+        Team.attach ()
+        let y = torch.empty ([| int64 remap.After |], dtype = torch.ScalarType.Float32)
+
+        Dispatch.carry
+            (Dispatch.machineFor (torch.get_num_threads ()) remap.After 1)
+            remap.FromArray
+            (TensorView.floats "values" values)
+            number
+            (TensorView.floats "y" y)
+
+        GC.KeepAlive values
+        y
+
     /// Grown slots get one number.
     member _.Constant(values: torch.Tensor, number: float) =
-        let extra =
-            torch.full ([| 1L |], number.ToScalar(), dtype = values.dtype, device = values.device)
+        if
+            values.dtype = torch.ScalarType.Float32
+            && values.device_type = DeviceType.CPU
+            && values.is_contiguous ()
+            && remap.Before > 0
+        then
+            carried values (float32 number)
+        else
+            let extra =
+                torch.full ([| 1L |], number.ToScalar(), dtype = values.dtype, device = values.device)
 
-        take values extra constant.Value
+            take values extra constant.Value
 
     /// Each grown slot gets its own number.
     member _.Numbers(values: torch.Tensor, grown: float32[]) =

@@ -83,16 +83,23 @@ type internal Recorder() =
         let buffer: float32[] ref = ref [||]
 
         CellScores(fun first count ->
-            use _ = torch.no_grad ()
-            use _ = torch.NewDisposeScope()
-            let struct (g, x) = together.Value
-            let block = g.narrow(1L, int64 first, int64 count).t().mm(x)
-
             // One array for all blocks of a size: whoever asks copies.
             if buffer.Value.LongLength <> int64 count * int64 cols then
                 buffer.Value <- Array.zeroCreate (count * cols)
 
-            TensorView.copyTo buffer.Value (block.to_type(torch.ScalarType.Float32).cpu().contiguous())
+            if buffer.Value.Length > 0 then
+                use _ = torch.no_grad ()
+                use _ = torch.NewDisposeScope()
+                let struct (g, x) = together.Value
+                let ofRows = g.narrow(1L, int64 first, int64 count).t ()
+                // The array's own memory.
+                let block = torch.as_tensor(buffer.Value).view(int64 count, int64 cols)
+
+                if x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU then
+                    block.addmm_ (ofRows, x, beta = 0.0f, alpha = 1.0f) |> ignore
+                else
+                    block.copy_ (ofRows.mm x) |> ignore
+
             buffer.Value)
 
     /// The passes as arrays, for a state that outlives the process.

@@ -1,0 +1,30 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// Numbers of old slots brought to the new slots that continue them.
+module internal Carry =
+
+    /// <summary>y[s] = x[from[s]], or number where from[s] is negative, for the slots s from and to.</summary>
+    /// <remarks>from holds indices of x, which has at least one number, or −1; y is overwritten and overlaps
+    /// nothing.</remarks>
+    [<FullyOptimized>]
+    let constant
+        (from: nativeptr<int>)
+        (x: nativeptr<float32>)
+        (number: float32)
+        (slotFrom: int)
+        (slotTo: int)
+        (y: nativeptr<float32>)
+        =
+        let mutable s = slotFrom
+
+        while s < slotTo do
+            let old = Pointer.get from s
+            // Read in any case: no branch to predict.
+            let continued = Pointer.get x (old &&& ~~~(old >>> 31))
+            Pointer.set y s (if old >= 0 then continued else number)
+            s <- s + 1
