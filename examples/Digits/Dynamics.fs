@@ -44,6 +44,15 @@ module Dynamics =
         | Some d when d.Name = "gmp" -> denser sparsity
         | _ -> sparsity
 
+    /// A whole number of periods, so that the last update is at the end: gradual pruning arrives there.
+    let private periods (d: Dynamics) (steps: int64) = max 1L (3L * steps / 4L / d.DeltaT)
+
+    /// <summary>How many updates there are in a training.</summary>
+    /// <param name="d">The policy and its numbers.</param>
+    /// <param name="steps">Optimizer steps of the whole training.</param>
+    let updates (d: Dynamics) (steps: int64) : int64 =
+        min (periods d steps) (steps / d.DeltaT)
+
     /// <summary>A rewirer that is done after three quarters of the steps.</summary>
     /// <param name="d">The policy and its numbers.</param>
     /// <param name="sparsity">The sparsity in the end.</param>
@@ -53,9 +62,7 @@ module Dynamics =
     /// <param name="optimizer">Its optimizer.</param>
     let rewirer (d: Dynamics) sparsity (steps: int64) (seed: Seed) (network: Sequential) optimizer : Rewirer =
         let _, make = policies |> List.find (fun (name, _) -> name = d.Name)
-        // A whole number of periods, so that the last update is at the end: gradual pruning arrives there.
-        let periods = max 1L (3L * steps / 4L / d.DeltaT)
-        let schedule = Schedule.cosine d.Alpha d.DeltaT (periods * d.DeltaT)
+        let schedule = Schedule.cosine d.Alpha d.DeltaT (periods d steps * d.DeltaT)
         new Rewirer(network, optimizer, make sparsity schedule, seed)
 
     /// What all updates did together, by the cells of the layers.

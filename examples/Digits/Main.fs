@@ -37,16 +37,42 @@ let private demo (options: Options) =
     printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
 
     let events = ResizeArray<RewireEvent>()
+    let steps = int64 course.Epochs * int64 batchesAnEpoch
+
+    let frames = ResizeArray<Frame>()
+
+    let addFrame step =
+        frames.Add
+            { Step = step
+              FanOut = Connectivity.fanOut (Network.input sparse).Connectivity }
+
+    let writeFrames path =
+        let how = options.Dynamic |> Option.map _.Name |> Option.defaultValue "static"
+
+        let title =
+            $"Where the pixels go: {how}, {options.Topology}, sparsity {options.Sparsity}, seed {options.Seed}"
+
+        Frames.write path (Frames.page title (Frames.inked train) (List.ofSeq frames))
+
+    addFrame 0L
+    // Whether the page can be written is known before anything is trained.
+    Option.iter writeFrames options.Frames
 
     let rewirerOf (optimizer: torch.optim.Optimizer) =
         options.Dynamic
         |> Option.map (fun d ->
-            let steps = int64 course.Epochs * int64 batchesAnEpoch
-
             let rewirer =
                 Dynamics.rewirer d options.Sparsity steps (Seed.ofInt options.Seed) sparse optimizer
 
             rewirer.Events.Add events.Add
+
+            if options.Frames.IsSome then
+                let chosen = Frames.chosen (Dynamics.updates d steps) |> List.map ((*) d.DeltaT)
+
+                rewirer.Events.Add(fun e ->
+                    if e.Layer = Network.Input && List.contains e.Step chosen then
+                        addFrame e.Step)
+
             printfn $"rewired by {d.Name}, every {d.DeltaT} steps, at first {d.Alpha} of the slots"
             rewirer)
 
@@ -60,6 +86,10 @@ let private demo (options: Options) =
          else
              None)
 
+    for path in Option.toList options.Frames do
+        writeFrames path
+        printfn $"{frames.Count} frames of the pixels' slots: {path}"
+
 [<EntryPoint>]
 let main arguments =
     try
@@ -72,6 +102,7 @@ let main arguments =
     | :? ArguParseException as e ->
         eprintfn $"{e.Message}"
         2
-    | :? IdxException as e ->
+    | :? IdxException
+    | :? FramesException as e ->
         eprintfn $"{e.Message}"
         2

@@ -14,9 +14,13 @@ module Network =
     [<Literal>]
     let private Hidden = 2000
 
+    /// The name of the layer that takes the pixels.
+    [<Literal>]
+    let Input = "input"
+
     let private network (input: Layer) (output: Layer) : Sequential =
         torch.nn.Sequential(
-            [| struct ("input", input)
+            [| struct (Input, input)
                struct ("norm", torch.nn.LayerNorm(int64 Hidden) :> Layer)
                struct ("relu", torch.nn.ReLU() :> Layer)
                struct ("output", output) |]
@@ -55,6 +59,14 @@ module Network =
             new SparseLinear(generate rows cols nnz seed)
 
         network (layer 0 ofInput) (layer 1 ofOutput)
+
+    /// <summary>The sparse layer that takes the pixels.</summary>
+    let input (sparse: Sequential) : SparseLinear =
+        sparse.named_children ()
+        |> Seq.pick (fun (struct (name, layer)) ->
+            match layer with
+            | :? SparseLinear as layer when name = Input -> Some layer
+            | _ -> None)
 
     /// <summary>784-2000-10 with every weight.</summary>
     let dense () : Sequential =

@@ -52,6 +52,7 @@ type Argument =
     | Dynamic of policy: string
     | Delta_T of steps: int64
     | Alpha of part: float
+    | Frames of file: string
     | Epochs of number: int
     | Seed of number: int
     | Batch of digits: int
@@ -74,6 +75,8 @@ type Argument =
                 $"how the sparse network is rewired while it trains: {names}; not at all"
             | Delta_T _ -> $"optimizer steps from one update of --dynamic to the next; {Default.DeltaT}"
             | Alpha _ -> $"the part of the slots that the first update of --dynamic rewires; {Default.Alpha}"
+            | Frames _ ->
+                "an HTML page to write: which pixels the first layer looks at, from the start of --dynamic to its end"
             | Epochs _ -> $"passes over the training digits; {Default.Epochs}"
             | Seed _ -> $"draws connections, initial weights and the order of the digits; {Default.Seed}"
             | Batch _ -> $"digits a step; {Default.Batch}"
@@ -90,6 +93,7 @@ type Options =
       Sparsity: float
       Topology: string
       Dynamic: Dynamics option
+      Frames: string option
       Seed: int
       Threads: int
       Course: Course }
@@ -155,6 +159,15 @@ module Options =
                   Alpha =
                     given.TryPostProcessResult(Argument.Alpha, part)
                     |> Option.defaultValue Default.Alpha })
+          Frames =
+            given.TryPostProcessResult(
+                Argument.Frames,
+                fun file ->
+                    if given.Contains Argument.Dynamic then
+                        file
+                    else
+                        failwith "expected --dynamic beside it: a static network has no more than one frame"
+            )
           Seed = given.GetResult(Argument.Seed, Default.Seed)
           Threads =
             given.TryPostProcessResult(Argument.Threads, processors)

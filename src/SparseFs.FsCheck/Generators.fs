@@ -102,6 +102,34 @@ module Generators =
     let private shape: Gen<struct (int * int)> =
         Gen.map2 (fun rows cols -> struct (rows, cols)) size size
 
+    /// Rows, columns and a number of slots that fits them. Shrinks by each, and the slots with the cells.
+    let internal order: Arbitrary<struct (int * int * int)> =
+        let draw =
+            gen {
+                let! struct (rows, cols) = shape
+                let cells = rows * cols
+                let few = Gen.choose (0, min cells 3)
+
+                let! nnz =
+                    Gen.frequency [ 4, Gen.choose (0, cells); 1, few; 1, Gen.map (fun n -> cells - n) few ]
+
+                return struct (rows, cols, nnz)
+            }
+
+        let shrink (struct (rows: int, cols: int, nnz: int)) =
+            seq {
+                for rows, cols in [ rows / 2, cols; rows, cols / 2; rows - 1, cols; rows, cols - 1 ] do
+                    if rows >= 0 && cols >= 0 then
+                        struct (rows, cols, min nnz (rows * cols))
+
+                for fewer in [ nnz / 2; nnz - 1 ] do
+                    if fewer >= 0 then
+                        struct (rows, cols, fewer)
+            }
+            |> Seq.filter (fun smaller -> smaller <> struct (rows, cols, nnz))
+
+        Arb.fromGenShrink (draw, shrink)
+
     /// <summary>Patterns of any shape up to 70 × 70.</summary>
     /// <returns>
     /// Valid by construction. Reaches 0 × n, n × 0, 1 × n, nnz = 0, full, empty rows, empty columns, and sizes on both

@@ -1,75 +1,22 @@
 namespace SparseFs.Testing
 
+open System
 open global.FsCheck
 open global.FsCheck.FSharp
 open SparseFs
 
-/// <summary>What holds for every pattern and for every generator of patterns, as FsCheck properties.</summary>
+/// <summary>What holds for every pattern, generator of patterns, policy and schedule, as FsCheck properties: for yours
+/// too.</summary>
 /// <remarks>The laws look at a pattern from the outside, through its public members alone, and each names the part that
 /// fails. Those that compare with a set of pairs take time in proportion to nnz · log nnz.</remarks>
 [<RequireQualifiedAccess>]
 module Laws =
 
-    let private all (parts: (string * bool) list) : Property =
-        parts
-        |> List.map (fun (label, holds) -> holds |> Prop.label label)
-        |> List.reduce (.&.)
-
-    let private same (what: string) (expected: 'a) (actual: 'a) : string * bool =
-        $"{what}: expected {expected}, got {actual}", expected = actual
-
-    let private pairs (c: Connectivity) : Set<struct (int * int)> =
-        let rowPtr = c.RowPtr.ToArray()
-        let colIdx = c.ColIdx.ToArray()
-
-        set
-            [ for row in 0 .. c.Rows - 1 do
-                  for slot in rowPtr[row] .. rowPtr[row + 1] - 1 -> struct (row, colIdx[slot]) ]
-
-    let private patternParts (c: Connectivity) : (string * bool) list =
-        let rowPtr = c.RowPtr.ToArray()
-        let colIdx = c.ColIdx.ToArray()
-        let cells = int64 c.Rows * int64 c.Cols
-
-        let rises (row: int) =
-            let mutable slot = rowPtr[row] + 1
-
-            while slot < rowPtr[row + 1] && colIdx[slot] > colIdx[slot - 1] do
-                slot <- slot + 1
-
-            slot >= rowPtr[row + 1]
-
-        // The later parts index by the earlier ones.
-        let pointers =
-            c.Rows >= 0
-            && rowPtr.Length = c.Rows + 1
-            && rowPtr[0] = 0
-            && rowPtr[c.Rows] = colIdx.Length
-            && Seq.forall (fun row -> rowPtr[row] <= rowPtr[row + 1]) (seq { 0 .. c.Rows - 1 })
-
-        [ "RowPtr has rows + 1 entries, starts at 0, never falls and ends at the length of ColIdx", pointers
-          "every column is in 0..cols - 1", Array.forall (fun col -> 0 <= col && col < c.Cols) colIdx
-          "columns are strictly rising in each row", pointers && Seq.forall rises (seq { 0 .. c.Rows - 1 })
-          same "Nnz" colIdx.Length c.Nnz
-          same "Cells" cells c.Cells
-          "density and sparsity are in [0, 1] and add up to 1",
-          c.Density >= 0.0
-          && c.Density <= 1.0
-          && abs (c.Density + c.Sparsity - 1.0) < 1e-12
-          "density · cells = nnz", (cells = 0L || abs (c.Density * float cells - float c.Nnz) <= 1e-12 * float cells)
-          "create accepts the buffers and gives an equal pattern with the same hash and fingerprint",
-          (match Connectivity.tryCreate c.Rows c.Cols rowPtr colIdx with
-           | Ok again ->
-               again = c
-               && again.GetHashCode() = c.GetHashCode()
-               && again.Fingerprint = c.Fingerprint
-           | Error _ -> false) ]
-
     /// <summary>Every invariant of a pattern holds, seen from the outside.</summary>
     /// <param name="c">Any pattern.</param>
     /// <returns>RowPtr runs from 0 to nnz over rows + 1 entries and never falls; columns are in 0..cols − 1 and strictly
     /// rising in each row; nnz, cells, density and sparsity agree; the buffers make an equal pattern again.</returns>
-    let isPattern (c: Connectivity) : Property = all (patternParts c)
+    let isPattern (c: Connectivity) : Property = Parts.all (Parts.ofPattern c)
 
     /// <summary>The transpose swaps every pair, and its slot map says where each value comes from.</summary>
     /// <param name="c">Any pattern, shape [rows, cols].</param>
@@ -82,21 +29,21 @@ module Laws =
         let colIdx = c.ColIdx.ToArray()
         let rowIdxT = Connectivity.rowIndices t
         let colIdxT = t.ColIdx.ToArray()
-        let swapped = pairs c |> Set.map (fun struct (row, col) -> struct (col, row))
+        let swapped = Parts.pairs c |> Set.map (fun struct (row, col) -> struct (col, row))
 
-        all
+        Parts.all
             [ "transposing twice gives the pattern back", back = c
-              "the transpose holds exactly the swapped pairs", pairs t = swapped
-              same "rows of the transpose" c.Cols t.Rows
-              same "columns of the transpose" c.Rows t.Cols
-              same "length of the slot map" c.Nnz from.Length
+              "the transpose holds exactly the swapped pairs", Parts.pairs t = swapped
+              Parts.same "rows of the transpose" c.Cols t.Rows
+              Parts.same "columns of the transpose" c.Rows t.Cols
+              Parts.same "length of the slot map" c.Nnz from.Length
               "slot s of the transpose is the cell of slot from[s]",
               Seq.forall
                   (fun slot -> rowIdxT[slot] = colIdx[from[slot]] && colIdxT[slot] = rowIdx[from[slot]])
                   (seq { 0 .. from.Length - 1 })
               "the slot maps there and back cancel",
               Seq.forall (fun slot -> from[fromT[slot]] = slot) (seq { 0 .. fromT.Length - 1 })
-              yield! patternParts t ]
+              yield! Parts.ofPattern t ]
 
     /// <summary>The set algebra of patterns is that of sets of (row, column) pairs.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -108,21 +55,21 @@ module Laws =
         let common = Connectivity.intersect a b
         let onlyA = Connectivity.difference a b
         let diff = Connectivity.diff a b
-        let pairsA, pairsB = pairs a, pairs b
+        let pairsA, pairsB = Parts.pairs a, Parts.pairs b
 
-        all
-            [ "union holds the pairs of either", pairs union = pairsA + pairsB
-              "intersect holds the pairs of both", pairs common = Set.intersect pairsA pairsB
-              "difference holds the pairs of the first alone", pairs onlyA = pairsA - pairsB
-              "Added holds the pairs of the second alone", pairs diff.Added = pairsB - pairsA
-              "Removed holds the pairs of the first alone", pairs diff.Removed = pairsA - pairsB
+        Parts.all
+            [ "union holds the pairs of either", Parts.pairs union = pairsA + pairsB
+              "intersect holds the pairs of both", Parts.pairs common = Set.intersect pairsA pairsB
+              "difference holds the pairs of the first alone", Parts.pairs onlyA = pairsA - pairsB
+              "Added holds the pairs of the second alone", Parts.pairs diff.Added = pairsB - pairsA
+              "Removed holds the pairs of the first alone", Parts.pairs diff.Removed = pairsA - pairsB
               "replaying the diff gives the second pattern",
               Connectivity.union (Connectivity.difference a diff.Removed) diff.Added = b
-              same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
+              Parts.same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
               "union does not depend on the order", Connectivity.union b a = union
               "intersect does not depend on the order", Connectivity.intersect b a = common
               for result in [ union; common; onlyA; diff.Added; diff.Removed ] do
-                  yield! patternParts result ]
+                  yield! Parts.ofPattern result ]
 
     /// <summary>A generator of patterns gives the shape and the number of slots that it promises, whatever the seed.</summary>
     /// <param name="rows">The promised out_features.</param>
@@ -131,28 +78,135 @@ module Laws =
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: a valid pattern of shape [rows, cols] with nnz distinct slots.</returns>
     let exactNnz (rows: int) (cols: int) (nnz: int) (generate: Seed -> Connectivity) : Property =
-        let holds (seed: Seed) =
-            let c = generate seed
-
-            all
-                [ same "rows" rows c.Rows
-                  same "cols" cols c.Cols
-                  same "nnz" nnz c.Nnz
-                  yield! patternParts c ]
-
-        Prop.forAll Generators.seed holds
+        Prop.forAll Generators.seed (fun seed -> Parts.all (Parts.ofOrder rows cols nnz (generate seed)))
 
     /// <summary>A generator of patterns is a pure function of its seed.</summary>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: the same pattern when asked again, also after another seed was used, and on another thread.</returns>
     let sameSeedSamePattern (generate: Seed -> Connectivity) : Property =
-        let holds (seed: Seed, other: Seed) =
-            let first = generate seed
-            generate other |> ignore
-            let elsewhere = System.Threading.Tasks.Task.Run(fun () -> generate seed)
+        Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) (fun (seed, other) ->
+            Parts.all (Parts.ofSeed generate seed other))
 
-            all
-                [ "the same pattern after another seed was used", generate seed = first
-                  "the same pattern on another thread", elsewhere.Result = first ]
+    /// <summary>A generator of patterns keeps its promises for every shape and every number of slots.</summary>
+    /// <param name="generator">Yours, or one of <c>Topology</c>'s, from rows, cols, nnz and a seed. It may refuse some
+    /// numbers of slots by an ArgumentException, but then for every seed, and neither 0 nor all cells.</param>
+    /// <returns>For any shape up to 70 × 70, any nnz and any seed: a valid pattern of that shape with exactly nnz distinct
+    /// slots, the same for the same seed; no slot and all slots too. Eight seeds do not all give one pattern of 40, 200 or
+    /// 360 slots in a 20 × 20 matrix, of which there are more than 10^50 each.</returns>
+    let topology (generator: int -> int -> int -> Seed -> Connectivity) : Property =
+        let isRefused rows cols nnz seed =
+            try
+                generator rows cols nnz seed |> ignore
+                false
+            with :? ArgumentException ->
+                true
 
-        Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) holds
+        let differs =
+            lazy
+                ([ 40; 200; 360 ]
+                 |> List.forall (fun nnz ->
+                     List.init 8 (Seed.ofInt >> generator 20 20 nnz) |> List.distinct |> List.length > 1))
+
+        let holds (struct (rows, cols, nnz), (seed, other)) =
+            let ofCount count =
+                Parts.ofOrder rows cols count (generator rows cols count seed)
+
+            Parts.all
+                [ if isRefused rows cols nnz seed then
+                      "refused for another seed too", isRefused rows cols nnz other
+                  else
+                      yield! ofCount nnz
+                      yield! Parts.ofSeed (generator rows cols nnz) seed other
+                  yield! ofCount 0
+                  yield! ofCount (rows * cols)
+                  "seeds give different patterns", differs.Value ]
+
+        Prop.forAll (Arb.zip (Generators.order, Arb.zip (Generators.seed, Generators.seed))) holds
+
+    let private cells (c: Connectivity) : int64[] =
+        Array.map2
+            (fun row col -> int64 row * int64 c.Cols + int64 col)
+            (Connectivity.rowIndices c)
+            (c.ColIdx.ToArray())
+
+    /// <summary>An update of a layer by a policy whose budget is not shared between layers.</summary>
+    /// <param name="policy">Yours, or one of <c>Policy</c>'s.</param>
+    /// <returns>For any layer and any part of its slots: nnz stays (or falls, if it is to); the result is a pattern of the
+    /// same shape; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
+    /// been absent, or the policy lets it come back; a part of 0 changes nothing; the same seed gives the same result; the
+    /// event counts what happened.</returns>
+    let rewire (policy: Policy) : Property =
+        let isFalling = policy.Budget.IsFalling
+
+        let holds (state: LayerState, tenths: int) =
+            let before = state.Connectivity
+            let r = Rewire.layerBy policy (float tenths / 10.0) state
+            let after = r.Connectivity
+            let from = r.Remap.From.ToArray()
+            let old, now = cells before, cells after
+            let kept = from |> Array.filter (fun slot -> slot >= 0)
+            let weights = Remap.apply nanf r.Remap state.Weight
+            let known = Set.ofArray old
+
+            let grown =
+                Array.zip now from |> Array.filter (fun (_, slot) -> slot < 0) |> Array.map fst
+
+            let isSlot cell = Set.contains cell known
+            let again = Rewire.layerBy policy (float tenths / 10.0) state
+            let none = Rewire.layerBy policy 0.0 state
+            let common = now |> Array.filter isSlot |> Array.length
+
+            Parts.all
+                [ "not refused", isNull r.Event.Refusal
+                  "the shape stays", (after.Rows, after.Cols) = (before.Rows, before.Cols)
+                  "nnz stays",
+                  (if isFalling then
+                       after.Nnz <= before.Nnz
+                   else
+                       after.Nnz = before.Nnz)
+                  "the result is a pattern",
+                  Connectivity.tryCreate after.Rows after.Cols (after.RowPtr.ToArray()) (after.ColIdx.ToArray()) =
+                      Ok after
+                  "the remap is between the two", (r.Remap.Before, r.Remap.After) = (before.Nnz, after.Nnz)
+                  "no old slot is continued twice", (Array.distinct kept).Length = kept.Length
+                  "a continued slot is in the same cell",
+                  Array.forall2 (fun cell slot -> slot < 0 || old[slot] = cell) now from
+                  "what stays keeps its value",
+                  Array.forall2 (fun w slot -> slot < 0 || w = state.Weight[slot]) weights from
+                  "what was grown had been absent", (policy.Regrow <> Regrow.Never || not (Array.exists isSlot grown))
+                  "a grown weight for each grown slot", r.GrownWeights.Length = r.Remap.Grown
+                  "a part of 0 changes nothing", (isFalling || (none.Connectivity = before && none.Remap.IsIdentity))
+                  "the same seed gives the same result",
+                  (again.Connectivity = after && again.Remap.From.SequenceEqual r.Remap.From)
+                  "the event counts what was grown", r.Event.Grown = after.Nnz - common
+                  "the event counts what was dropped", r.Event.Dropped = before.Nnz - common
+                  "the event counts dead rows", r.Event.DeadRows = Measure.deadRows after
+                  "the event counts dead columns", r.Event.DeadCols = Measure.deadCols after
+                  "explored are all cells of before and after",
+                  r.Explored.Count = int64 (Set.union known (Set.ofArray now)).Count ]
+
+        Prop.forAll (Arb.zip (RewireGenerators.states, Arb.fromGen (Gen.choose (0, 10)))) holds
+
+    /// <summary>A schedule from its first step to beyond its last.</summary>
+    /// <param name="schedule">Yours; Start, End and Every in the thousands at most.</param>
+    /// <returns>Updates are at Start + i · Every up to End and nowhere else; the part is in [0, Fraction], 0 off updates,
+    /// and never rises.</returns>
+    let schedule (schedule: Schedule) : Property =
+        let steps = [ 1L .. schedule.End + 2L * min schedule.Every 1000L + 1L ]
+
+        let isDue step =
+            step > schedule.Start
+            && step <= schedule.End
+            && (step - schedule.Start) % schedule.Every = 0L
+
+        let updates = steps |> List.filter (fun step -> Schedule.isUpdate step schedule)
+        let parts = updates |> List.map (fun step -> Schedule.fraction step schedule)
+
+        Parts.all
+            [ "updates are when they are due", updates = List.filter isDue steps
+              "nothing is rewired between updates",
+              steps
+              |> List.forall (fun step -> isDue step || Schedule.fraction step schedule = 0.0)
+              "the part is in [0, Fraction]",
+              parts |> List.forall (fun part -> part >= 0.0 && part <= schedule.Fraction)
+              "the part never rises", parts |> List.pairwise |> List.forall (fun (a, b) -> b <= a) ]

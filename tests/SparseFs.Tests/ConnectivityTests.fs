@@ -787,4 +787,29 @@ let companion =
               checks (Laws.exactNnz 5 6 7 (uniform 7))
               fails "a slot too many" (Laws.exactNnz 5 6 7 (uniform 8))
               fails "rows and columns swapped" (Laws.exactNnz 6 5 7 (uniform 7))
-              fails "hidden state" (Laws.sameSeedSamePattern forgetful)) ]
+              fails "hidden state" (Laws.sameSeedSamePattern forgetful))
+
+          testCase "the law of topologies notices each broken promise" (fun () ->
+              let mutable calls = 0
+
+              let forgetful rows cols nnz seed =
+                  calls <- calls + 1
+                  Topology.uniform rows cols nnz (Seed.child calls seed)
+
+              let refusing isRefused rows cols nnz (seed: Seed) =
+                  if isRefused rows cols nnz seed then
+                      invalidArg (nameof nnz) "refused"
+
+                  Topology.uniform rows cols nnz seed
+
+              checks (Laws.topology Topology.uniform)
+              fails "hidden state" (Laws.topology forgetful)
+              fails "no use of the seed" (Laws.topology (fun rows cols nnz _ -> Topology.banded rows cols nnz))
+              fails "rows and columns swapped" (Laws.topology (fun rows cols -> Topology.uniform cols rows))
+
+              fails
+                  "a slot too few"
+                  (Laws.topology (fun rows cols nnz -> Topology.uniform rows cols (max 0 (nnz - 1))))
+
+              fails "refusal of a full matrix" (Laws.topology (refusing (fun rows cols nnz _ -> nnz = rows * cols)))
+              fails "refusal by the seed" (Laws.topology (refusing (fun _ _ _ seed -> seed.GetHashCode() % 2 = 0)))) ]

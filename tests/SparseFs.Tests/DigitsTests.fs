@@ -230,3 +230,131 @@ let idx =
                       (Array.countBy id digits.Labels |> Array.sort)
                       [| for c in 0uy .. 9uy -> c, each |]
                       "classes") ]
+
+let private frame (step: int64) (slots: int -> int) : Frame =
+    { Step = step
+      FanOut = Array.init 784 slots }
+
+/// How often a text has another in it.
+let private times (part: string) (text: string) = text.Split(part).Length - 1
+
+let private unwritable (path: string) =
+    try
+        Frames.write path "page"
+        failtest $"expected a FramesException for '{path}', got none"
+    with :? FramesException as e ->
+        Expect.stringContains e.Message $"--frames {path}" "the error names the path"
+
+let private refusedOption (words: string list) (arguments: string list) =
+    try
+        Options.parse (Array.ofList arguments) |> ignore
+        failtest "expected an ArguParseException, got options"
+    with :? Argu.ArguParseException as e ->
+        for word in words do
+            Expect.stringContains e.Message word "the error says"
+
+[<Tests>]
+let frames =
+    testList
+        "Digits.Frames"
+        [ testProperty "six updates are kept, evenly spaced, the last among them" (fun (NonNegativeInt n) ->
+              let chosen = Frames.chosen (int64 n)
+              Expect.equal chosen.Length (min 6 n) "as many as there are, six at most"
+              let gaps = List.pairwise (0L :: chosen) |> List.map (fun (a, b) -> b - a)
+
+              if n > 0 then
+                  Expect.equal (List.last chosen) (int64 n) "the last"
+                  Expect.isGreaterThan (List.min gaps) 0L "rising"
+                  Expect.isLessThanOrEqual (List.max gaps - List.min gaps) 1L "even")
+
+          testCase "updates are counted as the schedule has them" (fun () ->
+              let dynamics deltaT =
+                  { Name = "rigl"
+                    DeltaT = deltaT
+                    Alpha = 0.3 }
+
+              for deltaT in [ 1L; 7L; 100L; 5000L ] do
+                  for steps in [ 1L; 6L; 94L; 700L; 9380L ] do
+                      use network = Network.sparse "uniform" 0.99 (SparseFs.Seed.ofInt 1)
+                      use optimizer = TorchSharp.torch.optim.SGD(network.parameters (), 0.1)
+
+                      let rewirer =
+                          Dynamics.rewirer (dynamics deltaT) 0.99 steps (SparseFs.Seed.ofInt 1) network optimizer
+
+                      let due =
+                          [ 1L .. steps ]
+                          |> List.filter (fun step -> SparseFs.Schedule.isUpdate step rewirer.Policy.Schedule)
+
+                      Expect.equal
+                          [ 1L .. Dynamics.updates (dynamics deltaT) steps ]
+                          (due |> List.map (fun step -> step / deltaT))
+                          $"every {deltaT} of {steps}")
+
+          testCase "shares by hand" (fun () ->
+              Expect.equal (Array.filter id Frames.central).Length 196 "a quarter of 784"
+              Expect.isTrue Frames.central[7 * 28 + 7] "its first"
+              Expect.isTrue Frames.central[20 * 28 + 20] "its last"
+              Expect.isFalse (Frames.central[6 * 28 + 7] || Frames.central[21 * 28 + 20]) "above and below"
+              Expect.equal (Frames.share Frames.central (frame 0L (fun _ -> 5))) 0.25 "even"
+              Expect.equal (Frames.share Frames.central (frame 0L (fun _ -> 0))) 0.0 "no slots"
+              let left = frame 0L (fun pixel -> if pixel % 28 < 7 then 3 else 0)
+              Expect.equal (Frames.share Frames.central left) 0.0 "on the left alone")
+
+          testCase "a pixel is inked if any digit has ink there" (fun () ->
+              let pixels: byte[] = Array.zeroCreate (3 * 784)
+              pixels[10] <- 1uy
+              pixels[2 * 784 + 783] <- 255uy
+
+              Expect.equal
+                  (Frames.inked
+                      { Pixels = pixels
+                        Labels = [| 1uy; 2uy; 3uy |] })
+                  (Array.init 784 (fun pixel -> pixel = 10 || pixel = 783))
+                  "inked")
+
+          testCase "the page has each frame and each of its pixels, on one scale, and nothing from outside" (fun () ->
+              let all =
+                  [ frame 0L (fun _ -> 2)
+                    frame 700L (fun p -> p % 4)
+                    frame 1400L (fun p -> if p = 9 then 8 else 0) ]
+
+              let page = Frames.page "digits" Frames.central all
+              Expect.equal (times "<svg" page) 3 "frames"
+              Expect.equal (times "h1v1h-1z" page) (3 * 784) "pixels"
+
+              for label in [ "<b>start</b>"; "<b>step 700</b>"; "<b>step 1400</b>"; "8 slots"; "25.0 %" ] do
+                  Expect.stringContains page label "label"
+
+              // The scale's ends: its lowest and its highest number of slots, of all frames.
+              Expect.equal (times "<path fill=\"#440154\"" page) 2 "no slot"
+              Expect.equal (times "<path fill=\"#fde725\"" page) 1 "most slots"
+
+              for outside in [ "http"; "src="; "href="; "<script"; "url(" ] do
+                  Expect.isFalse (page.Contains outside) outside)
+
+          testCase "a page of a network without slots is a page" (fun () ->
+              Expect.stringContains (Frames.page "none" Frames.central [ frame 0L (fun _ -> 0) ]) "0.0 %" "share")
+
+          testCase "a title is text" (fun () ->
+              let page = Frames.page "<script>\"a\" & b" Frames.central [ frame 0L id ]
+              Expect.isFalse (page.Contains "<script") "no tag"
+              Expect.equal (times "&lt;script&gt;&quot;a&quot; &amp; b" page) 2 "escaped in the title and the heading")
+
+          testCase "what was written is there, in place of what was, and what cannot be written is named" (fun () ->
+              inFolder [ "old.html", Array.create 100 65uy ] (fun folder ->
+                  let path = Path.Combine(folder, "old.html")
+                  Frames.write path "page"
+                  Expect.equal (File.ReadAllText path) "page" "content"
+                  unwritable folder
+                  unwritable (Path.Combine(folder, "none", "page.html"))
+                  unwritable (Path.Combine(path, "page.html")))
+
+              unwritable ""
+              unwritable "a\000b")
+
+          testCase "--frames goes with --dynamic" (fun () ->
+              refusedOption [ "--frames"; "expected --dynamic" ] [ "--frames"; "page.html" ]
+              refusedOption [ "--frames" ] [ "--dynamic"; "rigl"; "--frames" ]
+              let both = Options.parse [| "--frames"; "page.html"; "--dynamic"; "rigl" |]
+              Expect.equal both.Frames (Some "page.html") "either order"
+              Expect.isNone (Options.parse [| "--dynamic"; "rigl" |]).Frames "none by itself") ]

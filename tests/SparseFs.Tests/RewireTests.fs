@@ -74,7 +74,7 @@ let rewireTests =
                   { FsCheckConfig.defaultConfig with
                       maxTest = 40 }
                   $"the laws of rewiring hold for {name}"
-                  (RewireLaws.rewire policy)
+                  (Laws.rewire policy)
 
           for s in
               [ Schedule.cosine 0.3 7L 100L
@@ -82,7 +82,7 @@ let rewireTests =
                 Schedule.constant 0.2 10L 95L
                 Schedule.inversePower 3.0 0.5 5L 60L |> Schedule.from 20L
                 Schedule.never ] do
-              testProperty $"the laws of schedules hold for {s}" (RewireLaws.schedule s)
+              testProperty $"the laws of schedules hold for {s}" (Laws.schedule s)
 
           testCase "schedules by hand" (fun () ->
               let near expected actual =

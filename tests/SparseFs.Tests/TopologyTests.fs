@@ -66,6 +66,30 @@ let private census (rows: int) (cols: int) (nnz: int) (seeds: int) =
 let rec private choose (n: int) (k: int) =
     if k = 0 then 1 else choose (n - 1) (k - 1) * n / k
 
+/// Generators that make any number of slots out of a seed, or refuse it.
+let private generators =
+    [ "uniform", Topology.uniform
+      "small world", Topology.smallWorld
+      for placement in [ Placement.Centred; Placement.Stretched ] do
+          for lambda in [ 0.0; 1.5 ] do
+              $"small world, {placement}, λ = {lambda}", Topology.smallWorldWith placement (ValueSome lambda)
+      // No count between 0 and the columns.
+      for exponent in [ 2.2; 5.0 ] do
+          $"scale-free, γ = {exponent}", (fun rows cols nnz -> Topology.scaleFree rows cols nnz exponent) ]
+
+[<Tests>]
+let topologies =
+    testList
+        "Topology"
+        [ for name, generator in generators do
+              testProperty $"keeps its promises for any order: {name}" (Laws.topology generator)
+
+          testProperty
+              "keeps its promises for any order, but has no seed: banded"
+              (Prop.forAll (Arb.fromGen orders) (fun order ->
+                  Laws.exactNnz order.Rows order.Cols order.Nnz (fun _ ->
+                      Topology.banded order.Rows order.Cols order.Nnz))) ]
+
 [<Tests>]
 let uniform =
     testList

@@ -1,0 +1,54 @@
+namespace SparseFs.Testing
+
+open global.FsCheck
+open global.FsCheck.FSharp
+open SparseFs
+
+/// <summary>Layers that are about to be rewired.</summary>
+[<RequireQualifiedAccess>]
+module RewireGenerators =
+
+    /// <summary>Scores of a dense row-major matrix, as rules ask for them.</summary>
+    /// <param name="cols">Columns of the matrix.</param>
+    /// <param name="scores">Length rows · cols.</param>
+    let scoresOf (cols: int) (scores: float32[]) : CellScores =
+        CellScores(fun first count -> Array.sub scores (first * cols) (count * cols))
+
+    /// Few different numbers, so that ties and zeros are common.
+    let private numbers (length: int) : Gen<float32[]> =
+        Gen.arrayOfLength length (Gen.choose (-6, 6) |> Gen.map (fun n -> float32 n / 4.0f))
+
+    /// <summary>Layers of one shape and one number of slots, with a gradient and a momentum for every cell; many numbers
+    /// are equal, and many 0.</summary>
+    /// <param name="rows">out_features, 0 or more.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots, 0..rows·cols.</param>
+    let layer (rows: int) (cols: int) (nnz: int) : Gen<LayerState> =
+        gen {
+            let! number = Gen.choose (0, 1_000_000)
+            let! weight = numbers nnz
+            let! gradient = numbers (rows * cols)
+            let! momentum = numbers (rows * cols)
+            let! step = Gen.choose (1, 1000)
+            let c = Topology.uniform rows cols nnz (Seed.ofInt number)
+
+            return
+                { Rewire.state c weight (int64 step) (Seed.ofInt (number + 1)) with
+                    Gradient = scoresOf cols gradient
+                    Momentum = scoresOf cols momentum }
+        }
+
+    /// <summary>Layers of up to 12 by 12, empty and full ones and single rows among them, with a gradient and a momentum
+    /// for every cell; many numbers are equal, and many 0.</summary>
+    let states: Arbitrary<LayerState> =
+        gen {
+            let! rows = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]
+            let! cols = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]
+            let cells = rows * cols
+
+            let! nnz =
+                Gen.frequency [ 4, Gen.choose (0, cells); 1, Gen.constant 0; 1, Gen.constant cells ]
+
+            return! layer rows cols nnz
+        }
+        |> Arb.fromGen
