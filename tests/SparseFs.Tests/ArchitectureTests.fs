@@ -69,6 +69,7 @@ let private mayHoldPointers =
           "Kernels/Pack.fs"
           "Kernels/Parts.fs"
           "Kernels/Plan.fs"
+          "Kernels/Product.fs"
           "Kernels/Scatter.fs"
           "Kernels/Scratch.fs"
           "Kernels/Sddmm.fs"

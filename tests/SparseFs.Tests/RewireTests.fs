@@ -196,7 +196,9 @@ let rewireTests =
 
                   absent |> Array.map (fun cell -> defaultArg (Map.tryFind (int64 cell) all) 0)
 
-              Statistics.isUniform "layer" (times (fun s -> Growing.ofLayer Grow.Random state s (Taken.slots state.Connectivity) 1)))
+              Statistics.isUniform
+                  "layer"
+                  (times (fun s -> Growing.ofLayer Grow.Random state s (Taken.slots state.Connectivity) 1)))
 
           testCase "nearby growth follows (d + 1)^−λ over the absent cells" (fun () ->
               for placement, rows, cols in

@@ -60,6 +60,10 @@ type internal TileKernels() =
         packed: nativeptr<float32> ->
             unit
 
+    /// As Product.block.
+    abstract Product:
+        g: nativeptr<float32> * x: nativeptr<float32> * n: int * rows: int * ldc: int * c: nativeptr<float32> -> unit
+
 [<Sealed>]
 type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>() =
     inherit TileKernels()
@@ -94,6 +98,8 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: st
         | 4 -> Scatter.rows4<'L, 'V> p values g rows cols colFrom colTo packed
         | 2 -> Scatter.rows2<'L, 'V> p values g rows cols colFrom colTo packed
         | _ -> Scatter.rows1<'L, 'V> p values g rows cols colFrom colTo packed
+
+    override _.Product(g, x, n, rows, ldc, c) = Product.block<'L, 'V> g x n rows ldc c
 
 /// The kernels of each width, and the pieces of a part that several operations share.
 [<RequireQualifiedAccess>]

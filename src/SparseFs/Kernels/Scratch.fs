@@ -2,6 +2,7 @@ namespace SparseFs.Kernels
 
 #nowarn "9"
 
+open System
 open System.Runtime.InteropServices
 open System.Threading
 open Microsoft.FSharp.NativeInterop
@@ -13,6 +14,9 @@ type internal Block(bytes: int64) =
     member _.Bytes = bytes
     member _.Floats: nativeptr<float32> = NativePtr.ofVoidPtr address
     member _.Free() = NativeMemory.AlignedFree address
+
+    interface IDisposable with
+        member b.Dispose() = b.Free()
 
 /// <summary>Buffers that the kernels need for the length of a call, kept for the next one.</summary>
 /// <remarks>A handful of blocks, the larger ones preferred; no lock, and nothing is allocated once they have grown.</remarks>
@@ -39,7 +43,7 @@ module internal Scratch =
 
             i <- i + 1
 
-        if isNull found then Block bytes else found
+        if isNull found then new Block(bytes) else found
 
     /// Keeps the block in the first free place, or in that of a smaller one.
     let giveBack (block: Block) =

@@ -12,57 +12,48 @@ module internal Assembling =
 
     /// Kept slots and grown cells, merged; a cell may be both dropped and grown.
     [<FullyOptimized>]
-    let merge (c: Connectivity) (dropped: bool[]) (grown: int64[]) (keepsRegrown: bool) =
+    let private merge (c: Connectivity) (dropped: bool[]) (grown: int64[]) (keepsRegrown: bool) =
         let columns = c.ColIdxArray
-        let mutable kept = 0
-
-        for slot in 0 .. dropped.Length - 1 do
-            kept <- kept + (if dropped[slot] then 0 else 1)
-
-        let nnz = kept + grown.Length
+        let nnz = columns.Length - dropped.AsSpan().Count true + grown.Length
         let rowPtr: int[] = Array.zeroCreate (c.Rows + 1)
-        // A dropped slot is written too, and written over by the next: no branch to predict. Hence room for one more.
-        let colIdx: int[] = Array.zeroCreate (nnz + 1)
-        let from: int[] = Array.zeroCreate (nnz + 1)
+        let colIdx = GC.AllocateUninitializedArray<int> nnz
+        let from = GC.AllocateUninitializedArray<int> nnz
         let mutable slot = 0
         let mutable next = 0
         let mutable regrown = 0
 
         for row in 0 .. c.Rows - 1 do
             let start = int64 row * int64 c.Cols
-            let mutable old = c.RowPtrArray[row]
             let last = c.RowPtrArray[row + 1]
-            let mutable isDone = false
+            let mutable old = c.RowPtrArray[row]
+            let mutable lastGrown = next
 
-            while not isDone do
+            while lastGrown < grown.Length && grown[lastGrown] < start + int64 c.Cols do
+                lastGrown <- lastGrown + 1
+
+            // A dropped slot is written too, and written over by the next: nothing to predict. Once all that comes is
+            // dropped there is no room for it.
+            while (old < last || next < lastGrown) && slot < nnz do
+                let oldCol = if old < last then columns[old] else Int32.MaxValue
+
                 let grownCol =
-                    if next < grown.Length && grown[next] < start + int64 c.Cols then
+                    if next < lastGrown then
                         int (grown[next] - start)
                     else
                         Int32.MaxValue
 
-                while old < last && columns[old] < grownCol do
-                    colIdx[slot] <- columns[old]
-                    from[slot] <- old
-                    slot <- slot + (if dropped[old] then 0 else 1)
-                    old <- old + 1
-
-                if grownCol = Int32.MaxValue then
-                    isDone <- true
-                else
-                    let isRegrown = old < last && columns[old] = grownCol
-                    colIdx[slot] <- grownCol
-                    from[slot] <- (if isRegrown && keepsRegrown then old else -1)
-                    slot <- slot + 1
-                    next <- next + 1
-
-                    if isRegrown then
-                        regrown <- regrown + 1
-                        old <- old + 1
+                let isOld = oldCol <= grownCol
+                let isGrown = grownCol <= oldCol
+                colIdx[slot] <- (if isOld then oldCol else grownCol)
+                from[slot] <- (if isOld && (keepsRegrown || not isGrown) then old else -1)
+                let isKept = isGrown || not dropped[old]
+                regrown <- regrown + (if isOld && isGrown then 1 else 0)
+                slot <- slot + (if isKept then 1 else 0)
+                old <- old + (if isOld then 1 else 0)
+                next <- next + (if isGrown then 1 else 0)
 
             rowPtr[row + 1] <- slot
 
-        let colIdx, from = Array.sub colIdx 0 nnz, Array.sub from 0 nnz
         struct (Connectivity.ofTrusted c.Rows c.Cols rowPtr colIdx, Remap(c.Nnz, from), regrown)
 
     /// Uniform in [0, 1), by 53 bits.

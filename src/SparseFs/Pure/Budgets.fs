@@ -149,10 +149,16 @@ module internal Budgets =
 
         match policy.Budget with
         | Budget.AcrossByMomentum ->
-            Growing.eachBlock "momentum" state.Momentum c.Rows c.Cols (fun first rows block ->
-                for row in first .. first + rows - 1 do
-                    for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
-                        add slot block[(row - first) * c.Cols + c.ColIdxArray[slot]])
+            // In order, so that the sum does not depend on the number of threads.
+            state.Momentum.Each(
+                "momentum",
+                c.Rows,
+                c.Cols,
+                fun _ first rows block stride ->
+                    for row in first .. first + rows - 1 do
+                        for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                            add slot block[(row - first) * stride + c.ColIdxArray[slot]]
+            )
         | _ -> Array.iteri add state.Weight
 
         if not (Double.IsFinite sum) then

@@ -28,16 +28,7 @@ module internal Dropping =
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
     let private lowest (scores: float32[]) (count: int) : bool[] =
-        Selection.allBut scores (scores.Length - count)
-
-    [<FullyOptimized>]
-    let private magnitudes (weight: float32[]) : float32[] =
-        let sizes: float32[] = Array.zeroCreate weight.Length
-
-        for slot in 0 .. weight.Length - 1 do
-            sizes[slot] <- abs weight[slot]
-
-        sizes
+        Selection.allBut false scores (scores.Length - count)
 
     /// SET's: as many of each sign as is their share.
     let private nearestZero (weight: float32[]) (count: int) : bool[] =
@@ -68,7 +59,7 @@ module internal Dropping =
         let weight = state.Weight
 
         match rule with
-        | Drop.Magnitude -> lowest (magnitudes weight) count
+        | Drop.Magnitude -> Selection.allBut true weight (weight.Length - count)
         | Drop.NearestZero -> nearestZero weight count
         | Drop.Random ->
             let marked: bool[] = Array.zeroCreate weight.Length

@@ -5,78 +5,102 @@ open System
 /// <summary>Which absent cells an update grows.</summary>
 module internal Growing =
 
-    /// Cells of scores that are looked at together: 4 MB of them, or 64 rows.
-    let private blockCells = 1_048_576L
+    /// What is taken does not count, but a gradient that is no number must not pass unseen there either.
+    let private refuseFirst (what: string) (row: int) (scores: ReadOnlySpan<float32>) =
+        let mutable col = 0
 
-    let private refuseFirst (what: string) (first: int) (cols: int) (block: float32[]) (length: int) =
-        let place =
-            Array.FindIndex(block, 0, length, (fun score -> not (abs score <= Single.MaxValue)))
+        while abs scores[col] <= Single.MaxValue do
+            col <- col + 1
 
-        raise (NotFinite $"{what} {block[place]} at ({first + place / cols}, {place % cols})")
+        raise (NotFinite $"{what} {scores[col]} at ({row}, {col})")
 
-    /// <summary>Calls body for runs of rows with the scores of their cells.</summary>
+    /// <summary>Calls body for each row, the parts of the scores side by side.</summary>
     /// <param name="what">What the scores are, for errors.</param>
     /// <param name="scores">The source.</param>
-    /// <param name="rows">Rows of the layer.</param>
-    /// <param name="cols">Columns of the layer.</param>
-    /// <param name="body">First row, number of rows, scores.</param>
-    let eachBlock (what: string) (scores: CellScores) (rows: int) (cols: int) (body: int -> int -> float32[] -> unit) =
-        // A product of few rows reads the whole input for little work.
-        let perBlock =
-            int (max 1L (min (int64 rows) (max 64L (blockCells / max 1L (int64 cols)))))
-
-        let mutable first = 0
-
-        while first < rows do
-            let count = min perBlock (rows - first)
-            let given = scores.Invoke(first, count)
-
-            if isNull given || given.LongLength <> int64 count * int64 cols then
-                let got = if isNull given then "null" else $"{given.LongLength}"
-
-                let message =
-                    $"expected {int64 count * int64 cols} scores for {count} rows, got {got}"
-
-                raise (ArgumentException(message, what))
-
-            body first count given
-            first <- first + count
-
-    /// What is taken does not count, but a gradient that is no number must not pass unseen there either.
-    let private eachRow what (scores: CellScores) (taken: Taken) (body: int -> byte[] -> float32[] -> int -> bool) =
+    /// <param name="taken">Cells that are no candidates.</param>
+    /// <param name="body">Part, row, marks of the row's taken cells, block of scores and the row's place in it; gives
+    /// false where a score of the row is not finite.</param>
+    let private eachRow
+        what
+        (scores: CellScores)
+        (taken: Taken)
+        (body: int -> int -> byte[] -> float32[] -> int -> bool)
+        =
         let rows, cols = taken.Slots.Rows, taken.Slots.Cols
-        let marks: byte[] = Array.zeroCreate ((cols + 7) / 8)
+        let body = OptimizedClosures.FSharpFunc<_, _, _, _, _, _>.Adapt body
 
-        eachBlock what scores rows cols (fun first count block ->
-            for row in first .. first + count - 1 do
-                taken.MarkRow(row, marks)
+        let marks =
+            Array.init scores.Parts (fun _ -> Array.zeroCreate<byte>((cols + 7) / 8))
 
-                if not (body row marks block ((row - first) * cols)) then
-                    refuseFirst what first cols block (count * cols))
+        // Each part stops at its first; that of the first part counts, so that the error does not depend on their number.
+        let refusals: exn[] = Array.zeroCreate scores.Parts
+
+        scores.EachInParts(
+            what,
+            rows,
+            cols,
+            fun part first count block stride ->
+                let mutable row = first
+
+                while row < first + count && isNull refusals[part] do
+                    taken.MarkRow(row, marks[part])
+                    let offset = (row - first) * stride
+
+                    if not (body.Invoke(part, row, marks[part], block, offset)) then
+                        try
+                            refuseFirst what row (ReadOnlySpan(block, offset, cols))
+                        with e ->
+                            refusals[part] <- e
+
+                    row <- row + 1
+        )
+
+        match Array.tryFind (isNull >> not) refusals with
+        | Some refusal -> raise refusal
+        | None -> ()
+
+    /// How many times the wanted cells are to be above a guessed bound: rows may differ that much from the first.
+    let private spare = 1.5
 
     /// The count best cells of the layer.
     let private bestCells what (scores: CellScores) magnitude (taken: Taken) (count: int) : int64[] =
         let cols = taken.Slots.Cols
-        let best = Best count
 
-        eachRow what scores taken (fun row marks block offset ->
-            best.Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
+        let look (guess: float) =
+            let best = Array.init scores.Parts (fun _ -> Best count)
 
-        best.Cells()
+            if guess < 1.0 then
+                for b in best do
+                    b.Guess guess
+
+            eachRow what scores taken (fun part row marks block offset ->
+                best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
+
+            Best.cellsOf best count
+
+        let free = taken.Free
+        let cells = look (spare * float count / float (max 1L free))
+
+        // The first rows were no measure of the others.
+        if cells.LongLength < min free (int64 count) then
+            look 1.0
+        else
+            cells
 
     /// The best cells of each row, as many as it wants.
     let private bestOfRows what (scores: CellScores) magnitude (taken: Taken) (wanted: int[]) : int64[] =
         let cols = taken.Slots.Cols
-        let chosen = ResizeArray<int64[]>()
-        let best = Best(if wanted.Length = 0 then 0 else Array.max wanted)
+        let most = if wanted.Length = 0 then 0 else Array.max wanted
+        let best = Array.init scores.Parts (fun _ -> Best most)
+        let chosen: int64[][] = Array.create wanted.Length [||]
 
-        eachRow what scores taken (fun row marks block offset ->
-            best.Begin wanted[row]
+        eachRow what scores taken (fun part row marks block offset ->
+            best[part].Begin wanted[row]
 
             let isFinite =
-                best.Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols)
+                best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols)
 
-            chosen.Add(best.Cells())
+            chosen[row] <- best[part].Cells()
             isFinite)
 
         Array.concat chosen

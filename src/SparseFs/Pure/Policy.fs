@@ -2,11 +2,6 @@ namespace SparseFs
 
 open System
 
-/// <summary>Scores of cells, a run of whole rows at a time: first row and number of rows give row-major scores, columns
-/// running fastest.</summary>
-/// <remarks>Length count · cols. The array may be used again for the next rows: copy what is to be kept.</remarks>
-type CellScores = delegate of first: int * count: int -> float32[]
-
 /// <summary>A layer as rules see it when it is to be rewired.</summary>
 type LayerState =
     {

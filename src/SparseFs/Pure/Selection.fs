@@ -12,6 +12,10 @@ module internal Key =
         let bits = BitConverter.SingleToInt32Bits(score + 0.0f)
         uint32 (bits ^^^ ((bits >>> 31) ||| Int32.MinValue))
 
+    /// A score of which only some bits count.
+    let inline masked (bits: int) (score: float32) : float32 =
+        BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits score &&& bits)
+
     let toScore (key: uint32) : float32 =
         if key &&& 0x80000000u <> 0u then
             BitConverter.UInt32BitsToSingle(key ^^^ 0x80000000u)
@@ -98,14 +102,21 @@ module internal Selection =
 
     /// <summary>The count-th largest key among the first length scores, whose keys have been counted, and how many of those
     /// that equal it are among the count; 1 ≤ count ≤ length.</summary>
+    /// <remarks>Of a score, only some bits count.</remarks>
     [<FullyOptimized>]
-    let threshold (counts: KeyCounts) (scores: float32[]) (length: int) (count: int) : struct (uint32 * int) =
+    let threshold
+        (bits: int)
+        (counts: KeyCounts)
+        (scores: float32[])
+        (length: int)
+        (count: int)
+        : struct (uint32 * int) =
         let struct (upper, left) = counts.Place count
         let mutable keys: uint32[] = Array.zeroCreate (min length Few)
         let mutable found = 0
 
         for i in 0 .. length - 1 do
-            let key = Key.ofScore scores[i]
+            let key = Key.ofScore (Key.masked bits scores[i])
 
             if key >>> Key.LowerBits = upper then
                 if found = keys.Length then
@@ -126,44 +137,53 @@ module internal Selection =
         else
             thresholdBelow Key.LowerBits keys found left
 
-    /// <summary>Marks all but the count largest scores.</summary>
+    /// <summary>Marks all but the count largest scores, or magnitudes of scores.</summary>
+    /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
     /// <param name="scores">None is NaN.</param>
     /// <param name="count">0..length.</param>
     [<FullyOptimized>]
-    let allBut (scores: float32[]) (count: int) : bool[] =
+    let allBut (isMagnitude: bool) (scores: float32[]) (count: int) : bool[] =
         let marked: bool[] = Array.zeroCreate scores.Length
 
         if count = 0 then
             Array.Fill(marked, true)
         elif count < scores.Length then
+            // The bits that count: all, or all but the sign.
+            let bits = if isMagnitude then 0x7FFFFFFF else -1
             let counts = KeyCounts()
 
             for i in 0 .. scores.Length - 1 do
-                counts.Add(Key.ofScore scores[i])
+                counts.Add(Key.ofScore (Key.masked bits scores[i]))
 
-            let struct (least, ties) = threshold counts scores scores.Length count
+            let struct (least, ties) = threshold bits counts scores scores.Length count
+            let mutable tied = 0
 
             for i in 0 .. scores.Length - 1 do
-                marked[i] <- Key.ofScore scores[i] < least
+                let key = Key.ofScore (Key.masked bits scores[i])
+                marked[i] <- key < least
+                tied <- tied + (if key = least then 1 else 0)
 
             // Of those that equal the least, the lower ones are among the largest.
-            let mutable tied = 0
-            let mutable i = 0
+            let mutable i = scores.Length - 1
 
-            while i < scores.Length do
-                if Key.ofScore scores[i] = least then
-                    tied <- tied + 1
-                    marked[i] <- tied > ties
+            while tied > ties do
+                if Key.ofScore (Key.masked bits scores[i]) = least then
+                    marked[i] <- true
+                    tied <- tied - 1
 
-                i <- i + 1
+                i <- i - 1
 
         marked
 
 /// <summary>The cells with the largest scores among many that come row by row, in rising order of cells.</summary>
 /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count. What is below the count-th of those that
-/// came before is no candidate: that bound is known from counts of upper bits, and rises as scores come.</remarks>
+/// came before is no candidate: that bound is known from counts of upper bits, and rises as scores come. Where a higher
+/// one is guessed, there may be too few cells in the end.</remarks>
 [<Sealed>]
 type internal Best(most: int) =
+    /// Cells from which a bound can be guessed.
+    static let guessFrom = 65536L
+
     let room =
         int (min (int64 Array.MaxLength) (2L * int64 most + min 65536L (2L * int64 most + 256L)))
 
@@ -186,6 +206,12 @@ type internal Best(most: int) =
     /// How many have come since the bound was last looked for.
     let mutable fresh = 0
 
+    /// The part of all cells that is to be above a bound which is guessed; 0 once it is, or for none.
+    let mutable guessed = 0.0
+
+    /// Cells that have come.
+    let mutable seen = 0L
+
     let raiseLeast () =
         fresh <- 0
 
@@ -197,19 +223,16 @@ type internal Best(most: int) =
             if bound > least then
                 least <- bound
 
-    /// Keeps what a test keeps; counts what is left anew.
-    let compact (keeps: uint32 -> bool) =
+    /// Forgets what is below the bound, which lies between upper bits: all other counts stay right.
+    let compact () =
         let mutable kept = 0
-        counts.Clear()
 
+        // Written in any case, and written over by the next: no branch to predict.
         for i in 0 .. length - 1 do
-            let key = Key.ofScore scores[i]
-
-            if keeps key then
-                scores[kept] <- scores[i]
-                cells[kept] <- cells[i]
-                counts.Add key
-                kept <- kept + 1
+            let score = scores[i]
+            scores[kept] <- score
+            cells[kept] <- cells[i]
+            kept <- kept + (if score >= least then 1 else 0)
 
         length <- kept
 
@@ -219,17 +242,33 @@ type internal Best(most: int) =
             if count = 0 then
                 length <- 0
             else
-                let struct (worst, ties) = Selection.threshold counts scores length count
+                let struct (worst, ties) = Selection.threshold -1 counts scores length count
                 let mutable tied = 0
+                let mutable kept = 0
+                counts.Clear()
 
-                compact (fun key ->
-                    if key = worst then
-                        tied <- tied + 1
+                for i in 0 .. length - 1 do
+                    let key = Key.ofScore scores[i]
+                    tied <- tied + (if key = worst then 1 else 0)
 
-                    key > worst || (key = worst && tied <= ties))
+                    if key > worst || (key = worst && tied <= ties) then
+                        scores[kept] <- scores[i]
+                        cells[kept] <- cells[i]
+                        counts.Add key
+                        kept <- kept + 1
 
+                length <- kept
                 // A later one that equals the worst would lose the tie.
                 least <- MathF.BitIncrement(Key.toScore worst)
+
+    let guess () =
+        let above = int (guessed * float seen)
+        guessed <- 0.0
+
+        if above > 0 && above < length then
+            let struct (upper, _) = counts.Place above
+            least <- max least (Key.toScore (upper <<< Key.LowerBits))
+            compact ()
 
     let makeRoom () =
         if length < room then
@@ -238,8 +277,7 @@ type internal Best(most: int) =
             Array.Resize(&cells, size)
         else
             raiseLeast ()
-            let bound = Key.ofScore least
-            compact (fun key -> key >= bound)
+            compact ()
 
             // Many that share their upper bits.
             if length > room - room / 4 then
@@ -324,9 +362,50 @@ type internal Best(most: int) =
 
             i <- i + 1
 
+        seen <- seen + int64 size
+
+        if guessed > 0.0 && seen >= guessFrom then
+            guess ()
+
         isFinite
+
+    /// <summary>Cells after the first few are candidates only if they are among that part of the best of those.</summary>
+    /// <remarks>Most that would be forgotten later are not taken in. It may leave too few: then nothing but another pass
+    /// over all scores helps.</remarks>
+    member _.Guess(part: float) = guessed <- part
 
     /// The chosen cells, rising; fewer than count where there were not as many candidates.
     member _.Cells() : int64[] =
         shrink ()
         Array.sub cells 0 length
+
+    /// The chosen scores and cells, in rising order of cells.
+    member private b.Chosen() : struct (float32[] * int64[]) =
+        let cells = b.Cells()
+        struct (Array.sub scores 0 cells.Length, cells)
+
+    /// <summary>The count best cells of several parts, of which each has seen cells that come before the next one's.</summary>
+    static member cellsOf (parts: Best[]) (count: int) : int64[] =
+        if parts.Length = 1 then
+            parts[0].Cells()
+        else
+            let chosen = parts |> Array.map _.Chosen()
+
+            let scores =
+                chosen |> Array.map (fun (struct (scores, _)) -> scores) |> Array.concat
+
+            let cells = chosen |> Array.map (fun (struct (_, cells)) -> cells) |> Array.concat
+
+            if cells.Length <= count then
+                cells
+            else
+                let left = Selection.allBut false scores count
+                let best: int64[] = Array.zeroCreate count
+                let mutable kept = 0
+
+                for i in 0 .. cells.Length - 1 do
+                    if not left[i] then
+                        best[kept] <- cells[i]
+                        kept <- kept + 1
+
+                best

@@ -3,6 +3,7 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open SparseFs
+open SparseFs.Kernels
 open TorchSharp
 
 /// <summary>What a layer's backward passes have seen: upstream gradients [n, rows] and inputs [n, cols], from which the
@@ -51,7 +52,7 @@ type internal Recorder() =
     /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
     /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
     /// until anything is forgotten; at least one pass must have a weight.</returns>
-    member _.Scores(cols: int, weightOf: int64 -> float) : CellScores =
+    member _.Scores(rows: int, cols: int, weightOf: int64 -> float) : CellScores =
         // All passes as one: their samples follow each other. Kept for as long as the scores are asked for.
         let together =
             lazy
@@ -80,27 +81,60 @@ type internal Recorder() =
                  joined.Add both
                  both)
 
+        let onKernels =
+            passes.TrueForAll(fun (struct (_, g, _)) ->
+                g.device_type = DeviceType.CPU && g.dtype <> torch.ScalarType.Float64)
+
+        let samples =
+            passes
+            |> Seq.sumBy (fun (struct (_, g, _)) -> g.shape[0])
+            |> min (int64 Int32.MaxValue)
+            |> int
+
         let buffer: float32[] ref = ref [||]
 
-        CellScores(fun first count ->
+        let rowsOf (first: int) (count: int) : float32[] =
             // One array for all blocks of a size: whoever asks copies.
             if buffer.Value.LongLength <> int64 count * int64 cols then
                 buffer.Value <- Array.zeroCreate (count * cols)
 
-            if buffer.Value.Length > 0 then
-                use _ = torch.no_grad ()
-                use _ = torch.NewDisposeScope()
-                let struct (g, x) = together.Value
-                let ofRows = g.narrow(1L, int64 first, int64 count).t ()
-                // The array's own memory.
-                let block = torch.as_tensor(buffer.Value).view(int64 count, int64 cols)
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+            let struct (g, x) = together.Value
+            let block = g.narrow(1L, int64 first, int64 count).t().mm(x)
+            TensorView.copyTo buffer.Value (block.to_type(torch.ScalarType.Float32).cpu().contiguous())
+            buffer.Value
 
-                if x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU then
-                    block.addmm_ (ofRows, x, beta = 0.0f, alpha = 1.0f) |> ignore
-                else
-                    block.copy_ (ofRows.mm x) |> ignore
+        if not onKernels then
+            CellScores rowsOf
+        else
+            Team.attach ()
 
-            buffer.Value)
+            let machine =
+                Dispatch.machineFor
+                    (torch.get_num_threads ())
+                    (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue)))
+                    samples
+
+            CellScores(
+                rowsOf,
+                machine.Threads,
+                fun body ->
+                    use _ = torch.NewDisposeScope()
+                    let struct (g, x) = together.Value
+                    let g, x = TensorView.contiguous g, TensorView.contiguous x
+
+                    Dispatch.product
+                        machine
+                        (TensorView.floats "g" g)
+                        (TensorView.floats "x" x)
+                        (int g.shape[0])
+                        rows
+                        cols
+                        body
+
+                    GC.KeepAlive(struct (g, x))
+            )
 
     /// The passes as arrays, for a state that outlives the process.
     member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] = passes.ToArray()

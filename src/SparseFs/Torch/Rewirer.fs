@@ -128,8 +128,8 @@ type Rewirer
 
         { Connectivity = c
           Weight = weight
-          Gradient = l.Recorder.Scores(c.Cols, (fun pass -> if pass = at then 1.0 else 0.0))
-          Momentum = l.Recorder.Scores(c.Cols, (fun pass -> momentum ** float (at - pass)))
+          Gradient = l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> if pass = at then 1.0 else 0.0))
+          Momentum = l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> momentum ** float (at - pass)))
           Explored = l.Explored
           Step = at
           Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child index }
