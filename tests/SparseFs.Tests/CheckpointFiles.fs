@@ -8,9 +8,16 @@ open Expecto
 open SparseFs
 open TorchSharp
 
+/// In memory where the system has such a place: every save waits for its disk.
+let private temporary =
+    if Directory.Exists "/dev/shm" then
+        "/dev/shm"
+    else
+        Path.GetTempPath()
+
 /// A new folder for the time of a test.
 let inFolder (body: string -> 'a) : 'a =
-    let folder = Directory.CreateTempSubdirectory "sparsefs-"
+    let folder = Directory.CreateDirectory(Path.Combine(temporary, $"sparsefs-{Guid.NewGuid():N}"))
 
     try
         body folder.FullName

@@ -85,6 +85,9 @@ type internal StoredFile(file: string) =
     /// As the caller named it.
     member _.File: string = file
 
+    /// In bytes.
+    member _.Length: int64 = stream.Length
+
     member _.Tensors: StoredTensor[] = header.Tensors
 
     member _.Metadata: Dictionary<string, string> = metadata
