@@ -37,4 +37,5 @@ let private runTests (args: string[]) =
 let main args =
     match args with
     | [| "--child-run"; file |] -> ResumeTests.childRun file
+    | [| "--child-saves"; what; file |] -> CheckpointKillTests.child what file
     | _ -> runTests args
