@@ -43,7 +43,7 @@ let checkpointFacadeTests =
                   let mask = weight.gt (0.3f.ToScalar())
                   let dense = weight.mul (mask.to_type torch.ScalarType.Float32)
 
-                  let pairs = mask.nonzero().t().contiguous ()
+                  let pairs = mask.nonzero().t().contiguous()
 
                   let tensors =
                       Dictionary(
@@ -72,7 +72,10 @@ let checkpointFacadeTests =
               withFile (fun file ->
                   use layer = make ()
                   Checkpoints.Save(layer, file)
-                  use wide = new SparseLinear(Connectivity.empty 6 9, hasBias = false, dtype = torch.ScalarType.Float64)
+
+                  use wide =
+                      new SparseLinear(Connectivity.empty 6 9, hasBias = false, dtype = torch.ScalarType.Float64)
+
                   let report = Checkpoints.Load(wide, file, strict = false, convert = true)
                   Expect.equal report.Unexpected [| "bias" |] "bias"
                   Expect.equal wide.Connectivity layer.Connectivity "pattern"))
@@ -82,20 +85,44 @@ let checkpointFacadeTests =
                   let start () =
                       let layer = make ()
                       let optimizer = torch.optim.SGD(layer.parameters (), 0.1, momentum = 0.9)
-                      layer, optimizer, Rewiring.Rewire(layer, optimizer, Policies.Set(Schedules.Constant(0.3, 2L, 9L)))
+
+                      layer,
+                      optimizer,
+                      Rewiring.Rewire(layer, optimizer, Policies.Set(Schedules.Constant(0.3, 2L, 9L)))
 
                   let layer, optimizer, rewirer = start ()
-                  layer.call(torch.ones (2L, 9L)).sum().backward ()
+                  layer.call(torch.ones (2L, 9L)).sum().backward()
                   rewirer.Step() |> ignore
 
                   for given in [ Unchecked.defaultof<Rewirer>; rewirer ] do
-                      Checkpoints.SaveTraining(file, layer, optimizer, given, 7L, Seed.ofInt 2, Dictionary(dict [ "n", "1" ]))
+                      Checkpoints.SaveTraining(
+                          file,
+                          layer,
+                          optimizer,
+                          given,
+                          7L,
+                          Seed.ofInt 2,
+                          Dictionary(dict [ "n", "1" ])
+                      )
+
                       let other, theirs, resumed = start ()
 
                       let progress =
-                          Checkpoints.Resume(file, other, theirs, (if isNull (box given) then Unchecked.defaultof<_> else resumed))
+                          Checkpoints.Resume(
+                              file,
+                              other,
+                              theirs,
+                              (if isNull (box given) then
+                                   Unchecked.defaultof<_>
+                               else
+                                   resumed)
+                          )
 
-                      Expect.equal (progress.Step, progress.Seed, progress.Notes["n"]) (7L, Seed.ofInt 2, "1") "progress"
+                      Expect.equal
+                          (progress.Step, progress.Seed, progress.Notes["n"])
+                          (7L, Seed.ofInt 2, "1")
+                          "progress"
+
                       Expect.equal (stateOf other) (stateOf layer) "model"
 
                   Expect.isTrue (File.Exists file) "saved"))

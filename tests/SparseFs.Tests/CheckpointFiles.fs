@@ -2,6 +2,7 @@
 module SparseFs.Tests.CheckpointFiles
 
 open System
+open System.Diagnostics
 open System.IO
 open System.Text
 open Expecto
@@ -17,7 +18,8 @@ let private temporary =
 
 /// A new folder for the time of a test.
 let inFolder (body: string -> 'a) : 'a =
-    let folder = Directory.CreateDirectory(Path.Combine(temporary, $"sparsefs-{Guid.NewGuid():N}"))
+    let folder =
+        Directory.CreateDirectory(Path.Combine(temporary, $"sparsefs-{Guid.NewGuid():N}"))
 
     try
         body folder.FullName
@@ -58,6 +60,19 @@ let refusedAs (problem: CheckpointProblem) (says: string) (work: unit -> 'a) =
 let bytesOf (t: torch.Tensor) : byte[] =
     use _ = torch.NewDisposeScope()
     t.detach().cpu().contiguous().bytes.ToArray()
+
+/// Starts these tests' own program anew, for what needs a process of its own.
+let startChild (arguments: string list) : Process =
+    let program = Reflection.Assembly.GetExecutingAssembly().Location
+    let host = Environment.ProcessPath
+
+    let arguments =
+        if Path.GetFileNameWithoutExtension host = "dotnet" then
+            program :: arguments
+        else
+            arguments
+
+    Process.Start(ProcessStartInfo(host, arguments, RedirectStandardOutput = true))
 
 /// Everything that a model consists of, to the bit.
 let stateOf (model: torch.nn.Module) : Map<string, string * int64[] * byte[]> =

@@ -42,7 +42,7 @@ type private Subject() =
         for _ in 1..4 do
             use _ = torch.NewDisposeScope()
             optimizer.zero_grad ()
-            model.call(torch.randn (3L, 5L)).square().mean().backward ()
+            model.call(torch.randn (3L, 5L)).square().mean().backward()
             rewirer.Step() |> ignore
 
     member _.Model = model
@@ -67,7 +67,10 @@ type private Subject() =
 
         for layer in [ hidden; output ] do
             let c = layer.Connectivity
-            let copy = Connectivity.tryCreate c.Rows c.Cols (c.RowPtr.ToArray()) (c.ColIdx.ToArray())
+
+            let copy =
+                Connectivity.tryCreate c.Rows c.Cols (c.RowPtr.ToArray()) (c.ColIdx.ToArray())
+
             Expect.equal copy (Ok c) "a pattern"
             Expect.equal layer.weight.shape [| int64 c.Nnz |] "its weights"
 
@@ -78,7 +81,7 @@ type private Subject() =
     member _.ExpectTrains() =
         use _ = torch.NewDisposeScope()
         optimizer.zero_grad ()
-        model.call(torch.ones (2L, 5L)).sum().backward ()
+        model.call(torch.ones (2L, 5L)).sum().backward()
         rewirer.Step() |> ignore
 
 type private Kind =
@@ -108,7 +111,11 @@ let private kinds =
       { Name = "a training run"
         Save =
           fun s file ->
-              let progress = { Step = 4L; Seed = Seed.ofInt 1; Notes = noNotes }
+              let progress =
+                  { Step = 4L
+                    Seed = Seed.ofInt 1
+                    Notes = noNotes }
+
               Checkpoint.saveTraining progress file s.Model s.Optimizer (ValueSome s.Rewirer)
         Load = fun s file -> Checkpoint.resume file s.Model s.Optimizer (ValueSome s.Rewirer) |> ignore
         IsTraining = true } ]
@@ -136,7 +143,18 @@ let private insert (random: Random) (bytes: byte[]) =
 
 /// Numbers that break things.
 let private strange (random: Random) : int64 =
-    pick random [ 0L; 1L; -1L; 2L; 255L; 2147483647L; -2147483648L; 4294967296L; Int64.MaxValue; random.Next 100 ]
+    pick
+        random
+        [ 0L
+          1L
+          -1L
+          2L
+          255L
+          2147483647L
+          -2147483648L
+          4294967296L
+          Int64.MaxValue
+          random.Next 100 ]
 
 /// Overwrites some number of the data, at the size of one of the dtypes.
 let private overwrite (random: Random) (data: byte[]) =
@@ -150,7 +168,11 @@ let private overwrite (random: Random) (data: byte[]) =
 
 /// One change to a tensor's entry or to a text.
 let private editHeader (random: Random) (header: JsonObject) : unit =
-    let names = [ for entry in header do if entry.Key <> "__metadata__" then entry.Key ]
+    let names =
+        [ for entry in header do
+              if entry.Key <> "__metadata__" then
+                  entry.Key ]
+
     let name = pick random names
     let entry = header[name].AsObject()
     let numbers (key: string) = entry[key].AsArray()
@@ -164,7 +186,9 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
     match random.Next 10 with
     | 0 -> change (numbers "shape")
     | 1 -> change (numbers "data_offsets")
-    | 2 -> entry["dtype"] <- JsonValue.Create(pick random [ "F64"; "F32"; "F16"; "BF16"; "I64"; "I32"; "U8"; "BOOL"; "U64"; "" ])
+    | 2 ->
+        entry["dtype"] <-
+            JsonValue.Create(pick random [ "F64"; "F32"; "F16"; "BF16"; "I64"; "I32"; "U8"; "BOOL"; "U64"; "" ])
     | 3 -> header.Remove name |> ignore
     | 4 ->
         let moved = entry.DeepClone()
@@ -173,7 +197,10 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
     | 5 ->
         // Two tensors change places.
         let other = header[pick random names].AsObject()
-        let theirs, ours = other["data_offsets"].DeepClone(), entry["data_offsets"].DeepClone()
+
+        let theirs, ours =
+            other["data_offsets"].DeepClone(), entry["data_offsets"].DeepClone()
+
         other["data_offsets"] <- ours
         entry["data_offsets"] <- theirs
     | 6 -> (numbers "shape").Add(JsonValue.Create(strange random))
@@ -190,7 +217,15 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
         let edited =
             match random.Next 5 with
             | 0 -> ""
-            | 1 -> Text.RegularExpressions.Regex("[0-9.]+").Replace(text, pick random [ "NaN"; "-1"; "1e999"; "99999999999999999999"; "0" ], 1, random.Next(text.Length + 1))
+            | 1 ->
+                Text.RegularExpressions
+                    .Regex("[0-9.]+")
+                    .Replace(
+                        text,
+                        pick random [ "NaN"; "-1"; "1e999"; "99999999999999999999"; "0" ],
+                        1,
+                        random.Next(text.Length + 1)
+                    )
             | 2 -> text + pick random [ " x=1"; " step=1"; "="; " " ]
             | 3 -> Encoding.Latin1.GetString(flip random (Encoding.Latin1.GetBytes text))
             | _ -> text.Replace("True", "False")

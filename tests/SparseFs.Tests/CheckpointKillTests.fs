@@ -2,7 +2,6 @@
 module SparseFs.Tests.CheckpointKillTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
 open Expecto
@@ -73,8 +72,7 @@ let private kills (what: string) (count: int) (random: Random) (folder: string) 
     let mutable interrupted = 0
 
     for _ in 1..count do
-        let arguments = [ typeof<CheckpointException>.Assembly.Location.Replace("SparseFs.dll", "SparseFs.Tests.dll"); "--child-saves"; what; file ]
-        use child = Process.Start(ProcessStartInfo(Environment.ProcessPath, arguments, RedirectStandardOutput = true))
+        use child = startChild [ "--child-saves"; what; file ]
         let first = child.StandardOutput.ReadLine()
         Expect.equal first "1" "the child saves"
         Threading.Thread.Sleep(random.Next 20)

@@ -89,7 +89,7 @@ let private hostile: (string * string * (string * (unit -> torch.Tensor)) list) 
 
 let private hostileCoo: (string * string * (unit -> torch.Tensor)) list =
     let pairs (rows: int64 list) (cols: int64 list) =
-        fun () -> torch.tensor(Array.ofList (rows @ cols)).reshape (2L, 3L)
+        fun () -> torch.tensor(Array.ofList (rows @ cols)).reshape(2L, 3L)
 
     [ "a row beyond the last", "got row 3", pairs [ 0L; 0L; 3L ] [ 1L; 3L; 0L ]
       "a negative row", "got row -1", pairs [ 0L; 0L; -1L ] [ 1L; 3L; 0L ]
@@ -110,7 +110,12 @@ let checkpointTests =
                   let c = case.Pattern
                   let dtype = floating[case.N % 4]
                   let hasBias = case.N % 3 <> 0
-                  let layout = if case.N % 2 = 0 then PatternLayout.Csr else PatternLayout.Coo
+
+                  let layout =
+                      if case.N % 2 = 0 then
+                          PatternLayout.Csr
+                      else
+                          PatternLayout.Coo
 
                   withFile (fun file ->
                       use saved = layerOf c hasBias dtype
@@ -123,7 +128,7 @@ let checkpointTests =
                       Expect.isTrue (obj.ReferenceEquals(loaded.weight, parameter)) "the same parameter"
                       Expect.equal loaded.weight.Handle handle "the same tensor"
 
-                      loaded.call(torch.ones ([| 2L; int64 c.Cols |], dtype = dtype)).sum().backward ()
+                      loaded.call(torch.ones ([| 2L; int64 c.Cols |], dtype = dtype)).sum().backward()
                       Expect.equal loaded.weight.grad.shape [| int64 c.Nnz |] "it trains"
 
                       use alone = Checkpoint.sparseLayer WeightForm.SparseFs file ""
@@ -135,7 +140,10 @@ let checkpointTests =
 
               withFile (fun file ->
                   let saved = deep 1
-                  (saved :?> torch.nn.Module<torch.Tensor, torch.Tensor>).call (torch.randn (10L, 12L)) |> ignore
+
+                  (saved :?> torch.nn.Module<torch.Tensor, torch.Tensor>).call(torch.randn (10L, 12L))
+                  |> ignore
+
                   Checkpoint.saveWith PatternLayout.Csr (notes [ "epoch", "3" ]) file saved
                   let loaded = deep 2
                   Expect.notEqual (stateOf loaded) (stateOf saved) "not vacuous"
@@ -196,10 +204,13 @@ let checkpointTests =
               withFile (fun file ->
                   use layer = small ()
                   Checkpoint.save file layer
-                  let backward () = layer.call(torch.ones (1L, 4L)).sum().backward ()
+
+                  let backward () =
+                      layer.call(torch.ones (1L, 4L)).sum().backward()
+
                   backward ()
                   Checkpoint.load file layer
-                  Expect.equal (layer.weight.grad.sum().item<float32> ()) 3.0f "the same cells"
+                  Expect.equal (layer.weight.grad.sum().item<float32>()) 3.0f "the same cells"
 
                   use other = new SparseLinear(Connectivity.full 3 4)
                   Checkpoint.save file other
@@ -207,31 +218,33 @@ let checkpointTests =
                   Expect.equal (bytesOf layer.weight.grad) (Array.zeroCreate 48) "other cells"
                   backward ()))
 
-          testCase "all that does not fit is in one error: what is missing, not expected, of another shape and dtype" (fun () ->
-              use _ = torch.NewDisposeScope()
+          testCase
+              "all that does not fit is in one error: what is missing, not expected, of another shape and dtype"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
 
-              withFile (fun file ->
-                  let model = deep 1
-                  Checkpoint.save file model
+                  withFile (fun file ->
+                      let model = deep 1
+                      Checkpoint.save file model
 
-                  altered
-                      file
-                      [ "1.running_mean", null
-                        "3.dense.weight", torch.zeros (7L, 8L)
-                        "3.dense.bias", torch.zeros ([| 6L |], dtype = torch.ScalarType.Float64)
-                        "3.sparse.row_ptr", torch.zeros (6L)
-                        "more", torch.zeros 1L ]
+                      altered
+                          file
+                          [ "1.running_mean", null
+                            "3.dense.weight", torch.zeros (7L, 8L)
+                            "3.dense.bias", torch.zeros ([| 6L |], dtype = torch.ScalarType.Float64)
+                            "3.sparse.row_ptr", torch.zeros (6L)
+                            "more", torch.zeros 1L ]
 
-                  let e = refusal (fun () -> Checkpoint.load file model)
-                  Expect.equal e.Problem CheckpointProblem.Mismatch e.Message
+                      let e = refusal (fun () -> Checkpoint.load file model)
+                      Expect.equal e.Problem CheckpointProblem.Mismatch e.Message
 
-                  for part in
-                      [ "missing: 1.running_mean"
-                        "not expected: more"
-                        "'3.dense.weight': expected shape [6, 8], got [7, 8]"
-                        "'3.dense.bias': expected Float32, got Float64"
-                        "'3.sparse.row_ptr': expected I32 or I64 [6], got F32 [6]" ] do
-                      Expect.stringContains e.Reason part "in the one message"))
+                      for part in
+                          [ "missing: 1.running_mean"
+                            "not expected: more"
+                            "'3.dense.weight': expected shape [6, 8], got [7, 8]"
+                            "'3.dense.bias': expected Float32, got Float64"
+                            "'3.sparse.row_ptr': expected I32 or I64 [6], got F32 [6]" ] do
+                          Expect.stringContains e.Reason part "in the one message"))
 
           testCase "a load that is not strict says what it has passed over, and loads the rest" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -255,21 +268,24 @@ let checkpointTests =
                   Expect.equal report.Unexpected [| "more" |] "not expected"
 
                   let wanted =
-                      stateOf saved |> Map.map (fun name value -> if List.contains name kept then before[name] else value)
+                      stateOf saved
+                      |> Map.map (fun name value -> if List.contains name kept then before[name] else value)
 
                   Expect.equal (stateOf loaded) wanted "the rest"))
 
-          testCase "weights without their pattern, or a pattern without weights, are refused even where a load is not strict" (fun () ->
-              for gone in [ "weight"; "row_ptr"; "col_idx" ] do
-                  use _ = torch.NewDisposeScope()
+          testCase
+              "weights without their pattern, or a pattern without weights, are refused even where a load is not strict"
+              (fun () ->
+                  for gone in [ "weight"; "row_ptr"; "col_idx" ] do
+                      use _ = torch.NewDisposeScope()
 
-                  withFile (fun file ->
-                      use layer = small ()
-                      Checkpoint.save file layer
-                      altered file [ gone, null ]
+                      withFile (fun file ->
+                          use layer = small ()
+                          Checkpoint.save file layer
+                          altered file [ gone, null ]
 
-                      refusedWhole layer CheckpointProblem.Mismatch "or the other way round" (fun () ->
-                          Checkpoint.loadWith loosely file layer)))
+                          refusedWhole layer CheckpointProblem.Mismatch "or the other way round" (fun () ->
+                              Checkpoint.loadWith loosely file layer)))
 
           for name, says, changes in hostile do
               testCase $"refused: {name}" (fun () ->
@@ -311,7 +327,7 @@ let checkpointTests =
 
                   altered
                       file
-                      [ "indices", torch.tensor([| 2L; 0L; 0L; 0L; 3L; 1L |]).reshape (2L, 3L)
+                      [ "indices", torch.tensor([| 2L; 0L; 0L; 0L; 3L; 1L |]).reshape(2L, 3L)
                         "values", torch.tensor [| 20.0f; 3.0f; 1.0f |] ]
 
                   Checkpoint.load file layer
@@ -326,12 +342,17 @@ let checkpointTests =
                   use wider = new SparseLinear(Connectivity.create 3 5 [| 0; 2; 2; 3 |] [| 1; 3; 0 |])
                   Checkpoint.save file wider
 
-                  refusedWhole layer CheckpointProblem.Mismatch "expected in_features=4, out_features=3, got in_features=5" (fun () ->
-                      Checkpoint.load file layer)
+                  refusedWhole
+                      layer
+                      CheckpointProblem.Mismatch
+                      "expected in_features=4, out_features=3, got in_features=5"
+                      (fun () -> Checkpoint.load file layer)
 
                   use longer = new SparseLinear(Connectivity.empty 4 4)
                   Checkpoint.save file longer
-                  refusedWhole layer CheckpointProblem.Mismatch "'row_ptr': expected" (fun () -> Checkpoint.load file layer)))
+
+                  refusedWhole layer CheckpointProblem.Mismatch "'row_ptr': expected" (fun () ->
+                      Checkpoint.load file layer)))
 
           testCase "refused: texts that are none of a layer, and a format that is not known" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -340,20 +361,41 @@ let checkpointTests =
                   use layer = small ()
                   Checkpoint.save file layer
                   let header, data = readRaw file
-                  let rewrite (was: string) (is: string) = writeText file (header.Replace(was, is)) data
+
+                  let rewrite (was: string) (is: string) =
+                      writeText file (header.Replace(was, is)) data
 
                   for text in [ "in_features=-4"; "in_features=99999999999"; "in_features=NaN"; "x=4" ] do
                       rewrite "in_features=4" text
-                      refusedWhole layer CheckpointProblem.Value "expected SparseLinear(" (fun () -> Checkpoint.load file layer)
+
+                      refusedWhole layer CheckpointProblem.Value "expected SparseLinear(" (fun () ->
+                          Checkpoint.load file layer)
+
+                  rewrite "nnz=3" "nnz=2"
+
+                  refusedWhole layer CheckpointProblem.Mismatch "[2] by the file's text" (fun () ->
+                      Checkpoint.load file layer)
+
+                  refusedAs CheckpointProblem.Mismatch "expected nnz=2" (fun () ->
+                      Checkpoint.sparseLayer WeightForm.SparseFs file "")
+
+                  rewrite "bias=True" "bias=False"
+
+                  refusedAs CheckpointProblem.Mismatch "bias=False" (fun () ->
+                      Checkpoint.sparseLayer WeightForm.SparseFs file "")
 
                   rewrite "\"sparsefs.format\":\"1\"" "\"sparsefs.format\":\"2\""
-                  refusedWhole layer CheckpointProblem.Mismatch "expected format 1" (fun () -> Checkpoint.load file layer)))
+
+                  refusedWhole layer CheckpointProblem.Mismatch "expected format 1" (fun () ->
+                      Checkpoint.load file layer)))
 
           testCase "refused: a file alone that claims more rows than it can have, or no sizes at all" (fun () ->
               use _ = torch.NewDisposeScope()
 
               withFile (fun file ->
-                  use layer = new SparseLinear(Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |], hasBias = false)
+                  use layer =
+                      new SparseLinear(Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |], hasBias = false)
+
                   Checkpoint.saveWith PatternLayout.Coo (notes []) file layer
                   let header, data = readRaw file
                   writeText file (header.Replace("out_features=3", "out_features=2147483646")) data
@@ -371,25 +413,27 @@ let checkpointTests =
                   use sized = Checkpoint.sparseLayerOf 4 3 WeightForm.SparseFs file ""
                   Expect.equal (stateOf sized) (stateOf layer) "with sizes"))
 
-          testCase "a layer that a model has twice comes back once, and is refused where the file has it in two ways" (fun () ->
-              use _ = torch.NewDisposeScope()
+          testCase
+              "a layer that a model has twice comes back once, and is refused where the file has it in two ways"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
 
-              withFile (fun file ->
-                  let twice () =
-                      let layer = new SparseLinear(Connectivity.create 3 3 [| 0; 1; 2; 2 |] [| 0; 2 |])
-                      torch.nn.Sequential(layer, torch.nn.ReLU(), layer)
+                  withFile (fun file ->
+                      let twice () =
+                          let layer = new SparseLinear(Connectivity.create 3 3 [| 0; 1; 2; 2 |] [| 0; 2 |])
+                          torch.nn.Sequential(layer, torch.nn.ReLU(), layer)
 
-                  let saved, loaded = twice (), twice ()
-                  Checkpoint.save file saved
-                  Checkpoint.load file loaded
-                  Expect.equal (stateOf loaded) (stateOf saved) "once"
-
-                  for change in
-                      [ "2.weight", torch.tensor [| 7.0f; 8.0f |]
-                        "2.col_idx", ints [ 1; 2 ] ] do
+                      let saved, loaded = twice (), twice ()
                       Checkpoint.save file saved
-                      altered file [ change ]
-                      refusedWhole loaded CheckpointProblem.Mismatch "differ" (fun () -> Checkpoint.load file loaded)))
+                      Checkpoint.load file loaded
+                      Expect.equal (stateOf loaded) (stateOf saved) "once"
+
+                      for change in [ "2.weight", torch.tensor [| 7.0f; 8.0f |]; "2.col_idx", ints [ 1; 2 ] ] do
+                          Checkpoint.save file saved
+                          altered file [ change ]
+
+                          refusedWhole loaded CheckpointProblem.Mismatch "differ" (fun () ->
+                              Checkpoint.load file loaded)))
 
           testCase "a number that is none comes back as it was" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -406,6 +450,7 @@ let checkpointTests =
           testCase "saving and loading leave no tensor behind" (fun () ->
               withFile (fun file ->
                   use model = deep 1
+
                   let once () =
                       Checkpoint.save file model
                       Checkpoint.load file model

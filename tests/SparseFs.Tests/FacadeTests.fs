@@ -192,8 +192,7 @@ let counterparts =
       "Checkpoint.loadFrom", []
       "Checkpoint.loadWith", [ "Checkpoints.Load" ]
       "Checkpoint.sparseLayer", [ "Checkpoints.SparseLayer(path, name, form, sparsity)" ]
-      "Checkpoint.sparseLayerOf",
-      [ "Checkpoints.SparseLayer(path, name, inFeatures, outFeatures, form, sparsity)" ]
+      "Checkpoint.sparseLayerOf", [ "Checkpoints.SparseLayer(path, name, inFeatures, outFeatures, form, sparsity)" ]
       "Checkpoint.saveTraining", [ "Checkpoints.SaveTraining" ]
       "Checkpoint.resume", [ "Checkpoints.Resume" ]
       "Indices.toConnectivity", [ "Connectivities.FromIndices" ]

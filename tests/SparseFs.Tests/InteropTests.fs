@@ -18,7 +18,12 @@ let private scripts = Path.Combine(__SOURCE_DIRECTORY__, "..", "interop")
 let private python (script: string) (argument: string) : string option =
     try
         let start =
-            ProcessStartInfo("python3", [ Path.Combine(scripts, script); argument ], RedirectStandardOutput = true, RedirectStandardError = true)
+            ProcessStartInfo(
+                "python3",
+                [ Path.Combine(scripts, script); argument ],
+                RedirectStandardOutput = true,
+                RedirectStandardError = true
+            )
 
         use running = Process.Start start
         let errors = running.StandardError.ReadToEndAsync()
@@ -60,14 +65,18 @@ let interopTests =
                   let tensors = Safetensors.load file
 
                   for name, dtype in dtypes do
-                      tensors[name] <- torch.tensor(numbers).to_type(dtype).reshape (2L, 2L)
+                      tensors[name] <- torch.tensor(numbers).to_type(dtype).reshape(2L, 2L)
 
                   Safetensors.save file (Safetensors.inspect file).Metadata tensors
 
                   withPython "read_safetensors.py" file (fun output ->
                       let read = JsonDocument.Parse(output).RootElement
-                      let tensor (name: string) = read.GetProperty("tensors").GetProperty name
-                      let numbersOf (name: string) = [ for n in (tensor name).GetProperty("numbers").EnumerateArray() -> n ]
+
+                      let tensor (name: string) =
+                          read.GetProperty("tensors").GetProperty name
+
+                      let numbersOf (name: string) =
+                          [ for n in (tensor name).GetProperty("numbers").EnumerateArray() -> n ]
 
                       for name, dtype in dtypes do
                           Expect.equal ((tensor name).GetProperty("dtype").GetString()) name "dtype"
@@ -102,7 +111,12 @@ let interopTests =
                           use _ = torch.NewDisposeScope()
                           let file = Path.Combine(folder, $"{name}.safetensors")
                           use layer = Checkpoint.sparseLayerOf 4 3 form file "fc"
-                          Expect.equal layer.Connectivity (Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |]) name
+
+                          Expect.equal
+                              layer.Connectivity
+                              (Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |])
+                              name
+
                           Expect.equal (layer.weight.detach().data<float32>().ToArray()) [| 0.5f; -2.0f; 3.0f |] name
                           Expect.equal (layer.bias.detach().data<float32>().ToArray()) [| 1.0f; 2.0f; 3.0f |] name
                           Expect.isTrue layer.weight.requires_grad "it trains"))) ]

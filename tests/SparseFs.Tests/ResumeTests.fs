@@ -3,7 +3,6 @@ module SparseFs.Tests.ResumeTests
 
 open System
 open System.Collections.Generic
-open System.Diagnostics
 open System.IO
 open Expecto
 open SparseFs
@@ -159,13 +158,25 @@ let private hostile: (string * CheckpointProblem * string * (string -> string)) 
 
         header.Replace(was, is)
 
-    [ "a rewirer's step that is negative", CheckpointProblem.Value, "'step'", swap "\"step=3 optimizer" "\"step=-1 optimizer"
-      "a rewirer's step that is no number", CheckpointProblem.Value, "'step'", swap "\"step=3 optimizer" "\"step=NaN optimizer"
+    [ "a rewirer's step that is negative",
+      CheckpointProblem.Value,
+      "'step'",
+      swap "\"step=3 optimizer" "\"step=-1 optimizer"
+      "a rewirer's step that is no number",
+      CheckpointProblem.Value,
+      "'step'",
+      swap "\"step=3 optimizer" "\"step=NaN optimizer"
       "an even gamma", CheckpointProblem.Value, "odd gamma", swap "gamma=9e3779b97f4a7c15" "gamma=9e3779b97f4a7c14"
       "a seed that is no number", CheckpointProblem.Value, "64 bits", swap "gamma=9e3779b97f4a7c15" "gamma=x"
-      "a learning rate of NaN", CheckpointProblem.Value, "'LearningRate'", swap "\"LearningRate=0.01" "\"LearningRate=NaN"
+      "a learning rate of NaN",
+      CheckpointProblem.Value,
+      "'LearningRate'",
+      swap "\"LearningRate=0.01" "\"LearningRate=NaN"
       "a β of NaN", CheckpointProblem.Value, "'beta1'", swap "beta1=0.9 " "beta1=NaN "
-      "an optimizer's step beyond 64 bits", CheckpointProblem.Value, "'step'", swap " step=3" " step=99999999999999999999"
+      "an optimizer's step beyond 64 bits",
+      CheckpointProblem.Value,
+      "'step'",
+      swap " step=3" " step=99999999999999999999"
       "an option too many", CheckpointProblem.Value, "expected nothing else", swap "beta1=0.9 " "beta1=0.9 beta3=1 "
       "an option twice", CheckpointProblem.Value, "twice", swap "beta1=0.9 " "beta1=0.9 beta1=0.9 "
       "an option too few", CheckpointProblem.Value, "'beta1'", swap "beta1=0.9 " ""
@@ -187,12 +198,16 @@ let private hostileTensors: (string * CheckpointProblem * string * string * (tor
       "@rewirer.0.explored",
       (fun t -> torch.zeros_like t)
       "too few words", CheckpointProblem.Mismatch, "[4]", "@rewirer.0.explored", (fun t -> t.narrow (0L, 0L, 3L))
-      "a pass of the future", CheckpointProblem.Value, "expected steps in", "@rewirer.0.pass_steps", (fun t -> t.add (9L.ToScalar()))
+      "a pass of the future",
+      CheckpointProblem.Value,
+      "expected steps in",
+      "@rewirer.0.pass_steps",
+      (fun t -> t.add (9L.ToScalar()))
       "more steps than passes",
       CheckpointProblem.Mismatch,
       "pass.3.gradient",
       "@rewirer.0.pass_steps",
-      (fun t -> t.repeat([| 2L |]).narrow (0L, 0L, 4L))
+      (fun t -> t.repeat([| 2L |]).narrow(0L, 0L, 4L))
       "a pass of another width",
       CheckpointProblem.Mismatch,
       "pass.0.input",
@@ -217,8 +232,16 @@ let private hostileTensors: (string * CheckpointProblem * string * string * (tor
           t.bytes[16] <- 255uy
           t.bytes[17] <- 2uy
           t)
-      "a generator of zeros", CheckpointProblem.Value, "torch's generator", GeneratorState.Name, (fun t -> torch.zeros_like t)
-      "a shorter generator", CheckpointProblem.Mismatch, "U8 [5056]", GeneratorState.Name, (fun t -> t.narrow (0L, 0L, 100L)) ]
+      "a generator of zeros",
+      CheckpointProblem.Value,
+      "torch's generator",
+      GeneratorState.Name,
+      (fun t -> torch.zeros_like t)
+      "a shorter generator",
+      CheckpointProblem.Mismatch,
+      "U8 [5056]",
+      GeneratorState.Name,
+      (fun t -> t.narrow (0L, 0L, 100L)) ]
 
 let private snfs = Policy.snfs (Schedule.linear 0.3 5L 30L)
 
@@ -275,12 +298,7 @@ let resumeTests =
 
           testCase "a run begun by another process goes on in this one" (fun () ->
               withFile (fun file ->
-                  let program = typeof<Run>.Assembly.Location
-
-                  let startInfo =
-                      ProcessStartInfo(Environment.ProcessPath, [ program; "--child-run"; file ], RedirectStandardOutput = true)
-
-                  use child = Process.Start startInfo
+                  use child = startChild [ "--child-run"; file ]
                   child.WaitForExit()
                   Expect.equal child.ExitCode 0 "the child"
                   let policy = policies |> List.find (fun (name, _) -> name = "SNFS") |> snd
@@ -297,44 +315,56 @@ let resumeTests =
 
                   Expect.equal resumed.Everything whole.Everything "the whole run"))
 
-          testCase "a run without a rewirer, in groups of their own rates, goes on too; gone gradients are not zeros" (fun () ->
-              withFile (fun file ->
-                  let make () =
-                      let model = new Network()
+          testCase
+              "a run without a rewirer, in groups of their own rates, goes on too; gone gradients are not zeros"
+              (fun () ->
+                  withFile (fun file ->
+                      let make () =
+                          let model = new Network()
 
-                      let groups =
-                          [ SGD.ParamGroup(Seq.truncate 2 (model.parameters ()), lr = 0.1, momentum = 0.5)
-                            SGD.ParamGroup(Seq.skip 2 (model.parameters ()), lr = 0.01) ]
+                          let groups =
+                              [ SGD.ParamGroup(Seq.truncate 2 (model.parameters ()), lr = 0.1, momentum = 0.5)
+                                SGD.ParamGroup(Seq.skip 2 (model.parameters ()), lr = 0.01) ]
 
-                      model, torch.optim.SGD(groups, 0.2, momentum = 0.8)
+                          model, torch.optim.SGD(groups, 0.2, momentum = 0.8)
 
-                  let train (model: Network) (optimizer: SGD) (steps: int64 list) =
-                      for step in steps do
-                          use _ = torch.NewDisposeScope()
-                          model.Takes <- (step = 1L)
-                          optimizer.zero_grad ()
-                          let random = new torch.Generator(uint64 step)
-                          model.call(torch.randn ([| 6L; 12L |], generator = random)).square().mean().backward ()
-                          optimizer.step () |> ignore
+                      let train (model: Network) (optimizer: SGD) (steps: int64 list) =
+                          for step in steps do
+                              use _ = torch.NewDisposeScope()
+                              model.Takes <- (step = 1L)
+                              optimizer.zero_grad ()
+                              let random = new torch.Generator(uint64 step)
+                              model.call(torch.randn ([| 6L; 12L |], generator = random)).square().mean().backward()
+                              optimizer.step () |> ignore
 
-                  torch.manual_seed 3L |> ignore
-                  let model, optimizer = make ()
-                  let progress = { Step = 2L; Seed = Seed.ofInt 0; Notes = Dictionary() }
-                  train model optimizer [ 1L; 2L ]
-                  Checkpoint.saveTraining progress file model optimizer ValueNone
-                  train model optimizer [ 3L .. 9L ]
+                      torch.manual_seed 3L |> ignore
+                      let model, optimizer = make ()
 
-                  // One that has gradients of another run, and one that has none.
-                  for isUsed in [ false; true ] do
-                      let other, theirs = make ()
+                      let progress =
+                          { Step = 2L
+                            Seed = Seed.ofInt 0
+                            Notes = Dictionary() }
 
-                      if isUsed then
-                          train other theirs [ 1L .. 4L ]
+                      train model optimizer [ 1L; 2L ]
+                      Checkpoint.saveTraining progress file model optimizer ValueNone
+                      train model optimizer [ 3L .. 9L ]
 
-                      Checkpoint.resume file other theirs ValueNone |> ignore
-                      Expect.equal (theirs.ParamGroups |> Seq.map _.LearningRate |> List.ofSeq) [ 0.1; 0.01 ] "rates"
-                      train other theirs [ 3L .. 9L ]
-                      Expect.equal (stateOf other) (stateOf model) "the whole run"))
+                      // One that has gradients of another run, and one that has none.
+                      for isUsed in [ false; true ] do
+                          let other, theirs = make ()
+
+                          if isUsed then
+                              train other theirs [ 1L .. 4L ]
+
+                          Checkpoint.resume file other theirs ValueNone |> ignore
+
+                          Expect.equal
+                              (theirs.ParamGroups |> Seq.map _.LearningRate |> List.ofSeq)
+                              [ 0.1; 0.01 ]
+                              "rates"
+
+                          train other theirs [ 3L .. 9L ]
+                          Expect.equal (stateOf other) (stateOf model) "the whole run"))
 
           testCase "a run's file is a model's file too" (fun () ->
               withFile (fun file ->
@@ -350,7 +380,7 @@ let resumeTests =
 
           testCase "an optimizer's fields are numbers, switches and tensors, and no others" (fun () ->
               for name, make in optimizers do
-                  let state = (make (new Network()) :?> OptimizerHelper).state_dict ()
+                  let state = (make (new Network()) :?> OptimizerHelper).state_dict()
 
                   for o in [ box state.State[0]; box state.Options[0] ] do
                       for field in o.GetType().GetFields() do
@@ -363,6 +393,30 @@ let resumeTests =
                               field.FieldType
                               $"{name}: {field.Name}")
 
+          testProperty
+              "the two numbers of a seed give it back, and an even gamma is none"
+              (fun (root: int) (child: uint8) ->
+                  for seed in
+                      [ Seed.ofInt root
+                        Seed.child (int child) (Seed.ofInt root)
+                        Unchecked.defaultof<Seed> ] do
+                      let struct (state, gamma) = Seed.toWords seed
+                      Expect.equal (Seed.tryOfWords state gamma) (ValueSome seed) "back"
+                      Expect.equal (Seed.tryOfWords state (gamma + 1UL)) ValueNone "even")
+
+          testCase "the bits of a set of cells give it back, and no others do" (fun () ->
+              for rows, cols in [ 0, 5; 1, 1; 8, 8; 9, 7; 5, 13 ] do
+                  for nnz in [ rows * cols / 2; rows * cols ] do
+                      let set = Explored.Of(Topology.uniform rows cols nnz (Seed.ofInt 3))
+                      Expect.isFalse (isNull set.Bits) "not vacuous"
+                      let bits = Array.copy set.Bits
+                      Expect.equal (Explored.TryOfBits(rows, cols, bits)) (ValueSome set) "back"
+                      Expect.equal (Explored.TryOfBits(rows, cols, Array.append bits [| 0UL |])) ValueNone "longer"
+
+              // The 64 bits of [9, 7] have one that is no cell's, those of [8, 8] none.
+              Expect.equal (Explored.TryOfBits(9, 7, [| 1UL <<< 63 |])) ValueNone "no cell"
+              Expect.equal (Explored.TryOfBits(8, 8, [| 1UL <<< 63 |])).Value.Count 1L "the last cell")
+
           testCase "sets of cells that are held one by one come back" (fun () ->
               withFile (fun file ->
                   let make () =
@@ -373,10 +427,14 @@ let resumeTests =
                   let layer, optimizer, rewirer = make ()
 
                   for _ in 1..3 do
-                      layer.call(torch.ones (2L, 500L)).sum().backward ()
+                      layer.call(torch.ones (2L, 500L)).sum().backward()
                       rewirer.Step() |> ignore
 
-                  let progress = { Step = 3L; Seed = Seed.ofInt 0; Notes = Dictionary() }
+                  let progress =
+                      { Step = 3L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
                   Checkpoint.saveTraining progress file layer optimizer (ValueSome rewirer)
                   let other, theirs, resumed = make ()
                   Checkpoint.resume file other theirs (ValueSome resumed) |> ignore
@@ -431,19 +489,33 @@ let resumeTests =
                   refusedAs CheckpointProblem.Mismatch "has a rewirer, but none" (fun () ->
                       Checkpoint.resume file run.Model run.Optimizer ValueNone)
 
-                  let progress = { Step = 0L; Seed = Seed.ofInt 0; Notes = Dictionary() }
+                  let progress =
+                      { Step = 0L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
                   Checkpoint.saveTraining progress file run.Model run.Optimizer ValueNone
                   refusedAs CheckpointProblem.Mismatch "has no rewirer, but one" (fun () -> run.Resume file)))
 
           refuses "an optimizer of another model" "optimizer" "of shape" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
-                  let progress = { Step = 0L; Seed = Seed.ofInt 0; Notes = Dictionary() }
+
+                  let progress =
+                      { Step = 0L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
                   Checkpoint.saveTraining progress file one.Model two.Optimizer ValueNone))
           refuses "a rewirer of another model" "rewirer" "of the model's layers" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
-                  let progress = { Step = 0L; Seed = Seed.ofInt 0; Notes = Dictionary() }
+
+                  let progress =
+                      { Step = 0L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
                   Checkpoint.saveTraining progress file one.Model one.Optimizer (ValueSome two.Rewirer)))
           refuses "an optimizer whose state is not known" "optimizer" "LBFGS" (fun () ->
               use model = new Network()

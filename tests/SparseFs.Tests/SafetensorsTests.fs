@@ -43,7 +43,7 @@ let private tensorOf (dtype: torch.ScalarType, shape: int64[], isView: bool, see
     let random = new torch.Generator(uint64 seed)
 
     let drawn (shape: int64[]) =
-        let t = torch.randn(shape, generator = random).mul (50.0f.ToScalar())
+        let t = torch.randn(shape, generator = random).mul(50.0f.ToScalar())
 
         match dtype with
         | torch.ScalarType.Bool -> t.gt (0.0f.ToScalar())
@@ -86,8 +86,7 @@ let private eight: byte[] = Array.zeroCreate 8
 
 /// Name, problem, words of the message, header, data.
 let private hostile: (string * CheckpointProblem * string * string * byte[]) list =
-    let shaped shape =
-        oneTensor.Replace("[2]", shape)
+    let shaped shape = oneTensor.Replace("[2]", shape)
 
     let many = String.replicate 33 "1," |> fun ones -> $"[{ones.TrimEnd ','}]"
     let deep = String.replicate 100_000 "["
@@ -124,7 +123,8 @@ let private hostile: (string * CheckpointProblem * string * string * byte[]) lis
       "a name twice",
       CheckpointProblem.Header,
       "got it twice",
-      oneTensor.Substring(0, oneTensor.Length - 1) + ""","a":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}""",
+      oneTensor.Substring(0, oneTensor.Length - 1)
+      + ""","a":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}""",
       Array.zeroCreate 9
       "a name twice, once escaped",
       CheckpointProblem.Header,
@@ -136,8 +136,16 @@ let private hostile: (string * CheckpointProblem * string * string * byte[]) lis
       "each once",
       oneTensor.Replace("\"shape\"", "\"dtype\":\"F32\",\"shape\""),
       eight
-      "a property that is not known", CheckpointProblem.Header, "got 'x'", oneTensor.Replace("{\"dtype", "{\"x\":1,\"dtype"), eight
-      "a property that is missing", CheckpointProblem.Header, "expected dtype", """{"a":{"dtype":"F32","shape":[2]}}""", eight
+      "a property that is not known",
+      CheckpointProblem.Header,
+      "got 'x'",
+      oneTensor.Replace("{\"dtype", "{\"x\":1,\"dtype"),
+      eight
+      "a property that is missing",
+      CheckpointProblem.Header,
+      "expected dtype",
+      """{"a":{"dtype":"F32","shape":[2]}}""",
+      eight
       "a tensor that is no object", CheckpointProblem.Header, "expected an object", """{"a":[]}""", [||]
       "metadata that are no object", CheckpointProblem.Header, "expected an object", """{"__metadata__":3}""", [||]
       "metadata of numbers", CheckpointProblem.Header, "expected a string", """{"__metadata__":{"a":3}}""", [||]
@@ -146,12 +154,20 @@ let private hostile: (string * CheckpointProblem * string * string * byte[]) lis
       "a lone surrogate", CheckpointProblem.Header, "Unicode", """{"\ud800":{}}""", [||]
       "no JSON", CheckpointProblem.Header, "expected JSON", "{\"a\"", [||]
       "a comment", CheckpointProblem.Header, "expected JSON", "{}/* */", [||]
-      "a comma too many", CheckpointProblem.Header, "expected JSON", oneTensor.Substring(0, oneTensor.Length - 1) + ",}", eight
+      "a comma too many",
+      CheckpointProblem.Header,
+      "expected JSON",
+      oneTensor.Substring(0, oneTensor.Length - 1) + ",}",
+      eight
       "two objects", CheckpointProblem.Header, "expected JSON", "{}{}", [||]
       "a header that is no object", CheckpointProblem.Header, "brace", "[]", [||]
       "a header that begins with a space", CheckpointProblem.Header, "brace", " {}", [||]
       "an empty header", CheckpointProblem.Header, "brace", "", [||]
-      "a deep header", CheckpointProblem.Header, "expected integers", $"{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{deep}", [||]
+      "a deep header",
+      CheckpointProblem.Header,
+      "expected integers",
+      $"{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{deep}",
+      [||]
       "a truncated file", CheckpointProblem.Layout, "there are 7", oneTensor, Array.zeroCreate 7
       "trailing bytes", CheckpointProblem.Layout, "got 9", oneTensor, Array.zeroCreate 9
       "bytes without a tensor", CheckpointProblem.Layout, "expected 0 bytes", "{}", Array.zeroCreate 1
@@ -174,7 +190,8 @@ type private FullDisk(inner: Stream, room: int64) =
 
         inner.Write span
 
-    override s.Write(buffer: byte[], offset: int, count: int) = s.Write(ReadOnlySpan(buffer, offset, count))
+    override s.Write(buffer: byte[], offset: int, count: int) =
+        s.Write(ReadOnlySpan(buffer, offset, count))
 
 [<Tests>]
 let safetensorsTests =
@@ -204,7 +221,12 @@ let safetensorsTests =
 
                   for dtype in dtypes |> List.except [ torch.ScalarType.Bool ] do
                       // Every bit pattern of a byte in every place: NaNs, infinities and subnormal numbers among them.
-                      let t = torch.zeros ([| 256L / torch.empty([| 1L |], dtype = dtype).element_size () |], dtype = dtype)
+                      let t =
+                          torch.zeros (
+                              [| 256L / torch.empty([| 1L |], dtype = dtype).element_size() |],
+                              dtype = dtype
+                          )
+
                       t.bytes <- Span raw
                       save file [ "t", t ]
                       let loaded = Safetensors.load file
@@ -230,22 +252,29 @@ let safetensorsTests =
                   let texts = Dictionary(dict [ "a", "1"; "é\u0001\"", "\\ 日本"; "", "" ])
                   Safetensors.save file texts (Dictionary())
                   let contents = Safetensors.inspect file
-                  Expect.equal (Map [ for e in contents.Metadata -> e.Key, e.Value ]) (Map [ for e in texts -> e.Key, e.Value ]) "texts"
+
+                  Expect.equal
+                      (Map [ for e in contents.Metadata -> e.Key, e.Value ])
+                      (Map [ for e in texts -> e.Key, e.Value ])
+                      "texts"
+
                   Expect.isEmpty contents.Tensors "tensors"
                   Expect.equal (Directory.GetFiles(Path.GetDirectoryName file)) [| file |] "nothing beside it"))
 
-          testCase "what the format allows is read: spaces after the header, any order, an empty tensor anywhere" (fun () ->
-              use _ = torch.NewDisposeScope()
+          testCase
+              "what the format allows is read: spaces after the header, any order, an empty tensor anywhere"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
 
-              withFile (fun file ->
-                  let header =
-                      """{"b":{"data_offsets":[1,3],"shape":[2],"dtype":"U8"},"e":{"dtype":"F64","shape":[0,7],"data_offsets":[1,1]},"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}   """
+                  withFile (fun file ->
+                      let header =
+                          """{"b":{"data_offsets":[1,3],"shape":[2],"dtype":"U8"},"e":{"dtype":"F64","shape":[0,7],"data_offsets":[1,1]},"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}   """
 
-                  writeText file header [| 7uy; 8uy; 9uy |]
-                  let loaded = Safetensors.load file
-                  Expect.equal (loaded["a"].item<byte>()) 7uy "a"
-                  Expect.equal (bytesOf loaded["b"]) [| 8uy; 9uy |] "b"
-                  Expect.equal loaded["e"].shape [| 0L; 7L |] "e"))
+                      writeText file header [| 7uy; 8uy; 9uy |]
+                      let loaded = Safetensors.load file
+                      Expect.equal (loaded["a"].item<byte>()) 7uy "a"
+                      Expect.equal (bytesOf loaded["b"]) [| 8uy; 9uy |] "b"
+                      Expect.equal loaded["e"].shape [| 0L; 7L |] "e"))
 
           for name, problem, says, header, data in hostile do
               testCase $"refused: {name}" (fun () ->
@@ -261,19 +290,21 @@ let safetensorsTests =
                   writeRaw file header eight
                   refusedAs CheckpointProblem.Header "UTF-8" (fun () -> Safetensors.load file)))
 
-          testCase "refused: a header longer than the file, and one longer than 100 MB, before memory is taken" (fun () ->
-              withFile (fun file ->
-                  for announced in [ 9UL; 100_000_001UL; 1UL <<< 63; UInt64.MaxValue ] do
-                      File.WriteAllBytes(file, Array.append (BitConverter.GetBytes announced) eight)
-                      let before = GC.GetAllocatedBytesForCurrentThread()
-                      refusedAs CheckpointProblem.Header "at most 8" (fun () -> Safetensors.load file)
-                      Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "memory"
+          testCase
+              "refused: a header longer than the file, and one longer than 100 MB, before memory is taken"
+              (fun () ->
+                  withFile (fun file ->
+                      for announced in [ 9UL; 100_000_001UL; 1UL <<< 63; UInt64.MaxValue ] do
+                          File.WriteAllBytes(file, Array.append (BitConverter.GetBytes announced) eight)
+                          let before = GC.GetAllocatedBytesForCurrentThread()
+                          refusedAs CheckpointProblem.Header "at most 8" (fun () -> Safetensors.load file)
+                          Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "memory"
 
-                  use sparse = File.Create file
-                  sparse.Write(ReadOnlySpan(BitConverter.GetBytes 100_000_001UL))
-                  sparse.SetLength 200_000_000L
-                  sparse.Dispose()
-                  refusedAs CheckpointProblem.Header "at most 100000000" (fun () -> Safetensors.load file)))
+                      use sparse = File.Create file
+                      sparse.Write(ReadOnlySpan(BitConverter.GetBytes 100_000_001UL))
+                      sparse.SetLength 200_000_000L
+                      sparse.Dispose()
+                      refusedAs CheckpointProblem.Header "at most 100000000" (fun () -> Safetensors.load file)))
 
           testCase "refused: an empty file, and one of less than 8 bytes" (fun () ->
               withFile (fun file ->
@@ -350,6 +381,9 @@ let safetensorsTests =
 
           refuses "a complex tensor" "tensors" "got ComplexFloat32" (fun () ->
               use t = torch.zeros ([| 1L |], dtype = torch.ScalarType.ComplexFloat32)
+              withFile (fun file -> save file [ "t", t ]))
+          refuses "one of torch's sparse tensors" "tensors" "to be dense" (fun () ->
+              use t = torch.eye(2L).to_sparse()
               withFile (fun file -> save file [ "t", t ]))
           refuses "the metadata's name" "tensors" "__metadata__" (fun () ->
               use t = torch.zeros 1L

@@ -2,6 +2,7 @@ namespace SparseFs
 
 open System
 open System.IO
+open System.Runtime.InteropServices
 
 /// <summary>What is wrong with a file, or with writing one.</summary>
 type CheckpointProblem =
@@ -36,8 +37,8 @@ module private CheckpointMessage =
 
 /// <summary>A checkpoint could not be written, or was refused; whatever it was to be loaded into is as it was.</summary>
 [<Sealed>]
-type CheckpointException
-    internal (problem: CheckpointProblem, file: string, tensor: string, reason: string, inner: exn) =
+type CheckpointException internal (problem: CheckpointProblem, file: string, tensor: string, reason: string, inner: exn)
+    =
     inherit Exception(CheckpointMessage.compose file tensor reason, inner)
 
     /// <summary>What is wrong.</summary>
@@ -70,7 +71,9 @@ module internal Refuse =
         | :? EndOfStreamException ->
             CheckpointException(CheckpointProblem.Layout, file, "", "the file ends before its tensors do", e) :> exn
         | :? IOException
-        | :? OutOfMemoryException -> typed CheckpointProblem.Storage
+        | :? OutOfMemoryException
+        // A native library that is out of memory.
+        | :? ExternalException -> typed CheckpointProblem.Storage
         | _ -> null
 
     /// Work on a file, its failures under the one type.

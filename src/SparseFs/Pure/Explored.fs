@@ -75,7 +75,9 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
         elif spare > 0 && bits[bits.Length - 1] >>> (64 - spare) <> 0UL then
             ValueNone
         else
-            let count = bits |> Array.sumBy (fun word -> int64 (Numerics.BitOperations.PopCount word))
+            let count =
+                bits |> Array.sumBy (fun word -> int64 (Numerics.BitOperations.PopCount word))
+
             ValueSome(Explored(rows, cols, bits, ValueNone, count))
 
     interface IEquatable<Explored> with

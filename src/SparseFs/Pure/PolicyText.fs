@@ -17,7 +17,9 @@ module internal PolicyText =
         | :? float as number -> Fields.ofFloat number
         | _ when FSharpType.IsFunction t -> "custom"
         | _ when FSharpType.IsRecord t ->
-            let names = FSharpType.GetRecordFields t |> Seq.map (fun f -> f.Name, f.PropertyType)
+            let names =
+                FSharpType.GetRecordFields t |> Seq.map (fun f -> f.Name, f.PropertyType)
+
             $"{{ {fields names (FSharpValue.GetRecordFields value)} }}"
         | _ when FSharpType.IsUnion t ->
             let case, values = FSharpValue.GetUnionFields(value, t)

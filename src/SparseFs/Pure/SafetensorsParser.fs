@@ -30,7 +30,13 @@ module internal SafetensorsParser =
             ofEntry file name $"expected an object, got {reader.TokenType}"
 
     /// Numbers of 0 or more, as they are written: no fraction, no exponent.
-    let private sizes (file: string) (name: string) (problem: CheckpointProblem) (most: int) (reader: byref<Utf8JsonReader>) =
+    let private sizes
+        (file: string)
+        (name: string)
+        (problem: CheckpointProblem)
+        (most: int)
+        (reader: byref<Utf8JsonReader>)
+        =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartArray then
             ofEntry file name $"expected an array, got {reader.TokenType}"
 
@@ -83,8 +89,7 @@ module internal SafetensorsParser =
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
             match reader.GetString() with
             | "dtype" when isNull dtype -> dtype <- text file name &reader
-            | "shape" when isNull shape ->
-                shape <- sizes file name CheckpointProblem.Shape StoredTensor.maxRank &reader
+            | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape StoredTensor.maxRank &reader
             | "data_offsets" when isNull offsets -> offsets <- sizes file name CheckpointProblem.Layout 2 &reader
             | other -> ofEntry file name $"expected dtype, shape and data_offsets, each once, got '{other}'"
 

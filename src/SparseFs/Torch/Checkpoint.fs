@@ -6,110 +6,11 @@ open System.IO
 open SparseFs.Torch
 open TorchSharp
 
-/// <summary>How a file is to hold the patterns of sparse layers.</summary>
-type PatternLayout =
-    /// <summary>As state_dict does: <c>weight</c> [nnz], <c>row_ptr</c> [out_features + 1] and <c>col_idx</c> [nnz],
-    /// I32.</summary>
-    | Csr = 0
-    /// <summary>As COO tensors have it: <c>values</c> [nnz] and <c>indices</c> [2, nnz], I64, rows first.</summary>
-    | Coo = 1
-
-/// <summary>How a model is to be loaded.</summary>
-type LoadOptions =
-    {
-        /// <summary>How the file holds the weights of sparse layers.</summary>
-        Form: WeightForm
-        /// <summary>Whether the file must have exactly the model's names.</summary>
-        IsStrict: bool
-        /// <summary>Whether floats of another width are converted to the model's dtype; otherwise they are refused.</summary>
-        Converts: bool
-    }
-
-/// <summary>What a load that is not strict has passed over.</summary>
-type LoadReport =
-    {
-        /// <summary>Names of the model that the file does not have; those tensors are as they were.</summary>
-        Missing: string[]
-        /// <summary>Names of the file that the model does not have.</summary>
-        Unexpected: string[]
-    }
-
-/// <summary>Where a training run stands, beside its model, its optimizer and its rewirer.</summary>
-type TrainingProgress =
-    {
-        /// <summary>The caller's count of steps, 0 or more.</summary>
-        Step: int64
-        /// <summary>What the caller draws batches from, or whatever else.</summary>
-        Seed: Seed
-        /// <summary>The caller's own texts.</summary>
-        Notes: IReadOnlyDictionary<string, string>
-    }
-
 /// <summary>Models, and whole training runs, in one safetensors file.</summary>
 /// <remarks>A save is whole or has not been. A load checks everything before it changes anything: whatever is wrong is a
 /// CheckpointException, and the model is as it was. While it loads, memory holds the file's numbers a second time.</remarks>
 [<RequireQualifiedAccess>]
 module Checkpoint =
-
-    let private isReserved (key: string) =
-        key = "format" || key.StartsWith("sparsefs.", StringComparison.Ordinal)
-
-    let private isModels (name: string) =
-        not (name.StartsWith(Inventory.Reserved, StringComparison.Ordinal))
-
-    let private noNotes = Dictionary<string, string>() :> IReadOnlyDictionary<_, _>
-
-    let private checkNotes (notes: IReadOnlyDictionary<string, string>) =
-        ArgumentNullException.ThrowIfNull(notes, nameof notes)
-
-        for note in notes do
-            if isReserved note.Key then
-                let expected = "expected names that do not begin with 'sparsefs.' and are not 'format'"
-                raise (ArgumentException($"{expected}, got '{note.Key}'", nameof notes))
-
-    let private library =
-        typeof<Connectivity>.Assembly.GetName().Version.ToString 3
-
-    let private modelTexts (inventory: Inventory) (notes: IReadOnlyDictionary<string, string>) =
-        [ "format", "pt" // what other tools ask for: tensors as PyTorch lays them out
-          "sparsefs.format", "1"
-          "sparsefs.version", library
-
-          for struct (name, layer) in inventory.Layers do
-              LayerText.key name, LayerText.ofLayer layer
-
-          for note in notes do
-              note.Key, note.Value ]
-
-    let private layerTensors (layout: PatternLayout) (name: string) (layer: SparseLinear) =
-        let prefix = Inventory.prefix name
-        let c = layer.Connectivity
-
-        [ match layout with
-          | PatternLayout.Coo ->
-              struct (prefix + "values", layer.weight :> torch.Tensor)
-              struct (prefix + "indices", Indices.ofConnectivity c)
-          | _ ->
-              struct (prefix + "weight", layer.weight :> torch.Tensor)
-              struct (prefix + "row_ptr", torch.tensor c.RowPtrArray)
-              struct (prefix + "col_idx", torch.tensor c.ColIdxArray)
-
-          if not (isNull layer.bias) then
-              struct (prefix + "bias", layer.bias :> torch.Tensor) ]
-
-    let private modelTensors (layout: PatternLayout) (inventory: Inventory) =
-        let tensors =
-            [ for struct (name, layer) in inventory.Layers do
-                  yield! layerTensors layout name layer
-
-              yield! inventory.Others ]
-
-        for struct (name, _) in tensors do
-            if not (isModels name) then
-                let expected = $"expected names that do not begin with '{Inventory.Reserved}'"
-                raise (ArgumentException($"{expected}, got '{name}'", "model"))
-
-        tensors
 
     /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
     /// every sparse layer.</summary>
@@ -126,14 +27,14 @@ module Checkpoint =
         (model: torch.nn.Module)
         : unit =
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        checkNotes notes
+        ModelFile.checkNotes notes
 
         if not (Enum.IsDefined layout) then
             raise (ArgumentException($"expected Csr or Coo, got {layout}", nameof layout))
 
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
-        StoredFile.writeThrough id path (modelTexts inventory notes) (modelTensors layout inventory)
+        StoredFile.writeThrough id path (ModelFile.modelTexts inventory notes) (ModelFile.modelTensors layout inventory)
 
     /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
     /// every sparse layer.</summary>
@@ -142,7 +43,7 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a tensor is complex.</exception>
     let save (path: string) (model: torch.nn.Module) : unit =
-        saveWith PatternLayout.Csr noNotes path model
+        saveWith PatternLayout.Csr ModelFile.noNotes path model
 
     /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
     /// parameter stays the same object.</summary>
@@ -163,7 +64,7 @@ module Checkpoint =
         use _ = torch.NewDisposeScope()
         let loader = Loader(file, options.Converts)
         loader.Model(options.Form, Inventory.ofModel model)
-        let struct (missing, unexpected) = loader.Run(options.IsStrict, isModels)
+        let struct (missing, unexpected) = loader.Run(options.IsStrict, ModelFile.isModels)
 
         { Missing = missing
           Unexpected = unexpected }
@@ -191,68 +92,6 @@ module Checkpoint =
     /// <exception cref="T:System.ArgumentException">An argument is null.</exception>
     let load (path: string) (model: torch.nn.Module) : unit = loadFrom WeightForm.SparseFs path model
 
-    // ---------------------------------------------------------------------------------------------------------
-    // One layer
-    // ---------------------------------------------------------------------------------------------------------
-
-    /// Rows and columns that a file itself says a layer has.
-    let private sizesIn (file: StoredFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
-        let unknown () =
-            let reason =
-                "the file does not say how many inputs and outputs the layer has: name them, with sparseLayerOf"
-
-            file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name, reason)
-
-        match form with
-        | WeightForm.SparseLinear -> unknown ()
-        | WeightForm.SparseFs ->
-            match LayerText.tryRead file name with
-            | ValueSome(rows, cols, _) -> struct (rows, cols)
-            | ValueNone -> unknown ()
-        | _ ->
-            let weight = List.head (StoredLayer.names form file (Inventory.prefix name))
-
-            match file.TryFind weight with
-            | ValueSome t when t.Shape.Length = 2 -> struct (t.Shape[0], t.Shape[1])
-            | ValueSome t ->
-                let got = StoredTensor.describe t.Shape
-                file.Refuse(CheckpointProblem.Mismatch, weight, $"expected shape [out_features, in_features], got {got}")
-            | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, weight, "missing")
-
-    let private layerOf (file: StoredFile) (form: WeightForm) (name: string) (rows: int64) (cols: int64) : SparseLinear =
-        let prefix = Inventory.prefix name
-
-        let found =
-            [ for needed in StoredLayer.names form file prefix do
-                  match file.TryFind needed with
-                  | ValueSome t -> t
-                  | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, needed, "missing") ]
-
-        let parts = StoredLayer.parts form found
-
-        let bias =
-            match file.TryFind(prefix + "bias") with
-            | ValueSome t when t.Shape <> [| rows |] || t.Dtype <> parts.Weight.Dtype ->
-                let expected = $"expected {parts.Weight.Dtype} [{rows}], as the weight is"
-                file.Refuse(CheckpointProblem.Mismatch, t.Name, $"{expected}, got {t.Dtype} {StoredTensor.describe t.Shape}")
-            | found -> found
-
-        match StoredLayer.wrongs rows cols parts with
-        | [] -> ()
-        | wrongs -> file.Refuse(CheckpointProblem.Mismatch, prefix, String.Join("; ", wrongs))
-
-        use _ = torch.NewDisposeScope()
-        use _ = torch.no_grad ()
-        let struct (c, values) = StoredLayer.read file (int rows) (int cols) parts
-        let bias = bias |> ValueOption.map file.Read
-
-        let layer =
-            new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
-
-        layer.weight.copy_ values |> ignore
-        bias |> ValueOption.iter (fun numbers -> layer.bias.copy_ numbers |> ignore)
-        layer
-
     /// <summary>A layer from a file, of sizes that are given.</summary>
     /// <param name="inFeatures">Size of each input sample.</param>
     /// <param name="outFeatures">Size of each output sample.</param>
@@ -263,13 +102,19 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or holds no such layer.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, a size is negative, or a sparsity is outside
     /// [0, 1).</exception>
-    let sparseLayerOf (inFeatures: int) (outFeatures: int) (form: WeightForm) (path: string) (name: string) : SparseLinear =
+    let sparseLayerOf
+        (inFeatures: int)
+        (outFeatures: int)
+        (form: WeightForm)
+        (path: string)
+        (name: string)
+        : SparseLinear =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
         StoredLayer.checkForm form
         use file = new StoredFile(path)
-        layerOf file form name outFeatures inFeatures
+        LayerFile.read file form name outFeatures inFeatures
 
     /// <summary>A layer from a file that says how large it is: one that <c>save</c> wrote, or a dense weight.</summary>
     /// <param name="form">How the file holds its weights; SparseLinear's own form says no sizes.</param>
@@ -283,16 +128,18 @@ module Checkpoint =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         StoredLayer.checkForm form
         use file = new StoredFile(path)
-        let struct (rows, cols) = sizesIn file form name
+        let struct (rows, cols) = LayerFile.sizesIn file form name
 
         // Rows cost memory, and some forms can claim any number of them in a few bytes.
-        let most = max 1_000_000L file.Length
+        let most = min (int64 Sparsity.maxSize) (max 1_000_000L file.Length)
 
-        if rows > most || cols > int64 Int32.MaxValue then
-            let reason = $"expected at most {most} outputs and {Int32.MaxValue} inputs, got {rows} and {cols}"
+        if rows > most || cols > int64 Sparsity.maxSize then
+            let reason =
+                $"expected at most {most} outputs and {Sparsity.maxSize} inputs, got {rows} and {cols}"
+
             file.Refuse(CheckpointProblem.Shape, Inventory.prefix name, $"{reason}; sparseLayerOf takes any")
 
-        layerOf file form name rows cols
+        LayerFile.read file form name rows cols
 
     // ---------------------------------------------------------------------------------------------------------
     // Training runs
@@ -307,7 +154,9 @@ module Checkpoint =
                 inventory.Layers
                 |> Array.forall (fun (struct (_, other)) -> not (obj.ReferenceEquals(other, layer)))
             then
-                raise (ArgumentException($"expected a rewirer of the model's layers, got one of '{name}'", nameof rewirer))
+                raise (
+                    ArgumentException($"expected a rewirer of the model's layers, got one of '{name}'", nameof rewirer)
+                )
 
     /// <summary>Writes all that a training run needs to go on as if it had never stopped: model, optimizer, rewirer, and the
     /// state of torch's random numbers on the CPU.</summary>
@@ -330,7 +179,7 @@ module Checkpoint =
         : unit =
         ArgumentNullException.ThrowIfNull(progress, nameof progress)
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        checkNotes progress.Notes
+        ModelFile.checkNotes progress.Notes
 
         if progress.Step < 0L then
             raise (ArgumentException($"expected a step of 0 or more, got {progress.Step}", nameof progress))
@@ -357,10 +206,10 @@ module Checkpoint =
         StoredFile.writeThrough
             id
             path
-            (modelTexts inventory progress.Notes
+            (ModelFile.modelTexts inventory progress.Notes
              @ (TrainingKey, training) :: optimizerTexts
              @ rewirerTexts)
-            (modelTensors PatternLayout.Csr inventory
+            (ModelFile.modelTensors PatternLayout.Csr inventory
              @ moments
              @ rewirerTensors
              @ [ struct (GeneratorState.Name, GeneratorState.read ()) ])
@@ -394,7 +243,12 @@ module Checkpoint =
         let reader =
             match file.Metadata.TryGetValue TrainingKey with
             | true, text -> FieldReader(path, TrainingKey, text)
-            | _ -> file.Refuse(CheckpointProblem.Mismatch, TrainingKey, "the file holds no training run, but a model alone")
+            | _ ->
+                file.Refuse(
+                    CheckpointProblem.Mismatch,
+                    TrainingKey,
+                    "the file holds no training run, but a model alone"
+                )
 
         let step = reader.Integer("step", 0L, Int64.MaxValue)
         let hasRewirer = reader.Bool "rewirer"
@@ -415,5 +269,5 @@ module Checkpoint =
         { Step = step
           Seed = seed
           Notes =
-            Dictionary(file.Metadata |> Seq.filter (fun entry -> not (isReserved entry.Key)))
+            Dictionary(file.Metadata |> Seq.filter (fun entry -> not (ModelFile.isReserved entry.Key)))
             :> IReadOnlyDictionary<_, _> }

@@ -20,7 +20,10 @@ module internal GeneratorState =
 
     let private isSound (bytes: byte[]) : bool =
         let left = int64 (BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 8, 4)))
-        let isSeeded = BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 12, 4)) = 1
+
+        let isSeeded =
+            BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 12, 4)) = 1
+
         let next = BinaryPrimitives.ReadUInt64LittleEndian(ReadOnlySpan(bytes, 16, 8))
         // A number is taken from place next once left - 1 is above 0, so that the two add up to 625 at most.
         isSeeded

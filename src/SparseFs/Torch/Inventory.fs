@@ -49,7 +49,12 @@ module internal Inventory =
 
             let lent: torch.Tensor list = [ take "row_ptr"; take "col_idx" ]
             layer.Connectivity |> ignore // ends the loan
-            lent |> List.iter (fun t -> if not (isNull t) then t.Dispose())
+
+            lent
+            |> List.iter (fun t ->
+                if not (isNull t) then
+                    t.Dispose())
+
             take "weight" |> ignore
             take "bias" |> ignore
 
@@ -91,16 +96,18 @@ module internal LayerText =
             RegexOptions.CultureInvariant ||| RegexOptions.ECMAScript
         )
 
-    /// Rows, columns and slots that a file says a layer has, if it says anything.
-    let tryRead (file: StoredFile) (layer: string) : struct (int64 * int64 * int64) voption =
+    /// Rows, columns and slots that a file says a layer has, and whether it has a bias; if it says anything.
+    let tryRead (file: StoredFile) (layer: string) : struct (int64 * int64 * int64 * bool) voption =
         match file.Metadata.TryGetValue(key layer) with
         | true, text ->
             let found = form.Match text
 
             if not found.Success then
-                let expected = "expected SparseLinear(in_features=.., out_features=.., nnz=.., bias=..)"
+                let expected =
+                    "expected SparseLinear(in_features=.., out_features=.., nnz=.., bias=..)"
+
                 file.Refuse(CheckpointProblem.Value, key layer, $"{expected}, got '{text}'")
 
             let number (group: int) = Int64.Parse found.Groups[group].Value
-            ValueSome(struct (number 2, number 1, number 3))
+            ValueSome(struct (number 2, number 1, number 3, found.Groups[4].Value = "True"))
         | _ -> ValueNone

@@ -26,15 +26,20 @@ type internal Loader(file: StoredFile, converts: bool) =
     let equal (a: torch.Tensor) (b: torch.Tensor) =
         a.shape = b.shape
         && (if a.is_floating_point () then
-                a.allclose (b, 0.0, 0.0, true)
+                let wide (t: torch.Tensor) = t.to_type torch.ScalarType.Float64
+                (wide a).allclose(wide b, 0.0, 0.0, true) // a NaN is equal to a NaN
             else
-                a.eq(b).all().item<bool> ())
+                a.eq(b).all().item<bool>())
 
     /// Two names of one tensor must stand for the same numbers.
     let once (target: torch.Tensor) (name: string) (t: torch.Tensor) =
         match read.TryGetValue target.Handle with
         | true, (other, earlier) when not (equal earlier t) ->
-            file.Refuse(CheckpointProblem.Mismatch, name, $"the model has one tensor for this and '{other}', which differ")
+            file.Refuse(
+                CheckpointProblem.Mismatch,
+                name,
+                $"the model has one tensor for this and '{other}', which differ"
+            )
         | _ -> read[target.Handle] <- struct (name, t)
 
     /// At most fifty of a list that a file makes as long as it likes.
@@ -99,7 +104,7 @@ type internal Loader(file: StoredFile, converts: bool) =
             l.Dtype(stored, target)
 
             l.Plan(fun () ->
-                let numbers = (file.Read stored).``to`` (target.dtype, target.device)
+                let numbers = (file.Read stored).``to``(target.dtype, target.device)
                 once target name numbers
                 fun () -> target.copy_ numbers |> ignore)
 
@@ -123,22 +128,30 @@ type internal Loader(file: StoredFile, converts: bool) =
 
             fun () -> StoredLayer.give layer c values)
 
+    /// What the file says of a layer must be so, and of the model's.
+    member private l.Text(name: string, c: Connectivity, weight: StoredTensor) =
+        match LayerText.tryRead file name with
+        | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
+            let expected = $"in_features={c.Cols}, out_features={c.Rows}"
+            l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
+        | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
+            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {StoredTensor.describe weight.Shape}"
+        | _ -> ()
+
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
     member l.Layer(form: WeightForm, name: string, layer: SparseLinear) : unit =
         let prefix = Inventory.prefix name
         let c = layer.Connectivity
 
-        if form = WeightForm.SparseFs then
-            match LayerText.tryRead file name with
-            | ValueSome(rows, cols, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
-                let expected = $"in_features={c.Cols}, out_features={c.Rows}"
-                l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
-            | _ -> ()
-
         let found = StoredLayer.names form file prefix |> List.map l.Find
 
         if List.forall ValueOption.isSome found then
-            l.Weights(name, layer, StoredLayer.parts form (found |> List.map ValueOption.get))
+            let parts = StoredLayer.parts form (found |> List.map ValueOption.get)
+
+            if form = WeightForm.SparseFs then
+                l.Text(name, c, parts.Weight)
+
+            l.Weights(name, layer, parts)
         elif List.exists ValueOption.isSome found then
             l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 

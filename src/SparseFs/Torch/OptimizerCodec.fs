@@ -108,8 +108,7 @@ module internal OptimizerCodec =
         let initial = reader.Float "InitialLearningRate"
 
         let values =
-            [| for field in fieldsOf options ->
-                   field, parsed reader field.Name field.FieldType (field.GetValue options) |]
+            [| for field in fieldsOf options -> field, parsed reader field.Name field.FieldType (field.GetValue options) |]
 
         reader.End()
 
@@ -148,10 +147,7 @@ module internal OptimizerCodec =
         | _ ->
             match loader.Find stored with
             | ValueNone -> ()
-            | ValueSome t when
-                t.Shape <> loader.ShapeOf p
-                || StoredDtypes.ofStored t.Dtype <> p.dtype
-                ->
+            | ValueSome t when t.Shape <> loader.ShapeOf p || StoredDtypes.ofStored t.Dtype <> p.dtype ->
                 let expected = $"{p.dtype} {StoredTensor.describe (loader.ShapeOf p)}"
 
                 loader.Wrong
@@ -172,7 +168,15 @@ module internal OptimizerCodec =
             else
                 fun () -> p.grad <- null)
 
-    let private stageState (loader: Loader) (isAmsgrad: int -> bool) (p: Parameter) name (group: int) (state: obj) text =
+    let private stageState
+        (loader: Loader)
+        (isAmsgrad: int -> bool)
+        (p: Parameter)
+        name
+        (group: int)
+        (state: obj)
+        text
+        =
         let reader = FieldReader(loader.File.File, key name, text)
         let stored = reader.Integer("group", 0L, int64 Int32.MaxValue)
         let hasGradient = reader.Bool "grad"
@@ -227,7 +231,10 @@ module internal OptimizerCodec =
                     metadata (groupKey group) (fun text ->
                         let values, change = stageOptions file group groups[group] text
 
-                        if values |> Array.exists (fun (f, value) -> f.Name = "amsgrad" && value = box true) then
+                        if
+                            values
+                            |> Array.exists (fun (f, value) -> f.Name = "amsgrad" && value = box true)
+                        then
                             amsgrad.Add group |> ignore
 
                         loader.Plan(fun () -> change))

@@ -35,7 +35,7 @@ module internal RewirerCodec =
 
     let private passTensors (place: int) (passes: (int64 * int * float32[] * float32[])[]) =
         let matrix (n: int) (numbers: float32[]) =
-            torch.tensor(numbers).reshape (int64 n, (if n = 0 then 0L else numbers.LongLength / int64 n))
+            torch.tensor(numbers).reshape(int64 n, (if n = 0 then 0L else numbers.LongLength / int64 n))
 
         [ struct (tensor place "pass_steps", torch.tensor [| for step, _, _, _ in passes -> step |])
 
@@ -114,7 +114,11 @@ module internal RewirerCodec =
                     match Explored.TryOfBits(rows, cols, int64s file t |> Array.map uint64) with
                     | ValueSome explored -> explored
                     | ValueNone ->
-                        file.Refuse(CheckpointProblem.Value, t.Name, "expected bits of cells only, got one beyond the last"))
+                        file.Refuse(
+                            CheckpointProblem.Value,
+                            t.Name,
+                            "expected bits of cells only, got one beyond the last"
+                        ))
 
     /// What reads the noted passes.
     let private planPasses (loader: Loader) (place: int) (step: int64) (c: Connectivity) =

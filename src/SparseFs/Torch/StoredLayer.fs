@@ -151,12 +151,20 @@ module internal StoredLayer =
             struct (c, weight.index_select (0L, torch.tensor order))
 
     /// Where a mask is true, and the weights there.
-    let private ofMask (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (numbers: torch.Tensor) (mask: torch.Tensor) =
+    let private ofMask
+        (file: StoredFile)
+        (rows: int)
+        (cols: int)
+        (weight: StoredTensor)
+        (numbers: torch.Tensor)
+        (mask: torch.Tensor)
+        =
         let cells = mask.nonzero ()
-        let at (dimension: int64) = ints file weight.Name (cells.select(1L, dimension).contiguous ())
 
-        let c =
-            pattern file weight.Name (Connectivity.tryOfPairs rows cols (at 0L) (at 1L))
+        let at (dimension: int64) =
+            ints file weight.Name (cells.select(1L, dimension).contiguous())
+
+        let c = pattern file weight.Name (Connectivity.tryOfPairs rows cols (at 0L) (at 1L))
 
         struct (c, numbers.masked_select mask)
 
@@ -164,7 +172,7 @@ module internal StoredLayer =
         let stored = file.Read mask
         let isOne = stored.eq (1.0f.ToScalar())
 
-        if not (isOne.logical_or(stored.eq (0.0f.ToScalar())).all().item<bool> ()) then
+        if not (isOne.logical_or(stored.eq (0.0f.ToScalar())).all().item<bool>()) then
             file.Refuse(CheckpointProblem.Value, mask.Name, "expected a mask of 0 and 1")
 
         ofMask file rows cols weight (file.Read weight) isOne
@@ -186,15 +194,14 @@ module internal StoredLayer =
         let cells =
             Array.map2 (fun row col -> int64 row * int64 cols + int64 col) (Connectivity.rowIndices c) c.ColIdxArray
 
-        struct (c, numbers.flatten().index_select (0L, torch.tensor cells))
+        struct (c, numbers.flatten().index_select(0L, torch.tensor cells))
 
     /// <summary>The pattern, and the weights [nnz] in slot order, in the file's dtype, on the CPU; the open DisposeScope
     /// owns them. Shapes and dtypes are checked.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">What should be a pattern is none, or the file fails.</exception>
     let read (file: StoredFile) (rows: int) (cols: int) (parts: LayerParts) : struct (Connectivity * torch.Tensor) =
         match parts with
-        | LayerParts.Csr(weight, rowPtr, colIdx) ->
-            struct (readCsr file rows cols rowPtr colIdx, file.Read weight)
+        | LayerParts.Csr(weight, rowPtr, colIdx) -> struct (readCsr file rows cols rowPtr colIdx, file.Read weight)
         | LayerParts.Coo(values, indices) -> readCoo file rows cols values indices
         | LayerParts.Masked(weight, mask) -> readMasked file rows cols weight mask
         | LayerParts.Dense(weight, ValueSome sparsity) -> readLargest file rows cols weight sparsity
