@@ -324,7 +324,7 @@ let resumeTests =
 
                           let groups =
                               [ SGD.ParamGroup(Seq.truncate 2 (model.parameters ()), lr = 0.1, momentum = 0.5)
-                                SGD.ParamGroup(Seq.skip 2 (model.parameters ()), lr = 0.01) ]
+                                SGD.ParamGroup(Seq.skip 2 (model.parameters ()), lr = 0.01, momentum = 0.9) ]
 
                           model, torch.optim.SGD(groups, 0.2, momentum = 0.8)
 
