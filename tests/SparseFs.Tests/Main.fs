@@ -18,8 +18,7 @@ let private printClosing (line: string) =
     use output = new StreamWriter(Console.OpenStandardOutput())
     output.WriteLine $"{Environment.NewLine}{line}"
 
-[<EntryPoint>]
-let main args =
+let private runTests (args: string[]) =
     let mutable closing = "0 passed, 0 failed"
 
     let plain =
@@ -32,3 +31,11 @@ let main args =
     let code = runTestsInAssemblyWithCLIArgs (Append_Summary_Handler keep :: plain) args
     printClosing closing
     code
+
+/// Tests that need a process of their own start this program anew, with a name of what it is to do.
+[<EntryPoint>]
+let main args =
+    match args with
+    | [| "--child-run"; file |] -> ResumeTests.childRun file
+    | [| "--child-saves"; what; file |] -> CheckpointKillTests.child what file
+    | _ -> runTests args

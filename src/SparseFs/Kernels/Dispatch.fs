@@ -355,8 +355,9 @@ module internal Dispatch =
 
         Team.run parts parts (fun part -> Carry.constant from x number (bound part) (bound (part + 1)) y)
 
-    /// Rows of a dense product that are handed on together, where that is not too much for a cache.
-    let private productRows = 64
+    /// Rows of a dense product that are handed on together: up to 64, and 6 MB of them.
+    let private productRows (stride: int) =
+        max Product.Rows (min 64 (1_572_864 / max 1 stride / Product.Rows * Product.Rows))
 
     /// <summary>gᵀ · x, for g [n, rows] and x [n, cols], handed to body some rows at a time by as many parts side by side
     /// as there are threads.</summary>
@@ -380,6 +381,7 @@ module internal Dispatch =
             int (int64 count * int64 part / int64 parts)
 
         let parts = machine.Threads
+        let together = productRows stride
 
         Team.run parts parts (fun part ->
             let from, next = bound columns part parts, bound columns (part + 1) parts
@@ -394,7 +396,7 @@ module internal Dispatch =
             let mutable first = bound rows part parts
 
             let most =
-                (min productRows (last - first) + Product.Rows - 1) / Product.Rows
+                (min together (last - first) + Product.Rows - 1) / Product.Rows
                 * Product.Rows
 
             if most > 0 then
@@ -403,7 +405,7 @@ module internal Dispatch =
                 let gStrips = Scratch.rent (int64 n * int64 most)
 
                 while first < last do
-                    let count = min productRows (last - first)
+                    let count = min together (last - first)
                     let whole = (count + Product.Rows - 1) / Product.Rows * Product.Rows
                     Product.pack g rows n first count Product.Rows gStrips.Floats
                     TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)

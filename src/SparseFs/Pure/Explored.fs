@@ -62,6 +62,28 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
 
     member private _.Held = struct (rows, cols, bits, union)
 
+    /// A bit a cell, row-major from the lowest of each word, or null where the cells themselves are held.
+    member internal _.Bits: uint64[] = bits
+
+    /// The cells, where they are held themselves.
+    member internal _.Cells: Connectivity voption = union
+
+    /// <summary>The set of such bits, or nothing where there are not as many words as the cells need, or a bit stands
+    /// for no cell.</summary>
+    static member internal TryOfBits(rows: int, cols: int, bits: uint64[]) : Explored voption =
+        let cells = Sparsity.cells rows cols
+        let spare = int (bits.LongLength * 64L - cells)
+
+        if bits.LongLength <> (cells + 63L) / 64L then
+            ValueNone
+        elif spare > 0 && bits[bits.Length - 1] >>> (64 - spare) <> 0UL then
+            ValueNone
+        else
+            let count =
+                bits |> Array.sumBy (fun word -> int64 (Numerics.BitOperations.PopCount word))
+
+            ValueSome(Explored(rows, cols, bits, ValueNone, count))
+
     interface IEquatable<Explored> with
         member a.Equals(b) =
             not (isNull b)

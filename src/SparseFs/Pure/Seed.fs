@@ -79,6 +79,19 @@ module Seed =
     /// <param name="seed">The parent; do not draw from it any more.</param>
     let split (seed: Seed) : Seed * Seed = child 0 seed, child 1 seed
 
+    /// The two numbers that a seed is.
+    let internal toWords (seed: Seed) : struct (uint64 * uint64) =
+        struct (seed.state, seed.gammaOffset + GoldenGamma)
+
+    /// The seed of two numbers, if the second, the gamma, is odd.
+    let internal tryOfWords (state: uint64) (gamma: uint64) : Seed voption =
+        if gamma &&& 1UL = 0UL then
+            ValueNone
+        else
+            ValueSome
+                { state = state
+                  gammaOffset = gamma - GoldenGamma }
+
 /// <summary>A cursor over the draws of a seed, for loops; never shared, never public.</summary>
 [<Sealed>]
 type internal Draws(seed: Seed) =

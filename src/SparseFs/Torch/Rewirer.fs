@@ -239,6 +239,10 @@ type Rewirer
     /// <summary>How the layers are rewired.</summary>
     member _.Policy: Policy = policy
 
+    /// The layers, in the order of its state.
+    member internal _.Layers: struct (string * SparseLinear)[] =
+        [| for l in layers -> struct (l.Name, l.Layer) |]
+
     /// <summary>One event a layer at every update, refused ones too, raised on the thread that steps.</summary>
     member _.Events: IObservable<RewireEvent> = events.Publish
 

@@ -1,0 +1,174 @@
+using System;
+using System.Collections.Generic;
+using Microsoft.FSharp.Core;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SparseFs.CSharp;
+
+/// <summary>How a file holds the weights of a sparse layer.</summary>
+public enum StoredForm
+{
+    /// <summary>As <c>Checkpoints.Save</c> writes them: weight, row_ptr and col_idx, or values and indices.</summary>
+    SparseFs,
+
+    /// <summary>As the PyTorch package SparseLinear has them: weights [nnz] and indices [2, nnz], rows first.</summary>
+    SparseLinear,
+
+    /// <summary>Dense with a mask of 0 and 1: weight and mask, or weight_orig and weight_mask as torch.nn.utils.prune has
+    /// them. A weight under the mask exists, also where it is 0.</summary>
+    Masked,
+
+    /// <summary>Dense: a weight that is exactly 0 does not exist.</summary>
+    Zeros,
+
+    /// <summary>Dense: the largest magnitudes exist, as many as the sparsity says.</summary>
+    Magnitude,
+}
+
+/// <summary>Models, and whole training runs, in one safetensors file: nothing lost, nothing trusted.</summary>
+/// <remarks>A save is whole or has not been. A load checks everything before it changes anything: whatever is wrong is a
+/// <c>CheckpointException</c>, and the model is as it was.</remarks>
+public static class Checkpoints
+{
+    private static readonly Dictionary<string, string> noNotes = [];
+
+    /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
+    /// every sparse layer.</summary>
+    /// <param name="model">Any module.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="layout">How patterns are written.</param>
+    /// <param name="notes">Texts of the caller's; names that begin with <c>sparsefs.</c> and <c>format</c> are taken.</param>
+    /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, a name is taken, or a tensor is complex.</exception>
+    public static void Save(
+        nn.Module model,
+        string path,
+        PatternLayout layout = PatternLayout.Csr,
+        IReadOnlyDictionary<string, string>? notes = null) =>
+        Checkpoint.saveWith(layout, notes ?? noNotes, path, Require.NotNull(model));
+
+    /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
+    /// parameter stays the same object.</summary>
+    /// <param name="model">A module with the sizes of the one that was saved.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="form">How the file holds the weights of sparse layers.</param>
+    /// <param name="sparsity">For <c>StoredForm.Magnitude</c>: the part of the weights that do not exist, in [0, 1).</param>
+    /// <param name="strict">Whether the file must have exactly the model's names.</param>
+    /// <param name="convert">Whether floats of another width are converted to the model's dtype, instead of refused.</param>
+    /// <returns>What was passed over; nothing where the load is strict.</returns>
+    /// <exception cref="CheckpointException">The file cannot be read or is not sound, or names, shapes or dtypes do not fit,
+    /// all of which the message lists; the model is as it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, or the sparsity is outside [0, 1).</exception>
+    public static LoadReport Load(
+        nn.Module model,
+        string path,
+        StoredForm form = StoredForm.SparseFs,
+        double sparsity = 0.9,
+        bool strict = true,
+        bool convert = false) =>
+        Checkpoint.loadWith(
+            new LoadOptions(ToCore(form, sparsity), strict, convert),
+            path,
+            Require.NotNull(model));
+
+    /// <summary>A layer from a file that says how large it is: one that <c>Save</c> wrote, or a dense weight.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="name">The layer's name in the file, without the last dot; empty where names have no prefix.</param>
+    /// <param name="form">How the file holds its weights; SparseLinear's own form says no sizes.</param>
+    /// <param name="sparsity">For <c>StoredForm.Magnitude</c>: the part of the weights that do not exist, in [0, 1).</param>
+    /// <returns>A layer on the CPU in the file's dtype, that trains; with a bias if the file has one.</returns>
+    /// <exception cref="CheckpointException">The file cannot be read or is not sound, holds no such layer, or does not say
+    /// its sizes.</exception>
+    /// <exception cref="ArgumentException">An argument is null, or the sparsity is outside [0, 1).</exception>
+    public static SparseLinear SparseLayer(
+        string path,
+        string name,
+        StoredForm form = StoredForm.SparseFs,
+        double sparsity = 0.9) =>
+        Checkpoint.sparseLayer(ToCore(form, sparsity), path, Require.NotNull(name));
+
+    /// <summary>A layer from a file, of sizes that are given.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="name">The layer's name in the file, without the last dot; empty where names have no prefix.</param>
+    /// <param name="inFeatures">Size of each input sample, 0..2^31 − 1.</param>
+    /// <param name="outFeatures">Size of each output sample, 0..2^31 − 1.</param>
+    /// <param name="form">How the file holds its weights.</param>
+    /// <param name="sparsity">For <c>StoredForm.Magnitude</c>: the part of the weights that do not exist, in [0, 1).</param>
+    /// <returns>A layer on the CPU in the file's dtype, that trains; with a bias if the file has one.</returns>
+    /// <exception cref="CheckpointException">The file cannot be read or is not sound, or holds no such layer.</exception>
+    /// <exception cref="ArgumentException">An argument is null or outside its range.</exception>
+    public static SparseLinear SparseLayer(
+        string path,
+        string name,
+        long inFeatures,
+        long outFeatures,
+        StoredForm form = StoredForm.SparseLinear,
+        double sparsity = 0.9) =>
+        Checkpoint.sparseLayerOf(
+            Require.Size(inFeatures),
+            Require.Size(outFeatures),
+            ToCore(form, sparsity),
+            path,
+            Require.NotNull(name));
+
+    /// <summary>Writes all that a training run needs to go on as if it had never stopped: model, optimizer, rewirer, and the
+    /// state of torch's random numbers on the CPU.</summary>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="model">Any module.</param>
+    /// <param name="optimizer">SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, of
+    /// parameters of the model.</param>
+    /// <param name="rewirer">The one that rewires layers of the model; null if there is none.</param>
+    /// <param name="step">The caller's count of steps, 0 or more.</param>
+    /// <param name="seed">What the caller draws batches from, or whatever else.</param>
+    /// <param name="notes">Texts of the caller's.</param>
+    /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, the optimizer is of another kind, it or the rewirer holds
+    /// what is not the model's, or the step is negative.</exception>
+    /// <remarks>Call between a step and the next zero_grad: gradients are not kept.</remarks>
+    public static void SaveTraining(
+        string path,
+        nn.Module model,
+        optim.Optimizer optimizer,
+        Rewirer? rewirer = null,
+        long step = 0,
+        Seed seed = default,
+        IReadOnlyDictionary<string, string>? notes = null) =>
+        Checkpoint.saveTraining(
+            new TrainingProgress(step, seed, notes ?? noNotes),
+            path,
+            Require.NotNull(model),
+            Require.NotNull(optimizer),
+            OrNone(rewirer));
+
+    /// <summary>Puts a training run back: the run then goes on to the bit as the one that was saved did.</summary>
+    /// <param name="path">A file that <c>SaveTraining</c> wrote.</param>
+    /// <param name="model">Made as it was made at the start of the run; its layers take over the file's patterns.</param>
+    /// <param name="optimizer">Made over the same parameters; options such as the learning rate become the file's.</param>
+    /// <param name="rewirer">Made with the same policy over the same layers; null if there was none.</param>
+    /// <returns>The caller's step, seed and texts.</returns>
+    /// <exception cref="CheckpointException">The file cannot be read or is not sound, or was saved from another model,
+    /// optimizer, policy or layers: the message says what differs; everything is as it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, or one is not of the kinds that <c>SaveTraining</c>
+    /// takes.</exception>
+    public static TrainingProgress Resume(
+        string path,
+        nn.Module model,
+        optim.Optimizer optimizer,
+        Rewirer? rewirer = null) =>
+        Checkpoint.resume(path, Require.NotNull(model), Require.NotNull(optimizer), OrNone(rewirer));
+
+    private static FSharpValueOption<Rewirer> OrNone(Rewirer? rewirer) =>
+        rewirer is null ? FSharpValueOption<Rewirer>.None : FSharpValueOption<Rewirer>.Some(rewirer);
+
+    private static WeightForm ToCore(StoredForm form, double sparsity) =>
+        form switch
+        {
+            StoredForm.SparseFs => WeightForm.SparseFs,
+            StoredForm.SparseLinear => WeightForm.SparseLinear,
+            StoredForm.Masked => WeightForm.Masked,
+            StoredForm.Zeros => WeightForm.Zeros,
+            StoredForm.Magnitude => WeightForm.NewMagnitude(sparsity),
+            _ => throw new ArgumentException($"expected a form, got {form}", nameof(form)),
+        };
+}

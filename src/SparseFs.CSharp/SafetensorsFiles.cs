@@ -1,0 +1,36 @@
+using System;
+using System.Collections.Generic;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Files of named tensors in the format of safetensors: no code in them, and every byte accounted for.</summary>
+public static class SafetensorsFiles
+{
+    private static readonly Dictionary<string, string> noTexts = [];
+
+    /// <summary>Writes tensors: any strides, any device.</summary>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="tensors">Names and tensors; a name may be any text but <c>__metadata__</c>.</param>
+    /// <param name="metadata">Texts beside the tensors.</param>
+    /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, or the format has no such dtype.</exception>
+    public static void Save(
+        string path,
+        IReadOnlyDictionary<string, Tensor> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null) =>
+        Safetensors.save(path, metadata ?? noTexts, Require.NotNull(tensors));
+
+    /// <summary>Reads all tensors.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
+    /// <exception cref="CheckpointException">It cannot be read, or is not as the format has it.</exception>
+    public static Dictionary<string, Tensor> Load(string path) => Safetensors.load(path);
+
+    /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Its tensors, without their numbers, and its texts.</returns>
+    /// <exception cref="CheckpointException">It cannot be read, or is not as the format has it.</exception>
+    public static StoredContents Inspect(string path) => Safetensors.inspect(path);
+}

@@ -1,0 +1,219 @@
+namespace SparseFs
+
+open System
+open System.Buffers
+open System.Collections.Generic
+open System.IO
+
+open System.Text.Json
+open System.Text.Unicode
+
+/// <summary>Reading the header of a safetensors file that nobody vouches for.</summary>
+/// <remarks>The format: 8 bytes, the header's length as a little-endian integer; the header, a JSON object of UTF-8 that
+/// begins with a brace and may end in spaces; then the tensors' bytes, row-major and little-endian, without gaps.</remarks>
+module internal SafetensorsParser =
+
+    /// As in the format's own implementation.
+    let maxHeader = 100_000_000L
+
+    [<Literal>]
+    let MetadataKey = "__metadata__"
+
+    let private header (file: string) (reason: string) : 'a =
+        Refuse.because CheckpointProblem.Header file "" reason
+
+    let private ofEntry (file: string) (name: string) (reason: string) : 'a =
+        Refuse.because CheckpointProblem.Header file name reason
+
+    let private expectObject (file: string) (name: string) (reader: byref<Utf8JsonReader>) =
+        if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
+            ofEntry file name $"expected an object, got {reader.TokenType}"
+
+    /// Numbers of 0 or more, as they are written: no fraction, no exponent.
+    let private sizes
+        (file: string)
+        (name: string)
+        (problem: CheckpointProblem)
+        (most: int)
+        (reader: byref<Utf8JsonReader>)
+        =
+        if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartArray then
+            ofEntry file name $"expected an array, got {reader.TokenType}"
+
+        let numbers = List<int64>()
+
+        while reader.Read() && reader.TokenType <> JsonTokenType.EndArray do
+            let mutable number = -1L
+
+            if reader.TokenType <> JsonTokenType.Number || not (reader.TryGetInt64 &number) then
+                ofEntry file name "expected integers of at most 63 bits"
+
+            if number < 0L then
+                Refuse.because problem file name $"expected sizes of 0 or more, got {number}"
+
+            if numbers.Count = most then
+                Refuse.because problem file name $"expected at most {most} numbers"
+
+            numbers.Add number
+
+        numbers.ToArray()
+
+    let private text (file: string) (name: string) (reader: byref<Utf8JsonReader>) : string =
+        if not (reader.Read()) || reader.TokenType <> JsonTokenType.String then
+            ofEntry file name $"expected a string, got {reader.TokenType}"
+
+        reader.GetString()
+
+    let private metadata (file: string) (reader: byref<Utf8JsonReader>) : struct (string * string)[] =
+        expectObject file MetadataKey &reader
+        let entries = List<struct (string * string)>()
+        let seen = HashSet<string>()
+
+        while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
+            let key = reader.GetString()
+
+            if not (seen.Add key) then
+                ofEntry file MetadataKey $"expected each name once, got '{key}' twice"
+
+            entries.Add(struct (key, text file MetadataKey &reader))
+
+        entries.ToArray()
+
+    /// One tensor: its three properties, each once, and no other.
+    let private entry (file: string) (name: string) (reader: byref<Utf8JsonReader>) : StoredTensor =
+        expectObject file name &reader
+        let mutable dtype: string = null
+        let mutable shape: int64[] = null
+        let mutable offsets: int64[] = null
+
+        while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
+            match reader.GetString() with
+            | "dtype" when isNull dtype -> dtype <- text file name &reader
+            | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape StoredTensor.maxRank &reader
+            | "data_offsets" when isNull offsets -> offsets <- sizes file name CheckpointProblem.Layout 2 &reader
+            | other -> ofEntry file name $"expected dtype, shape and data_offsets, each once, got '{other}'"
+
+        if isNull dtype || isNull shape || isNull offsets || offsets.Length <> 2 then
+            ofEntry file name "expected dtype, shape and two data_offsets"
+
+        let stored =
+            match StoredTensor.tryDtype dtype with
+            | ValueSome stored -> stored
+            | ValueNone ->
+                let known = String.Join(", ", Enum.GetNames<StoredDtype>())
+                Refuse.because CheckpointProblem.Dtype file name $"expected one of {known}, got '{dtype}'"
+
+        let first, next = offsets[0], offsets[1]
+
+        if next < first then
+            Refuse.because CheckpointProblem.Layout file name $"expected rising offsets, got [{first}, {next}]"
+
+        match StoredTensor.tryBytes stored shape with
+        | ValueSome bytes when bytes = next - first -> ()
+        | ValueSome bytes ->
+            let expected = $"expected {bytes} bytes for {stored} {StoredTensor.describe shape}"
+            Refuse.because CheckpointProblem.Shape file name $"{expected}, got {next - first}"
+        | ValueNone ->
+            let got = $"got {StoredTensor.describe shape}"
+            Refuse.because CheckpointProblem.Shape file name $"expected fewer than 2^63 bytes, {got}"
+
+        { Name = name
+          Dtype = stored
+          Shape = shape
+          Start = first
+          Bytes = next - first }
+
+    let private parseJson (file: string) (json: byte[]) : struct (StoredTensor[] * struct (string * string)[]) =
+        let options =
+            JsonReaderOptions(MaxDepth = 4, CommentHandling = JsonCommentHandling.Disallow, AllowTrailingCommas = false)
+
+        let mutable reader = Utf8JsonReader(ReadOnlySpan json, options)
+        let tensors = List<StoredTensor>()
+        let mutable entries: struct (string * string)[] = null
+        let seen = HashSet<string>()
+        expectObject file "" &reader
+
+        while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
+            let name = reader.GetString()
+
+            if not (seen.Add name) then
+                ofEntry file name "expected each name once, got it twice"
+
+            if name = MetadataKey then
+                entries <- metadata file &reader
+            else
+                tensors.Add(entry file name &reader)
+
+        // What follows the object must be space; the reader throws if it is not.
+        while reader.Read() do
+            ()
+
+        struct (tensors.ToArray(), (if isNull entries then [||] else entries))
+
+    /// Bytes without a gap and without an overlap, up to the end of the file.
+    let private checkLayout (file: string) (dataBytes: int64) (tensors: StoredTensor[]) =
+        let refuse name reason =
+            Refuse.because CheckpointProblem.Layout file name reason
+
+        let mutable next = 0L
+
+        for t in tensors do
+            if t.Start < next then
+                refuse t.Name $"overlaps what comes before it: expected offset {next}, got {t.Start}"
+
+            if t.Start > next then
+                refuse t.Name $"leaves a gap before it: expected offset {next}, got {t.Start}"
+
+            next <- t.Start + t.Bytes
+
+            if next > dataBytes then
+                refuse t.Name $"expected bytes up to {next}, but there are {dataBytes}"
+
+        if next < dataBytes then
+            refuse "" $"expected {next} bytes after the header, got {dataBytes}"
+
+    /// <summary>Checks a header.</summary>
+    /// <param name="file">For messages.</param>
+    /// <param name="json">The header, without the length before it.</param>
+    /// <param name="dataBytes">How many bytes follow it.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">Anything is not as the format has it.</exception>
+    let parse (file: string) (json: byte[]) (dataBytes: int64) : StoredHeader =
+        if json.Length = 0 || json[0] <> byte '{' then
+            header file "expected a header that begins with a brace"
+
+        if not (Utf8.IsValid(ReadOnlySpan json)) then
+            header file "expected a header of UTF-8"
+
+        let struct (tensors, metadata) =
+            try
+                parseJson file json
+            with
+            | :? JsonException as e -> header file $"expected JSON: {e.Message}"
+            | :? InvalidOperationException as e -> header file $"expected Unicode: {e.Message}" // a lone surrogate
+
+        let ordered = tensors |> Array.sortBy (fun t -> struct (t.Start, t.Bytes))
+        checkLayout file dataBytes ordered
+
+        { Tensors = ordered
+          Metadata = metadata
+          DataStart = 8L + json.LongLength }
+
+    /// <summary>Reads and checks the header of a stream that stands at its beginning.</summary>
+    /// <exception cref="T:SparseFs.CheckpointException">Anything is not as the format has it.</exception>
+    let read (file: string) (stream: Stream) : StoredHeader =
+        let length = stream.Length
+
+        if length < 8L then
+            header file $"expected at least 8 bytes, got {length}"
+
+        let prefix: byte[] = Array.zeroCreate 8
+        stream.ReadExactly prefix
+        let announced = Binary.BinaryPrimitives.ReadUInt64LittleEndian(ReadOnlySpan prefix)
+        let room = uint64 (min maxHeader (length - 8L))
+
+        if announced > room then
+            header file $"expected a header of at most {room} bytes, got {announced}"
+
+        let json: byte[] = Array.zeroCreate (int announced)
+        stream.ReadExactly json
+        parse file json (length - 8L - int64 announced)

@@ -1,0 +1,273 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open System.IO
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>Models, and whole training runs, in one safetensors file.</summary>
+/// <remarks>A save is whole or has not been. A load checks everything before it changes anything: whatever is wrong is a
+/// CheckpointException, and the model is as it was. While it loads, memory holds the file's numbers a second time.</remarks>
+[<RequireQualifiedAccess>]
+module Checkpoint =
+
+    /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
+    /// every sparse layer.</summary>
+    /// <param name="layout">How patterns are written.</param>
+    /// <param name="notes">Texts of the caller's; names that begin with <c>sparsefs.</c> and <c>format</c> are taken.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="model">Any module.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, a name is taken, or a tensor is complex.</exception>
+    let saveWith
+        (layout: PatternLayout)
+        (notes: IReadOnlyDictionary<string, string>)
+        (path: string)
+        (model: torch.nn.Module)
+        : unit =
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        ModelFile.checkNotes notes
+
+        if not (Enum.IsDefined layout) then
+            raise (ArgumentException($"expected Csr or Coo, got {layout}", nameof layout))
+
+        use _ = torch.NewDisposeScope()
+        let inventory = Inventory.ofModel model
+        StoredFile.writeThrough id path (ModelFile.modelTexts inventory notes) (ModelFile.modelTensors layout inventory)
+
+    /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
+    /// every sparse layer.</summary>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="model">Any module.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a tensor is complex.</exception>
+    let save (path: string) (model: torch.nn.Module) : unit =
+        saveWith PatternLayout.Csr ModelFile.noNotes path model
+
+    /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
+    /// parameter stays the same object.</summary>
+    /// <param name="options">How.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="model">A module with the sizes of the one that was saved.</param>
+    /// <returns>What was passed over; nothing where the load is strict.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or names, shapes or dtypes
+    /// do not fit, all of which the message lists; the model is as it was.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a sparsity is outside [0, 1).</exception>
+    /// <remarks>An optimizer that was made before keeps moments of the old number of slots: make it after the load, or use
+    /// <c>resume</c>.</remarks>
+    let loadWith (options: LoadOptions) (path: string) (model: torch.nn.Module) : LoadReport =
+        ArgumentNullException.ThrowIfNull(options, nameof options)
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        StoredLayer.checkForm options.Form
+        use file = new StoredFile(path)
+        use _ = torch.NewDisposeScope()
+        let loader = Loader(file, options.Converts)
+        loader.Model(options.Form, Inventory.ofModel model)
+        let struct (missing, unexpected) = loader.Run(options.IsStrict, ModelFile.isModels)
+
+        { Missing = missing
+          Unexpected = unexpected }
+
+    /// <summary>Loads a model from a file in which sparse layers are held in some form: one that was saved in Python, say.
+    /// Names must be exactly the model's, and dtypes too.</summary>
+    /// <param name="form">How the file holds the weights of sparse layers.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="model">A module with the sizes of the one that was saved.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">As <c>loadWith</c>.</exception>
+    /// <exception cref="T:System.ArgumentException">As <c>loadWith</c>.</exception>
+    let loadFrom (form: WeightForm) (path: string) (model: torch.nn.Module) : unit =
+        loadWith
+            { Form = form
+              IsStrict = true
+              Converts = false }
+            path
+            model
+        |> ignore
+
+    /// <summary>Loads what <c>save</c> wrote. Names must be exactly the model's, and dtypes too.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="model">A module with the sizes of the one that was saved.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">As <c>loadWith</c>.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null.</exception>
+    let load (path: string) (model: torch.nn.Module) : unit = loadFrom WeightForm.SparseFs path model
+
+    /// <summary>A layer from a file, of sizes that are given.</summary>
+    /// <param name="inFeatures">Size of each input sample.</param>
+    /// <param name="outFeatures">Size of each output sample.</param>
+    /// <param name="form">How the file holds its weights.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="name">The layer's name in the file, without the last dot; empty where names have no prefix.</param>
+    /// <returns>A layer on the CPU in the file's dtype, that trains; with a bias if the file has one.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or holds no such layer.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, a size is negative, or a sparsity is outside
+    /// [0, 1).</exception>
+    let sparseLayerOf
+        (inFeatures: int)
+        (outFeatures: int)
+        (form: WeightForm)
+        (path: string)
+        (name: string)
+        : SparseLinear =
+        ArgumentNullException.ThrowIfNull(name, nameof name)
+        Sparsity.checkSize (nameof inFeatures) inFeatures
+        Sparsity.checkSize (nameof outFeatures) outFeatures
+        StoredLayer.checkForm form
+        use file = new StoredFile(path)
+        LayerFile.read file form name outFeatures inFeatures
+
+    /// <summary>A layer from a file that says how large it is: one that <c>save</c> wrote, or a dense weight.</summary>
+    /// <param name="form">How the file holds its weights; SparseLinear's own form says no sizes.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="name">The layer's name in the file, without the last dot; empty where names have no prefix.</param>
+    /// <returns>A layer on the CPU in the file's dtype, that trains; with a bias if the file has one.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, holds no such layer, or
+    /// does not say its sizes.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a sparsity is outside [0, 1).</exception>
+    let sparseLayer (form: WeightForm) (path: string) (name: string) : SparseLinear =
+        ArgumentNullException.ThrowIfNull(name, nameof name)
+        StoredLayer.checkForm form
+        use file = new StoredFile(path)
+        let struct (rows, cols) = LayerFile.sizesIn file form name
+
+        // Rows cost memory, and some forms can claim any number of them in a few bytes.
+        let most = min (int64 Sparsity.maxSize) (max 1_000_000L file.Length)
+
+        if rows > most || cols > int64 Sparsity.maxSize then
+            let reason =
+                $"expected at most {most} outputs and {Sparsity.maxSize} inputs, got {rows} and {cols}"
+
+            file.Refuse(CheckpointProblem.Shape, Inventory.prefix name, $"{reason}; sparseLayerOf takes any")
+
+        LayerFile.read file form name rows cols
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Training runs
+    // ---------------------------------------------------------------------------------------------------------
+
+    [<Literal>]
+    let private TrainingKey = "sparsefs.training"
+
+    let private checkRewirer (inventory: Inventory) (rewirer: Rewirer) =
+        for struct (name, layer) in rewirer.Layers do
+            if
+                inventory.Layers
+                |> Array.forall (fun (struct (_, other)) -> not (obj.ReferenceEquals(other, layer)))
+            then
+                raise (
+                    ArgumentException($"expected a rewirer of the model's layers, got one of '{name}'", nameof rewirer)
+                )
+
+    /// <summary>Writes all that a training run needs to go on as if it had never stopped: model, optimizer, rewirer, and the
+    /// state of torch's random numbers on the CPU.</summary>
+    /// <param name="progress">The caller's step, seed and texts.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="model">Any module.</param>
+    /// <param name="optimizer">SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, of
+    /// parameters of the model.</param>
+    /// <param name="rewirer">The one that rewires layers of the model, if there is one.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the optimizer is of another kind, it or the rewirer
+    /// holds what is not the model's, or a step is negative.</exception>
+    /// <remarks>Call between a step and the next zero_grad: gradients are not kept.</remarks>
+    let saveTraining
+        (progress: TrainingProgress)
+        (path: string)
+        (model: torch.nn.Module)
+        (optimizer: torch.optim.Optimizer)
+        (rewirer: Rewirer voption)
+        : unit =
+        ArgumentNullException.ThrowIfNull(progress, nameof progress)
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        ModelFile.checkNotes progress.Notes
+
+        if progress.Step < 0L then
+            raise (ArgumentException($"expected a step of 0 or more, got {progress.Step}", nameof progress))
+
+        let helper = OptimizerState.known optimizer
+        use _ = torch.NewDisposeScope()
+        let inventory = Inventory.ofModel model
+        rewirer |> ValueOption.iter (checkRewirer inventory)
+
+        let optimizerTexts, moments =
+            OptimizerCodec.write (Inventory.names inventory) helper
+
+        let rewirerTexts, rewirerTensors =
+            match rewirer with
+            | ValueSome rewirer -> RewirerCodec.write rewirer
+            | ValueNone -> [], []
+
+        let training =
+            Fields.write (
+                [ "step", $"{progress.Step}"; "rewirer", $"{rewirer.IsSome}" ]
+                @ RewirerCodec.seedFields progress.Seed
+            )
+
+        StoredFile.writeThrough
+            id
+            path
+            (ModelFile.modelTexts inventory progress.Notes
+             @ (TrainingKey, training) :: optimizerTexts
+             @ rewirerTexts)
+            (ModelFile.modelTensors PatternLayout.Csr inventory
+             @ moments
+             @ rewirerTensors
+             @ [ struct (GeneratorState.Name, GeneratorState.read ()) ])
+
+    /// <summary>Puts a training run back: the run then goes on to the bit as the one that was saved did.</summary>
+    /// <param name="path">A file that <c>saveTraining</c> wrote.</param>
+    /// <param name="model">Made as it was made at the start of the run; its layers take over the file's patterns.</param>
+    /// <param name="optimizer">Made over the same parameters; options such as the learning rate become the file's.</param>
+    /// <param name="rewirer">Made with the same policy over the same layers; none if there was none.</param>
+    /// <returns>The caller's step, seed and texts.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or was saved from another
+    /// model, optimizer, policy or layers: the message says what differs; model, optimizer, rewirer and torch's random
+    /// numbers are as they were.</exception>
+    /// <exception cref="T:System.ArgumentException">As <c>saveTraining</c>.</exception>
+    /// <remarks>A policy is compared part by part; a function of the user's is taken to be the same. Modules are put into
+    /// train or eval mode by the caller, and schedulers of the learning rate are set by the caller.</remarks>
+    let resume
+        (path: string)
+        (model: torch.nn.Module)
+        (optimizer: torch.optim.Optimizer)
+        (rewirer: Rewirer voption)
+        : TrainingProgress =
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        let helper = OptimizerState.known optimizer
+        use file = new StoredFile(path)
+        use _ = torch.NewDisposeScope()
+        let inventory = Inventory.ofModel model
+        rewirer |> ValueOption.iter (checkRewirer inventory)
+        let loader = Loader(file, false)
+
+        let reader =
+            match file.Metadata.TryGetValue TrainingKey with
+            | true, text -> FieldReader(path, TrainingKey, text)
+            | _ ->
+                file.Refuse(
+                    CheckpointProblem.Mismatch,
+                    TrainingKey,
+                    "the file holds no training run, but a model alone"
+                )
+
+        let step = reader.Integer("step", 0L, Int64.MaxValue)
+        let hasRewirer = reader.Bool "rewirer"
+        let seed = RewirerCodec.readSeed file TrainingKey reader
+        reader.End()
+        loader.Model(WeightForm.SparseFs, inventory)
+        OptimizerCodec.plan loader (Inventory.names inventory) helper
+
+        match rewirer with
+        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader (helper.GetType().Name) rewirer
+        | ValueNone when not hasRewirer -> ()
+        | ValueSome _ -> loader.Wrong "the file's run has no rewirer, but one is given"
+        | ValueNone -> loader.Wrong "the file's run has a rewirer, but none is given"
+
+        GeneratorState.plan loader
+        loader.Run(true, (fun _ -> true)) |> ignore
+
+        { Step = step
+          Seed = seed
+          Notes =
+            Dictionary(file.Metadata |> Seq.filter (fun entry -> not (ModelFile.isReserved entry.Key)))
+            :> IReadOnlyDictionary<_, _> }

@@ -1,0 +1,92 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+
+/// <summary>One layer from a file.</summary>
+module internal LayerFile =
+
+    /// Rows and columns that a file itself says a layer has.
+    let sizesIn (file: StoredFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
+        let unknown () =
+            let reason =
+                "the file does not say how many inputs and outputs the layer has: name them, with sparseLayerOf"
+
+            file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name, reason)
+
+        match form with
+        | WeightForm.SparseLinear -> unknown ()
+        | WeightForm.SparseFs ->
+            match LayerText.tryRead file name with
+            | ValueSome(rows, cols, _, _) -> struct (rows, cols)
+            | ValueNone -> unknown ()
+        | _ ->
+            let weight = List.head (StoredLayer.names form file (Inventory.prefix name))
+
+            match file.TryFind weight with
+            | ValueSome t when t.Shape.Length = 2 -> struct (t.Shape[0], t.Shape[1])
+            | ValueSome t ->
+                let got = StoredTensor.describe t.Shape
+
+                file.Refuse(
+                    CheckpointProblem.Mismatch,
+                    weight,
+                    $"expected shape [out_features, in_features], got {got}"
+                )
+            | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, weight, "missing")
+
+    /// What the file's text says must be so: a bias that is gone would not be missed otherwise.
+    let private checkText (file: StoredFile) (name: string) (weight: StoredTensor) (hasBias: bool) =
+        match LayerText.tryRead file name with
+        | ValueSome(_, _, nnz, bias) when weight.Shape <> [| nnz |] || hasBias <> bias ->
+            let got = $"got {StoredTensor.describe weight.Shape} and bias={hasBias}"
+            file.Refuse(CheckpointProblem.Mismatch, weight.Name, $"expected nnz={nnz} and bias={bias}, {got}")
+        | _ -> ()
+
+    /// <summary>A layer on the CPU, in the file's dtype, of sizes within 0..2^31 − 1.</summary>
+    /// <exception cref="T:SparseFs.CheckpointException">The file holds no such layer.</exception>
+    let read (file: StoredFile) (form: WeightForm) (name: string) (rows: int64) (cols: int64) : SparseLinear =
+        let prefix = Inventory.prefix name
+
+        let found =
+            [ for needed in StoredLayer.names form file prefix do
+                  match file.TryFind needed with
+                  | ValueSome t -> t
+                  | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, needed, "missing") ]
+
+        let parts = StoredLayer.parts form found
+
+        let bias =
+            match file.TryFind(prefix + "bias") with
+            | ValueSome t when t.Shape <> [| rows |] || t.Dtype <> parts.Weight.Dtype ->
+                let expected = $"expected {parts.Weight.Dtype} [{rows}], as the weight is"
+
+                file.Refuse(
+                    CheckpointProblem.Mismatch,
+                    t.Name,
+                    $"{expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+                )
+            | found -> found
+
+        if form = WeightForm.SparseFs then
+            checkText file name parts.Weight bias.IsSome
+
+        match StoredLayer.wrongs rows cols parts with
+        | [] -> ()
+        | wrongs -> file.Refuse(CheckpointProblem.Mismatch, prefix, String.Join("; ", wrongs))
+
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+
+        let struct (c, values) =
+            Refuse.onFailure file.File (fun () -> StoredLayer.read file (int rows) (int cols) parts)
+
+        let bias = bias |> ValueOption.map file.Read
+
+        let layer =
+            new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
+
+        layer.weight.copy_ values |> ignore
+        bias |> ValueOption.iter (fun numbers -> layer.bias.copy_ numbers |> ignore)
+        layer

@@ -1,0 +1,203 @@
+namespace SparseFs.Torch
+
+open System
+open System.Collections.Generic
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>A load in three steps: everything is compared with the file's header, then everything is read and checked,
+/// then everything is changed. Only the last step changes anything, and nothing in it can fail.</summary>
+[<Sealed>]
+type internal Loader(file: StoredFile, converts: bool) =
+    let missing = List<string>()
+    let wrong = List<string>()
+    let used = HashSet<string>()
+
+    /// Each reads, and gives back what changes.
+    let plans = List<unit -> (unit -> unit)>()
+
+    let shapes = Dictionary<nativeint, int64[]>()
+    let patterns = Dictionary<SparseLinear, Connectivity>(HashIdentity.Reference)
+
+    /// What has been read for a tensor, by which name.
+    let read = Dictionary<nativeint, struct (string * torch.Tensor)>()
+
+    let equal (a: torch.Tensor) (b: torch.Tensor) =
+        a.shape = b.shape
+        && (if a.is_floating_point () then
+                let wide (t: torch.Tensor) = t.to_type torch.ScalarType.Float64
+                (wide a).allclose(wide b, 0.0, 0.0, true) // a NaN is equal to a NaN
+            else
+                a.eq(b).all().item<bool>())
+
+    /// Two names of one tensor must stand for the same numbers.
+    let once (target: torch.Tensor) (name: string) (t: torch.Tensor) =
+        match read.TryGetValue target.Handle with
+        | true, (other, earlier) when not (equal earlier t) ->
+            file.Refuse(
+                CheckpointProblem.Mismatch,
+                name,
+                $"the model has one tensor for this and '{other}', which differ"
+            )
+        | _ -> read[target.Handle] <- struct (name, t)
+
+    /// At most fifty of a list that a file makes as long as it likes.
+    let listed (names: seq<string>) =
+        let some = Seq.truncate 50 names |> Array.ofSeq
+        let rest = Seq.length names - some.Length
+        String.Join(", ", some) + (if rest = 0 then "" else $" and {rest} more")
+
+    member _.File: StoredFile = file
+
+    /// Notes what does not fit.
+    member _.Wrong(what: string) : unit = wrong.Add what
+
+    /// A tensor that is needed.
+    member _.Find(name: string) : StoredTensor voption =
+        used.Add name |> ignore
+        let found = file.TryFind name
+
+        if found.IsNone then
+            missing.Add name
+
+        found
+
+    /// Reads in the second step, and changes in the third.
+    member _.Plan(read: unit -> (unit -> unit)) : unit = plans.Add read
+
+    /// The shape that a parameter will have.
+    member _.ShapeOf(p: torch.Tensor) : int64[] =
+        match shapes.TryGetValue p.Handle with
+        | true, shape -> shape
+        | _ -> p.shape
+
+    /// The pattern that has been read for a layer; in the second step.
+    member _.PatternOf(layer: SparseLinear) : Connectivity =
+        match patterns.TryGetValue layer with
+        | true, c -> c
+        | _ -> layer.Connectivity
+
+    member private l.Dtype(stored: StoredTensor, target: torch.Tensor) =
+        let wanted = StoredDtypes.ofStored stored.Dtype
+
+        if
+            wanted <> target.dtype
+            && not (converts && target.is_floating_point () && StoredDtypes.isFloating stored.Dtype)
+        then
+            let hint =
+                if StoredDtypes.isFloating stored.Dtype && target.is_floating_point () then
+                    "; ask for a conversion, or bring the model .to(dtype)"
+                else
+                    ""
+
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {wanted}{hint}"
+
+    /// A tensor whose shape the model knows.
+    member l.Tensor(name: string, target: torch.Tensor) : unit =
+        match l.Find name with
+        | ValueNone -> ()
+        | ValueSome stored when stored.Shape <> target.shape ->
+            let expected = StoredTensor.describe target.shape
+            l.Wrong $"'{name}': expected shape {expected}, got {StoredTensor.describe stored.Shape}"
+        | ValueSome stored ->
+            l.Dtype(stored, target)
+
+            l.Plan(fun () ->
+                let numbers = (file.Read stored).``to``(target.dtype, target.device)
+                once target name numbers
+                fun () -> target.copy_ numbers |> ignore)
+
+    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts) =
+        let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
+        let weight = layer.weight
+        StoredLayer.wrongs (int64 rows) (int64 cols) parts |> List.iter l.Wrong
+        l.Dtype(parts.Weight, weight)
+        shapes[weight.Handle] <- parts.Weight.Shape
+
+        l.Plan(fun () ->
+            let struct (c, values) = StoredLayer.read file rows cols parts
+            let values = values.``to`` (weight.dtype, weight.device)
+            once weight parts.Weight.Name values
+
+            match patterns.TryGetValue layer with
+            | true, other when other <> c ->
+                let reason = "the model has this layer under two names, whose patterns differ"
+                file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name + "col_idx", reason)
+            | _ -> patterns[layer] <- c
+
+            fun () -> StoredLayer.give layer c values)
+
+    /// What the file says of a layer must be so, and of the model's.
+    member private l.Text(name: string, c: Connectivity, weight: StoredTensor) =
+        match LayerText.tryRead file name with
+        | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
+            let expected = $"in_features={c.Cols}, out_features={c.Rows}"
+            l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
+        | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
+            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {StoredTensor.describe weight.Shape}"
+        | _ -> ()
+
+    /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
+    member l.Layer(form: WeightForm, name: string, layer: SparseLinear) : unit =
+        let prefix = Inventory.prefix name
+        let c = layer.Connectivity
+
+        let found = StoredLayer.names form file prefix |> List.map l.Find
+
+        if List.forall ValueOption.isSome found then
+            let parts = StoredLayer.parts form (found |> List.map ValueOption.get)
+
+            if form = WeightForm.SparseFs then
+                l.Text(name, c, parts.Weight)
+
+            l.Weights(name, layer, parts)
+        elif List.exists ValueOption.isSome found then
+            l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
+
+        if not (isNull layer.bias) then
+            l.Tensor(prefix + "bias", layer.bias)
+
+    /// All of a model.
+    member l.Model(form: WeightForm, inventory: Inventory) : unit =
+        match file.Metadata.TryGetValue "sparsefs.format" with
+        | true, version when version <> "1" ->
+            file.Refuse(CheckpointProblem.Mismatch, "sparsefs.format", $"expected format 1, got '{version}'")
+        | _ -> ()
+
+        for struct (name, layer) in inventory.Layers do
+            l.Layer(form, name, layer)
+
+        for struct (name, target) in inventory.Others do
+            l.Tensor(name, target)
+
+    /// <summary>The second and the third step.</summary>
+    /// <param name="isStrict">Whether names that are missing or not expected are refused.</param>
+    /// <param name="isOurs">Whether a name that was not asked for may count as unexpected.</param>
+    /// <returns>What is missing, and what was not expected.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">Anything does not fit, or cannot be read; nothing has changed.</exception>
+    member _.Run(isStrict: bool, isOurs: string -> bool) : struct (string[] * string[]) =
+        let unexpected =
+            [| for t in file.Tensors do
+                   if isOurs t.Name && not (used.Contains t.Name) then
+                       t.Name |]
+
+        let complaints =
+            [ if isStrict && missing.Count > 0 then
+                  $"missing: {listed missing}"
+              if isStrict && unexpected.Length > 0 then
+                  $"not expected: {listed unexpected}"
+              if wrong.Count > 0 then
+                  listed wrong ]
+
+        if not complaints.IsEmpty then
+            file.Refuse(CheckpointProblem.Mismatch, "", String.Join("; ", complaints))
+
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+        let changes = [| for plan in plans -> Refuse.onFailure file.File plan |]
+
+        for change in changes do
+            change ()
+
+        struct (missing.ToArray(), unexpected)

@@ -1,0 +1,228 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+
+/// <summary>A rewirer's state as texts and tensors.</summary>
+module internal RewirerCodec =
+
+    let private stateKey = "sparsefs.rewirer"
+    let private layerKey (place: int) = $"sparsefs.rewirer.layer.{place}"
+    let private policyKey (part: string) = $"sparsefs.policy.{part}"
+    let private tensor (place: int) (what: string) = $"@rewirer.{place}.{what}"
+
+    /// Two numbers in hexadecimal.
+    let seedFields (seed: Seed) : (string * string) list =
+        let struct (state, gamma) = Seed.toWords seed
+        [ "seed", state.ToString "x16"; "gamma", gamma.ToString "x16" ]
+
+    let readSeed (file: StoredFile) (entry: string) (reader: FieldReader) : Seed =
+        match Seed.tryOfWords (reader.Bits "seed") (reader.Bits "gamma") with
+        | ValueSome seed -> seed
+        | ValueNone -> file.Refuse(CheckpointProblem.Value, entry, "expected an odd gamma, got an even one")
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Writing
+    // ---------------------------------------------------------------------------------------------------------
+
+    let private exploredTensors (place: int) (explored: Explored) : struct (string * torch.Tensor) list =
+        match explored.Cells with
+        | ValueSome c ->
+            [ struct (tensor place "explored.row_ptr", torch.tensor c.RowPtrArray)
+              struct (tensor place "explored.col_idx", torch.tensor c.ColIdxArray) ]
+        | ValueNone -> [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits)) ]
+
+    let private passTensors (place: int) (passes: (int64 * int * float32[] * float32[])[]) =
+        let matrix (n: int) (numbers: float32[]) =
+            torch.tensor(numbers).reshape(int64 n, (if n = 0 then 0L else numbers.LongLength / int64 n))
+
+        [ struct (tensor place "pass_steps", torch.tensor [| for step, _, _, _ in passes -> step |])
+
+          for i, (_, n, gradient, input) in Array.indexed passes do
+              struct (tensor place $"pass.{i}.gradient", matrix n gradient)
+              struct (tensor place $"pass.{i}.input", matrix n input) ]
+
+    /// <summary>Texts and tensors of a rewirer; the open DisposeScope owns the tensors.</summary>
+    let write (rewirer: Rewirer) : (string * string) list * struct (string * torch.Tensor) list =
+        let state = rewirer.State
+
+        let texts =
+            [ for part, text in PolicyText.parts rewirer.Policy do
+                  policyKey part, text
+
+              stateKey,
+              Fields.write (
+                  [ "step", $"{state.Step}"
+                    "optimizer", state.Optimizer
+                    "layers", $"{state.Explored.Length}" ]
+                  @ seedFields state.Seed
+              )
+
+              for place, (name, _) in Array.indexed state.Explored do
+                  layerKey place, name ]
+
+        let tensors =
+            [ for place, (_, explored) in Array.indexed state.Explored do
+                  yield! exploredTensors place explored
+                  yield! passTensors place state.Passes[place] ]
+
+        texts, tensors
+
+    // ---------------------------------------------------------------------------------------------------------
+    // Reading
+    // ---------------------------------------------------------------------------------------------------------
+
+    let private find (loader: Loader) (name: string) (dtype: StoredDtype) (shape: int64[]) : StoredTensor voption =
+        match loader.Find name with
+        | ValueSome t when t.Dtype <> dtype || t.Shape <> shape ->
+            let expected = $"{dtype} {StoredTensor.describe shape}"
+            loader.Wrong $"'{name}': expected {expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+            ValueNone
+        | found -> found
+
+    let private lengthOf (loader: Loader) (name: string) : int64 =
+        match loader.File.TryFind name with
+        | ValueSome t when t.Shape.Length = 1 -> t.Shape[0]
+        | _ -> 0L
+
+    let private int64s (file: StoredFile) (t: StoredTensor) : int64[] =
+        use _ = torch.NewDisposeScope()
+        (file.Read t).data<int64>().ToArray()
+
+    /// What reads the cells that have ever been slots; nothing where a tensor does not fit.
+    let private planExplored (loader: Loader) (place: int) (c: Connectivity) : (unit -> Explored) voption =
+        let file = loader.File
+        let rows, cols = c.Rows, c.Cols
+        let cells = tensor place "explored.col_idx"
+
+        if file.TryFind(cells).IsSome then
+            let rowPtr =
+                find loader (tensor place "explored.row_ptr") StoredDtype.I32 [| int64 rows + 1L |]
+
+            match rowPtr, find loader cells StoredDtype.I32 [| lengthOf loader cells |] with
+            | ValueSome rowPtr, ValueSome colIdx ->
+                ValueSome(fun () -> Explored.Of(StoredLayer.readCsr file rows cols rowPtr colIdx))
+            | _ -> ValueNone
+        else
+            let words = (c.Cells + 63L) / 64L
+
+            match find loader (tensor place "explored") StoredDtype.I64 [| words |] with
+            | ValueNone -> ValueNone
+            | ValueSome t ->
+                ValueSome(fun () ->
+                    match Explored.TryOfBits(rows, cols, int64s file t |> Array.map uint64) with
+                    | ValueSome explored -> explored
+                    | ValueNone ->
+                        file.Refuse(
+                            CheckpointProblem.Value,
+                            t.Name,
+                            "expected bits of cells only, got one beyond the last"
+                        ))
+
+    /// What reads the noted passes.
+    let private planPasses (loader: Loader) (place: int) (step: int64) (c: Connectivity) =
+        let file = loader.File
+        let steps = tensor place "pass_steps"
+        let count = lengthOf loader steps
+
+        let pass (i: int) =
+            let samples =
+                match file.TryFind(tensor place $"pass.{i}.input") with
+                | ValueSome t when t.Shape.Length = 2 -> t.Shape[0]
+                | _ -> 0L
+
+            let matrix (what: string) (features: int) =
+                find loader (tensor place $"pass.{i}.{what}") StoredDtype.F32 [| samples; int64 features |]
+
+            match matrix "gradient" c.Rows, matrix "input" c.Cols with
+            | ValueSome gradient, ValueSome input -> ValueSome(struct (gradient, input))
+            | _ -> ValueNone
+
+        match find loader steps StoredDtype.I64 [| count |] with
+        | ValueNone -> ValueNone
+        | ValueSome stored when count > int64 loader.File.Tensors.Length ->
+            loader.Wrong $"'{stored.Name}': expected as many steps as passes, got {count}"
+            ValueNone
+        | ValueSome stored ->
+            let passes = Array.init (int count) pass
+
+            let floats (t: StoredTensor) =
+                use _ = torch.NewDisposeScope()
+                (file.Read t).data<float32>().ToArray()
+
+            if Array.exists ValueOption.isNone passes then
+                ValueNone
+            else
+                ValueSome(fun () ->
+                    Array.map2
+                        (fun at (pass: struct (StoredTensor * StoredTensor) voption) ->
+                            let struct (gradient, input) = pass.Value
+
+                            if at < 1L || at > step + 1L then
+                                let reason = $"expected steps in 1..{step + 1L}, got {at}"
+                                file.Refuse(CheckpointProblem.Value, stored.Name, reason)
+
+                            at, int gradient.Shape[0], floats gradient, floats input)
+                        (int64s file stored)
+                        passes)
+
+    let private comparePolicy (loader: Loader) (policy: Policy) =
+        for part, ours in PolicyText.parts policy do
+            match loader.File.Metadata.TryGetValue(policyKey part) with
+            | true, theirs when theirs = ours -> ()
+            | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
+            | _ -> loader.Wrong $"missing: the text '{policyKey part}'"
+
+    let private planState (loader: Loader) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
+        let file = loader.File
+        let layers = rewirer.Layers
+
+        let readers =
+            [| for place in 0 .. layers.Length - 1 do
+                   let struct (name, layer) = layers[place]
+
+                   match file.Metadata.TryGetValue(layerKey place) with
+                   | true, stored when stored = name -> ()
+                   | true, stored -> loader.Wrong $"rewirer: expected layer '{name}', got '{stored}'"
+                   | _ -> loader.Wrong $"missing: the text '{layerKey place}'"
+
+                   let c = layer.Connectivity
+                   name, layer, planExplored loader place c, planPasses loader place step c |]
+
+        loader.Plan(fun () ->
+            let explored =
+                [| for name, layer, explored, _ in readers do
+                       let explored = (ValueOption.get explored) ()
+
+                       if explored.With(loader.PatternOf layer).Count <> explored.Count then
+                           let reason = $"expected all slots of '{name}' among the cells that have been slots"
+                           file.Refuse(CheckpointProblem.Value, stateKey, reason)
+
+                       name, explored |]
+
+            let passes = [| for _, _, _, passes in readers -> (ValueOption.get passes) () |]
+            let state = RewirerState(step, seed, optimizer, explored, passes)
+            fun () -> rewirer.State <- state)
+
+    /// <summary>Plans a rewirer's state; after the model.</summary>
+    /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
+    let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
+        comparePolicy loader rewirer.Policy
+
+        match loader.File.Metadata.TryGetValue stateKey with
+        | true, text ->
+            let reader = FieldReader(loader.File.File, stateKey, text)
+            let step = reader.Integer("step", 0L, Int64.MaxValue - 1L)
+            let stored = reader.Text "optimizer"
+            let count = reader.Integer("layers", 0L, int64 Int32.MaxValue)
+            let seed = readSeed loader.File stateKey reader
+            reader.End()
+
+            if stored <> optimizer then
+                loader.Wrong $"rewirer: expected a state beside {optimizer}, got one beside {stored}"
+            elif count <> rewirer.Layers.LongLength then
+                loader.Wrong $"rewirer: expected {rewirer.Layers.Length} layers, got {count}"
+            else
+                planState loader rewirer step seed stored
+        | _ -> loader.Wrong "missing: the state of a rewirer"

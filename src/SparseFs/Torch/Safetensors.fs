@@ -1,0 +1,73 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>What a safetensors file holds, without the tensors' numbers.</summary>
+type StoredContents =
+    {
+        /// <summary>Its tensors, by their place in the file.</summary>
+        Tensors: StoredTensor[]
+        /// <summary>Its texts.</summary>
+        Metadata: IReadOnlyDictionary<string, string>
+    }
+
+/// <summary>Files of named tensors in the format of safetensors: no code in them, and every byte accounted for.</summary>
+/// <remarks>F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. A file is read a tensor at a time into the tensor's own
+/// memory; sizes beyond 2 GB are no limit. A file is written beside its target and renamed over it, so that the target is
+/// the old file or the new one and never a part.</remarks>
+[<RequireQualifiedAccess>]
+module Safetensors =
+
+    /// <summary>Writes tensors: any strides, any device.</summary>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="metadata">Texts beside the tensors; may be empty.</param>
+    /// <param name="tensors">Names and tensors; a name may be any text but <c>__metadata__</c>.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or the format has no such dtype.</exception>
+    let save
+        (path: string)
+        (metadata: IReadOnlyDictionary<string, string>)
+        (tensors: IReadOnlyDictionary<string, torch.Tensor>)
+        : unit =
+        ArgumentNullException.ThrowIfNull(metadata, nameof metadata)
+        ArgumentNullException.ThrowIfNull(tensors, nameof tensors)
+
+        for entry in tensors do
+            ArgumentNullException.ThrowIfNull(entry.Value, nameof tensors)
+
+        StoredFile.writeThrough
+            id
+            path
+            [ for entry in metadata -> entry.Key, entry.Value ]
+            [ for entry in tensors -> struct (entry.Key, entry.Value) ]
+
+    /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it.</exception>
+    let inspect (path: string) : StoredContents =
+        use file = new StoredFile(path)
+
+        { Tensors = file.Tensors
+          Metadata = file.Metadata }
+
+    /// <summary>Reads all tensors.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it.</exception>
+    let load (path: string) : Dictionary<string, torch.Tensor> =
+        use file = new StoredFile(path)
+        let tensors = Dictionary<string, torch.Tensor>()
+
+        try
+            for t in file.Tensors do
+                tensors[t.Name] <- file.Read t
+
+            tensors
+        with _ ->
+            for t in tensors.Values do
+                t.Dispose()
+
+            reraise ()

@@ -1,0 +1,229 @@
+namespace SparseFs
+
+open System
+
+/// <summary>How a file holds the weights of a sparse layer.</summary>
+[<RequireQualifiedAccess>]
+type WeightForm =
+    /// <summary>As Checkpoint.save writes them: <c>weight</c>, <c>row_ptr</c> and <c>col_idx</c>, or <c>values</c> and
+    /// <c>indices</c>.</summary>
+    | SparseFs
+    /// <summary>As the PyTorch package SparseLinear has them: <c>weights</c> [nnz] and <c>indices</c> [2, nnz], rows
+    /// first.</summary>
+    | SparseLinear
+    /// <summary>Dense with a mask of 0 and 1: <c>weight</c> and <c>mask</c>, or <c>weight_orig</c> and <c>weight_mask</c> as
+    /// torch.nn.utils.prune has them. A weight under the mask exists, also where it is 0.</summary>
+    | Masked
+    /// <summary>Dense: a <c>weight</c> that is exactly 0 does not exist.</summary>
+    | Zeros
+    /// <summary>Dense: the largest magnitudes of <c>weight</c> exist, compared as float32, of a tie the lower cell; as many
+    /// as the sparsity in [0, 1) says.</summary>
+    | Magnitude of sparsity: float
+
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+
+/// <summary>The tensors of a file that make up a sparse layer's weights.</summary>
+[<RequireQualifiedAccess>]
+type internal LayerParts =
+    | Csr of weight: StoredTensor * rowPtr: StoredTensor * colIdx: StoredTensor
+    | Coo of values: StoredTensor * indices: StoredTensor
+    | Masked of weight: StoredTensor * mask: StoredTensor
+    | Dense of weight: StoredTensor * sparsity: float voption
+
+    member p.Weight =
+        match p with
+        | Csr(weight, _, _)
+        | Coo(weight, _)
+        | Masked(weight, _)
+        | Dense(weight, _) -> weight
+
+module internal StoredLayer =
+
+    let checkForm (form: WeightForm) =
+        match form with
+        | WeightForm.Magnitude sparsity when not (sparsity >= 0.0 && sparsity < 1.0) ->
+            raise (ArgumentException($"expected a sparsity in [0, 1), got {sparsity}", "sparsity"))
+        | _ -> ()
+
+    /// The names that a form needs, the weight's first.
+    let names (form: WeightForm) (file: StoredFile) (prefix: string) : string list =
+        let has (name: string) = file.TryFind(prefix + name).IsSome
+
+        match form with
+        | WeightForm.SparseFs when has "values" || has "indices" -> [ "values"; "indices" ]
+        | WeightForm.SparseFs -> [ "weight"; "row_ptr"; "col_idx" ]
+        | WeightForm.SparseLinear -> [ "weights"; "indices" ]
+        | WeightForm.Masked when has "weight_orig" -> [ "weight_orig"; "weight_mask" ]
+        | WeightForm.Masked -> [ "weight"; "mask" ]
+        | WeightForm.Zeros
+        | WeightForm.Magnitude _ -> [ "weight" ]
+        |> List.map (fun name -> prefix + name)
+
+    /// What the tensors of those names are.
+    let parts (form: WeightForm) (found: StoredTensor list) : LayerParts =
+        match form, found with
+        | _, [ weight; rowPtr; colIdx ] -> LayerParts.Csr(weight, rowPtr, colIdx)
+        | WeightForm.Masked, [ weight; mask ] -> LayerParts.Masked(weight, mask)
+        | WeightForm.Magnitude sparsity, weight :: _ -> LayerParts.Dense(weight, ValueSome sparsity)
+        | _, [ values; indices ] -> LayerParts.Coo(values, indices)
+        | _, weight :: _ -> LayerParts.Dense(weight, ValueNone)
+        | _, [] -> invalidOp "a form without names"
+
+    let private describe (t: StoredTensor) =
+        $"{t.Dtype} {StoredTensor.describe t.Shape}"
+
+    /// What is wrong with shapes and dtypes for a layer of that size.
+    let wrongs (rows: int64) (cols: int64) (parts: LayerParts) : string list =
+        let differs (t: StoredTensor) (isDtype: StoredDtype -> bool) (dtype: string) (shape: int64[]) =
+            [ if not (isDtype t.Dtype) || t.Shape <> shape then
+                  $"'{t.Name}': expected {dtype} {StoredTensor.describe shape}, got {describe t}" ]
+
+        let isIndex dtype =
+            dtype = StoredDtype.I32 || dtype = StoredDtype.I64
+
+        let numbers t shape =
+            differs t StoredDtypes.isFloating "floats" shape
+
+        let indices t shape = differs t isIndex "I32 or I64" shape
+
+        let vector (weight: StoredTensor) : int64 =
+            if weight.Shape.Length = 1 then weight.Shape[0] else 0L
+
+        match parts with
+        | LayerParts.Csr(weight, rowPtr, colIdx) ->
+            let nnz = vector weight
+
+            numbers weight [| nnz |]
+            @ indices rowPtr [| rows + 1L |]
+            @ indices colIdx [| nnz |]
+        | LayerParts.Coo(values, pairs) ->
+            let nnz = vector values
+            numbers values [| nnz |] @ indices pairs [| 2L; nnz |]
+        | LayerParts.Masked(weight, mask) ->
+            numbers weight [| rows; cols |]
+            @ differs mask (fun _ -> true) "any dtype" [| rows; cols |]
+        | LayerParts.Dense(weight, _) -> numbers weight [| rows; cols |]
+
+    let private pattern (file: StoredFile) (tensor: string) (result: Result<Connectivity, ConnectivityError>) =
+        match result with
+        | Ok c -> c
+        | Error e -> file.Refuse(CheckpointProblem.Pattern, tensor, e.Message)
+
+    let private ints (file: StoredFile) (name: string) (t: torch.Tensor) : int[] =
+        try
+            TensorView.toInts name t
+        with :? ArgumentException as e ->
+            file.Refuse(CheckpointProblem.Pattern, name, e.Message)
+
+    /// The pattern of two vectors in the file; shapes are checked.
+    let readCsr (file: StoredFile) (rows: int) (cols: int) (rowPtr: StoredTensor) (colIdx: StoredTensor) =
+        let result =
+            Connectivity.tryCreate
+                rows
+                cols
+                (ints file rowPtr.Name (file.Read rowPtr))
+                (ints file colIdx.Name (file.Read colIdx))
+
+        match result with
+        | Error e when e.ParamName = "rowPtr" -> pattern file rowPtr.Name result
+        | _ -> pattern file colIdx.Name result
+
+    /// Pairs may come in any order; their values are brought into the order of slots.
+    let private readCoo (file: StoredFile) (rows: int) (cols: int) (values: StoredTensor) (indices: StoredTensor) =
+        let pairs = file.Read indices
+        let rowIdx = ints file indices.Name (pairs.select (0L, 0L))
+        let colIdx = ints file indices.Name (pairs.select (0L, 1L))
+        let c = pattern file indices.Name (Connectivity.tryOfPairs rows cols rowIdx colIdx)
+        let weight = file.Read values
+
+        let cells =
+            Array.map2 (fun row col -> int64 row * int64 cols + int64 col) rowIdx colIdx
+
+        if cells |> Array.pairwise |> Array.forall (fun (a, b) -> a < b) then
+            struct (c, weight)
+        else
+            let order = Array.init cells.Length int64
+            Array.Sort(cells, order)
+            struct (c, weight.index_select (0L, torch.tensor order))
+
+    /// Where a mask is true, and the weights there.
+    let private ofMask
+        (file: StoredFile)
+        (rows: int)
+        (cols: int)
+        (weight: StoredTensor)
+        (numbers: torch.Tensor)
+        (mask: torch.Tensor)
+        =
+        let cells = mask.nonzero ()
+
+        let at (dimension: int64) =
+            ints file weight.Name (cells.select(1L, dimension).contiguous())
+
+        let c = pattern file weight.Name (Connectivity.tryOfPairs rows cols (at 0L) (at 1L))
+
+        struct (c, numbers.masked_select mask)
+
+    let private readMasked (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (mask: StoredTensor) =
+        let stored = file.Read mask
+        let isOne = stored.eq (1.0f.ToScalar())
+
+        if not (isOne.logical_or(stored.eq (0.0f.ToScalar())).all().item<bool>()) then
+            file.Refuse(CheckpointProblem.Value, mask.Name, "expected a mask of 0 and 1")
+
+        ofMask file rows cols weight (file.Read weight) isOne
+
+    let private readLargest (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (sparsity: float) =
+        if Sparsity.cells rows cols > int64 Array.MaxLength then
+            file.Refuse(CheckpointProblem.Shape, weight.Name, $"expected at most {Array.MaxLength} cells")
+
+        let numbers = file.Read weight
+        let flat: float32[] = Array.zeroCreate (rows * cols)
+        TensorView.copyTo flat (numbers.to_type torch.ScalarType.Float32)
+
+        if Array.exists Single.IsNaN flat then
+            file.Refuse(CheckpointProblem.Value, weight.Name, "expected numbers, got NaN")
+
+        let matrix = Array2D.init rows cols (fun row col -> flat[row * cols + col])
+        let c = Connectivity.ofMagnitude (Sparsity.nnz rows cols sparsity) matrix
+
+        let cells =
+            Array.map2 (fun row col -> int64 row * int64 cols + int64 col) (Connectivity.rowIndices c) c.ColIdxArray
+
+        struct (c, numbers.flatten().index_select(0L, torch.tensor cells))
+
+    /// <summary>The pattern, and the weights [nnz] in slot order, in the file's dtype, on the CPU; the open DisposeScope
+    /// owns them. Shapes and dtypes are checked.</summary>
+    /// <exception cref="T:SparseFs.CheckpointException">What should be a pattern is none, or the file fails.</exception>
+    let read (file: StoredFile) (rows: int) (cols: int) (parts: LayerParts) : struct (Connectivity * torch.Tensor) =
+        match parts with
+        | LayerParts.Csr(weight, rowPtr, colIdx) -> struct (readCsr file rows cols rowPtr colIdx, file.Read weight)
+        | LayerParts.Coo(values, indices) -> readCoo file rows cols values indices
+        | LayerParts.Masked(weight, mask) -> readMasked file rows cols weight mask
+        | LayerParts.Dense(weight, ValueSome sparsity) -> readLargest file rows cols weight sparsity
+        | LayerParts.Dense(weight, ValueNone) ->
+            let numbers = file.Read weight
+            ofMask file rows cols weight numbers (numbers.ne (0.0f.ToScalar()))
+
+    /// <summary>Gives a layer a pattern and its weights. The parameter keeps its identity; where the pattern changes, its
+    /// gradient, of other cells, becomes 0. Call without gradients.</summary>
+    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) : unit =
+        let weight = layer.weight
+        let before = layer.Connectivity
+
+        if before.Nnz = c.Nnz then
+            weight.copy_ values |> ignore
+        else
+            weight.set_ values |> ignore
+
+        layer.Adopt c
+
+        if before <> c then
+            use grad = weight.grad
+
+            if not (isNull grad) then
+                weight.grad <- torch.zeros_like weight
