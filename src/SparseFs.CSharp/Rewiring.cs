@@ -24,8 +24,29 @@ public static class Rewiring
         Seed seed = default,
         Action<RewireEvent>? onUpdate = null)
     {
-        var rewirer = new Rewirer(model, optimizer, policy, seed);
+        return Watched(new Rewirer(model, optimizer, policy, seed), onUpdate);
+    }
 
+    /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
+    /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
+    /// <param name="model">Any module, or a sparse layer itself.</param>
+    /// <param name="optimizer">The optimizer that trains the layers' weights.</param>
+    /// <param name="seed">What random rules draw from.</param>
+    /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
+    /// <returns>The rewirer.</returns>
+    /// <exception cref="ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's, the
+    /// optimizer is of a kind whose state is not known, or an argument is null.</exception>
+    public static Rewirer Rewire(
+        nn.Module model,
+        optim.Optimizer optimizer,
+        Seed seed = default,
+        Action<RewireEvent>? onUpdate = null)
+    {
+        return Watched(new Rewirer(model, optimizer, seed), onUpdate);
+    }
+
+    private static Rewirer Watched(Rewirer rewirer, Action<RewireEvent>? onUpdate)
+    {
         if (onUpdate is not null)
         {
             rewirer.Events.Subscribe(new Observer(onUpdate));

@@ -21,9 +21,14 @@ public static partial class sparsenn
     /// <param name="device">Where the parameters live; torch's default device if null.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
     /// <param name="smallWorld">Connections get rarer with distance, as <c>Topologies.SmallWorld</c> has them.</param>
+    /// <param name="dynamic">Whether the layer carries a policy, RigL's, for <c>Rewiring.Rewire(model, optimizer)</c> to follow.</param>
+    /// <param name="deltaT">Optimizer steps from one update to the next, 1 or more.</param>
+    /// <param name="tEnd">The last optimizer step that may be an update.</param>
+    /// <param name="alpha">The part of the slots that the first update rewires, in [0, 1], falling by a cosine.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
     /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
-    /// exceed 2^31 − 1, the connectivity has another shape, or dtype is not a real floating one.</exception>
+    /// exceed 2^31 − 1, the connectivity has another shape, dtype is not a real floating one, or a number of the schedule is
+    /// outside its range.</exception>
     public static SparseLinear SparseLinear(
         long inFeatures,
         long outFeatures,
@@ -34,7 +39,11 @@ public static partial class sparsenn
         Initialization init = Initialization.FanIn,
         Device? device = null,
         ScalarType? dtype = null,
-        bool smallWorld = false) =>
+        bool smallWorld = false,
+        bool dynamic = false,
+        long deltaT = 6000,
+        long tEnd = 150000,
+        double alpha = 0.1) =>
         connectivity is null
             ? SparseLinear(
                 inFeatures,
@@ -45,13 +54,18 @@ public static partial class sparsenn
                 init,
                 device,
                 dtype,
-                smallWorld)
+                smallWorld,
+                dynamic,
+                deltaT,
+                tEnd,
+                alpha)
             : SparseLinear(
                 Require.Shape(connectivity, Require.Size(outFeatures), Require.Size(inFeatures)),
                 hasBias,
                 init,
                 device,
-                dtype);
+                dtype,
+                dynamic ? Policies.RigL(Schedules.Cosine(alpha, deltaT, tEnd)) : null);
 
     /// <summary>As the one above, with a seed that is a value: <c>root.Child(i)</c> for layer i of a network.</summary>
     /// <param name="inFeatures">Size of each input sample, 0..2^31 − 1.</param>
@@ -63,9 +77,13 @@ public static partial class sparsenn
     /// <param name="device">Where the parameters live; torch's default device if null.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
     /// <param name="smallWorld">Connections get rarer with distance, as <c>Topologies.SmallWorld</c> has them.</param>
+    /// <param name="dynamic">Whether the layer carries a policy, RigL's, for <c>Rewiring.Rewire(model, optimizer)</c> to follow.</param>
+    /// <param name="deltaT">Optimizer steps from one update to the next, 1 or more.</param>
+    /// <param name="tEnd">The last optimizer step that may be an update.</param>
+    /// <param name="alpha">The part of the slots that the first update rewires, in [0, 1], falling by a cosine.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
     /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
-    /// exceed 2^31 − 1, or dtype is not a real floating one.</exception>
+    /// exceed 2^31 − 1, dtype is not a real floating one, or a number of the schedule is outside its range.</exception>
     public static SparseLinear SparseLinear(
         long inFeatures,
         long outFeatures,
@@ -75,7 +93,11 @@ public static partial class sparsenn
         Initialization init = Initialization.FanIn,
         Device? device = null,
         ScalarType? dtype = null,
-        bool smallWorld = false) =>
+        bool smallWorld = false,
+        bool dynamic = false,
+        long deltaT = 6000,
+        long tEnd = 150000,
+        double alpha = 0.1) =>
         new(
             Require.Size(inFeatures),
             Require.Size(outFeatures),
@@ -85,7 +107,11 @@ public static partial class sparsenn
             init.ToCore(),
             device.OrNone(),
             dtype.OrNone(),
-            smallWorld);
+            smallWorld,
+            dynamic,
+            deltaT,
+            tEnd,
+            alpha);
 
     /// <summary>A layer over a pattern that is given, of the pattern's shape.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
@@ -93,14 +119,23 @@ public static partial class sparsenn
     /// <param name="init">How the weights are drawn; torch.manual_seed governs the draws.</param>
     /// <param name="device">Where the parameters live; torch's default device if null.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <param name="policy">How <c>Rewiring.Rewire(model, optimizer)</c> rewires the layer; not at all if null.</param>
     /// <returns>The layer: input [*, in_features], output [*, out_features].</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    /// <exception cref="ArgumentException"><paramref name="dtype"/> is not a real floating one.</exception>
+    /// <exception cref="ArgumentException"><paramref name="dtype"/> is not a real floating one, or a part of
+    /// <paramref name="policy"/> is outside its range.</exception>
     public static SparseLinear SparseLinear(
         Connectivity connectivity,
         bool hasBias = true,
         Initialization init = Initialization.FanIn,
         Device? device = null,
-        ScalarType? dtype = null) =>
-        new(Require.NotNull(connectivity), hasBias, init.ToCore(), device.OrNone(), dtype.OrNone());
+        ScalarType? dtype = null,
+        Policy? policy = null) =>
+        new(
+            Require.NotNull(connectivity),
+            hasBias,
+            init.ToCore(),
+            device.OrNone(),
+            dtype.OrNone(),
+            policy.OrNone());
 }

@@ -283,7 +283,7 @@ let frames =
 
                       let due =
                           [ 1L .. steps ]
-                          |> List.filter (fun step -> SparseFs.Schedule.isUpdate step rewirer.Policy.Schedule)
+                          |> List.filter (fun step -> SparseFs.Schedule.isUpdate step rewirer.Policies[0].Schedule)
 
                       Expect.equal
                           [ 1L .. Dynamics.updates (dynamics deltaT) steps ]

@@ -202,11 +202,11 @@ let counterparts =
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
       "SparseOps.sddmm", [ "sparsenn.functional.sddmm" ]
       "SparseOps.toDense", [ "sparsenn.functional.toDense" ]
-      "SparseLinear(connectivity, hasBias, init, device, dtype)",
-      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype)"
-        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld)" ]
-      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, smallWorld)",
-      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld)" ] ]
+      "SparseLinear(connectivity, hasBias, init, device, dtype, policy)",
+      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)"
+        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
+      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list =
@@ -216,7 +216,8 @@ let onlyCore: (string * string) list =
 /// Members that the core has no function for, each with the reason.
 let onlyFacade =
     [ "Policies.Custom", "F# writes { policy with ... }"
-      "Rewiring.Rewire", "F# has the constructor, and subscribes to Events" ]
+      "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual

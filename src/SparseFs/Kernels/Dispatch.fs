@@ -396,8 +396,7 @@ module internal Dispatch =
             let mutable first = bound rows part parts
 
             let most =
-                (min together (last - first) + Product.Rows - 1) / Product.Rows
-                * Product.Rows
+                (min together (last - first) + Product.Rows - 1) / Product.Rows * Product.Rows
 
             if most > 0 then
                 let block: float32[] = Array.zeroCreate (most * stride)

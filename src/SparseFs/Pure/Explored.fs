@@ -50,6 +50,20 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
 
             Explored(rows, cols, bits, ValueNone, count + fresh)
 
+    /// Whether all slots of a pattern of the same shape are among them.
+    member internal _.Covers(c: Connectivity) : bool =
+        match union with
+        | ValueSome known -> Connectivity.isSubset c known
+        | ValueNone ->
+            let bits = Array.copy bits
+            let mutable fresh = 0L
+
+            for row in 0 .. c.Rows - 1 do
+                for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                    fresh <- fresh + setBit bits (int64 row * int64 c.Cols + int64 c.ColIdxArray[slot])
+
+            fresh = 0L
+
     /// <summary>How many cells.</summary>
     member _.Count: int64 = count
 

@@ -6,40 +6,33 @@ open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>All that a rewirer knows beside the model and the optimizer: an immutable value, to be saved and put back.</summary>
-/// <remarks>Between optimizer steps. Passes that momentum rules have noted are part of it.</remarks>
-[<Sealed; AllowNullLiteral>]
-type RewirerState
-    internal
-    (
-        step: int64,
-        seed: Seed,
-        optimizer: string,
-        explored: (string * Explored)[],
-        passes: (int64 * int * float32[] * float32[])[][]
-    ) =
-    /// <summary>Optimizer steps taken.</summary>
-    member _.Step: int64 = step
-
-    /// <summary>What updates draw from.</summary>
-    member _.Seed: Seed = seed
-
-    /// <summary>The type of the optimizer that it belongs to.</summary>
-    member _.Optimizer: string = optimizer
-
-    /// Layers by name, and their cells that have ever been slots.
-    member internal _.Explored = explored
-
-    /// For each layer: step, samples, upstream gradients, inputs.
-    member internal _.Passes = passes
-
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type private Rewirable(name: string, layer: SparseLinear) =
+type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
     member _.Name = name
     member _.Layer = layer
+    member _.Policy = policy
+    member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
+    member val Needs = Policy.needs policy
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
+
+module private SparseLayers =
+
+    /// The sparse layers of a module, itself among them, each once.
+    let ofModel (model: torch.nn.Module) : struct (string * SparseLinear) list =
+        if isNull (box model) then
+            nullArg (nameof model)
+
+        [ match model with
+          | :? SparseLinear as layer -> struct ("", layer)
+          | _ -> ()
+
+          for struct (name, child) in model.named_modules () do
+              match child with
+              | :? SparseLinear as layer -> struct (name, layer)
+              | _ -> () ]
+        |> List.distinctBy (fun (struct (_, layer)) -> layer)
 
 /// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
 /// optimizer's memory together.</summary>
@@ -50,32 +43,22 @@ type private Rewirable(name: string, layer: SparseLinear) =
 /// will be an update, the layers note what their backward passes see, and the gradient of all cells is computed from it a
 /// block of rows at a time. On all other steps nothing is noted. Momentum rules note the passes of the last
 /// <c>MomentumSteps</c> steps. Passes that do not train (a gradient penalty's first one, say) should not come between the
-/// last step and an update.
+/// last step and an update. Layers whose policies differ are rewired each by its own; those that share one (the same
+/// object) share its budget, where it is one across layers.
 /// </remarks>
 [<Sealed>]
 type Rewirer
-    /// <summary>A rewirer over named layers.</summary>
-    /// <param name="layers">The layers, each with a name; no layer twice.</param>
-    /// <param name="optimizer">The optimizer that trains their weights: SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax,
-    /// NAdam, RAdam, ASGD or Rprop.</param>
-    /// <param name="policy">How they are rewired.</param>
-    /// <param name="seed">What random rules draw from.</param>
-    /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
-    /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
-    (layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
+    internal
+    (layers: seq<struct (string * SparseLinear * Policy)>, optimizer: torch.optim.Optimizer, seed: Seed, missing: string)
+    =
 
     /// The weight of a step's gradient falls by this a step, as in SNFS.
     static let momentum = 0.9
 
-    let policy = Policy.check policy
-    let needs = Policy.needs policy
     let helper = OptimizerState.known optimizer
 
     let layers =
-        if isNull (box layers) then
-            nullArg (nameof layers)
-
-        [| for struct (name, layer) in layers do
+        [| for struct (name, layer, policy) in layers do
                if isNull (box layer) then
                    nullArg (nameof layers)
 
@@ -85,11 +68,11 @@ type Rewirer
 
                    raise (ArgumentException(message, nameof optimizer))
 
-               Rewirable(name, layer) |]
+               Rewirable(name, layer, policy) |]
 
     do
         if layers.Length = 0 then
-            raise (ArgumentException("expected a model with sparse layers, got none", nameof layers))
+            raise (ArgumentException(missing, nameof layers))
 
         let distinct =
             HashSet<obj>(layers |> Seq.map (fun l -> box l.Layer), HashIdentity.Reference)
@@ -101,24 +84,25 @@ type Rewirer
     let mutable seed = seed
     let mutable step = 0L
 
-    let isUpdate (at: int64) = Schedule.isUpdate at policy.Schedule
+    let dueAt (at: int64) =
+        layers |> Array.filter (fun l -> l.IsUpdate at)
 
     /// Whether the passes of a step are wanted by an update.
-    let isWanted (at: int64) =
-        (needs.HasFlag Needs.Gradient && isUpdate at)
-        || (needs.HasFlag Needs.Momentum
-            && Seq.exists isUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
+    let isWanted (l: Rewirable) (at: int64) =
+        (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at)
+        || (l.Needs.HasFlag Needs.Momentum
+            && Seq.exists l.IsUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
 
     /// Sets the layers up for the passes of the next step.
     let prepare () =
         let next = step + 1L
-        let wanted = isWanted next
 
         for l in layers do
             l.Recorder.Step <- next
-            l.Layer.Recorder <- (if wanted then l.Recorder else null)
+            l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
 
-    let stateOf (at: int64) (index: int) (l: Rewirable) : LayerState =
+    let stateOf (at: int64) (l: Rewirable) : LayerState =
+        let index = Array.IndexOf(layers, l)
         let c = l.Layer.Connectivity
 
         let weight =
@@ -139,35 +123,47 @@ type Rewirer
         Telemetry.count e
 
     /// Changes layers and optimizer: everything is computed first.
-    let apply (rewired: Rewired[]) =
+    let apply (due: Rewirable[]) (rewired: Rewired[]) =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
 
         let changes =
-            Array.map2
-                (fun (l: Rewirable) r -> RemapState.prepare helper policy.Moments l.Layer.weight r)
-                layers
-                rewired
+            Array.map2 (fun (l: Rewirable) r -> RemapState.prepare helper l.Policy.Moments l.Layer.weight r) due rewired
 
-        for l, r, change in Array.zip3 layers rewired changes do
+        for l, r, change in Array.zip3 due rewired changes do
             RemapState.commit change
             l.Layer.Adopt r.Connectivity
             l.Explored <- r.Explored
 
-    /// The update of step at, whatever the optimizer has done before; whether anything changed.
-    let update (at: int64) : RewireEvent[] * bool =
-        let states = layers |> Array.mapi (stateOf at)
+    /// What layers that share a policy become, in their order.
+    let rewire (due: Rewirable[]) (states: LayerState[]) : Rewired[] =
+        let rewired: Rewired[] = Array.zeroCreate due.Length
 
-        let unseen =
-            layers
-            |> Array.filter (fun l -> needs <> Needs.Nothing && not (l.Recorder.Has at))
+        for _, places in
+            [| 0 .. due.Length - 1 |]
+            |> Array.groupBy (fun place ->
+                Array.FindIndex(due, (fun l -> obj.ReferenceEquals(l.Policy, due[place].Policy)))) do
+            let policy = due[places[0]].Policy
+            let results = Rewire.step policy (places |> Array.map (fun place -> states[place]))
+
+            for place, result in Array.zip places results do
+                rewired[place] <- result
+
+        rewired
+
+    /// The update of the layers that are due at a step, whatever the optimizer has done before; whether anything changed.
+    let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
+        let states = due |> Array.map (stateOf at)
 
         let rewired =
-            if unseen.Length > 0 then
-                let why = $"no backward pass has reached '{unseen[0].Name}' since the last step"
+            match
+                due
+                |> Array.tryFind (fun l -> l.Needs <> Needs.Nothing && not (l.Recorder.Has at))
+            with
+            | Some unseen ->
+                let why = $"no backward pass has reached '{unseen.Name}' since the last step"
                 Array.map (Rewire.refuse why) states
-            else
-                Rewire.step policy states
+            | None -> rewire due states
 
         let rewired =
             match rewired |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
@@ -179,22 +175,22 @@ type Rewirer
             |> Array.exists (fun r -> r.Event.Dropped + r.Event.Grown + r.Event.Regrown > 0)
 
         if isChanged then
-            apply rewired
+            apply due rewired
 
-        Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) layers rewired, isChanged
+        Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
 
     let finish (at: int64) (happened: RewireEvent[]) =
         step <- at
 
-        // Momentum rules look back, all others not.
-        let oldest =
-            if needs.HasFlag Needs.Momentum then
-                at - int64 Rewirer.MomentumSteps + 2L
-            else
-                at + 1L
+        for l in layers do
+            if l.Needs <> Needs.Nothing then
+                // Momentum rules look back, all others not.
+                let oldest =
+                    if l.Needs.HasFlag Needs.Momentum then
+                        at - int64 Rewirer.MomentumSteps + 2L
+                    else
+                        at + 1L
 
-        if needs <> Needs.Nothing then
-            for l in layers do
                 l.Recorder.Forget(fun pass -> pass < oldest)
 
         prepare ()
@@ -203,32 +199,56 @@ type Rewirer
 
     do prepare ()
 
-    /// <summary>A rewirer over all sparse layers of a model.</summary>
+    /// <summary>A rewirer over named layers, all under one policy.</summary>
+    /// <param name="layers">The layers, each with a name; no layer twice.</param>
+    /// <param name="optimizer">The optimizer that trains their weights: SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax,
+    /// NAdam, RAdam, ASGD or Rprop.</param>
+    /// <param name="policy">How they are rewired.</param>
+    /// <param name="seed">What random rules draw from.</param>
+    /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
+    /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
+        let policy = Policy.check policy
+
+        if isNull (box layers) then
+            nullArg (nameof layers)
+
+        Rewirer(
+            seq { for struct (name, layer) in layers -> struct (name, layer, policy) },
+            optimizer,
+            seed,
+            "expected a model with sparse layers, got none"
+        )
+
+    /// <summary>A rewirer over all sparse layers of a model, all under one policy.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
     /// <param name="optimizer">The optimizer that trains their weights, of the kinds that the other constructor
     /// lists.</param>
-    /// <param name="policy">How they are rewired.</param>
+    /// <param name="policy">How they are rewired, whatever policies the layers carry.</param>
     /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
     /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
     /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
-        if isNull (box model) then
-            nullArg (nameof model)
+        let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
+        Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
 
-        let all =
-            seq {
-                match model with
-                | :? SparseLinear as layer -> struct ("", layer)
-                | _ -> ()
-
-                for struct (name, child) in model.named_modules () do
-                    match child with
-                    | :? SparseLinear as layer -> struct (name, layer)
-                    | _ -> ()
-            }
-            |> Seq.distinctBy (fun (struct (_, layer)) -> layer)
-
-        Rewirer(all, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+    /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
+    /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
+    /// <param name="model">Any module, or a sparse layer itself.</param>
+    /// <param name="optimizer">The optimizer that trains the layers' weights, of the kinds that the other constructors
+    /// list.</param>
+    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
+    /// the optimizer is of another kind, or an argument is null.</exception>
+    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
+        Rewirer(
+            [ for struct (name, layer) in SparseLayers.ofModel model do
+                  if not (isNull (box layer.Policy)) then
+                      struct (name, layer, layer.Policy) ],
+            optimizer,
+            defaultArg seed (Seed.ofInt 0),
+            "expected a model with sparse layers that carry a policy (made with dynamic = true), got none"
+        )
 
     /// <summary>How many optimizer steps momentum rules look back: 0.9 to that power is 0.03.</summary>
     static member MomentumSteps: int = 32
@@ -236,8 +256,8 @@ type Rewirer
     /// <summary>Optimizer steps taken.</summary>
     member _.Steps: int64 = step
 
-    /// <summary>How the layers are rewired.</summary>
-    member _.Policy: Policy = policy
+    /// <summary>How each layer is rewired, in the layers' order.</summary>
+    member _.Policies: IReadOnlyList<Policy> = [| for l in layers -> l.Policy |]
 
     /// The layers, in the order of its state.
     member internal _.Layers: struct (string * SparseLinear)[] =
@@ -246,21 +266,23 @@ type Rewirer
     /// <summary>One event a layer at every update, refused ones too, raised on the thread that steps.</summary>
     member _.Events: IObservable<RewireEvent> = events.Publish
 
-    /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policy says.</summary>
-    /// <returns>One event a layer where the step was an update, else none.</returns>
-    /// <remarks>Where an update has nothing to change, the optimizer steps as on any other step. Where one is refused,
-    /// nothing changes: no pattern, no weight, and no moment beyond the step of a policy that steps at updates.</remarks>
+    /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policies say.</summary>
+    /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
+    /// <remarks>The optimizer steps before the update if all policies that are due step at updates, else not at all. Where
+    /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no
+    /// weight, and no moment beyond the step of policies that step at updates.</remarks>
     member _.Step() : RewireEvent[] =
         let at = step + 1L
+        let due = dueAt at
 
-        if not (isUpdate at) then
+        if due.Length = 0 then
             optimizer.step () |> ignore
             finish at [||]
-        elif policy.StepsAtUpdates then
+        elif due |> Array.forall _.Policy.StepsAtUpdates then
             optimizer.step () |> ignore
-            finish at (fst (update at))
+            finish at (fst (update at due))
         else
-            let happened, isChanged = update at
+            let happened, isChanged = update at due
             let isRefused = happened |> Array.exists (fun e -> not (isNull e.Refusal))
 
             if not (isChanged || isRefused) then
@@ -269,10 +291,11 @@ type Rewirer
             finish at happened
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
-    /// <returns>One event a layer where the step was an update, else none.</returns>
+    /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     member _.Follow() : RewireEvent[] =
         let at = step + 1L
-        finish at (if isUpdate at then fst (update at) else [||])
+        let due = dueAt at
+        finish at (if due.Length > 0 then fst (update at due) else [||])
 
     /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
     /// before it is stepped on.</summary>

@@ -9,7 +9,7 @@ module internal RewirerCodec =
 
     let private stateKey = "sparsefs.rewirer"
     let private layerKey (place: int) = $"sparsefs.rewirer.layer.{place}"
-    let private policyKey (part: string) = $"sparsefs.policy.{part}"
+    let private policyKey (place: int) (part: string) = $"sparsefs.policy.{place}.{part}"
     let private tensor (place: int) (what: string) = $"@rewirer.{place}.{what}"
 
     /// Two numbers in hexadecimal.
@@ -48,8 +48,9 @@ module internal RewirerCodec =
         let state = rewirer.State
 
         let texts =
-            [ for part, text in PolicyText.parts rewirer.Policy do
-                  policyKey part, text
+            [ for place, policy in Seq.indexed rewirer.Policies do
+                  for part, text in PolicyText.parts policy do
+                      policyKey place part, text
 
               stateKey,
               Fields.write (
@@ -167,12 +168,12 @@ module internal RewirerCodec =
                         (int64s file stored)
                         passes)
 
-    let private comparePolicy (loader: Loader) (policy: Policy) =
+    let private comparePolicy (loader: Loader) (place: int) (policy: Policy) =
         for part, ours in PolicyText.parts policy do
-            match loader.File.Metadata.TryGetValue(policyKey part) with
+            match loader.File.Metadata.TryGetValue(policyKey place part) with
             | true, theirs when theirs = ours -> ()
             | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
-            | _ -> loader.Wrong $"missing: the text '{policyKey part}'"
+            | _ -> loader.Wrong $"missing: the text '{policyKey place part}'"
 
     let private planState (loader: Loader) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
         let file = loader.File
@@ -195,7 +196,7 @@ module internal RewirerCodec =
                 [| for name, layer, explored, _ in readers do
                        let explored = (ValueOption.get explored) ()
 
-                       if explored.With(loader.PatternOf layer).Count <> explored.Count then
+                       if not (explored.Covers(loader.PatternOf layer)) then
                            let reason = $"expected all slots of '{name}' among the cells that have been slots"
                            file.Refuse(CheckpointProblem.Value, stateKey, reason)
 
@@ -208,7 +209,7 @@ module internal RewirerCodec =
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
-        comparePolicy loader rewirer.Policy
+        rewirer.Policies |> Seq.iteri (comparePolicy loader)
 
         match loader.File.Metadata.TryGetValue stateKey with
         | true, text ->

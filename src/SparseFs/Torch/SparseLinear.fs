@@ -22,8 +22,17 @@ type SparseLinear
     /// <param name="init">How the weights are drawn; Init.FanIn by default.</param>
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
-    /// <exception cref="T:System.ArgumentException">connectivity is null or dtype is not a real floating one.</exception>
-    (connectivity: Connectivity, ?hasBias: bool, ?init: Init, ?device: torch.Device, ?dtype: torch.ScalarType) =
+    /// <param name="policy">How a Rewirer that follows its layers rewires this one; not at all by default.</param>
+    /// <exception cref="T:System.ArgumentException">connectivity is null, dtype is not a real floating one, or a part of the
+    /// policy is outside its range.</exception>
+    (
+        connectivity: Connectivity,
+        ?hasBias: bool,
+        ?init: Init,
+        ?device: torch.Device,
+        ?dtype: torch.ScalarType,
+        ?policy: Policy
+    ) =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
 
     static let checkDtype (dtype: torch.ScalarType) =
@@ -39,6 +48,7 @@ type SparseLinear
             nullArg (nameof connectivity)
 
         Option.iter checkDtype dtype
+        Option.iter (SparseFs.Policy.check >> ignore) policy
 
     let mutable connectivity = connectivity
     let mutable loan: PatternLoan voption = ValueNone
@@ -80,6 +90,7 @@ type SparseLinear
 
     let mutable arithmetic = Arithmetic.Sparse
     let mutable recorder: Recorder = null
+    let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
 
     let backendFor (samples: int) =
         match arithmetic with
@@ -116,8 +127,14 @@ type SparseLinear
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
     /// <param name="smallWorld">Connections get rarer with distance: Topology.smallWorld; false by default.</param>
+    /// <param name="dynamic">Whether the layer carries a policy, RigL's, for a Rewirer to follow; false by default.</param>
+    /// <param name="deltaT">Optimizer steps from one update to the next, 1 or more; 6000 by default.</param>
+    /// <param name="tEnd">The last optimizer step that may be an update; 150000 by default.</param>
+    /// <param name="alpha">The part of the slots that the first update rewires, in [0, 1], falling by a cosine; 0.1 by
+    /// default.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1), nnz would exceed
-    /// 2^31 − 1, a small world cannot be that sparse, or dtype is not a real floating one.</exception>
+    /// 2^31 − 1, a small world cannot be that sparse, dtype is not a real floating one, or a number of the schedule is
+    /// outside its range, dynamic or not.</exception>
     new
         (
             inFeatures: int,
@@ -128,12 +145,22 @@ type SparseLinear
             ?init: Init,
             ?device: torch.Device,
             ?dtype: torch.ScalarType,
-            ?smallWorld: bool
+            ?smallWorld: bool,
+            ?dynamic: bool,
+            ?deltaT: int64,
+            ?tEnd: int64,
+            ?alpha: float
         ) =
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
         let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
         let seed = defaultArg seed (Seed.ofInt 0)
+
+        // Checked before the layer is drawn.
+        let policy =
+            Schedule.cosine (defaultArg alpha 0.1) (defaultArg deltaT 6000L) (defaultArg tEnd 150_000L)
+            |> Policy.rigL
+            |> Policy.check
 
         let topology =
             if defaultArg smallWorld false then
@@ -146,7 +173,8 @@ type SparseLinear
             ?hasBias = hasBias,
             ?init = init,
             ?device = device,
-            ?dtype = dtype
+            ?dtype = dtype,
+            ?policy = (if defaultArg dynamic false then Some policy else None)
         )
 
     /// <summary>Which weights exist.</summary>
@@ -180,6 +208,18 @@ type SparseLinear
     member internal _.Adopt(pattern: Connectivity) =
         settle ()
         connectivity <- pattern
+
+    /// <summary>How the layer is rewired by a Rewirer that follows its layers; null for not at all.</summary>
+    /// <remarks>Nothing happens without a Rewirer. It is not part of state_dict, and a Rewirer reads it once, when it is
+    /// made.</remarks>
+    /// <exception cref="T:System.ArgumentException">A part of the policy is outside its range.</exception>
+    member _.Policy
+        with get (): Policy = policy
+        and set (value: Policy) =
+            if not (isNull (box value)) then
+                SparseFs.Policy.check value |> ignore
+
+            policy <- value
 
     /// <summary>How the layer multiplies: Sparse unless it is set.</summary>
     /// <remarks>It changes speed and memory, not results beyond rounding; it is not part of state_dict.</remarks>
