@@ -90,8 +90,12 @@ module internal SafetensorsWriter =
 
             raise (ArgumentException(message, nameof tensors))
 
-        AtomicFile.replaceThrough wrap file (fun stream ->
-            stream.Write(ReadOnlySpan head)
+        Refuse.onFailure file (fun () ->
+            if Directory.Exists file then
+                Refuse.because CheckpointProblem.Access file "" "expected a file, got a folder"
 
-            for t in placed do
-                write t.Name stream)
+            WholeFile.writeThrough wrap file (fun stream ->
+                stream.Write(ReadOnlySpan head)
+
+                for t in placed do
+                    write t.Name stream))

@@ -56,10 +56,13 @@ module internal Initial =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
 
-        let scale =
-            match init with
-            | Init.DenseFanIn -> torch.full ([| int64 c.Rows |], (denseScale c).ToScalar())
-            | Init.Zeros -> torch.zeros (int64 c.Rows)
-            | _ -> torch.tensor (scales c (fun fanIn -> 1.0 / sqrt fanIn))
+        let within (scale: torch.Tensor) =
+            torch.rand(int64 c.Rows).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar()).mul_ scale
 
-        torch.rand(int64 c.Rows).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar()).mul_(scale).MoveToOuterDisposeScope()
+        let values =
+            match init with
+            | Init.DenseFanIn -> within (torch.full ([| int64 c.Rows |], (denseScale c).ToScalar()))
+            | Init.Zeros -> torch.zeros (int64 c.Rows) // torch's generator stays where it is
+            | _ -> within (torch.tensor (scales c (fun fanIn -> 1.0 / sqrt fanIn)))
+
+        values.MoveToOuterDisposeScope()

@@ -1,0 +1,50 @@
+using System;
+using TorchSharp;
+using TorchSharp.Modules;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Between torch.nn.Linear and SparseLinear: the same function in another form.</summary>
+/// <remarks>dtype, device, requires_grad and the training flag are kept, and the module that is given stays as it is.
+/// Gradients and hooks stay behind. An optimizer that was made before holds the old layer's parameters: make it anew.</remarks>
+public static class Conversions
+{
+    /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <returns>A new layer.</returns>
+    /// <exception cref="ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity is
+    /// outside [0, 1).</exception>
+    public static SparseLinear ToSparse(this Linear dense, double sparsity) => SparseFs.Convert.ofDense(sparsity, dense);
+
+    /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <param name="connectivity">Which weights stay; shape [out_features, in_features].</param>
+    /// <returns>A new layer.</returns>
+    /// <exception cref="ArgumentException">An argument is null, the shapes differ, or the dtype is another.</exception>
+    public static SparseLinear ToSparse(this Linear dense, Connectivity connectivity) =>
+        SparseFs.Convert.ofDensePattern(connectivity, dense);
+
+    /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
+    /// <returns>A new layer; a weight of 0 where the mask is true is a slot too.</returns>
+    /// <exception cref="ArgumentException">An argument is null, the shapes differ, or a dtype is another.</exception>
+    public static SparseLinear ToSparse(this Linear dense, torch.Tensor mask) => SparseFs.Convert.ofDenseMask(mask, dense);
+
+    /// <summary>The dense layer with the same function: 0 where no weight exists.</summary>
+    /// <param name="layer">Any sparse layer.</param>
+    /// <returns>A new torch.nn.Linear; outputs are equal up to the order of the sums.</returns>
+    /// <exception cref="ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
+    public static Linear ToDense(this SparseLinear layer) => SparseFs.Convert.toDense(layer);
+
+    /// <summary>A layer from a pattern and its values, as files have them.</summary>
+    /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
+    /// <param name="values">Shape [nnz], in slot order, of a real floating dtype; copied.</param>
+    /// <param name="bias">Shape [out_features], of the dtype and on the device of values, or null for none; copied.</param>
+    /// <returns>A new layer, of the dtype and on the device of values.</returns>
+    /// <exception cref="ArgumentException">The pattern or values are null, or a shape, a dtype or a device is not as
+    /// said.</exception>
+    public static SparseLinear FromValues(Connectivity connectivity, torch.Tensor values, torch.Tensor? bias = null) =>
+        SparseFs.Convert.ofValues(connectivity, values, bias);
+}

@@ -1,0 +1,76 @@
+using System;
+using System.Linq;
+using Microsoft.FSharp.Core;
+using static TorchSharp.torch;
+
+namespace SparseFs.CSharp;
+
+/// <summary>Replaces the dense layers of a model by sparse ones, and back.</summary>
+/// <remarks>
+/// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
+/// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
+/// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
+/// An optimizer that was made before holds the old parameters and would train layers that nobody uses: make it after the
+/// conversion. Replaced layers are not disposed of: they may be somebody else's.
+/// </remarks>
+public static class Sparsifying
+{
+    /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones that keep the largest magnitudes, in place.</summary>
+    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>ToSparse</c>.</param>
+    /// <param name="sparsity">In [0, 1): of each layer; of all layers together with <paramref name="allocation"/> or
+    /// <paramref name="byGlobalMagnitude"/>; not used with <paramref name="sparsityOf"/>.</param>
+    /// <param name="allocation">How a budget for all layers together is shared out, exact to the slot; null for the same
+    /// sparsity in each.</param>
+    /// <param name="byGlobalMagnitude">Whether the largest magnitudes of all layers together stay.</param>
+    /// <param name="sparsityOf">A sparsity in [0, 1) for each layer's dotted name.</param>
+    /// <param name="namePattern">A regular expression that the dotted names of wanted layers match; null for all.</param>
+    /// <param name="wanted">Whether the layer of a dotted name is wanted; null for all.</param>
+    /// <param name="minCells">Layers with fewer cells stay dense.</param>
+    /// <param name="fasterAt">A batch size: a layer is replaced only if its forward and backward for so many samples is
+    /// measured to be faster; null to replace without measuring.</param>
+    /// <returns>One row for each Linear, replaced or not.</returns>
+    /// <exception cref="ArgumentException">The model is null, a number is outside its range, or more than one of allocation,
+    /// byGlobalMagnitude and sparsityOf is given: nothing has changed.</exception>
+    public static SparsifyTable Sparsify(
+        this nn.Module model,
+        double sparsity = 0.9,
+        Allocation? allocation = null,
+        bool byGlobalMagnitude = false,
+        Func<string, double>? sparsityOf = null,
+        string? namePattern = null,
+        Func<string, bool>? wanted = null,
+        long minCells = 0,
+        int? fasterAt = null)
+    {
+        bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
+
+        if (budgets.Count(isGiven => isGiven) > 1)
+        {
+            throw new ArgumentException(
+                "expected at most one of allocation, byGlobalMagnitude and sparsityOf, got more",
+                nameof(allocation));
+        }
+
+        var budget =
+            allocation is { } rule ? SparsifyBudget.NewShared(rule, sparsity)
+            : byGlobalMagnitude ? SparsifyBudget.NewMagnitude(sparsity)
+            : sparsityOf is not null ? SparsifyBudget.NewByName(FuncConvert.FromFunc(sparsityOf))
+            : SparsifyBudget.NewEach(sparsity);
+
+        var all = new SparsifyRule(
+            FuncConvert.FromFunc(wanted ?? (_ => true)),
+            minCells,
+            budget,
+            fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);
+
+        return SparseFs.Sparsify.model(
+            namePattern is null ? all : SparseFs.Sparsify.matching(namePattern, all),
+            model);
+    }
+
+    /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
+    /// <param name="model">Any module.</param>
+    /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
+    /// <exception cref="ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
+    public static SparsifyTable Densify(this nn.Module model) => SparseFs.Sparsify.densify(model);
+}

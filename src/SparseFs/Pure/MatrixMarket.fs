@@ -1,0 +1,270 @@
+namespace SparseFs
+
+open System
+open System.Globalization
+open System.IO
+open System.Text
+
+/// <summary>A sparse matrix: a pattern and its values.</summary>
+type SparseMatrix =
+    {
+        /// <summary>Which cells have a value; shape [rows, cols].</summary>
+        Connectivity: Connectivity
+        /// <summary>Length nnz, in slot order.</summary>
+        Values: float[]
+    }
+
+/// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
+/// <remarks>
+/// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
+/// one, a column after the other. Fields real, integer and (coordinate only) pattern are read, symmetry general; comments
+/// and blank lines are skipped. Numbers are read and written in the invariant culture and come back to the bit.
+/// A file is not trusted: every entry is checked, memory grows with what is really there, and rows + cols of a coordinate
+/// file may exceed its bytes by 2^20 at most, so that a line cannot ask for gigabytes.
+/// Format: Boisvert, Pozo and Remington, "The Matrix Market exchange formats", NISTIR 5935, 1996.
+/// </remarks>
+[<RequireQualifiedAccess>]
+module MatrixMarket =
+
+    let private banner = "%%MatrixMarket"
+
+    /// The format and the field that the first line names.
+    let private header (lines: MatrixLines) : struct (string * string) =
+        if not (lines.TryRaw()) then
+            raise (lines.RefuseAt(1L, $"{banner} matrix ...", "the end of the file"))
+
+        let next (allowed: string list) =
+            let word = lines.Text()
+
+            if
+                allowed
+                |> List.exists (fun a -> String.Equals(a, word, StringComparison.OrdinalIgnoreCase))
+            then
+                word.ToLowerInvariant()
+            else
+                let expected = String.Join(" or ", allowed)
+                raise (lines.Refuse(expected, (if word = "" then "nothing" else ArrayFile.shown word)))
+
+        next [ banner ] |> ignore
+        next [ "matrix" ] |> ignore
+        let format = next [ "coordinate"; "array" ]
+
+        let field =
+            next (
+                if format = "coordinate" then
+                    [ "real"; "integer"; "pattern" ]
+                else
+                    [ "real"; "integer" ]
+            )
+
+        next [ "general" ] |> ignore
+        lines.End()
+        struct (format, field)
+
+    let private size (lines: MatrixLines) (what: string) : int =
+        int (lines.Integer(what, 0L, int64 Sparsity.maxSize))
+
+    let private nothingMore (lines: MatrixLines) (count: int64) =
+        if lines.TryNext() then
+            raise (lines.Refuse($"the end of the file after {count} entries", "one more"))
+
+    let private open' (name: string) (stream: Stream) (wanted: string) : struct (MatrixLines * string) =
+        ArgumentNullException.ThrowIfNull(name, nameof name)
+        ArgumentNullException.ThrowIfNull(stream, nameof stream)
+        let lines = MatrixLines(name, stream)
+        let struct (format, field) = header lines
+
+        if format <> wanted then
+            raise (lines.Refuse(wanted, format))
+
+        struct (lines, field)
+
+    /// <summary>Reads a coordinate file from where a stream stands to its end.</summary>
+    /// <param name="name">What errors call the stream.</param>
+    /// <param name="stream">Any that can be read; it is not closed.</param>
+    /// <returns>The pattern and its values, entries being in any order in the file; values are 1 where the file holds a
+    /// pattern only.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
+    let readFrom (name: string) (stream: Stream) : SparseMatrix =
+        let struct (lines, field) = open' name stream "coordinate"
+        lines.Next "rows, columns and entries"
+        let rows = size lines "rows"
+        let cols = size lines "columns"
+
+        let nnz =
+            lines.Integer("entries", 0L, min (int64 rows * int64 cols) (int64 Array.MaxLength))
+
+        lines.End()
+        let sizesAt = lines.Number
+
+        let cells, values, places =
+            ResizeArray<int64>(), ResizeArray<float>(), ResizeArray<int64>()
+
+        while int64 cells.Count < nnz do
+            lines.Next $"entry {cells.Count + 1} of {nnz}"
+            let row = lines.Integer("a row", 1L, int64 rows) - 1L
+            let col = lines.Integer("a column", 1L, int64 cols) - 1L
+            cells.Add(row * int64 cols + col)
+            values.Add(if field = "pattern" then 1.0 else lines.Finite())
+            lines.End()
+            places.Add lines.Number
+
+        nothingMore lines nnz
+        let most = lines.Consumed + 1048576L
+
+        if int64 rows + int64 cols > most then
+            let expected =
+                $"at most {most} rows and columns in a file of {lines.Consumed} bytes"
+
+            raise (lines.RefuseAt(sizesAt, expected, $"{rows} and {cols}"))
+
+        // By cell, and by place within a cell, so that the second of two is the one to complain about.
+        let order = Array.init cells.Count id
+        let cells = cells.ToArray()
+        Array.Sort(cells, order)
+
+        for i in 1 .. cells.Length - 1 do
+            if cells[i] = cells[i - 1] then
+                let struct (row, col) = Math.DivRem(cells[i], int64 cols)
+                let place = max places[order[i]] places[order[i - 1]]
+                raise (lines.RefuseAt(place, "each cell at most once", $"({row + 1L}, {col + 1L}) again"))
+
+        { Connectivity = Connectivity.ofSortedCells rows cols cells
+          Values = order |> Array.map (fun i -> values[i]) }
+
+    /// <summary>Reads an array file from where a stream stands to its end.</summary>
+    /// <param name="name">What errors call the stream.</param>
+    /// <param name="stream">Any that can be read; it is not closed.</param>
+    /// <returns>Shape [rows, cols].</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
+    let readDenseFrom (name: string) (stream: Stream) : float[,] =
+        let struct (lines, _) = open' name stream "array"
+        lines.Next "rows and columns"
+        let rows = size lines "rows"
+
+        let cols =
+            int (lines.Integer("columns", 0L, int64 Array.MaxLength / int64 (max 1 rows)))
+
+        lines.End()
+        let count = int64 rows * int64 cols
+        let numbers = ResizeArray<float>()
+
+        while int64 numbers.Count < count do
+            lines.Next $"number {numbers.Count + 1} of {count}"
+            numbers.Add(lines.Finite())
+            lines.End()
+
+        nothingMore lines count
+        Array2D.init rows cols (fun row col -> numbers[col * rows + row])
+
+    /// <summary>Reads a coordinate file.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>The pattern and its values; values are 1 where the file holds a pattern only.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
+    /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    let read (path: string) : SparseMatrix = WholeFile.read path (readFrom path)
+
+    /// <summary>Reads an array file.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Shape [rows, cols].</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
+    /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    let readDense (path: string) : float[,] =
+        WholeFile.read path (readDenseFrom path)
+
+    let private text (value: float) : string =
+        value.ToString("R", CultureInfo.InvariantCulture)
+
+    let private whole (value: int) : string =
+        value.ToString CultureInfo.InvariantCulture
+
+    let private checkFinite (name: string) (values: seq<float>) =
+        for value in values do
+            if not (Double.IsFinite value) then
+                raise (ArgumentException($"expected finite numbers, got {text value}", name))
+
+    let private writing (stream: Stream) (work: TextWriter -> unit) =
+        ArgumentNullException.ThrowIfNull(stream, nameof stream)
+        use writer = new StreamWriter(stream, ASCIIEncoding(), 65536, leaveOpen = true)
+        writer.NewLine <- "\n"
+        work writer
+
+    let private writeCells (writer: TextWriter) (field: string) (c: Connectivity) (valueOf: int -> string) =
+        writer.WriteLine $"{banner} matrix coordinate {field} general"
+        writer.WriteLine $"{whole c.Rows} {whole c.Cols} {whole c.Nnz}"
+
+        for row in 0 .. c.Rows - 1 do
+            for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
+                writer.Write(whole (row + 1))
+                writer.Write ' '
+                writer.Write(whole (c.ColIdxArray[slot] + 1))
+                writer.WriteLine(valueOf slot)
+
+    /// <summary>Writes a coordinate real file to where a stream stands, in slot order.</summary>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
+    /// <param name="matrix">The pattern and nnz finite values.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, a value is not finite, or there are more or fewer
+    /// values than slots.</exception>
+    let writeTo (stream: Stream) (matrix: SparseMatrix) : unit =
+        if isNull (box matrix) || isNull (box matrix.Connectivity) || isNull matrix.Values then
+            nullArg (nameof matrix)
+
+        if matrix.Values.Length <> matrix.Connectivity.Nnz then
+            let message =
+                $"expected {matrix.Connectivity.Nnz} values, one a slot, got {matrix.Values.Length}"
+
+            raise (ArgumentException(message, nameof matrix))
+
+        checkFinite (nameof matrix) matrix.Values
+
+        writing stream (fun writer ->
+            writeCells writer "real" matrix.Connectivity (fun slot -> " " + text matrix.Values[slot]))
+
+    /// <summary>Writes a coordinate pattern file to where a stream stands, in slot order.</summary>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
+    /// <param name="connectivity">The pattern.</param>
+    /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    let writePatternTo (stream: Stream) (connectivity: Connectivity) : unit =
+        ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
+        writing stream (fun writer -> writeCells writer "pattern" connectivity (fun _ -> ""))
+
+    /// <summary>Writes an array real file to where a stream stands.</summary>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
+    /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a number is not finite.</exception>
+    let writeDenseTo (stream: Stream) (matrix: float[,]) : unit =
+        ArgumentNullException.ThrowIfNull(matrix, nameof matrix)
+        checkFinite (nameof matrix) (Seq.cast<float> matrix)
+        let rows, cols = Array2D.length1 matrix, Array2D.length2 matrix
+
+        writing stream (fun writer ->
+            writer.WriteLine $"{banner} matrix array real general"
+            writer.WriteLine $"{whole rows} {whole cols}"
+
+            for col in 0 .. cols - 1 do
+                for row in 0 .. rows - 1 do
+                    writer.WriteLine(text matrix[row, col]))
+
+    /// <summary>Writes a coordinate real file; it is there whole, or as it was before.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="matrix">The pattern and nnz finite values.</param>
+    /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let write (path: string) (matrix: SparseMatrix) : unit =
+        WholeFile.write path (fun stream -> writeTo stream matrix)
+
+    /// <summary>Writes a coordinate pattern file; it is there whole, or as it was before.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="connectivity">The pattern.</param>
+    /// <exception cref="T:System.ArgumentNullException">The pattern is null.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let writePattern (path: string) (connectivity: Connectivity) : unit =
+        WholeFile.write path (fun stream -> writePatternTo stream connectivity)
+
+    /// <summary>Writes an array real file; it is there whole, or as it was before.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
+    /// <exception cref="T:System.ArgumentException">The matrix is null, or a number is not finite.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let writeDense (path: string) (matrix: float[,]) : unit =
+        WholeFile.write path (fun stream -> writeDenseTo stream matrix)

@@ -1,0 +1,52 @@
+namespace SparseFs
+
+open System
+
+/// <summary>An array of numbers as NumPy has it: a shape, and the numbers in C order, the last index running fastest.</summary>
+[<Sealed; AllowNullLiteral>]
+type NpyArray
+    /// <summary>Numbers with a shape.</summary>
+    /// <param name="shape">Sizes of 0 or more, at most 32; none for a single number.</param>
+    /// <param name="data">float32[], float[], int[], int64[] or bool[], in C order; not copied.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the array is of another kind, or there are more
+    /// or fewer numbers than the shape has.</exception>
+    (shape: int[], data: Array) =
+
+    do
+        ArgumentNullException.ThrowIfNull(shape, nameof shape)
+        ArgumentNullException.ThrowIfNull(data, nameof data)
+
+        // By its element type: a cast of arrays takes uint32[] for int[].
+        let element = data.GetType().GetElementType()
+
+        if
+            data.Rank <> 1
+            || not (List.contains element [ typeof<float32>; typeof<float>; typeof<int>; typeof<int64>; typeof<bool> ])
+        then
+            let message =
+                $"expected an array of Single, Double, Int32, Int64 or Boolean, got {data.GetType().Name}"
+
+            raise (ArgumentException(message, nameof data))
+
+        if shape.Length > NpyHeader.maxRank then
+            let message = $"expected at most {NpyHeader.maxRank} sizes, got {shape.Length}"
+            raise (ArgumentException(message, nameof shape))
+
+        for size in shape do
+            if size < 0 then
+                raise (ArgumentException($"expected sizes of 0 or more, got {size}", nameof shape))
+
+        let count = shape |> Array.fold (fun count size -> count * bigint size) 1I
+
+        if count <> bigint data.Length then
+            let sizes = String.Join(", ", shape)
+            let message = $"expected the {count} numbers of shape [{sizes}], got {data.Length}"
+            raise (ArgumentException(message, nameof data))
+
+    let shape = Array.copy shape
+
+    /// <summary>The sizes; empty for a single number.</summary>
+    member _.Shape: int[] = Array.copy shape
+
+    /// <summary>float32[], float[], int[], int64[] or bool[]: the numbers in C order, not a copy.</summary>
+    member _.Data: Array = data

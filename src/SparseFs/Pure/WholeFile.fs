@@ -1,0 +1,67 @@
+namespace SparseFs
+
+open System
+open System.IO
+
+/// <summary>Files that are there whole or not at all.</summary>
+module internal WholeFile =
+
+    /// A link stays one: what it points to is replaced.
+    let private targetOf (path: string) : string =
+        let full = Path.GetFullPath path
+
+        if isNull (FileInfo full).LinkTarget then
+            full
+        else
+            FileInfo(full).ResolveLinkTarget(returnFinalTarget = true).FullName
+
+    let private deleteIfThere (file: string) =
+        try
+            File.Delete file
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException -> () // what went wrong before is what the caller should hear of
+
+    /// What may read the old file may read the new one, and nobody else.
+    let private keepMode (target: string) (temporary: string) =
+        if not (OperatingSystem.IsWindows()) && File.Exists target then
+            File.SetUnixFileMode(temporary, File.GetUnixFileMode target)
+
+    /// <summary>Writes a file beside the target, flushes it to the disk and renames it over the target; if the work fails,
+    /// the target is as it was, and nothing else is left.</summary>
+    /// <param name="wrap">What the writing goes through; id but in tests.</param>
+    /// <param name="path">The target; its folder must exist.</param>
+    /// <param name="work">Writes everything.</param>
+    /// <remarks>A process that is killed meanwhile leaves the target as it was, and a file .NAME.*.tmp beside it.</remarks>
+    let writeThrough (wrap: Stream -> Stream) (path: string) (work: Stream -> unit) : unit =
+        ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
+        let target = targetOf path
+        let folder, name = Path.GetDirectoryName target, Path.GetFileName target
+        let temporary = Path.Combine(folder, $".{name}.{Guid.NewGuid():N}.tmp")
+
+        try
+            (use disk =
+                new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 65536)
+
+             let stream = wrap disk
+             work stream
+             stream.Flush()
+             disk.Flush(flushToDisk = true))
+
+            keepMode target temporary
+            File.Move(temporary, target, overwrite = true)
+        with _ ->
+            deleteIfThere temporary
+            reraise ()
+
+    /// <summary>As <c>writeThrough</c>, without anything between.</summary>
+    let write (path: string) (work: Stream -> unit) : unit = writeThrough id path work
+
+    /// <summary>Opens a file to be read from its start.</summary>
+    let read (path: string) (work: Stream -> 'a) : 'a =
+        ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
+
+        use file =
+            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 65536)
+
+        work file

@@ -1,0 +1,157 @@
+namespace SparseFs
+
+open System
+open TorchSharp
+open SparseFs.Torch
+
+/// <summary>Tensors and sparse layers in NumPy's .npy files and Matrix Market's .mtx files.</summary>
+/// <remarks>A layer's COO form in .npy is two files: <c>Indices.ofConnectivity layer.Connectivity</c>, shape [2, nnz], and
+/// <c>layer.weight</c>, shape [nnz]; <c>Indices.toConnectivity</c> and <c>Convert.ofValues</c> make a layer of them again.
+/// Its dense weight is <c>layer.weightMatrix ()</c>.</remarks>
+[<RequireQualifiedAccess>]
+module Arrays =
+
+    let private checkSize (t: torch.Tensor) (name: string) =
+        for size in t.shape do
+            if size > int64 Int32.MaxValue then
+                raise (ArgumentException($"expected sizes below 2^31, got {size}", name))
+
+    /// <summary>The numbers and the shape of a tensor.</summary>
+    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device, contiguous or not.</param>
+    /// <returns>A copy, in C order.</returns>
+    /// <exception cref="T:System.ArgumentException">The tensor is null or of another dtype.</exception>
+    let toNpyArray (tensor: torch.Tensor) : NpyArray =
+        ArgumentNullException.ThrowIfNull(tensor, nameof tensor)
+        checkSize tensor (nameof tensor)
+        let shape = tensor.shape |> Array.map int
+
+        let numbers: Array =
+            match tensor.dtype with
+            | torch.ScalarType.Float32 -> Elements.copy<float32> tensor.dtype tensor
+            | torch.ScalarType.Float64 -> Elements.copy<float> tensor.dtype tensor
+            | torch.ScalarType.Int32 -> Elements.copy<int> tensor.dtype tensor
+            | torch.ScalarType.Int64 -> Elements.copy<int64> tensor.dtype tensor
+            | torch.ScalarType.Bool -> Elements.copy<bool> tensor.dtype tensor
+            | other ->
+                let message = $"expected Float32, Float64, Int32, Int64 or Bool, got {other}"
+                raise (ArgumentException(message, nameof tensor))
+
+        NpyArray(shape, numbers)
+
+    /// <summary>A tensor of the numbers and the shape of an array.</summary>
+    /// <param name="array">Any.</param>
+    /// <returns>A new tensor on the CPU.</returns>
+    /// <exception cref="T:System.ArgumentNullException">The array is null.</exception>
+    let ofNpyArray (array: NpyArray) : torch.Tensor =
+        ArgumentNullException.ThrowIfNull(array, nameof array)
+        let shape = array.Shape |> Array.map int64
+
+        use flat =
+            match array.Data with
+            | :? (float32[]) as numbers -> torch.tensor numbers
+            | :? (float[]) as numbers -> torch.tensor numbers
+            | :? (int[]) as numbers -> torch.tensor numbers
+            | :? (int64[]) as numbers -> torch.tensor numbers
+            | other -> torch.tensor (other :?> bool[])
+
+        flat.reshape(shape).DetachFromDisposeScope()
+
+    /// <summary>Writes a tensor as a .npy file; it is there whole, or as it was before.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let toNpy (path: string) (tensor: torch.Tensor) : unit = Npy.write path (toNpyArray tensor)
+
+    /// <summary>Reads a .npy file as a tensor.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>A new tensor on the CPU.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
+    /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    let ofNpy (path: string) : torch.Tensor = ofNpyArray (Npy.read path)
+
+    let private doubles (t: torch.Tensor) : float[] =
+        Elements.copy<float> torch.ScalarType.Float64 t
+
+    /// In a dtype that may be narrower than the file's numbers.
+    let private narrowed (path: string) (dtype: torch.ScalarType) (wide: torch.Tensor) : torch.Tensor =
+        use wide = wide
+        let narrow = wide.to_type (dtype, copy = true)
+
+        if narrow.isfinite().all().item<bool>() then
+            narrow
+        else
+            narrow.Dispose()
+            raise (ArrayFileException(path, "its numbers", $"numbers that {dtype} can hold", "a larger one"))
+
+    let private checkDtype (dtype: torch.ScalarType) =
+        match dtype with
+        | torch.ScalarType.Float16
+        | torch.ScalarType.BFloat16
+        | torch.ScalarType.Float32
+        | torch.ScalarType.Float64 -> ()
+        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", nameof dtype))
+
+    /// <summary>Writes a layer's pattern and weights as a coordinate real .mtx file; the bias is left out.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="layer">Any sparse layer; its weights are written so that they come back to the bit.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a weight is not finite.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let toMtx (path: string) (layer: SparseLinear) : unit =
+        ArgumentNullException.ThrowIfNull(layer, nameof layer)
+
+        MatrixMarket.write
+            path
+            { Connectivity = layer.Connectivity
+              Values = doubles layer.weight }
+
+    /// <summary>Reads a coordinate .mtx file as a layer without a bias.</summary>
+    /// <param name="dtype">Of the weights, a real floating one.</param>
+    /// <param name="path">The file; where it holds a pattern only, all weights are 1.</param>
+    /// <returns>A new layer on the CPU.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, an entry is wrong or missing, or the dtype
+    /// cannot hold a number.</exception>
+    /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
+    /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
+        checkDtype dtype
+        let matrix = MatrixMarket.read path
+        use _ = torch.NewDisposeScope()
+        Convert.ofValues matrix.Connectivity (narrowed path dtype (torch.tensor matrix.Values)) null
+
+    /// <summary>Writes a matrix as an array real .mtx file, such as a dense layer's weight.</summary>
+    /// <param name="path">The file, which is replaced if it is there.</param>
+    /// <param name="matrix">Shape [rows, cols], a real floating dtype, finite numbers.</param>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the shape or the dtype is another, or a number is
+    /// not finite.</exception>
+    /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    let toDenseMtx (path: string) (matrix: torch.Tensor) : unit =
+        TensorView.checkFloating (nameof matrix) matrix
+
+        if matrix.dim () <> 2L then
+            let got = String.Join(", ", matrix.shape)
+            raise (ArgumentException($"expected shape [rows, cols], got [{got}]", nameof matrix))
+
+        checkSize matrix (nameof matrix)
+        let numbers = doubles matrix
+        let cols = int matrix.shape[1]
+
+        Array2D.init (int matrix.shape[0]) cols (fun row col -> numbers[row * cols + col])
+        |> MatrixMarket.writeDense path
+
+    /// <summary>Reads an array .mtx file as a matrix.</summary>
+    /// <param name="dtype">A real floating one.</param>
+    /// <param name="path">The file.</param>
+    /// <returns>A new tensor [rows, cols] on the CPU.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a number is wrong or missing, or the dtype
+    /// cannot hold it.</exception>
+    /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
+    /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
+        checkDtype dtype
+        let matrix = MatrixMarket.readDense path
+        let rows, cols = Array2D.length1 matrix, Array2D.length2 matrix
+        use _ = torch.NewDisposeScope()
+
+        (narrowed path dtype (torch.tensor(Array.ofSeq (Seq.cast<float> matrix)).reshape(int64 rows, int64 cols)))
+            .DetachFromDisposeScope()

@@ -1,0 +1,164 @@
+namespace SparseFs
+
+open System
+open System.Runtime.InteropServices
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>Between torch.nn.Linear and SparseLinear, and from values to a layer: the same function in another form.</summary>
+/// <remarks>dtype, device, requires_grad and the training flag are kept, the bias is kept bit for bit, and the module that
+/// is given stays as it is. Gradients and hooks stay behind. An optimizer that was made before holds the old layer's
+/// parameters, so make it anew. torch's generator of random numbers is not touched.</remarks>
+[<RequireQualifiedAccess>]
+module Convert =
+
+    /// The weights of a dense layer as float32, in which magnitudes are compared.
+    let internal matrix (weight: torch.Tensor) : float32[,] =
+        let flat = Elements.copy<float32> torch.ScalarType.Float32 weight
+        let matrix = Array2D.zeroCreate (int weight.shape[0]) (int weight.shape[1])
+
+        if flat.Length > 0 then
+            flat.AsSpan().CopyTo(MemoryMarshal.CreateSpan(&matrix[0, 0], flat.Length))
+
+        matrix
+
+    let internal checkLinear (dense: Linear) =
+        ArgumentNullException.ThrowIfNull(dense, nameof dense)
+        TensorView.checkFloating (nameof dense) dense.weight
+
+        for size in dense.weight.shape do
+            if size > int64 Sparsity.maxSize then
+                raise (ArgumentException($"expected sizes of at most {Sparsity.maxSize}, got {size}", nameof dense))
+
+    let private isNone (p: torch.Tensor) = isNull (box p)
+
+    /// A new layer around values [nnz] and a bias or null, which are copied.
+    let private layer (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : SparseLinear =
+        use _ = torch.NewDisposeScope() // the layer's parameters are in none
+        use _ = torch.no_grad ()
+
+        let layer =
+            new SparseLinear(c, not (isNone bias), Init.Zeros, device = values.device, dtype = values.dtype)
+
+        layer.weight.copy_ values |> ignore
+
+        if not (isNone bias) then
+            layer.bias.copy_ bias |> ignore
+
+        layer
+
+    /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
+    /// <param name="connectivity">Which weights stay; shape [out_features, in_features].</param>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <returns>A new layer; <c>toDense</c> of it is the dense layer with the other weights set to 0.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the shapes differ, or the dtype is another.</exception>
+    let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
+        ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
+        checkLinear dense
+        let c = connectivity
+        let shape = dense.weight.shape
+
+        if shape <> [| int64 c.Rows; int64 c.Cols |] then
+            raise (
+                ArgumentException(
+                    $"expected shape [out_features, in_features] = [{shape[0]}, {shape[1]}], got [{c.Rows}, {c.Cols}]",
+                    nameof connectivity
+                )
+            )
+
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let rowIdx = Connectivity.rowIndices c
+
+        let cells =
+            Array.init c.Nnz (fun slot -> int64 rowIdx[slot] * int64 c.Cols + int64 c.ColIdxArray[slot])
+
+        let cells = torch.tensor(cells).``to`` dense.weight.device
+
+        let made =
+            layer c (dense.weight.detach().reshape(-1L).index_select(0L, cells)) dense.bias
+
+        made.weight.requires_grad_ dense.weight.requires_grad |> ignore
+
+        if not (isNone dense.bias) then
+            made.bias.requires_grad_ dense.bias.requires_grad |> ignore
+
+        made.train dense.training
+        made
+
+    /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <returns>A new layer with <c>Sparsity.nnz out_features in_features sparsity</c> slots.</returns>
+    /// <exception cref="T:System.ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity
+    /// is outside [0, 1).</exception>
+    /// <remarks>Magnitudes are compared as float32, as <c>Connectivity.ofMagnitude</c> does.</remarks>
+    let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
+        checkLinear dense
+        let weight = matrix dense.weight
+        let nnz = Sparsity.nnz (Array2D.length1 weight) (Array2D.length2 weight) sparsity
+
+        ofDensePattern (Connectivity.ofMagnitude nnz weight) dense
+
+    /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
+    /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <returns>A new layer; a weight of 0 where the mask is true is a slot too.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the shapes differ, or a dtype is another.</exception>
+    let ofDenseMask (mask: torch.Tensor) (dense: Linear) : SparseLinear =
+        ArgumentNullException.ThrowIfNull(mask, nameof mask)
+        checkLinear dense
+
+        if mask.dtype <> torch.ScalarType.Bool then
+            raise (ArgumentException($"expected Bool, got {mask.dtype}", nameof mask))
+
+        if mask.shape <> dense.weight.shape then
+            let wanted, got =
+                String.Join(", ", dense.weight.shape), String.Join(", ", mask.shape)
+
+            raise (
+                ArgumentException($"expected shape [out_features, in_features] = [{wanted}], got [{got}]", nameof mask)
+            )
+
+        use _ = torch.NewDisposeScope()
+        let pairs = mask.nonzero().t().contiguous()
+        ofDensePattern (Indices.toConnectivity (int mask.shape[0]) (int mask.shape[1]) pairs) dense
+
+    /// <summary>A layer from a pattern and its values, as files have them.</summary>
+    /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
+    /// <param name="values">Shape [nnz], in slot order, of a real floating dtype; copied.</param>
+    /// <param name="bias">Shape [out_features], of the dtype and on the device of values, or null for none; copied.</param>
+    /// <returns>A new layer, of the dtype and on the device of values.</returns>
+    /// <exception cref="T:System.ArgumentException">The pattern or values are null, or a shape, a dtype or a device is not
+    /// as said.</exception>
+    let ofValues (connectivity: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : SparseLinear =
+        ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
+        TensorView.checkFloating (nameof values) values
+        TensorView.checkVector (nameof values) values connectivity.Nnz
+
+        if not (isNone bias) then
+            TensorView.checkAlike (nameof bias) bias (nameof values) values
+            TensorView.checkVector (nameof bias) bias connectivity.Rows
+
+        layer connectivity values bias
+
+    /// <summary>The dense layer with the same function: 0 where no weight exists.</summary>
+    /// <param name="layer">Any sparse layer.</param>
+    /// <returns>A new torch.nn.Linear, whose weight takes 4 · rows · cols bytes in float32. Outputs are equal up to the
+    /// order of the sums.</returns>
+    /// <exception cref="T:System.ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
+    let toDense (layer: SparseLinear) : Linear =
+        ArgumentNullException.ThrowIfNull(layer, nameof layer)
+        use _ = torch.NewDisposeScope() // a Linear detaches what it is given
+        let weight = new Parameter(layer.weightMatrix (), layer.weight.requires_grad)
+
+        let bias =
+            if isNone layer.bias then
+                null
+            else
+                new Parameter(layer.bias.detach().clone(), layer.bias.requires_grad)
+
+        let dense = torch.nn.Linear(weight, bias)
+        dense.train layer.training
+        dense

@@ -1,0 +1,291 @@
+namespace SparseFs
+
+open System
+open System.Text.RegularExpressions
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>Replaces the dense layers of a model by sparse ones, and back.</summary>
+/// <remarks>
+/// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
+/// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
+/// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
+/// An optimizer that was made before holds the old parameters and would train layers that nobody uses: make it after the
+/// conversion. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
+/// </remarks>
+[<RequireQualifiedAccess>]
+module Sparsify =
+
+    let private ruleOf (budget: SparsifyBudget) : SparsifyRule =
+        { Wanted = fun _ -> true
+          MinCells = 0L
+          Budget = budget
+          FasterAt = ValueNone }
+
+    /// <summary>All layers, each at the same sparsity: the largest magnitudes of each stay.</summary>
+    /// <param name="sparsity">In [0, 1).</param>
+    let each (sparsity: float) : SparsifyRule = ruleOf (SparsifyBudget.Each sparsity)
+
+    /// <summary>All layers, each at a sparsity of its own.</summary>
+    /// <param name="sparsityOf">From the layer's dotted name to a sparsity in [0, 1).</param>
+    let byName (sparsityOf: string -> float) : SparsifyRule =
+        ruleOf (SparsifyBudget.ByName sparsityOf)
+
+    /// <summary>All layers, with a budget that an allocation shares out, exact to the slot.</summary>
+    /// <param name="rule">Uniform, ErdosRenyi or ErdosRenyiKernel.</param>
+    /// <param name="sparsity">Of all layers together, in [0, 1).</param>
+    let shared (rule: Allocation) (sparsity: float) : SparsifyRule =
+        ruleOf (SparsifyBudget.Shared(rule, sparsity))
+
+    /// <summary>All layers, with a budget for all of them: the largest magnitudes of all stay, exact to the slot.</summary>
+    /// <param name="sparsity">Of all layers together, in [0, 1).</param>
+    /// <remarks>The Global Magnitude baseline of Blalock et al., 2020. A layer may end up empty.</remarks>
+    let globally (sparsity: float) : SparsifyRule =
+        ruleOf (SparsifyBudget.Magnitude sparsity)
+
+    /// <summary>Only layers whose dotted name a regular expression matches.</summary>
+    /// <param name="pattern">A .NET regular expression, such as "^encoder\.".</param>
+    /// <param name="rule">For the layers that match; what it wanted before still counts.</param>
+    /// <exception cref="T:System.ArgumentException">The pattern is null or no regular expression.</exception>
+    let matching (pattern: string) (rule: SparsifyRule) : SparsifyRule =
+        let regex = Regex pattern
+
+        { rule with
+            Wanted = fun name -> rule.Wanted name && regex.IsMatch name }
+
+    let private check (rule: SparsifyRule) =
+        if isNull (box rule) then
+            nullArg (nameof rule)
+
+        if rule.MinCells < 0L then
+            raise (ArgumentOutOfRangeException("MinCells", rule.MinCells, $"expected 0 or more, got {rule.MinCells}"))
+
+        match rule.FasterAt with
+        | ValueSome batch when batch < 1 ->
+            raise (ArgumentOutOfRangeException("FasterAt", batch, $"expected 1 or more samples, got {batch}"))
+        | _ -> ()
+
+        match rule.Budget with
+        | SparsifyBudget.Each s
+        | SparsifyBudget.Shared(_, s)
+        | SparsifyBudget.Magnitude s -> Sparsity.density s |> ignore
+        | SparsifyBudget.ByName _ -> ()
+
+    let private linearOf (held: HeldModule) = held.Module :?> Linear
+
+    let private shapeOf (held: HeldModule) : struct (int * int) =
+        let shape = (linearOf held).weight.shape
+        struct (int shape[0], int shape[1])
+
+    let private cellsOf (held: HeldModule) : int64 =
+        let struct (rows, cols) = shapeOf held
+        int64 rows * int64 cols
+
+    /// Parameters that several modules share, by handle.
+    let private tied (model: torch.nn.Module) : Set<nativeint> =
+        seq {
+            for struct (_, m) in ModulePlaces.all model do
+                for struct (_, p) in m.named_parameters false do
+                    p.Handle
+        }
+        |> Seq.countBy id
+        |> Seq.filter (fun (_, count) -> count > 1)
+        |> Seq.map fst
+        |> Set.ofSeq
+
+    let private holdsNaN (weight: torch.Tensor) =
+        use _ = torch.NewDisposeScope()
+        weight.detach().isnan().any().item<bool>()
+
+    /// Why a layer is no candidate; empty where it is one.
+    let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) : string =
+        let weight = (linearOf held).weight
+
+        if not (rule.Wanted held.Name) then
+            "its name is not wanted"
+        elif cellsOf held < rule.MinCells then
+            $"it has fewer than {rule.MinCells} cells"
+        elif torch.is_complex weight then
+            $"its dtype is {weight.dtype}"
+        elif tied.Contains weight.Handle then
+            "another module shares its weight"
+        else
+            match ModulePlaces.whyNot typeof<SparseLinear> held with
+            | "" when holdsNaN weight -> "a weight is NaN"
+            | why -> why
+
+    let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
+        let matrix (held: HeldModule) = Convert.matrix (linearOf held).weight
+
+        match budget with
+        | SparsifyBudget.Each _
+        | SparsifyBudget.ByName _
+        | SparsifyBudget.Shared _ ->
+            let counts =
+                match budget with
+                | SparsifyBudget.Shared(rule, sparsity) ->
+                    layers
+                    |> Array.map (fun held ->
+                        let struct (rows, cols) = shapeOf held
+                        [| rows; cols |])
+                    |> Allocation.counts rule [||] sparsity
+                | _ ->
+                    layers
+                    |> Array.map (fun held ->
+                        let struct (rows, cols) = shapeOf held
+
+                        match budget with
+                        | SparsifyBudget.ByName sparsityOf -> Sparsity.nnz rows cols (sparsityOf held.Name)
+                        | SparsifyBudget.Each sparsity -> Sparsity.nnz rows cols sparsity
+                        | _ -> 0)
+
+            Array.map2 (fun count held -> Connectivity.ofMagnitude count (matrix held)) counts layers
+        | SparsifyBudget.Magnitude sparsity ->
+            let cells = layers |> Array.sumBy cellsOf
+
+            let nnz =
+                Math.Round(Sparsity.density sparsity * decimal cells, MidpointRounding.ToEven)
+
+            Connectivity.ofMagnitudes (int64 nnz) (Array.map matrix layers)
+
+    let private rowOf
+        (held: HeldModule)
+        (nnz: int64)
+        (why: string)
+        (times: struct (float * float) voption)
+        : SparsifyRow =
+        let struct (rows, cols) =
+            match held.Module with
+            | :? SparseLinear as layer -> struct (layer.Connectivity.Rows, layer.Connectivity.Cols)
+            | _ -> shapeOf held
+
+        let time (pick: struct (float * float) -> float) =
+            match times with
+            | ValueSome t -> Nullable(pick t)
+            | ValueNone -> Nullable()
+
+        { Name = held.Name
+          Rows = rows
+          Cols = cols
+          Nnz = nnz
+          IsReplaced = (why = "")
+          WhyNot = why
+          DenseMs = time (fun (struct (dense, _)) -> dense)
+          SparseMs = time (fun (struct (_, sparse)) -> sparse) }
+
+    /// Makes each new layer before anything is replaced; if one fails, those that were made are freed.
+    let private making (make: HeldModule -> #torch.nn.Module) (layers: HeldModule[]) =
+        let made = ResizeArray()
+
+        try
+            for held in layers do
+                made.Add(make held)
+
+            made.ToArray()
+        with _ ->
+            for m in made do
+                (m :> torch.nn.Module).Dispose()
+
+            reraise ()
+
+    /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones, in place.</summary>
+    /// <param name="rule">Which, and by what.</param>
+    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Convert.ofDense</c>.</param>
+    /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
+    /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a part of the rule is outside its range: nothing
+    /// has changed.</exception>
+    /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
+    /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
+    let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
+        check rule
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        let found = model |> ModulePlaces.find (fun m -> m :? Linear) |> Array.ofList
+        let tied = tied model
+        let refusals = found |> Array.map (refusal rule tied)
+
+        let candidates =
+            Array.zip found refusals
+            |> Array.filter (fun (_, why) -> why = "")
+            |> Array.map fst
+
+        let patterns = patterns rule.Budget candidates
+
+        let made =
+            let patternOf = dict (Array.zip (candidates |> Array.map _.Name) patterns)
+
+            candidates
+            |> making (fun held -> Convert.ofDensePattern patternOf[held.Name] (linearOf held))
+
+        let times =
+            match rule.FasterAt with
+            | ValueNone -> made |> Array.map (fun _ -> ValueNone)
+            | ValueSome batch ->
+                Array.map2
+                    (fun held sparse -> ValueSome(SparsifyTiming.measure batch (linearOf held) sparse))
+                    candidates
+                    made
+
+        let isFaster =
+            times
+            |> Array.map (function
+                | ValueSome(struct (dense, sparse)) -> sparse < dense
+                | ValueNone -> true)
+
+        ModulePlaces.replace
+            [ for held, layer, faster in Array.zip3 candidates made isFaster do
+                  if faster then
+                      held, layer :> torch.nn.Module ]
+
+        let outcome = System.Collections.Generic.Dictionary<string, SparsifyRow>()
+
+        for i in 0 .. candidates.Length - 1 do
+            let held = candidates[i]
+
+            outcome[held.Name] <-
+                if isFaster[i] then
+                    rowOf held (int64 made[i].Connectivity.Nnz) "" times[i]
+                else
+                    made[i].Dispose()
+                    rowOf held (cellsOf held) "it is not faster" times[i]
+
+        SparsifyTable(
+            Array.map2
+                (fun held why ->
+                    match outcome.TryGetValue held.Name with
+                    | true, row -> row
+                    | _ -> rowOf held (cellsOf held) why ValueNone)
+                found
+                refusals
+        )
+
+    /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
+    /// <param name="model">Any module.</param>
+    /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
+    /// <exception cref="T:System.ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
+    /// <remarks>A field that is declared as SparseLinear cannot hold a Linear: the table says so.</remarks>
+    let densify (model: torch.nn.Module) : SparsifyTable =
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        let found = model |> ModulePlaces.find (fun m -> m :? SparseLinear) |> Array.ofList
+        let refusals = found |> Array.map (ModulePlaces.whyNot typeof<Linear>)
+
+        let candidates =
+            Array.zip found refusals
+            |> Array.filter (fun (_, why) -> why = "")
+            |> Array.map fst
+
+        let made =
+            candidates
+            |> making (fun held -> Convert.toDense (held.Module :?> SparseLinear))
+
+        ModulePlaces.replace
+            [ for held, layer in Array.zip candidates made do
+                  held, layer :> torch.nn.Module ]
+
+        SparsifyTable(
+            Array.map2
+                (fun held why -> rowOf held (int64 (held.Module :?> SparseLinear).Connectivity.Nnz) why ValueNone)
+                found
+                refusals
+        )

@@ -1,0 +1,106 @@
+namespace SparseFs
+
+open System
+open System.Globalization
+
+/// <summary>What became of one layer.</summary>
+type SparsifyRow =
+    {
+        /// <summary>The layer's dotted name in the model.</summary>
+        Name: string
+        /// <summary>out_features.</summary>
+        Rows: int
+        /// <summary>in_features.</summary>
+        Cols: int
+        /// <summary>The sparse layer's slots, before or after the conversion; all cells where the layer stays dense.</summary>
+        Nnz: int64
+        /// <summary>Whether the layer was replaced.</summary>
+        IsReplaced: bool
+        /// <summary>Why it was not; empty where it was.</summary>
+        WhyNot: string
+        /// <summary>Median time of the dense layer's forward and backward in milliseconds, or none.</summary>
+        DenseMs: Nullable<float>
+        /// <summary>Median time of the sparse layer's forward and backward in milliseconds, or none.</summary>
+        SparseMs: Nullable<float>
+    }
+
+    /// <summary>rows · cols.</summary>
+    member r.Cells: int64 = int64 r.Rows * int64 r.Cols
+
+    /// <summary>1 − nnz / cells; 0 where there is no cell.</summary>
+    member r.Sparsity: float =
+        if r.Cells = 0L then
+            0.0
+        else
+            1.0 - float r.Nnz / float r.Cells
+
+/// <summary>What a conversion of a model did, one row a layer, in the model's order.</summary>
+[<Sealed; AllowNullLiteral>]
+type SparsifyTable internal (rows: SparsifyRow[]) =
+
+    static let invariant (format: string) (value: float) =
+        value.ToString(format, CultureInfo.InvariantCulture)
+
+    static let milliseconds (value: Nullable<float>) =
+        if value.HasValue then invariant "0.000" value.Value else ""
+
+    /// <summary>One a layer.</summary>
+    member _.Rows: SparsifyRow[] = Array.copy rows
+
+    /// <summary>Layers that were replaced.</summary>
+    member _.Replaced: int = rows |> Array.sumBy (fun r -> if r.IsReplaced then 1 else 0)
+
+    /// <summary>The sum over all layers, biases not counted.</summary>
+    member _.Nnz: int64 = rows |> Array.sumBy _.Nnz
+
+    /// <summary>Cells of all layers.</summary>
+    member _.Cells: int64 = rows |> Array.sumBy _.Cells
+
+    /// <summary>A table for people, columns aligned.</summary>
+    override t.ToString() =
+        let heading =
+            [| "layer"; "shape"; "nnz"; "sparsity"; "dense ms"; "sparse ms"; "replaced" |]
+
+        let line (r: SparsifyRow) =
+            [| (if r.Name = "" then "(the model)" else r.Name)
+               $"{r.Rows} x {r.Cols}"
+               string r.Nnz
+               invariant "0.####" r.Sparsity
+               milliseconds r.DenseMs
+               milliseconds r.SparseMs
+               (if r.IsReplaced then "yes" else $"no: {r.WhyNot}") |]
+
+        let sparsity =
+            if t.Cells = 0L then
+                0.0
+            else
+                1.0 - float t.Nnz / float t.Cells
+
+        let total =
+            [| "all"
+               ""
+               string t.Nnz
+               invariant "0.####" sparsity
+               ""
+               ""
+               $"{t.Replaced} of {rows.Length}" |]
+
+        let lines = Array.concat [ [| heading |]; Array.map line rows; [| total |] ]
+
+        let width =
+            Array.init heading.Length (fun i -> lines |> Array.map (fun l -> l[i].Length) |> Array.max)
+
+        let isNumber i = i >= 2 && i <= 5
+
+        let pad (cells: string[]) =
+            let padded =
+                cells
+                |> Array.mapi (fun i cell ->
+                    if isNumber i then
+                        cell.PadLeft width[i]
+                    else
+                        cell.PadRight width[i])
+
+            String.Join("  ", padded).TrimEnd()
+
+        String.Join("\n", Array.map pad lines)

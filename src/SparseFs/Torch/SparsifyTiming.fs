@@ -1,0 +1,68 @@
+namespace SparseFs.Torch
+
+open System
+open System.Diagnostics
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>Measures a dense and a sparse layer beside each other, as SparseProp does before it replaces one: Nikdan et
+/// al., ICML 2023, section 4.</summary>
+module internal SparsifyTiming =
+
+    let private rounds = 9
+
+    /// One step: forward, and backward to the weights and to the input, which a layer within a network has to do.
+    let private step (layer: torch.nn.Module<torch.Tensor, torch.Tensor>) (x: torch.Tensor) : unit =
+        use _ = torch.NewDisposeScope()
+        layer.call(x).sum().backward()
+
+    let private milliseconds (work: unit -> unit) : float =
+        let start = Stopwatch.GetTimestamp()
+        work ()
+        Stopwatch.GetElapsedTime(start).TotalMilliseconds
+
+    let private median (times: float[]) = (Array.sort times)[times.Length / 2]
+
+    /// <summary>Median milliseconds of forward and backward: of the dense layer and of the sparse one.</summary>
+    /// <remarks>It measures copies, so that neither layer gets gradients, in turn, so that a busy machine slows both
+    /// alike. The numbers that are multiplied do not matter: ones.</remarks>
+    let measure (batch: int) (dense: Linear) (sparse: SparseLinear) : struct (float * float) =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.enable_grad true
+
+        let copied (p: torch.Tensor) : Parameter =
+            if isNull (box p) then
+                null
+            else
+                new Parameter(p.detach().clone(), true)
+
+        use denseCopy = torch.nn.Linear(copied dense.weight, copied dense.bias)
+
+        use sparseCopy =
+            Convert.ofValues
+                sparse.Connectivity
+                (sparse.weight.detach ())
+                (if isNull sparse.bias then null else sparse.bias.detach ())
+
+        let ones () =
+            torch.ones (
+                [| int64 batch; dense.in_features |],
+                dtype = dense.weight.dtype,
+                device = dense.weight.device,
+                requires_grad = true
+            )
+
+        let xOfDense, xOfSparse = ones (), ones ()
+        let ofDense () = step denseCopy xOfDense
+        let ofSparse () = step sparseCopy xOfSparse
+
+        for _ in 1..2 do
+            ofDense ()
+            ofSparse ()
+
+        let times =
+            Array.init rounds (fun _ -> struct (milliseconds ofDense, milliseconds ofSparse))
+
+        struct (times |> Array.map (fun (struct (d, _)) -> d) |> median,
+                times |> Array.map (fun (struct (_, s)) -> s) |> median)
