@@ -27,6 +27,17 @@ let private train (model: torch.nn.Module<torch.Tensor, torch.Tensor>) (optimize
     let x = torch.linspace(-1.0, 1.0, 240L).reshape(8L, 30L)
     (model.call x).square().mean().backward()
 
+/// The same numbers each time, whatever other tests draw.
+let private setWeight (layer: SparseLinear) =
+    use _ = torch.no_grad ()
+    use _ = torch.NewDisposeScope()
+    let nnz = int64 layer.Connectivity.Nnz
+
+    layer.weight.copy_ (torch.arange(nnz, dtype = torch.float32).mul(torch.tensor 0.7f).sin())
+    |> ignore
+
+    layer.bias.zero_ () |> ignore
+
 let private sgd (model: torch.nn.Module) =
     torch.optim.SGD(model.parameters (), 0.05, momentum = 0.9)
 
@@ -81,6 +92,7 @@ let tests =
               use model = torch.nn.Sequential(first, second, still)
               use optimizer = sgd model
               let rewirer = Rewirer(model, optimizer)
+              let mutable moved = [ false; false; false ]
 
               for step in 1..12 do
                   train model optimizer
@@ -97,13 +109,22 @@ let tests =
                   Expect.equal names due $"step {step}: events"
                   let after = [ first.Connectivity; second.Connectivity; still.Connectivity ]
                   let changed = List.map2 (fun (a: Connectivity) b -> a <> b) before after
-                  Expect.equal changed [ step % 2 = 0; step % 3 = 0; false ] $"step {step}: patterns"
-                  Expect.equal (after |> List.map _.Nnz) (before |> List.map _.Nnz) "nnz")
+                  let isDue = [ step % 2 = 0; step % 3 = 0; false ]
+
+                  // One that is due may grow again what it dropped.
+                  Expect.isTrue
+                      (List.forall2 (fun changed due -> due || not changed) changed isDue)
+                      $"step {step}: patterns"
+
+                  Expect.equal (after |> List.map _.Nnz) (before |> List.map _.Nnz) "nnz"
+                  moved <- List.map2 (||) moved changed
+
+              Expect.equal moved [ true; true; false ] "not vacuous")
 
           testCase "following one layer's policy is rewiring it by that policy" (fun () ->
               let run (make: SparseLinear -> torch.optim.Optimizer -> Rewirer) =
-                  torch.random.manual_seed 5L |> ignore
                   use layer = hidden ()
+                  setWeight layer
                   use optimizer = sgd layer
                   let rewirer = make layer optimizer
 
