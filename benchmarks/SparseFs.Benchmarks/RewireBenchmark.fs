@@ -21,7 +21,9 @@ let private times (size: int) (sparsity: float) (batch: int) (make: Schedule -> 
         Rewirer(layer, optimizer, make (Schedule.constant 0.3 (int64 every) 1_000_000L), Seed.ofInt 2)
 
     use x = torch.randn (int64 batch, int64 size)
-    let steps, updates, after = ResizeArray<float>(), ResizeArray<float>(), ResizeArray<float>()
+
+    let steps, updates, after =
+        ResizeArray<float>(), ResizeArray<float>(), ResizeArray<float>()
 
     for step in 1 .. every * (rounds + 2) do
         use _ = torch.NewDisposeScope()

@@ -73,6 +73,7 @@ let private mayHoldPointers =
           "Kernels/Scatter.fs"
           "Kernels/Scratch.fs"
           "Kernels/Sddmm.fs"
+          "Kernels/SparseInputs.fs"
           "Kernels/Spmm.fs"
           "Kernels/Sums.fs"
           "Torch/TensorView.fs" ]

@@ -62,6 +62,34 @@ let private sddmm (machine: Machine) (c: Case) : float32[] =
     d.CheckMargins "d"
     d.Values
 
+let private spmmOfSparse (machine: Machine) (c: Case) : float32[] =
+    use values = new Guarded(c.Values)
+    use bias = new Guarded(c.Bias)
+    use x = new Guarded(flat c.X)
+    use y = new Guarded(garbage (c.N * c.Pattern.Rows))
+    Dispatch.spmmOfSparse machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    y.CheckMargins "y"
+    y.Values
+
+let private sddmmOfSparse (machine: Machine) (c: Case) : float32[] =
+    use g = new Guarded(flat c.G)
+    use x = new Guarded(flat c.X)
+    use d = new Guarded(garbage c.Pattern.Nnz)
+    Dispatch.sddmmOfSparse machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    d.CheckMargins "d"
+    d.Values
+
+/// The same case with few inputs that are not 0, some of them −0: whole samples and whole columns of zeros among them.
+let private withFewInputs (c: Case) : Case =
+    { c with
+        X =
+            c.X
+            |> Array2D.mapi (fun n col x ->
+                match (n * 7 + col * 13) % 10 with
+                | 0 when n % 5 <> 1 && col % 4 <> 2 -> x
+                | 1 -> -0.0f
+                | _ -> 0.0f) }
+
 /// The gradients of values, bias and input that are wanted; the others' places stay as they are.
 let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c: Case) =
     use values = new Guarded(c.Values)
@@ -93,7 +121,11 @@ let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c
 let private operations: (string * (Case -> float[] * float[]) * (Machine -> Case -> float32[])) list =
     [ "spmm", Wanted.spmm, spmm
       "spmmT", Wanted.spmmT, spmmT
-      "sddmm", Wanted.sddmm, sddmm ]
+      "sddmm", Wanted.sddmm, sddmm
+      "spmm of sparse inputs", withFewInputs >> Wanted.spmm, (fun machine -> withFewInputs >> spmmOfSparse machine)
+      "sddmm of sparse inputs", withFewInputs >> Wanted.sddmm, (fun machine -> withFewInputs >> sddmmOfSparse machine)
+      "spmm of inputs taken to be sparse", Wanted.spmm, spmmOfSparse
+      "sddmm of inputs taken to be sparse", Wanted.sddmm, sddmmOfSparse ]
 
 let private ofWidth (width: Width) =
     let machine = { Width = width; Threads = 1 }

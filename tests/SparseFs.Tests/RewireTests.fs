@@ -378,7 +378,7 @@ let rewireTests =
 
                   let explored =
                       patterns.Tail
-                      |> List.fold (fun (e: Explored) c -> e.With(c, cells64 c)) (Explored.Of patterns.Head)
+                      |> List.fold (fun (e: Explored) c -> e.With(cells64 c)) (Explored.Of patterns.Head)
 
                   let wanted = patterns |> List.map (cells >> Set.ofArray) |> Set.unionMany
                   Expect.equal explored.Count (int64 wanted.Count) $"{rows}")
@@ -386,7 +386,7 @@ let rewireTests =
           testCase "equal sets of explored cells are equal, however they came about" (fun () ->
               let full = Connectivity.full 100 100
               let few = Topology.uniform 100 100 5 seed
-              Expect.equal ((Explored.Of few).With(full, cells64 full)) (Explored.Of full) "begun small")
+              Expect.equal ((Explored.Of few).With(cells64 full)) (Explored.Of full) "begun small")
 
           testCase "a schedule that ends where it starts has made no progress before" (fun () ->
               Expect.equal (Schedule.progress 3L (Schedule.from 9L (Schedule.constant 0.1 1L 9L))) 0.0 "before"

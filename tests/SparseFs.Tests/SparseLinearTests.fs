@@ -280,12 +280,53 @@ let sparseLinearTests =
                           (if isDense then byDense else bySparse)
                           $"{sparsity}, {n} samples: to the bit that one")
 
+          testCase
+              "walking the inputs that are not 0 gives Sparse's results and gradients, of second order too"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
+                  use layer = new SparseLinear(60, 50, sparsity = 0.8, seed = Seed.ofInt 3)
+                  let x = torch.randn (33L, 60L)
+                  let x = x.mul (torch.gt (torch.rand (33L, 60L), torch.tensor 0.8f))
+                  let u = torch.randn (33L, 50L)
+
+                  let all (arithmetic: Arithmetic) =
+                      layer.Arithmetic <- arithmetic
+                      let x = x.detach().clone().requires_grad_ true
+                      let y = layer.forward x
+                      let inputs = [| x; layer.weight :> torch.Tensor; layer.bias |]
+                      let outputs = [| y.mul(u).square().sum() |]
+
+                      let first =
+                          torch.autograd.grad (outputs, inputs, create_graph = true, retain_graph = true)
+
+                      let again = [| (first[0].square().sum()).add(first[1].square().sum()) |]
+
+                      let second =
+                          torch.autograd.grad (again, inputs, retain_graph = false, allow_unused = true)
+
+                      [ y; yield! first; second[0]; second[1] ]
+                      |> List.map (fun t -> t.detach().clone())
+
+                  let expected, actual = all Arithmetic.Sparse, all Arithmetic.SparseInputs
+                  Expect.equal (layer.ArithmeticFor 33) Arithmetic.SparseInputs "said"
+                  Expect.stringContains (string layer) "arithmetic=SparseInputs" "ToString"
+
+                  for e, a in List.zip expected actual do
+                      // Sums of at most 60 and of 33 products in another order, three times over, beside sums of magnitudes that
+                      // are at most a hundred times the largest result.
+                      let bound =
+                          100.0
+                          * Oracle.gamma Oracle.float32Roundoff 200
+                          * float (e.abs().max().item<float32>())
+
+                      Expect.isLessThanOrEqual (float ((e.sub a).abs().max().item<float32>())) bound "the same")
+
           testCase "an arithmetic that does not exist is refused, and the layer keeps its own" (fun () ->
               use layer = new SparseLinear(3, 4)
 
               let e = Expect.throwsC (fun () -> layer.Arithmetic <- enum<Arithmetic> 7) id
 
-              Expect.stringContains e.Message "Sparse, Dense and Faster, got 7" "message"
+              Expect.stringContains e.Message "Sparse, Dense, Faster and SparseInputs, got 7" "message"
               Expect.equal layer.Arithmetic Arithmetic.Sparse "kept"
 
               for ask in

@@ -62,6 +62,23 @@ module private ByColumn =
             Pointer.set ordered target (Pointer.get values s)
             next[col] <- target + 1
 
+    /// values[s] = ordered[next[c]] for the slots (r, c) of rows from and to, and next[c] moves on.
+    [<FullyOptimized>]
+    let disorder
+        (rowPtr: int[])
+        (colIdx: int[])
+        (ordered: nativeptr<float32>)
+        (rowFrom: int)
+        (rowTo: int)
+        (next: Span<int>)
+        (values: nativeptr<float32>)
+        =
+        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+            let col = colIdx[s]
+            let source = next[col]
+            Pointer.set values s (Pointer.get ordered source)
+            next[col] <- source + 1
+
 /// <summary>What the kernels need of a pattern beyond itself: its transpose.</summary>
 /// <remarks>Immutable; the transpose is made when a backward first asks for it. 4 bytes a slot, beside the pattern's
 /// own 4 and the value's 4; where each value goes in the transpose is found anew in each call, from the columns.</remarks>
@@ -130,16 +147,30 @@ type internal Plan(connectivity: Connectivity) =
 
         transposed
 
-    /// ordered[s] = the value of the transpose's slot s.
-    member plan.Order(threads: int, values: nativeptr<float32>, ordered: nativeptr<float32>) =
+    /// Calls body with each part's rows, from and to, and the transpose's next slot of each column.
+    member private plan.OverRows(threads: int, body: int -> int -> Memory<int> -> unit) =
         let t = plan.Transposed threads
         let colPtr, rowsOf = t.RowPtrArray, t.ColIdxArray
         let threads = useful threads
 
         overRows threads (fun rowFrom rowTo next ->
             ByColumn.seek colPtr rowsOf rowFrom next.Span
-            ByColumn.order rowPtr colIdx values rowFrom rowTo next.Span ordered)
+            body rowFrom rowTo next)
         |> Buffers.ArrayPool<int>.Shared.Return
+
+    /// ordered[s] = the value of the transpose's slot s.
+    member plan.Order(threads: int, values: nativeptr<float32>, ordered: nativeptr<float32>) =
+        plan.OverRows(
+            threads,
+            fun rowFrom rowTo next -> ByColumn.order rowPtr colIdx values rowFrom rowTo next.Span ordered
+        )
+
+    /// The other way round: values[s] from the transpose's slots.
+    member plan.Disorder(threads: int, ordered: nativeptr<float32>, values: nativeptr<float32>) =
+        plan.OverRows(
+            threads,
+            fun rowFrom rowTo next -> ByColumn.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
+        )
 
 module internal Plans =
 

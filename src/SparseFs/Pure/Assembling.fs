@@ -105,7 +105,7 @@ module internal Assembling =
         let struct (after, remap, regrown) =
             merge before dropped grown (policy.Regrow = Regrow.Kept)
 
-        let explored = state.Explored.With(after, grown)
+        let explored = state.Explored.With grown
         let gone = before.Nnz - (after.Nnz - grown.Length)
 
         { Connectivity = after

@@ -30,9 +30,31 @@ module internal Dropping =
     let private lowest (scores: float32[]) (count: int) : bool[] =
         Selection.allBut false scores (scores.Length - count)
 
+    /// The slots of one sign, and their weights.
+    [<FullyOptimized>]
+    let private side (weight: float32[]) (isNegative: bool) (count: int) : struct (int[] * float32[]) =
+        // Written in any case, and written over by the next: no branch to predict. Hence room for one more.
+        let slots: int[] = Array.zeroCreate (count + 1)
+        let mutable found = 0
+
+        for slot in 0 .. weight.Length - 1 do
+            slots[found] <- slot
+            found <- found + (if (weight[slot] < 0.0f) = isNegative then 1 else 0)
+
+        let ofSide: float32[] = Array.zeroCreate count
+
+        for i in 0 .. count - 1 do
+            ofSide[i] <- weight[slots[i]]
+
+        struct (slots, ofSide)
+
     /// SET's: as many of each sign as is their share.
+    [<FullyOptimized>]
     let private nearestZero (weight: float32[]) (count: int) : bool[] =
-        let negatives = weight |> Array.sumBy (fun w -> if w < 0.0f then 1 else 0) |> int64
+        let mutable negatives = 0
+
+        for slot in 0 .. weight.Length - 1 do
+            negatives <- negatives + (if weight[slot] < 0.0f then 1 else 0)
 
         let ofNegatives =
             if weight.Length = 0 then
@@ -41,18 +63,18 @@ module internal Dropping =
                 decimal count * decimal negatives / decimal weight.Length
                 |> fun share -> int (Math.Round(share, MidpointRounding.ToEven))
 
-        // The other sign's weights are put above all of this one's.
-        let marked (isSide: float32 -> bool) (ofSide: int) =
-            let scores =
-                weight
-                |> Array.map (fun w -> if isSide w then abs w else Single.PositiveInfinity)
+        let marked: bool[] = Array.zeroCreate weight.Length
 
-            lowest scores ofSide
+        for isNegative in [ true; false ] do
+            let ofSign = if isNegative then negatives else weight.Length - negatives
+            let dropped = if isNegative then ofNegatives else count - ofNegatives
+            let struct (slots, weights) = side weight isNegative ofSign
+            let isDropped = Selection.allBut true weights (ofSign - dropped)
 
-        Array.map2
-            (||)
-            (marked (fun w -> w < 0.0f) ofNegatives)
-            (marked (fun w -> not (w < 0.0f)) (count - ofNegatives))
+            for i in 0 .. ofSign - 1 do
+                marked[slots[i]] <- isDropped[i]
+
+        marked
 
     /// <summary>Marks count slots.</summary>
     let mark (rule: Drop) (state: LayerState) (seed: Seed) (count: int) : bool[] =

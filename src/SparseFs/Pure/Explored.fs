@@ -34,13 +34,12 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
         else
             Explored(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
 
-    /// <summary>These cells and those of a pattern of the same shape.</summary>
-    /// <param name="c">The pattern.</param>
-    /// <param name="grown">Cells of the pattern, all those among them that may be new.</param>
-    member internal _.With(c: Connectivity, grown: int64[]) : Explored =
+    /// <summary>These cells and some others.</summary>
+    /// <param name="grown">Distinct cells of the matrix, rising.</param>
+    member internal _.With(grown: int64[]) : Explored =
         match union with
         // As Of has it: equal sets are held in the same way, and bits in time take less than many cells.
-        | ValueSome before -> Explored.Of(Connectivity.union before c)
+        | ValueSome before -> Explored.Of(Connectivity.union before (Connectivity.ofSortedCells rows cols grown))
         | ValueNone ->
             let bits = Array.copy bits
             let mutable fresh = 0L

@@ -379,33 +379,38 @@ type internal Best(most: int) =
         shrink ()
         Array.sub cells 0 length
 
-    /// The chosen scores and cells, in rising order of cells.
-    member private b.Chosen() : struct (float32[] * int64[]) =
-        let cells = b.Cells()
-        struct (Array.sub scores 0 cells.Length, cells)
+    /// Forgets all but the count best; how many there are.
+    member private _.Shrunk() : int =
+        shrink ()
+        length
+
+    member private _.CopyTo(allScores: float32[], allCells: int64[], at: int) =
+        Array.Copy(scores, 0, allScores, at, length)
+        Array.Copy(cells, 0, allCells, at, length)
 
     /// <summary>The count best cells of several parts, of which each has seen cells that come before the next one's.</summary>
     static member cellsOf (parts: Best[]) (count: int) : int64[] =
         if parts.Length = 1 then
             parts[0].Cells()
         else
-            let chosen = parts |> Array.map _.Chosen()
+            let starts = parts |> Array.scan (fun at part -> at + part.Shrunk()) 0
+            let all = Array.last starts
+            let scores: float32[] = Array.zeroCreate all
+            let cells: int64[] = Array.zeroCreate all
 
-            let scores =
-                chosen |> Array.map (fun (struct (scores, _)) -> scores) |> Array.concat
+            Array.iter2
+                (fun (part: Best) at -> part.CopyTo(scores, cells, at))
+                parts
+                (Array.truncate parts.Length starts)
 
-            let cells = chosen |> Array.map (fun (struct (_, cells)) -> cells) |> Array.concat
-
-            if cells.Length <= count then
+            if all <= count then
                 cells
             else
                 let left = Selection.allBut false scores count
-                let best: int64[] = Array.zeroCreate count
                 let mutable kept = 0
 
-                for i in 0 .. cells.Length - 1 do
-                    if not left[i] then
-                        best[kept] <- cells[i]
-                        kept <- kept + 1
+                for i in 0 .. all - 1 do
+                    cells[kept] <- cells[i]
+                    kept <- kept + (if left[i] then 0 else 1)
 
-                best
+                Array.sub cells 0 count

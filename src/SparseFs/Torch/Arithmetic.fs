@@ -13,6 +13,12 @@ type Arithmetic =
     | Dense = 1
     /// Dense where the batch and the sparsity say that it is faster (Arithmetic.breakEven), else Sparse.
     | Faster = 2
+    /// <summary>Only the weights that exist and only the inputs that are not 0: for what comes from K-winners.</summary>
+    /// <remarks>Forward and the weights' gradient walk the inputs of each sample that are not 0; the input's own gradient is
+    /// that of Sparse, for all inputs. A weight that is infinite or NaN does not reach an output through an input of 0. It
+    /// takes the kernels: on another device, or in float64, it is Sparse. docs/performance.md says where it is
+    /// faster.</remarks>
+    | SparseInputs = 3
 
 /// <summary>Which arithmetic is faster.</summary>
 [<RequireQualifiedAccess>]

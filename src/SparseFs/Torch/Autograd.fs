@@ -41,7 +41,13 @@ module internal RawOps =
                     let bias = if isNull bias then null else TensorView.contiguous bias
                     let y = empty x.shape[0] job.Connectivity.Rows
 
-                    Dispatch.spmm
+                    let multiply =
+                        if job.SkipsZeros then
+                            Dispatch.spmmOfSparse
+                        else
+                            Dispatch.spmm
+
+                    multiply
                         machine
                         job.Plan
                         (TensorView.floats "values" values)
@@ -98,6 +104,19 @@ module internal RawOps =
             let dBias = room wantsBias [| int64 job.Connectivity.Rows |]
             let dX = room (not (isNull values)) [| g.shape[0]; int64 job.Connectivity.Cols |]
 
+            // The values' gradient alone can pass over inputs of 0.
+            let ofSparse = if job.SkipsZeros then dValues else null
+            let ofDense = if job.SkipsZeros then null else dValues
+
+            if not (isNull ofSparse) then
+                Dispatch.sddmmOfSparse
+                    machine
+                    job.Plan
+                    (TensorView.floats "g" g)
+                    (TensorView.floats "x" x)
+                    (int g.shape[0])
+                    (TensorView.floats "dValues" ofSparse)
+
             Dispatch.gradients
                 machine
                 job.Plan
@@ -105,7 +124,7 @@ module internal RawOps =
                 (TensorView.floats "g" g)
                 (TensorView.floatsOrNull "x" x)
                 (int g.shape[0])
-                { Values = TensorView.floatsOrNull "dValues" dValues
+                { Values = TensorView.floatsOrNull "dValues" ofDense
                   Bias = TensorView.floatsOrNull "dBias" dBias
                   Input = TensorView.floatsOrNull "dX" dX }
 
@@ -126,7 +145,13 @@ module internal RawOps =
                     let d =
                         torch.empty ([| int64 job.Connectivity.Nnz |], dtype = torch.ScalarType.Float32)
 
-                    Dispatch.sddmm
+                    let multiply =
+                        if job.SkipsZeros then
+                            Dispatch.sddmmOfSparse
+                        else
+                            Dispatch.sddmm
+
+                    multiply
                         machine
                         job.Plan
                         (TensorView.floats "g" g)

@@ -12,6 +12,8 @@ type internal Backend =
     | Portable
     /// By way of a dense matrix, on every device.
     | Dense
+    /// As Auto, but the kernels walk only the inputs that are not 0.
+    | SparseInputs
     | Kernels of Machine
 
 /// One call's fixed part, as autograd functions carry it.
@@ -22,12 +24,14 @@ type internal Job(connectivity: Connectivity, backend: Backend, recorder: Record
     member _.Recorder = recorder
     member _.Connectivity = connectivity
     member _.IsDense = backend.IsDense
+    member _.SkipsZeros = backend.IsSparseInputs
     member _.Plan = Plans.planOf connectivity
 
     /// The machine to run kernels on for input [N, features], or none for torch's operations.
     member _.MachineFor(x: torch.Tensor) : Machine voption =
         match backend with
-        | Backend.Auto when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
+        | Backend.Auto
+        | Backend.SparseInputs when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
             Team.attach ()
             ValueSome(Dispatch.machineFor (torch.get_num_threads ()) connectivity.Nnz (int x.shape[0]))
         | Backend.Kernels machine -> ValueSome machine

@@ -95,6 +95,7 @@ type SparseLinear
     let backendFor (samples: int) =
         match arithmetic with
         | Arithmetic.Dense -> Backend.Dense
+        | Arithmetic.SparseInputs -> Backend.SparseInputs
         | Arithmetic.Faster when connectivity.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
         | _ -> Backend.Auto
 
@@ -228,11 +229,16 @@ type SparseLinear
         with get (): Arithmetic = arithmetic
         and set (value: Arithmetic) =
             if not (Enum.IsDefined value) then
-                raise (ArgumentException($"expected one of Sparse, Dense and Faster, got {value}", nameof value))
+                raise (
+                    ArgumentException(
+                        $"expected one of Sparse, Dense, Faster and SparseInputs, got {value}",
+                        nameof value
+                    )
+                )
 
             arithmetic <- value
 
-    /// <summary>What the layer will use for an input of so many samples: Sparse or Dense.</summary>
+    /// <summary>What the layer will use for an input of so many samples: Sparse, Dense or SparseInputs.</summary>
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
     /// <exception cref="T:System.ArgumentException">samples is negative, or a pattern was loaded that is not one.</exception>
     member _.ArithmeticFor(samples: int) : Arithmetic =
@@ -241,10 +247,10 @@ type SparseLinear
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
 
-        if (backendFor samples).IsDense then
-            Arithmetic.Dense
-        else
-            Arithmetic.Sparse
+        match backendFor samples with
+        | Backend.Dense -> Arithmetic.Dense
+        | Backend.SparseInputs -> Arithmetic.SparseInputs
+        | _ -> Arithmetic.Sparse
 
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
