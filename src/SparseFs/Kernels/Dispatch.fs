@@ -323,22 +323,35 @@ module internal Dispatch =
               Bias = Pointer.nothing
               Input = Pointer.nothing }
 
+    /// Samples up to which bringing all values into the order of the columns costs more than finding each where it is.
+    let private fewSamples = 8
+
     /// <summary>As spmm, for inputs of which few are not 0.</summary>
     let spmmOfSparse (machine: Machine) (plan: Plan) values bias (x: nativeptr<float32>) (n: int) y =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine.Threads
-        let valuesT = transposedValues machine plan values
+        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
+        let inPlace = n <= fewSamples
         use colPtrPin = fixed t.RowPtrArray
         use rowsOfPin = fixed t.ColIdxArray
-        let colPtr, rowsOf, parts = colPtrPin, rowsOfPin, machine.Threads
-        let rows, cols = pattern.Rows, pattern.Cols
+        use sourcesPin = fixed (if inPlace then plan.Sources else null)
+        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
+
+        let ordered =
+            if inPlace then
+                null
+            else
+                transposedValues machine plan values
+
+        let values = if inPlace then values else ordered.Floats
 
         Team.run parts parts (fun part ->
-            let from = int (int64 n * int64 part / int64 parts)
-            let next = int (int64 n * int64 (part + 1) / int64 parts)
-            SparseInputs.multiply colPtr rowsOf valuesT.Floats bias x rows cols from next y)
+            let sampleFrom = int (int64 n * int64 part / int64 parts)
+            let sampleTo = int (int64 n * int64 (part + 1) / int64 parts)
+            SparseInputs.multiply colPtr rowsOf from values bias x rows cols sampleFrom sampleTo y)
 
-        Scratch.giveBack valuesT
+        if not inPlace then
+            Scratch.giveBack ordered
 
     /// <summary>As sddmm, for inputs of which few are not 0.</summary>
     let sddmmOfSparse (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
@@ -346,18 +359,22 @@ module internal Dispatch =
         let t = plan.Transposed machine.Threads
         let c = cutOf machine pattern n
         let kernels = TileKernels.ofWidth c.Width
-        let sums = Scratch.rent (int64 pattern.Nnz)
+        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
+        let inPlace = n <= fewSamples
         use colPtrPin = fixed t.RowPtrArray
         use rowsOfPin = fixed t.ColIdxArray
-        let colPtr, rowsOf, parts = colPtrPin, rowsOfPin, machine.Threads
-        let rows, cols = pattern.Rows, pattern.Cols
+        use sourcesPin = fixed (if inPlace then plan.Sources else null)
+        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
+
+        let ordered = if inPlace then null else Scratch.rent (int64 pattern.Nnz)
+
+        let sums = if inPlace then d else ordered.Floats
+        Pointer.clear sums (int64 pattern.Nnz)
 
         // A part owns columns, and their slots.
         Team.run parts parts (fun part ->
             let colFrom = Cut.rowOfPart t.RowPtrArray part parts
             let colTo = Cut.rowOfPart t.RowPtrArray (part + 1) parts
-            let first = int64 t.RowPtrArray[colFrom]
-            Pointer.clear (Pointer.at sums.Floats first) (int64 t.RowPtrArray[colTo] - first)
             let packed = Scratch.rent (c.Floats(colTo - colFrom))
 
             for index in 0 .. c.Tiles - 1 do
@@ -365,12 +382,13 @@ module internal Dispatch =
                 let ofTile = Pointer.at g (int64 tile.Sample * int64 rows)
                 kernels.Pack(tile, Pointer.at x (int64 colFrom), cols, colTo - colFrom, packed.Floats)
                 let wide, samples = c.Wide tile, tile.Samples
-                SparseInputs.gradient colPtr rowsOf ofTile rows packed.Floats wide samples colFrom colTo sums.Floats
+                SparseInputs.gradient colPtr rowsOf from ofTile rows packed.Floats wide samples colFrom colTo sums
 
             Scratch.giveBack packed)
 
-        plan.Disorder(machine.Threads, sums.Floats, d)
-        Scratch.giveBack sums
+        if not inPlace then
+            plan.Disorder(machine.Threads, sums, d)
+            Scratch.giveBack ordered
 
     let private byRows (machine: Machine) (pattern: Connectivity) (body: Pattern -> int -> int -> unit) =
         use rowPtrPin = fixed pattern.RowPtrArray

@@ -88,6 +88,7 @@ type internal Plan(connectivity: Connectivity) =
     let rowPtr, colIdx = connectivity.RowPtrArray, connectivity.ColIdxArray
     let gate = obj ()
     let mutable transposed: Connectivity = Unchecked.defaultof<Connectivity>
+    let sources = lazy (snd (Connectivity.transpose connectivity))
 
     /// A number for each part and column must not cost more than the slots do.
     let useful (threads: int) =
@@ -157,6 +158,9 @@ type internal Plan(connectivity: Connectivity) =
             ByColumn.seek colPtr rowsOf rowFrom next.Span
             body rowFrom rowTo next)
         |> Buffers.ArrayPool<int>.Shared.Return
+
+    /// The place of each slot of the transpose among the pattern's: for products that touch few of them.
+    member _.Sources: int[] = sources.Value
 
     /// ordered[s] = the value of the transpose's slot s.
     member plan.Order(threads: int, values: nativeptr<float32>, ordered: nativeptr<float32>) =

@@ -45,13 +45,48 @@ module internal SparseInputs =
 
             i <- i + 1
 
+    /// y[rowsOf[s]] += input · value(s) for the slots s of a column, four at a time: the rows of a column differ, so that
+    /// their sums do not wait for each other.
+    let inline private addColumn
+        (rowsOf: nativeptr<int>)
+        (first: int64)
+        (last: int64)
+        (input: float32)
+        (y: nativeptr<float32>)
+        ([<InlineIfLambda>] value: int64 -> float32)
+        =
+        let mutable s = first
+
+        while s + 3L < last do
+            let rows = Pointer.at rowsOf s
+            let at0 = Pointer.at y (int64 (NativePtr.read rows))
+            let at1 = Pointer.at y (int64 (Pointer.get rows 1))
+            let at2 = Pointer.at y (int64 (Pointer.get rows 2))
+            let at3 = Pointer.at y (int64 (Pointer.get rows 3))
+            let y0 = NativePtr.read at0 + input * value s
+            let y1 = NativePtr.read at1 + input * value (s + 1L)
+            let y2 = NativePtr.read at2 + input * value (s + 2L)
+            let y3 = NativePtr.read at3 + input * value (s + 3L)
+            NativePtr.write at0 y0
+            NativePtr.write at1 y1
+            NativePtr.write at2 y2
+            NativePtr.write at3 y3
+            s <- s + 4L
+
+        while s < last do
+            let at = Pointer.at y (int64 (NativePtr.read (Pointer.at rowsOf s)))
+            NativePtr.write at (NativePtr.read at + input * value s)
+            s <- s + 1L
+
     /// <summary>y[n, r] = bias[r] + Σ x[n, j] · values[s] over the slots s of row r, for samples from and to.</summary>
-    /// <remarks>x is [n, cols], y is [n, rows] and overwritten, values are in the order of the columns; bias [rows] may be
-    /// null; nothing overlaps. Order of summation: the columns in turn.</remarks>
+    /// <remarks>x is [n, cols], y is [n, rows] and overwritten; values are in the order of the columns or, where from is not
+    /// null, in that of the rows, from[s] being the place of the columns' slot s; bias [rows] may be null; nothing overlaps.
+    /// Order of summation: the columns in turn.</remarks>
     [<FullyOptimized>]
     let multiply
         (colPtr: nativeptr<int>)
         (rowsOf: nativeptr<int>)
+        (from: nativeptr<int>)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (x: nativeptr<float32>)
@@ -71,36 +106,25 @@ module internal SparseInputs =
                     Pointer.set yRow r (Pointer.get bias r)
 
             forEach (Pointer.at x (int64 n * int64 cols)) cols (fun j input ->
-                let last = Pointer.get colPtr (j + 1)
-                let mutable s = Pointer.get colPtr j
+                let first = int64 (Pointer.get colPtr j)
+                let last = int64 (Pointer.get colPtr (j + 1))
 
-                // The rows of a column differ, so that the sums of four slots do not wait for each other.
-                while s + 3 < last do
-                    let at0, at1 = Pointer.get rowsOf s, Pointer.get rowsOf (s + 1)
-                    let at2, at3 = Pointer.get rowsOf (s + 2), Pointer.get rowsOf (s + 3)
-                    let y0 = Pointer.get yRow at0 + input * Pointer.get values s
-                    let y1 = Pointer.get yRow at1 + input * Pointer.get values (s + 1)
-                    let y2 = Pointer.get yRow at2 + input * Pointer.get values (s + 2)
-                    let y3 = Pointer.get yRow at3 + input * Pointer.get values (s + 3)
-                    Pointer.set yRow at0 y0
-                    Pointer.set yRow at1 y1
-                    Pointer.set yRow at2 y2
-                    Pointer.set yRow at3 y3
-                    s <- s + 4
-
-                while s < last do
-                    let at = Pointer.get rowsOf s
-                    Pointer.set yRow at (Pointer.get yRow at + input * Pointer.get values s)
-                    s <- s + 1)
+                if Pointer.isNull from then
+                    addColumn rowsOf first last input yRow (fun s -> NativePtr.read (Pointer.at values s))
+                else
+                    addColumn rowsOf first last input yRow (fun s ->
+                        NativePtr.read (Pointer.at values (int64 (NativePtr.read (Pointer.at from s))))))
 
     /// <summary>d[s] += Σ tile[j − colFrom, i] · g[i, r] over the samples i of one tile, for the slots s of columns from and
     /// to, s in row r.</summary>
     /// <remarks>tile is [columns, wide], of which samples are there; g is [samples, rows]; d is in the order of the columns
-    /// and overlaps nothing. Order of summation: the samples in turn.</remarks>
+    /// or, where from is not null, in that of the rows, as in multiply, and overlaps nothing. Order of summation: the samples
+    /// in turn.</remarks>
     [<FullyOptimized>]
     let gradient
         (colPtr: nativeptr<int>)
         (rowsOf: nativeptr<int>)
+        (from: nativeptr<int>)
         (g: nativeptr<float32>)
         (rows: int)
         (tile: nativeptr<float32>)
@@ -111,31 +135,29 @@ module internal SparseInputs =
         (d: nativeptr<float32>)
         =
         for j in colFrom .. colTo - 1 do
-            let first, last = Pointer.get colPtr j, Pointer.get colPtr (j + 1)
+            let first = int64 (Pointer.get colPtr j)
+            let last = int64 (Pointer.get colPtr (j + 1))
 
             if first < last then
                 forEach (Pointer.at tile (int64 (j - colFrom) * int64 wide)) samples (fun i input ->
                     let gRow = Pointer.at g (int64 i * int64 rows)
                     let mutable s = first
 
-                    while s + 3 < last do
-                        let d0 = Pointer.get d s + input * Pointer.get gRow (Pointer.get rowsOf s)
+                    if Pointer.isNull from then
+                        while s < last do
+                            let at = Pointer.at d s
 
-                        let d1 =
-                            Pointer.get d (s + 1) + input * Pointer.get gRow (Pointer.get rowsOf (s + 1))
+                            let g =
+                                NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
 
-                        let d2 =
-                            Pointer.get d (s + 2) + input * Pointer.get gRow (Pointer.get rowsOf (s + 2))
+                            NativePtr.write at (NativePtr.read at + input * g)
+                            s <- s + 1L
+                    else
+                        while s < last do
+                            let at = Pointer.at d (int64 (NativePtr.read (Pointer.at from s)))
 
-                        let d3 =
-                            Pointer.get d (s + 3) + input * Pointer.get gRow (Pointer.get rowsOf (s + 3))
+                            let g =
+                                NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
 
-                        Pointer.set d s d0
-                        Pointer.set d (s + 1) d1
-                        Pointer.set d (s + 2) d2
-                        Pointer.set d (s + 3) d3
-                        s <- s + 4
-
-                    while s < last do
-                        Pointer.set d s (Pointer.get d s + input * Pointer.get gRow (Pointer.get rowsOf s))
-                        s <- s + 1)
+                            NativePtr.write at (NativePtr.read at + input * g)
+                            s <- s + 1L)
