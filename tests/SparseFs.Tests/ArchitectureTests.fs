@@ -64,6 +64,7 @@ let private mayHoldPointers =
     set
         [ "Kernels/DenseCopy.fs"
           "Kernels/Dispatch.fs"
+          "Kernels/KeyLanes.fs"
           "Kernels/Lanes.fs"
           "Kernels/Pack.fs"
           "Kernels/Parts.fs"
@@ -73,6 +74,8 @@ let private mayHoldPointers =
           "Kernels/Sddmm.fs"
           "Kernels/Spmm.fs"
           "Kernels/Sums.fs"
+          "Kernels/Winners.fs"
+          "Kernels/WinnersDispatch.fs"
           "Torch/TensorView.fs" ]
 
 let private holdsPointers (text: string) =
@@ -155,7 +158,7 @@ let architecture =
                                 m ]
 
               let kernels =
-                  [ "tile"; "untile"; "rows4"; "rows2"; "rows1"; "rowSums"; "order"; "transpose" ]
+                  [ "tile"; "untile"; "rows4"; "rows2"; "rows1"; "rowSums"; "order"; "transpose"; "countAbove"; "keep" ]
 
               let names = marked |> List.map _.Name
               Expect.all kernels (fun name -> List.contains name names) "not vacuous"

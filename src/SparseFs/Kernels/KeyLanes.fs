@@ -47,7 +47,8 @@ module internal Key =
     [<Literal>]
     let Magnitude = 0x7FFFFFFF
 
-    let inline ofFloat (score: float32) : int =
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let ofFloat (score: float32) : int =
         if score <> score then
             OfNaN
         else

@@ -94,8 +94,12 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     let mutable dutyCycle = buffer (fun () -> torch.zeros (int64 units, dtype = torch.float32))
     let mutable samplesSeen = buffer (fun () -> torch.zeros ([||], dtype = torch.int64))
 
+    let scalar (number: float) (device: torch.Device) =
+        use number = number.ToScalar()
+        torch.full ([||], number, dtype = torch.float32, device = device)
+
     let mutable boostStrength =
-        buffer (fun () -> torch.tensor (float32 (Boost.strength settings.Boost), dtype = torch.float32))
+        buffer (fun () -> scalar (Boost.strength settings.Boost) device)
 
     let invariant (number: float) =
         number.ToString("0.######", CultureInfo.InvariantCulture)
@@ -158,7 +162,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
             | rule -> DutyCycle.weight rule (samplesSeen.item<int64> () + int64 samples) samples
 
         use all = (float samples * float places).ToScalar()
-        use weight = torch.tensor (float32 weight, dtype = torch.float32, device = dutyCycle.device)
+        use weight = scalar weight dutyCycle.device
         dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight) |> ignore
         use samples = samples.ToScalar()
         samplesSeen.add_ samples |> ignore

@@ -130,8 +130,10 @@ type internal Selecting
         let mask =
             torch.zeros (x.shape, dtype = torch.ScalarType.Bool, device = x.device)
 
-        use yes = true.ToScalar()
-        mask.scatter_ (1L, order.narrow (1L, 0L, int64 k), yes) |> ignore
+        let winners = order.narrow (1L, 0L, int64 k)
+
+        mask.scatter_ (1L, winners, torch.ones (winners.shape, dtype = torch.ScalarType.Bool, device = x.device))
+        |> ignore
 
         if counts then
             wins <- mask.sum (0L)
