@@ -53,11 +53,12 @@ let train, test =
 let noisy (level: float) (samples: Digits.Samples) : Digits.Samples =
     use _ = torch.NewDisposeScope()
     let changed = int64 (784.0 * level) // rounded down, as there
-    let order = torch.rand(samples.Images.shape).argsort (1L)
+    let order = torch.rand(samples.Images.shape).argsort(1L)
 
     { samples with
         Images =
-            samples.Images.scatter(1L, order.narrow (1L, 0L, changed), torch.full(samples.Images.shape, 2.0f.ToScalar()))
+            samples.Images
+                .scatter(1L, order.narrow (1L, 0L, changed), torch.full (samples.Images.shape, 2.0f.ToScalar()))
                 .MoveToOuterDisposeScope() }
 
 let optimizer = torch.optim.SGD(model.parameters (), 0.01, momentum = 0.5)
@@ -75,7 +76,7 @@ for epoch in 1..epochs do
         let x, y =
             train.Images.index_select (0L, chosen), train.Labels.index_select (0L, chosen)
 
-        torch.nn.functional.cross_entropy(model.call x, y).backward ()
+        torch.nn.functional.cross_entropy(model.call x, y).backward()
         optimizer.step () |> ignore
 
     for layer in model.children () do

@@ -12,6 +12,7 @@ type Arguments =
     | Costs
     | Topologies
     | Rewire
+    | [<CustomCommandLine "--kwinners">] KWinners
     | Replot of path: string
     | Shape of cols: int * rows: int
     | Batch of int list
@@ -33,6 +34,8 @@ type Arguments =
             | Topologies ->
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
             | Rewire -> "an update of dynamic training beside a training step, in place of the comparison"
+            | KWinners ->
+                "k-winners beside topk and scatter, and its share of a training step, in place of the comparison"
             | Replot _ -> "draw the plot of an earlier run's JSON file again, in place of the comparison"
             | Shape _ -> "in_features out_features: this shape only; may be repeated"
             | Batch _ -> "batch sizes for --shape (256)"
@@ -115,6 +118,8 @@ let main args =
             TopologiesBenchmark.run ()
         elif given.Contains Rewire then
             RewireBenchmark.run ()
+        elif given.Contains KWinners then
+            KWinnersBenchmark.run ()
         elif given.Contains Replot then
             let source = IO.Path.GetFullPath(given.GetResult Replot)
             Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)

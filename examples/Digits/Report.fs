@@ -76,7 +76,6 @@ module Report =
                | Some r -> $", churn {percent r.Churn} an update, R_s {percent r.Explored}"
                | None -> "")
             + (match Network.entropy sparse, Network.entropy dense with
-               | Some ofSparse, Some ofDense ->
-                   $", entropy {percent ofSparse} and {percent ofDense} of the maximum"
+               | Some ofSparse, Some ofDense -> $", entropy {percent ofSparse} and {percent ofDense} of the maximum"
                | _ -> "")
         )

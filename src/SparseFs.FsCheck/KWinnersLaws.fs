@@ -50,13 +50,20 @@ module KWinnersLaws =
             let n = scores.Length
             let won = winners k scores |> Array.sort
             let isWinner = Array.init n (fun i -> Array.contains i won)
-            let lost = [| for i in 0 .. n - 1 do if not isWinner[i] then i |]
+
+            let lost =
+                [| for i in 0 .. n - 1 do
+                       if not isWinner[i] then
+                           i |]
+
             let order = Array.init n id
             System.Random(seed).Shuffle order
             let permuted = winners k (Array.map (fun i -> scores[i]) order)
             let scoresOf = Array.map (fun i -> scores[i] + 0.0) >> Array.sort // −0 becomes 0
             let permutedWinners = permuted |> Array.map (fun i -> order[i]) |> Array.sort
-            let areDistinct = (scores |> Array.map (fun s -> s + 0.0) |> Array.distinct).Length = n
+
+            let areDistinct =
+                (scores |> Array.map (fun s -> s + 0.0) |> Array.distinct).Length = n
 
             all
                 [ "exactly k win", won.Length = k && (Array.distinct won).Length = k
@@ -66,7 +73,8 @@ module KWinnersLaws =
                   "of equal scores the lower index wins",
                   Array.forall (fun w -> Array.forall (fun l -> scores[w] <> scores[l] || w < l) lost) won
                   "permuted scores give the same winning scores", scoresOf won = scoresOf permutedWinners
-                  "permuted scores give the same winners where none are equal", (not areDistinct || won = permutedWinners) ]
+                  "permuted scores give the same winners where none are equal",
+                  (not areDistinct || won = permutedWinners) ]
 
         Prop.forAll (Arb.zip (KWinnersGenerators.selections, ArbMap.defaults |> ArbMap.arbitrary<int>)) holds
 
@@ -99,7 +107,10 @@ module KWinnersLaws =
                 let! n = Gen.choose (1, 20)
                 let! samples = Gen.choose (1, 50)
                 let! wins = Gen.arrayOfLength n (Gen.choose (0, samples))
-                let! duty = Gen.arrayOfLength n (Gen.choose (0, 1000) |> Gen.map (fun d -> float d / 1000.0))
+
+                let! duty =
+                    Gen.arrayOfLength n (Gen.choose (0, 1000) |> Gen.map (fun d -> float d / 1000.0))
+
                 let! weight = Gen.choose (0, 1000) |> Gen.map (fun w -> float w / 1000.0)
                 return weight, samples, wins, duty
             }
@@ -110,8 +121,7 @@ module KWinnersLaws =
             // A few roundings of numbers up to 1.
             let near = 1e-6
 
-            let mean =
-                (1.0 - weight) * Array.average duty + weight * Array.average batch
+            let mean = (1.0 - weight) * Array.average duty + weight * Array.average batch
 
             all
                 [ "it stays in [0, 1]", after |> Array.forall (fun d -> d >= 0.0 && d <= 1.0)

@@ -158,7 +158,16 @@ let architecture =
                                 m ]
 
               let kernels =
-                  [ "tile"; "untile"; "rows4"; "rows2"; "rows1"; "rowSums"; "order"; "transpose"; "countAbove"; "keep" ]
+                  [ "tile"
+                    "untile"
+                    "rows4"
+                    "rows2"
+                    "rows1"
+                    "rowSums"
+                    "order"
+                    "transpose"
+                    "countAbove"
+                    "keep" ]
 
               let names = marked |> List.map _.Name
               Expect.all kernels (fun name -> List.contains name names) "not vacuous"

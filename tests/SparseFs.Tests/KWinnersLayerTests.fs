@@ -34,7 +34,7 @@ let private numbers (t: torch.Tensor) : float[] =
 let private quarters (seed: int) (shape: int64[]) : torch.Tensor =
     let random = Random seed
     let length = int (Array.fold (*) 1L shape)
-    torch.tensor(Array.init length (fun _ -> float32 (random.Next(-6, 7)) / 4.0f)).view (shape)
+    torch.tensor(Array.init length (fun _ -> float32 (random.Next(-6, 7)) / 4.0f)).view(shape)
 
 let private rowsOf (n: int) (values: float[]) = Array.chunkBySize n values
 
@@ -119,10 +119,11 @@ let operation =
                   let none = (torch.zeros (0L, 3L)).requires_grad_ true
                   let y = KWinnersOps.winners 2 none
                   Expect.equal y.shape [| 0L; 3L |] "no sample"
-                  y.sum().backward ()
+                  y.sum().backward()
                   Expect.equal none.grad.shape [| 0L; 3L |] "gradient"))
 
-          refuses "k above the features" "k" "1..3 winners, got 4" (fun () -> KWinnersOps.winners 4 (torch.zeros (2L, 3L)))
+          refuses "k above the features" "k" "1..3 winners, got 4" (fun () ->
+              KWinnersOps.winners 4 (torch.zeros (2L, 3L)))
           refuses "k = 0" "k" "1..3 winners, got 0" (fun () -> KWinnersOps.winners 0 (torch.zeros (2L, 3L)))
           refuses "no feature" "x" "1 feature or more" (fun () -> KWinnersOps.winners 1 (torch.zeros (2L, 0L)))
           refuses "a scalar" "x" "1 feature or more" (fun () -> KWinnersOps.winners 1 (torch.zeros [||]))
@@ -136,14 +137,14 @@ let operation =
 let private derivatives (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) w (d: torch.Tensor) (e: torch.Tensor) =
     let x = x.detach().requires_grad_ true
     let y = f x
-    let loss = (w: torch.Tensor).mul(y.pow(3.0.ToScalar())).sum ()
+    let loss = (w: torch.Tensor).mul(y.pow (3.0.ToScalar())).sum()
 
     let first =
         torch.autograd.grad ([| loss |], [| x |], retain_graph = true, create_graph = true)
 
-    let along = first[0].mul(d).sum ()
+    let along = first[0].mul(d).sum()
     let second = torch.autograd.grad ([| along |], [| x |], retain_graph = true)
-    Array.head (numbers along), Array.head (numbers (second[0].mul(e).sum ()))
+    Array.head (numbers along), Array.head (numbers (second[0].mul(e).sum()))
 
 [<Tests>]
 let gradients =
@@ -154,13 +155,14 @@ let gradients =
                   scoped (fun () ->
                       let x = quarters 11 [| 5L; 37L |]
                       let w, d, e = quarters 12 x.shape, quarters 13 x.shape, quarters 14 x.shape
-                      let mask = Array.map (fun (x: float[]) -> KWinners.winners 9 x) (rowsOf 37 (numbers x))
+
+                      let mask =
+                          Array.map (fun (x: float[]) -> KWinners.winners 9 x) (rowsOf 37 (numbers x))
 
                       let isWinner =
                           Array.init (5 * 37) (fun i -> if Array.contains (i % 37) mask[i / 37] then 1.0 else 0.0)
 
-                      let first, second =
-                          derivatives (KWinnersOps.winnersWith backend 9) x w d e
+                      let first, second = derivatives (KWinnersOps.winnersWith backend 9) x w d e
 
                       // Quarters with a few digits: every product and sum is exact in float32.
                       let sum (term: int -> float) =
@@ -176,13 +178,16 @@ let gradients =
                   // A permutation of well-separated numbers: a step of 1e-5 changes no winner.
                   let values = Array.init 60 (fun i -> float i / 10.0 - 3.0)
                   random.Shuffle values
-                  let x = torch.tensor(values).view (3L, 20L)
+                  let x = torch.tensor(values).view(3L, 20L)
                   use layer = new KWinners(20, k = 6, boost = Boost.Additive 0.0)
                   layer.eval ()
-                  let w = torch.tensor(Array.init 60 (fun _ -> random.NextDouble())).view (3L, 20L)
-                  let f (x: torch.Tensor) = (layer.call x).pow(3.0.ToScalar()).mul(w).sum ()
+                  let w = torch.tensor(Array.init 60 (fun _ -> random.NextDouble())).view(3L, 20L)
+
+                  let f (x: torch.Tensor) =
+                      (layer.call x).pow(3.0.ToScalar()).mul(w).sum()
+
                   let leaf = x.detach().requires_grad_ true
-                  (f leaf).backward ()
+                  (f leaf).backward()
                   let gradient = numbers leaf.grad
                   let h = 1e-5
 
@@ -190,7 +195,7 @@ let gradients =
                       let moved (sign: float) =
                           let v = Array.copy values
                           v[i] <- v[i] + sign * h
-                          Array.head (numbers (f (torch.tensor(v).view (3L, 20L))))
+                          Array.head (numbers (f (torch.tensor(v).view(3L, 20L))))
 
                       let difference = (moved 1.0 - moved -1.0) / (2.0 * h)
                       // The cubic's own error is w h²; the rounding of a sum of 60 cubes up to 27 is 60 · 27 · 2⁻⁵³ / h.
@@ -200,7 +205,7 @@ let gradients =
               scoped (fun () ->
                   for backend in List.map snd backends do
                       let x = (torch.zeros (2L, 5L)).requires_grad_ true
-                      (KWinnersOps.winnersWith backend 2 x).sum().backward ()
+                      (KWinnersOps.winnersWith backend 2 x).sum().backward()
                       Expect.equal (numbers x.grad) [| 1.0; 1.0; 0.0; 0.0; 0.0; 1.0; 1.0; 0.0; 0.0; 0.0 |] "gradient"))
 
           testCase "straight-through: the output is the winners', the gradient goes to all" (fun () ->
@@ -211,26 +216,29 @@ let gradients =
                   Expect.equal (numbers y) [| 0.0; 5.0; 0.0; 4.0; 0.0 |] "output"
 
                   let g =
-                      torch.autograd.grad ([| y.pow(2.0.ToScalar()).sum () |], [| x |], retain_graph = true, create_graph = true)
+                      torch.autograd.grad (
+                          [| y.pow(2.0.ToScalar()).sum() |],
+                          [| x |],
+                          retain_graph = true,
+                          create_graph = true
+                      )
 
                   Expect.equal (numbers g[0]) [| 0.0; 10.0; 0.0; 8.0; 0.0 |] "first"
-                  (through.call x).sum().backward ()
+                  (through.call x).sum().backward()
                   Expect.equal (numbers x.grad) (Array.create 5 1.0) "to all"))
 
           testCase "an expanded upstream gradient is taken as it is" (fun () ->
               scoped (fun () ->
                   let x = (quarters 3 [| 4L; 33L |]).requires_grad_ true
                   let y = KWinnersOps.winners 7 x
-                  y.sum().backward ()
+                  y.sum().backward()
                   Expect.equal (numbers (x.grad.sum 1L)) (Array.create 4 7.0) "7 a sample")) ]
 
 // ---------------------------------------------------------------------------------------------------------
 // The module and its specification
 // ---------------------------------------------------------------------------------------------------------
 
-type private Spec =
-    { Duty: float[]
-      Seen: int64 }
+type private Spec = { Duty: float[]; Seen: int64 }
 
 /// A forward of the specification, with the scores that the layer's own terms give.
 let private specified (layer: KWinners) (rule: DutyCycle) (spec: Spec) (rows: float[][]) : float[] * Spec =
@@ -250,8 +258,7 @@ let private specified (layer: KWinners) (rule: DutyCycle) (spec: Spec) (rows: fl
     { Duty = DutyCycle.update weight rows.Length wins spec.Duty
       Seen = seen }
 
-let private boosts =
-    [ Boost.None; Boost.Exponential 3.0; Boost.Additive 2.0 ]
+let private boosts = [ Boost.None; Boost.Exponential 3.0; Boost.Additive 2.0 ]
 
 [<Tests>]
 let moduleTests =
@@ -264,11 +271,14 @@ let moduleTests =
                           scoped (fun () ->
                               use layer =
                                   match rule with
-                                  | DutyCycle.Alpha alpha -> new KWinners(35, sparsity = 0.8, alpha = alpha, boost = boost)
+                                  | DutyCycle.Alpha alpha ->
+                                      new KWinners(35, sparsity = 0.8, alpha = alpha, boost = boost)
                                   | DutyCycle.Period period ->
                                       new KWinners(35, sparsity = 0.8, period = period, boost = boost)
 
-                              let mutable spec = { Duty = Array.zeroCreate 35; Seen = 0L }
+                              let mutable spec =
+                                  { Duty = Array.zeroCreate 35
+                                    Seen = 0L }
 
                               // Up to the period and beyond, and one batch that is larger than it.
                               for batch in [ 3; 8; 1; 12; 30; 5 ] do
@@ -311,7 +321,7 @@ let moduleTests =
                   (layer.call (quarters 1 [| 8L; 20L |])).Dispose()
                   let before = layer.DutyCycles(), layer.SamplesSeen
                   layer.eval ()
-                  let x = torch.rand(5L, 20L).add (1.0f.ToScalar())
+                  let x = torch.rand(5L, 20L).add(1.0f.ToScalar())
                   let y = layer.call x
                   Expect.equal (layer.DutyCycles(), layer.SamplesSeen) before "state"
                   Expect.equal (numbers (y.ne(0.0f.ToScalar()).sum 1L)) (Array.create 5 6.0) "6 of 20"
@@ -331,7 +341,7 @@ let moduleTests =
 
                   for seed in 1..60 do
                       let x = (torch.rand (16L, 40L)).requires_grad_ true
-                      (layer.call x).sum().backward ()
+                      (layer.call x).sum().backward()
 
                   Expect.isFalse layer.duty_cycle.requires_grad "no gradient"
                   let duty = layer.DutyCycles()
@@ -343,7 +353,7 @@ let moduleTests =
               scoped (fun () ->
                   for boost in [ Boost.Exponential 8.0; Boost.Additive 8.0 ] do
                       use layer = new KWinners(8, k = 2, alpha = 0.05, boost = boost)
-                      let x = torch.tensor(Array.init 8 (fun i -> 1.0f + float32 i / 10.0f)).unsqueeze (0L)
+                      let x = torch.tensor(Array.init 8 (fun i -> 1.0f + float32 i / 10.0f)).unsqueeze(0L)
                       let first = layer.call x
                       let first, largest = numbers first, numbers x
                       Expect.equal first[6..] largest[6..] "at first the largest"
@@ -367,7 +377,10 @@ let moduleTests =
           testCase "entropy is that of the duty cycle" (fun () ->
               scoped (fun () ->
                   use layer = new KWinners(4, k = 2, alpha = 1.0, boost = Boost.None)
-                  (layer.call (torch.tensor (array2D [ [ 2.0f; 1.0f; 0.0f; 0.0f ]; [ 0.0f; 0.0f; 1.0f; 2.0f ] ]))).Dispose()
+
+                  (layer.call (torch.tensor (array2D [ [ 2.0f; 1.0f; 0.0f; 0.0f ]; [ 0.0f; 0.0f; 1.0f; 2.0f ] ])))
+                      .Dispose()
+
                   Expect.equal (layer.Entropy()) 4.0 "coins"
                   Expect.equal (layer.MaxEntropy()) 4.0 "the most"))
 
@@ -380,7 +393,14 @@ let moduleTests =
                   "defaults"
 
               use layer =
-                  new KWinners(10, k = 3, period = 1000, boost = Boost.Additive 1.0, boostDecay = 0.9, inferenceFactor = 1.5)
+                  new KWinners(
+                      10,
+                      k = 3,
+                      period = 1000,
+                      boost = Boost.Additive 1.0,
+                      boostDecay = 0.9,
+                      inferenceFactor = 1.5
+                  )
 
               Expect.equal
                   (string layer)
@@ -388,4 +408,8 @@ let moduleTests =
                   "all"
 
               use layer = new KWinners2d(8, sparsity = 0.9, boost = Boost.None, local = true)
-              Expect.equal (string layer) "KWinners2d(channels=8, local=True, sparsity=0.9, alpha=0.1, boost=None)" "2d") ]
+
+              Expect.equal
+                  (string layer)
+                  "KWinners2d(channels=8, local=True, sparsity=0.9, alpha=0.1, boost=None)"
+                  "2d") ]

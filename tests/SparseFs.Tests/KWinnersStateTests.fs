@@ -22,7 +22,7 @@ let private numbers (t: torch.Tensor) : float[] =
 let private quarters (seed: int) (shape: int64[]) : torch.Tensor =
     let random = Random seed
     let length = int (Array.fold (*) 1L shape)
-    torch.tensor(Array.init length (fun _ -> float32 (random.Next(-6, 7)) / 4.0f)).view (shape)
+    torch.tensor(Array.init length (fun _ -> float32 (random.Next(-6, 7)) / 4.0f)).view(shape)
 
 let private make () =
     new KWinners(20, sparsity = 0.8, period = 50, boost = Boost.Exponential 2.0, boostDecay = 0.5)
@@ -41,7 +41,10 @@ let private stateOf (layer: KWinnersBase) =
     layer.DutyCycles(), layer.SamplesSeen, layer.Boost
 
 let private copyOf (m: torch.nn.Module) =
-    Dictionary(m.state_dict () |> Seq.map (fun entry -> KeyValuePair(entry.Key, entry.Value.clone ())))
+    Dictionary(
+        m.state_dict ()
+        |> Seq.map (fun entry -> KeyValuePair(entry.Key, entry.Value.clone ()))
+    )
 
 [<Tests>]
 let state =
@@ -98,7 +101,7 @@ let state =
                   use layer = trained ()
                   let before = stateOf layer
                   layer.half () |> ignore
-                  layer.``to``(torch.ScalarType.Float64) |> ignore
+                  layer.``to`` (torch.ScalarType.Float64) |> ignore
                   Expect.equal layer.duty_cycle.dtype torch.float32 "dtype"
                   Expect.equal (stateOf layer) before "state"
 
@@ -110,7 +113,7 @@ let state =
                   use layer = trained ()
                   let before = stateOf layer
                   layer.cpu () |> ignore
-                  layer.``to``(torch.CPU) |> ignore
+                  layer.``to`` (torch.CPU) |> ignore
                   Expect.equal (stateOf layer) before "state"
                   (layer.call (quarters 2 [| 3L; 20L |])).Dispose()
                   Expect.equal (numbers (layer.state_dict()["duty_cycle"])) (layer.DutyCycles()) "live"))
@@ -118,7 +121,7 @@ let state =
           testCase "a device without numbers: the buffers move, and an input on another device is refused" (fun () ->
               scoped (fun () ->
                   use layer = make ()
-                  layer.``to``(DeviceType.META) |> ignore
+                  layer.``to`` (DeviceType.META) |> ignore
                   Expect.equal layer.duty_cycle.device_type DeviceType.META "duty cycle"
                   Expect.equal (layer.get_buffer "boost_strength").device_type DeviceType.META "strength"
 
@@ -128,8 +131,7 @@ let state =
                   Expect.equal (error :?> ArgumentException).ParamName "x" "argument"))
 
           testCase "made inside a scope that ends, a layer lives on" (fun () ->
-              let layer =
-                  using (torch.NewDisposeScope()) (fun _ -> make ())
+              let layer = using (torch.NewDisposeScope()) (fun _ -> make ())
 
               use layer = layer
               use y = layer.call (torch.zeros (1L, 20L))
@@ -154,8 +156,7 @@ let state =
                             source["duty_cycle"] <- torch.zeros (20L)
                             source[key] <- value ()
 
-                            let error =
-                                Expect.throwsC (fun () -> layer.load_state_dict source |> ignore) id
+                            let error = Expect.throwsC (fun () -> layer.load_state_dict source |> ignore) id
 
                             Expect.equal (error :?> ArgumentException).ParamName key "argument"
                             Expect.stringContains error.Message says "message"
@@ -199,10 +200,20 @@ let images =
                   let x = quarters 2 [| 3L; 7L; 4L; 2L |]
                   let y = layer.call x
                   Expect.equal y.shape x.shape "shape"
-                  let byPlace (t: torch.Tensor) = numbers (t.permute(0L, 2L, 3L, 1L)) |> Array.chunkBySize 7
+
+                  let byPlace (t: torch.Tensor) =
+                      numbers (t.permute (0L, 2L, 3L, 1L)) |> Array.chunkBySize 7
+
                   let places = byPlace x
-                  Expect.equal (Array.concat (byPlace y)) (places |> Array.collect (fun x -> KWinners.activate 2 x x)) "y"
-                  let wins = Array.init 7 (fun c -> places |> Array.filter (KWinners.winners 2 >> Array.contains c) |> Array.length)
+
+                  Expect.equal
+                      (Array.concat (byPlace y))
+                      (places |> Array.collect (fun x -> KWinners.activate 2 x x))
+                      "y"
+
+                  let wins =
+                      Array.init 7 (fun c ->
+                          places |> Array.filter (KWinners.winners 2 >> Array.contains c) |> Array.length)
 
                   for duty, won in Seq.zip (layer.DutyCycles()) wins do
                       Expect.floatClose Accuracy.medium duty (float won / 24.0) "duty cycle"))
@@ -210,11 +221,21 @@ let images =
           testCase "boosting is by channel: the channels of the past rest" (fun () ->
               scoped (fun () ->
                   for local in [ true; false ] do
-                      use layer = new KWinners2d(2, sparsity = 0.5, alpha = 1.0, boost = Boost.Exponential 4.0, local = local)
-                      let one = torch.tensor([| 1.1f; 1.1f; 1.0f; 1.0f |]).view (1L, 2L, 1L, 2L)
+                      use layer =
+                          new KWinners2d(2, sparsity = 0.5, alpha = 1.0, boost = Boost.Exponential 4.0, local = local)
+
+                      let one = torch.tensor([| 1.1f; 1.1f; 1.0f; 1.0f |]).view(1L, 2L, 1L, 2L)
                       let first, second = layer.call one, layer.call one
-                      Expect.equal (numbers first |> Array.map (fun v -> v > 0.0)) [| true; true; false; false |] "first"
-                      Expect.equal (numbers second |> Array.map (fun v -> v > 0.0)) [| false; false; true; true |] "second"))
+
+                      Expect.equal
+                          (numbers first |> Array.map (fun v -> v > 0.0))
+                          [| true; true; false; false |]
+                          "first"
+
+                      Expect.equal
+                          (numbers second |> Array.map (fun v -> v > 0.0))
+                          [| false; false; true; true |]
+                          "second"))
 
           testCase "the gradient goes to the winners, in both ways" (fun () ->
               scoped (fun () ->
@@ -222,17 +243,21 @@ let images =
                       use layer = new KWinners2d(4, sparsity = 0.5, local = local)
                       let x = (quarters 3 [| 2L; 4L; 3L; 3L |]).requires_grad_ true
                       let y = layer.call x
-                      y.sum().backward ()
+                      y.sum().backward()
                       let gradient = numbers x.grad
                       Expect.equal (Array.sum gradient) 36.0 "half of the elements"
-                      Expect.all (Array.zip gradient (numbers y)) (fun (g, y) -> g = 1.0 || y = 0.0) "the winners' own"))
+
+                      Expect.all
+                          (Array.zip gradient (numbers y))
+                          (fun (g, y) -> g = 1.0 || y = 0.0)
+                          "the winners' own"))
 
           testCase "images that are views, empty batches and empty images" (fun () ->
               scoped (fun () ->
                   for local in [ true; false ] do
                       use layer = new KWinners2d(3, sparsity = 0.6, boost = Boost.None, local = local)
                       let x = quarters 5 [| 2L; 4L; 5L; 3L |]
-                      let view = x.permute(0L, 3L, 1L, 2L)
+                      let view = x.permute (0L, 3L, 1L, 2L)
                       Expect.equal (numbers (layer.call view)) (numbers (layer.call (view.contiguous ()))) "view"
                       Expect.equal (layer.call (torch.zeros (0L, 3L, 2L, 2L))).shape [| 0L; 3L; 2L; 2L |] "no image"
                       Expect.equal (layer.call (torch.zeros (2L, 3L, 0L, 2L))).shape [| 2L; 3L; 0L; 2L |] "no place"
@@ -270,17 +295,17 @@ let refusals =
           refuses "another number of features" "x" "shape [*, 5], got [2, 3]" (fun () -> (new KWinners(5)).call x)
           refuses "a null input" "x" "x" (fun () -> (new KWinners(5)).call null)
           refuses "integers" "x" "real floating dtype" (fun () ->
-              (new KWinners(3)).call (torch.zeros (2L, 3L, dtype = torch.int32)))
+              (new KWinners(3)).call(torch.zeros (2L, 3L, dtype = torch.int32)))
           refuses "an image of another rank" "x" "shape [N, 3, H, W], got [2, 3]" (fun () -> (new KWinners2d(3)).call x)
           refuses "an image of other channels" "x" "shape [N, 3, H, W], got [1, 4, 2, 2]" (fun () ->
-              (new KWinners2d(3)).call (torch.zeros (1L, 4L, 2L, 2L)))
+              (new KWinners2d(3)).call(torch.zeros (1L, 4L, 2L, 2L)))
           refuses "a null image" "x" "x" (fun () -> (new KWinners2d(3)).call null)
           refuses "k above an image's elements" "k" "1..12 winners, got 13" (fun () ->
-              (new KWinners2d(3, k = 13)).call (torch.zeros (1L, 3L, 2L, 2L)))
+              (new KWinners2d(3, k = 13)).call(torch.zeros (1L, 3L, 2L, 2L)))
           refuses "NaN, where that is checked" "x" "finite numbers" (fun () ->
-              (new KWinners(3, checkInput = true)).call (torch.tensor [| 1.0f; nanf; 2.0f |]))
+              (new KWinners(3, checkInput = true)).call(torch.tensor [| 1.0f; nanf; 2.0f |]))
           refuses "infinity, where that is checked" "x" "finite numbers" (fun () ->
-              (new KWinners2d(1, checkInput = true)).call (torch.full ([| 1L; 1L; 1L; 2L |], infinityf.ToScalar())))
+              (new KWinners2d(1, checkInput = true)).call(torch.full ([| 1L; 1L; 1L; 2L |], infinityf.ToScalar())))
 
           testCase "where it is not checked, NaN wins, k stays exact, and nothing breaks" (fun () ->
               scoped (fun () ->
@@ -295,9 +320,7 @@ let refusals =
               scoped (fun () ->
                   use layer = new KWinners(3, checkInput = true)
 
-                  Expect.throws
-                      (fun () -> layer.call (torch.full ([| 2L; 3L |], nanf.ToScalar())) |> ignore)
-                      "NaN"
+                  Expect.throws (fun () -> layer.call (torch.full ([| 2L; 3L |], nanf.ToScalar())) |> ignore) "NaN"
 
                   Expect.equal layer.SamplesSeen 0L "samples"
                   Expect.equal (layer.DutyCycles()) (Array.zeroCreate 3) "duty cycle")) ]

@@ -36,9 +36,7 @@ let specification =
         "KWinners"
         [ testProperty "the laws of a choice hold" (KWinnersLaws.winners KWinners.winners)
 
-          testProperty
-              "the laws of an activation hold"
-              (KWinnersLaws.activation (fun k x -> KWinners.activate k x x))
+          testProperty "the laws of an activation hold" (KWinnersLaws.activation (fun k x -> KWinners.activate k x x))
 
           testProperty "the laws of duty cycles hold" (KWinnersLaws.dutyCycle DutyCycle.update)
 
@@ -84,13 +82,17 @@ let specification =
               Expect.equal (KWinners.activate 1 [| 1.0; 2.0 |] [| 5.0; -3.0 |]) [| 0.0; -3.0 |] "y")
 
           testCase "exponential boosting multiplies by exp(β (target − duty))" (fun () ->
-              let scores = Boost.scores (Boost.Exponential 1.5) 0.5 [| 0.25; 0.5; 1.0 |] [| 2.0; 2.0; -2.0 |]
+              let scores =
+                  Boost.scores (Boost.Exponential 1.5) 0.5 [| 0.25; 0.5; 1.0 |] [| 2.0; 2.0; -2.0 |]
+
               near "too rare" (2.0 * exp 0.375) scores[0]
               near "as often as all" 2.0 scores[1]
               near "too often, negative" (-2.0 * exp -0.75) scores[2])
 
           testCase "additive boosting lifts a rare unit of either sign" (fun () ->
-              let scores = Boost.scores (Boost.Additive 2.0) 0.5 [| 0.0; 0.5; 1.0 |] [| -2.0; 2.0; 2.0 |]
+              let scores =
+                  Boost.scores (Boost.Additive 2.0) 0.5 [| 0.0; 0.5; 1.0 |] [| -2.0; 2.0; 2.0 |]
+
               Expect.equal scores [| -1.0; 2.0; 1.0 |] "scores")
 
           testCase "a multiplied boost pushes a negative input of a rare unit down; an added one lifts it" (fun () ->
@@ -195,7 +197,8 @@ let refusals =
           refuses "no winner" "k" "1..2 winners, got 0" (fun () -> KWinners.winners 0 [| 1.0; 2.0 |])
           refuses "too many winners" "k" "1..2 winners, got 3" (fun () -> KWinners.winners 3 [| 1.0; 2.0 |])
           refuses "NaN" "scores" "got NaN at 1" (fun () -> KWinners.winners 1 [| 1.0; nan |])
-          refuses "inputs of another length" "x" "2 inputs, got 1" (fun () -> KWinners.activate 1 [| 1.0; 2.0 |] [| 1.0 |])
+          refuses "inputs of another length" "x" "2 inputs, got 1" (fun () ->
+              KWinners.activate 1 [| 1.0; 2.0 |] [| 1.0 |])
           refuses "a factor of 0" "factor" "above 0, got 0" (fun () -> KWinners.atInference 5 0.0 1)
           refuses "a factor that is NaN" "factor" "above 0, got NaN" (fun () -> KWinners.atInference 5 nan 1)
           refuses "an infinite factor" "factor" "finite factor above 0" (fun () -> KWinners.atInference 5 infinity 1)
@@ -204,8 +207,7 @@ let refusals =
           refuses "a strength that is NaN" "boost" "0 or more, got NaN" (fun () ->
               Boost.decayed 1.0 (Boost.Additive nan))
           refuses "a decay above 1" "decay" "[0, 1], got 1.5" (fun () -> Boost.decayed 1.5 Boost.None)
-          refuses "a target of 0" "target" "(0, 1], got 0" (fun () ->
-              Boost.scores Boost.None 0.0 [| 0.0 |] [| 1.0 |])
+          refuses "a target of 0" "target" "(0, 1], got 0" (fun () -> Boost.scores Boost.None 0.0 [| 0.0 |] [| 1.0 |])
           refuses "duty cycles of another length" "duty" "1 duty cycles, got 2" (fun () ->
               Boost.scores Boost.None 0.5 [| 0.0; 0.0 |] [| 1.0 |])
           refuses "alpha 0" "alpha" "(0, 1], got 0" (fun () -> DutyCycle.weight (DutyCycle.Alpha 0.0) 1L 1)
@@ -215,8 +217,7 @@ let refusals =
               DutyCycle.weight (DutyCycle.Period 0) 1L 1)
           refuses "no sample" "samples" "1 sample or more, got 0" (fun () ->
               DutyCycle.weight (DutyCycle.Alpha 0.5) 1L 0)
-          refuses "fewer seen than come" "seen" "at least the 5" (fun () ->
-              DutyCycle.weight (DutyCycle.Period 9) 1L 5)
+          refuses "fewer seen than come" "seen" "at least the 5" (fun () -> DutyCycle.weight (DutyCycle.Period 9) 1L 5)
           refuses "more wins than samples" "wins" "0..2 wins, got 3" (fun () ->
               DutyCycle.update 0.5 2 [| 3 |] [| 0.0 |])
           refuses "wins of another length" "wins" "2 counts, got 1" (fun () ->

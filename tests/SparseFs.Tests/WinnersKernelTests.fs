@@ -34,14 +34,18 @@ type private Guarded<'a when 'a: unmanaged and 'a: equality>(values: 'a[], senti
     interface IDisposable with
         member _.Dispose() = handle.Free()
 
-let private floats (values: float32[]) = new Guarded<float32>(values, 123456.75f)
+let private floats (values: float32[]) =
+    new Guarded<float32>(values, 123456.75f)
+
 let private ints (values: int[]) = new Guarded<int>(values, 987654321)
 
 type private Result =
-    { Y: float32[]
-      /// Whether each element's bit is set.
-      Mask: bool[]
-      Wins: int[] }
+    {
+        Y: float32[]
+        /// Whether each element's bit is set.
+        Mask: bool[]
+        Wins: int[]
+    }
 
 let private bitsOf (n: int) (words: int[]) : bool[] =
     [| for word in 0 .. words.Length - 1 do
@@ -99,8 +103,7 @@ let private wanted (form: Scores) (terms: float32[]) (n: int) (k: int) (x: float
 
     { Y = Array.map2 (fun x isWinner -> if isWinner then x else 0.0f) x mask
       Mask = mask
-      Wins =
-        Array.init n (fun i -> winners |> Array.filter (Array.contains i) |> Array.length) }
+      Wins = Array.init n (fun i -> winners |> Array.filter (Array.contains i) |> Array.length) }
 
 let private expectSame (what: string) (wanted: Result) (got: Result) =
     let bits = Array.map BitConverter.SingleToInt32Bits
@@ -120,7 +123,9 @@ let private numbers (seed: int) (length: int) : float32[] =
         | 0 -> 0.0f
         | 1 -> -0.0f
         | 2 -> float32 (random.Next(-3, 4))
-        | _ -> (2.0f * random.NextSingle() - 1.0f) * MathF.Pow(10.0f, float32 (random.Next(-30, 30))))
+        | _ ->
+            (2.0f * random.NextSingle() - 1.0f)
+            * MathF.Pow(10.0f, float32 (random.Next(-30, 30))))
 
 /// All tails of vectors and of words of the mask.
 let private lengths = [ 1..40 ] @ [ 63; 64; 65; 95; 96; 97; 127; 129; 500 ]
@@ -204,10 +209,7 @@ let private againstSpecification (width: Width) =
                   WinnersDispatch.keep { Width = width; Threads = 1 } mask.Address u.Address 2 n d.Address
                   d.CheckMargins "d"
 
-                  Expect.equal
-                      d.Values
-                      (upstream |> Array.mapi (fun i v -> if i % n < k then v else 0.0f))
-                      $"n {n}") ]
+                  Expect.equal d.Values (upstream |> Array.mapi (fun i v -> if i % n < k then v else 0.0f)) $"n {n}") ]
 
 [<Tests>]
 let kernelTests =

@@ -88,7 +88,10 @@ type internal KeyLanes4 =
     static member inline private Of(scores: Vector128<float32>) : Vector128<int> =
         let isZero = Vector128.Equals(scores, Vector128<float32>.Zero).AsInt32()
         let bits = Vector128.AndNot(scores.AsInt32(), isZero)
-        let flip = Vector128.ShiftRightArithmetic(bits, 31) &&& Vector128.Create Key.Magnitude
+
+        let flip =
+            Vector128.ShiftRightArithmetic(bits, 31) &&& Vector128.Create Key.Magnitude
+
         let isNumber = Vector128.Equals(scores, scores).AsInt32()
         Vector128.ConditionalSelect(isNumber, bits ^^^ flip, Vector128.Create Key.OfNaN)
 
@@ -115,7 +118,9 @@ type internal KeyLanes4 =
         static member Equal(a, b) = Vector128.Equals(a, b)
         static member Subtract(a, b) = a - b
         static member Sum keys = Vector128.Sum keys
-        static member Bits keys = Vector128.ExtractMostSignificantBits keys
+
+        static member Bits keys =
+            Vector128.ExtractMostSignificantBits keys
 
         static member OfBits bits =
             let lanes = Vector128.Create(1, 2, 4, 8)
@@ -130,7 +135,10 @@ type internal KeyLanes8 =
     static member inline private Of(scores: Vector256<float32>) : Vector256<int> =
         let isZero = Vector256.Equals(scores, Vector256<float32>.Zero).AsInt32()
         let bits = Vector256.AndNot(scores.AsInt32(), isZero)
-        let flip = Vector256.ShiftRightArithmetic(bits, 31) &&& Vector256.Create Key.Magnitude
+
+        let flip =
+            Vector256.ShiftRightArithmetic(bits, 31) &&& Vector256.Create Key.Magnitude
+
         let isNumber = Vector256.Equals(scores, scores).AsInt32()
         Vector256.ConditionalSelect(isNumber, bits ^^^ flip, Vector256.Create Key.OfNaN)
 
@@ -157,7 +165,9 @@ type internal KeyLanes8 =
         static member Equal(a, b) = Vector256.Equals(a, b)
         static member Subtract(a, b) = a - b
         static member Sum keys = Vector256.Sum keys
-        static member Bits keys = Vector256.ExtractMostSignificantBits keys
+
+        static member Bits keys =
+            Vector256.ExtractMostSignificantBits keys
 
         static member OfBits bits =
             let lanes = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128)
@@ -172,7 +182,10 @@ type internal KeyLanes16 =
     static member inline private Of(scores: Vector512<float32>) : Vector512<int> =
         let isZero = Vector512.Equals(scores, Vector512<float32>.Zero).AsInt32()
         let bits = Vector512.AndNot(scores.AsInt32(), isZero)
-        let flip = Vector512.ShiftRightArithmetic(bits, 31) &&& Vector512.Create Key.Magnitude
+
+        let flip =
+            Vector512.ShiftRightArithmetic(bits, 31) &&& Vector512.Create Key.Magnitude
+
         let isNumber = Vector512.Equals(scores, scores).AsInt32()
         Vector512.ConditionalSelect(isNumber, bits ^^^ flip, Vector512.Create Key.OfNaN)
 
@@ -199,7 +212,9 @@ type internal KeyLanes16 =
         static member Equal(a, b) = Vector512.Equals(a, b)
         static member Subtract(a, b) = a - b
         static member Sum keys = Vector512.Sum keys
-        static member Bits keys = uint32 (Vector512.ExtractMostSignificantBits keys)
+
+        static member Bits keys =
+            uint32 (Vector512.ExtractMostSignificantBits keys)
 
         static member OfBits bits =
             let lanes =

@@ -89,13 +89,9 @@ module internal Winners =
                 (fun i -> 'L.KeysOfProducts(Pointer.at x (int64 i), Pointer.at terms (int64 i)))
                 (fun i -> Key.ofFloat (Pointer.get x i * Pointer.get terms i))
         | Scores.Sums ->
-            map<'L, 'K>
-                n
-                keys
-                (fun i -> 'L.KeysOfSums(Pointer.at x (int64 i), Pointer.at terms (int64 i)))
-                (fun i -> Key.ofFloat (Pointer.get x i + Pointer.get terms i))
-        | _ ->
-            map<'L, 'K> n keys (fun i -> 'L.KeysOf(Pointer.at x (int64 i))) (fun i -> Key.ofFloat (Pointer.get x i))
+            map<'L, 'K> n keys (fun i -> 'L.KeysOfSums(Pointer.at x (int64 i), Pointer.at terms (int64 i))) (fun i ->
+                Key.ofFloat (Pointer.get x i + Pointer.get terms i))
+        | _ -> map<'L, 'K> n keys (fun i -> 'L.KeysOf(Pointer.at x (int64 i))) (fun i -> Key.ofFloat (Pointer.get x i))
 
     /// How many keys of some blocks are above a bound.
     [<FullyOptimized>]

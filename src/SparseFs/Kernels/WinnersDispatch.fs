@@ -97,8 +97,12 @@ module internal WinnersDispatch =
         // A part's keys, and behind them its wins; whole cache lines.
         let room = (keysRoom + (if counts then s.N else 0) + 15) &&& ~~~15
         let scratch = Scratch.rent (int64 parts * int64 room)
-        let keysOf part = Pointer.at (asInts scratch) (int64 part * int64 room)
-        let winsOf part = Pointer.at (keysOf part) (int64 keysRoom)
+
+        let keysOf part =
+            Pointer.at (asInts scratch) (int64 part * int64 room)
+
+        let winsOf part =
+            Pointer.at (keysOf part) (int64 keysRoom)
 
         Team.run machine.Threads parts (fun part ->
             let wins =

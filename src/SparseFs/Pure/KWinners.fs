@@ -40,7 +40,9 @@ module KWinners =
         checkK features k
         checkFactor (nameof factor) factor
         // A factor beyond n makes all win, and would overflow a decimal.
-        let scaled = Math.Round(decimal (min factor (float features)) * decimal k, MidpointRounding.ToEven)
+        let scaled =
+            Math.Round(decimal (min factor (float features)) * decimal k, MidpointRounding.ToEven)
+
         int (max 1m (min (decimal features) scaled))
 
     /// <summary>The winners: the k units of the highest scores.</summary>

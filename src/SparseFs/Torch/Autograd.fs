@@ -178,11 +178,7 @@ module internal Backward =
               torch.zeros [||] ]
 
     /// Body gets the upstream gradient and returns one gradient an argument, null for what has none.
-    let run
-        (upstream: torch.Tensor)
-        (arguments: int)
-        (body: torch.Tensor -> torch.Tensor list)
-        : List<torch.Tensor> =
+    let run (upstream: torch.Tensor) (arguments: int) (body: torch.Tensor -> torch.Tensor list) : List<torch.Tensor> =
         use _ = torch.NewDisposeScope()
 
         if isNull upstream || upstream.IsInvalid then

@@ -88,8 +88,7 @@ type KWinners
         let selecting =
             Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
 
-        let y =
-            KWinnersOps.onRows selecting (x.reshape (int64 samples, int64 features))
+        let y = KWinnersOps.onRows selecting (x.reshape (int64 samples, int64 features))
 
         if counts then
             this.Note(samples, 1, selecting.Wins)

@@ -102,7 +102,12 @@ type KWinners2d
             raise (ArgumentException($"expected shape [N, {channels}, H, W], got [{got}]", "x"))
 
         if shape[0] * shape[2] * shape[3] > int64 Int32.MaxValue then
-            raise (ArgumentException($"expected at most {Int32.MaxValue} places, got {shape[0] * shape[2] * shape[3]}", "x"))
+            raise (
+                ArgumentException(
+                    $"expected at most {Int32.MaxValue} places, got {shape[0] * shape[2] * shape[3]}",
+                    "x"
+                )
+            )
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
         this.CheckInput x
@@ -138,9 +143,9 @@ type KWinners2d
 
             let y =
                 if isLocal then
-                    let byPlace = x.permute(0L, 2L, 3L, 1L)
+                    let byPlace = x.permute (0L, 2L, 3L, 1L)
                     let rows = byPlace.reshape (n * places, int64 channels)
-                    (KWinnersOps.onRows selecting rows).view(byPlace.shape).permute(0L, 3L, 1L, 2L).contiguous ()
+                    (KWinnersOps.onRows selecting rows).view(byPlace.shape).permute(0L, 3L, 1L, 2L).contiguous()
                 else
                     (KWinnersOps.onRows selecting (x.reshape (n, int64 candidates))).view x.shape
 
@@ -149,7 +154,7 @@ type KWinners2d
                     if isLocal then
                         selecting.Wins
                     else
-                        selecting.Wins.view(int64 channels, places).sum (1L)
+                        selecting.Wins.view(int64 channels, places).sum(1L)
 
                 this.Note(int n, int places, wins)
 

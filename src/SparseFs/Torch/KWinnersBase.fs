@@ -91,7 +91,9 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         use made = make ()
         made.``to``(device, copy = true).DetachFromDisposeScope()
 
-    let mutable dutyCycle = buffer (fun () -> torch.zeros (int64 units, dtype = torch.float32))
+    let mutable dutyCycle =
+        buffer (fun () -> torch.zeros (int64 units, dtype = torch.float32))
+
     let mutable samplesSeen = buffer (fun () -> torch.zeros ([||], dtype = torch.int64))
 
     let scalar (number: float) (device: torch.Device) =
@@ -115,11 +117,11 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     member _.duty_cycle: torch.Tensor = dutyCycle
 
     /// <summary>How many samples the layer has been trained with.</summary>
-    member _.SamplesSeen: int64 = samplesSeen.item<int64> ()
+    member _.SamplesSeen: int64 = samplesSeen.item<int64>()
 
     /// <summary>Form and present strength of the boost.</summary>
     member _.Boost: Boost =
-        Boost.withStrength (float (boostStrength.item<float32> ())) settings.Boost
+        Boost.withStrength (float (boostStrength.item<float32>())) settings.Boost
 
     /// <summary>The duty cycle as numbers, length units.</summary>
     member _.DutyCycles() : float[] =
@@ -146,7 +148,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
         match settings.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
-        | Boost.Exponential _ -> struct (Scores.Products, (lack ()).exp_ ())
+        | Boost.Exponential _ -> struct (Scores.Products, (lack ()).exp_())
         | Boost.Additive _ -> struct (Scores.Sums, lack ())
 
     /// <summary>Takes in the wins of a batch.</summary>
@@ -159,11 +161,14 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         let weight =
             match settings.Rule with
             | DutyCycle.Alpha alpha -> alpha
-            | rule -> DutyCycle.weight rule (samplesSeen.item<int64> () + int64 samples) samples
+            | rule -> DutyCycle.weight rule (samplesSeen.item<int64>() + int64 samples) samples
 
         use all = (float samples * float places).ToScalar()
         use weight = scalar weight dutyCycle.device
-        dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight) |> ignore
+
+        dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
+        |> ignore
+
         use samples = samples.ToScalar()
         samplesSeen.add_ samples |> ignore
 
@@ -182,7 +187,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         if settings.CheckInput then
             use _ = torch.NewDisposeScope()
 
-            if not (x.isfinite().all().item<bool> ()) then
+            if not (x.isfinite().all().item<bool>()) then
                 raise (ArgumentException("expected finite numbers, got NaN or infinity", "x"))
 
     /// The arguments of ToString that both kinds of layer have.

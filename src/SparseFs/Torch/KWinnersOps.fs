@@ -17,8 +17,7 @@ open TorchSharp
 module KWinnersOps =
 
     /// Chooses in each row of x [N, n].
-    let internal onRows (selecting: Selecting) (x: torch.Tensor) : torch.Tensor =
-        MaskingFunction.Apply(selecting, x)
+    let internal onRows (selecting: Selecting) (x: torch.Tensor) : torch.Tensor = MaskingFunction.Apply(selecting, x)
 
     let internal checkSamples (x: torch.Tensor) : struct (int * int) =
         TensorView.checkFloating "x" x

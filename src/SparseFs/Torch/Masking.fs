@@ -124,11 +124,9 @@ type internal Selecting
 
     /// A stable sort leaves equal scores in the order of their indices, which topk does not promise.
     let portable (x: torch.Tensor) =
-        let struct (_, order) =
-            (scoresOf x).sort (1L, descending = true, stable = true)
+        let struct (_, order) = (scoresOf x).sort(1L, descending = true, stable = true)
 
-        let mask =
-            torch.zeros (x.shape, dtype = torch.ScalarType.Bool, device = x.device)
+        let mask = torch.zeros (x.shape, dtype = torch.ScalarType.Bool, device = x.device)
 
         let winners = order.narrow (1L, 0L, int64 k)
 
