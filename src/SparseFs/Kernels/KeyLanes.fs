@@ -55,6 +55,10 @@ module internal Key =
             let bits = BitConverter.SingleToInt32Bits(if score = 0.0f then 0.0f else score)
             bits ^^^ ((bits >>> 31) &&& Magnitude)
 
+    /// The number that has this key: the bits are flipped back.
+    let inline toFloat (key: int) : float32 =
+        BitConverter.Int32BitsToSingle(key ^^^ ((key >>> 31) &&& Magnitude))
+
 [<Struct>]
 type internal KeyLanes1 =
     interface IKeyLanes<int> with

@@ -5,6 +5,7 @@ namespace SparseFs.Kernels
 #nowarn "3536"
 
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// A selection of k winners in each of some rows; all are row-major, and the caller has checked every size.
 [<Struct>]
@@ -41,16 +42,21 @@ type internal WinnersKernels() =
 type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>() =
     inherit WinnersKernels()
 
+    [<FullyOptimized>]
     override _.Select(s, rowFrom, rowTo, keys, wins) =
+        let mutable near = Key.Nothing
+
         for row in rowFrom .. rowTo - 1 do
             let at = int64 row * int64 s.N
             let x = Pointer.at s.X at
             let struct (low, high) = Winners.keysOf<'L, 'K> s.Form x s.Terms s.N keys
-            let struct (threshold, ties) = Winners.threshold<'L, 'K> keys s.N s.K low high
+            let struct (threshold, ties) = Winners.threshold<'L, 'K> keys s.N s.K low high near
+            near <- threshold
             Winners.raise<'L, 'K> keys threshold ties
             let mask = Pointer.at s.Mask (int64 row * int64 (Winners.blocks s.N))
             Winners.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
 
+    [<FullyOptimized>]
     override _.Keep(mask, u, rowFrom, rowTo, n, d) =
         for row in rowFrom .. rowTo - 1 do
             let at = int64 row * int64 n
