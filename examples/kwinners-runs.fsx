@@ -1,8 +1,9 @@
 // The runs of docs/results/kwinners.md, part 2. After one build (dotnet fsi build.fsx):
 // dotnet fsi examples/kwinners-runs.fsx FOLDER NETWORK SEED EPOCHS
-// FOLDER holds MNIST's four gzipped files; NETWORK is sparse (784-1000-1000-10, 70 % of the weights absent, k-winners with
-// 10 % on) or dense (the same shape with ReLU). Learning rate, momentum, batches and noise are those of Numenta's
-// notebook sparse_linear.ipynb: SGD 0.01 with momentum 0.5, a first epoch in batches of 4, then of 64.
+// FOLDER holds MNIST's four gzipped files. NETWORK is sparse (784-1000-1000-10, 70 % of the weights absent, k-winners with
+// 10 % on), dense (the same shape with ReLU), or one step between the two: sparse-relu, dense-winners, or sparse-same-k,
+// which lets no more units win at inference than in training. Learning rate, momentum, batches and noise are those of
+// Numenta's notebook sparse_linear.ipynb: SGD 0.01 with momentum 0.5, a first epoch in batches of 4, then of 64.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
@@ -20,7 +21,7 @@ type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 torch.manual_seed (int64 seed) |> ignore
 
-let winners () =
+let winners () : Layer =
     // Period, decay and inference factor: the defaults of Numenta's layer. k = 100, 150 at inference.
     new KWinners(
         1000,
@@ -28,22 +29,34 @@ let winners () =
         period = 1000,
         boost = Boost.Exponential 1.0,
         boostDecay = 0.9,
-        inferenceFactor = 1.5
+        inferenceFactor = (if network = "sparse-same-k" then 1.0 else 1.5)
     )
 
 let model =
-    let sparse index inputs =
-        new SparseLinear(inputs, 1000, sparsity = 0.7, seed = Seed.child index (Seed.ofInt seed)) :> Layer
+    // There, a dense layer loses weights after it was drawn.
+    let sparse index (inputs: int) : Layer =
+        new SparseLinear(inputs, 1000, 0.7, Seed.child index (Seed.ofInt seed), init = Init.DenseFanIn)
 
-    let dense inputs =
-        torch.nn.Linear(int64 inputs, 1000L) :> Layer
+    let dense (_: int) (inputs: int) : Layer = torch.nn.Linear(int64 inputs, 1000L)
 
-    let output = torch.nn.Linear(1000L, 10L) :> Layer
+    let relu () = torch.nn.ReLU() :> Layer
 
-    match network with
-    | "sparse" -> torch.nn.Sequential [ sparse 0 784; winners (); sparse 1 1000; winners (); output ]
-    | "dense" -> torch.nn.Sequential [ dense 784; torch.nn.ReLU(); dense 1000; torch.nn.ReLU(); output ]
-    | other -> failwith $"expected sparse or dense, got {other}"
+    let linear, activation =
+        match network with
+        | "sparse"
+        | "sparse-same-k" -> sparse, winners
+        | "dense" -> dense, relu
+        | "sparse-relu" -> sparse, relu
+        | "dense-winners" -> dense, winners
+        | other -> failwith $"expected sparse, dense, sparse-relu, dense-winners or sparse-same-k, got {other}"
+
+    torch.nn.Sequential(
+        [ linear 0 784
+          activation ()
+          linear 1 1000
+          activation ()
+          torch.nn.Linear(1000L, 10L) ]
+    )
 
 let train, test =
     let train, test = Digits.Idx.ofFolder folder

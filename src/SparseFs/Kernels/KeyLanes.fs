@@ -9,7 +9,8 @@ open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 
 /// <summary>Scores as integers in the order of the scores, and what the selection asks of a vector of Count of them.</summary>
-/// <remarks>The key of a float is its bits, those but the sign flipped where it is negative. −0 has the key of 0, and NaN
+/// <remarks>Members are inlined on demand: one that were called would run as .NET compiles it first, unoptimised.
+/// The key of a float is its bits, those but the sign flipped where it is negative. −0 has the key of 0, and NaN
 /// of either sign the highest. No key is the lowest integer.</remarks>
 type internal IKeyLanes<'K when 'K: struct> =
     static abstract Count: int
@@ -63,26 +64,52 @@ module internal Key =
 type internal KeyLanes1 =
     interface IKeyLanes<int> with
         static member Count = 1
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Broadcast key = key
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Load p = NativePtr.read p
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Store(p, key) = NativePtr.write p key
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOf x = Key.ofFloat (NativePtr.read x)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfProducts(x, factors) =
             Key.ofFloat (NativePtr.read x * NativePtr.read factors)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfSums(x, addends) =
             Key.ofFloat (NativePtr.read x + NativePtr.read addends)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = min a b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Higher(a, b) = max a b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Above(a, b) = if a > b then -1 else 0
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Equal(a, b) = if a = b then -1 else 0
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Subtract(a, b) = a - b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Sum key = key
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Bits key = uint32 key >>> 31
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfBits bits = -(int (bits &&& 1u))
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Keep(mask, src, dst) =
             NativePtr.write dst (if mask < 0 then NativePtr.read src else 0.0f)
 
@@ -101,8 +128,14 @@ type internal KeyLanes4 =
 
     interface IKeyLanes<Vector128<int>> with
         static member Count = 4
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Broadcast key = Vector128.Create(key: int)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Load p = Vector128.Load p
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Store(p, keys) = Vector128.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -116,20 +149,34 @@ type internal KeyLanes4 =
         static member KeysOfSums(x, addends) =
             KeyLanes4.Of(Vector128.Load x + Vector128.Load addends)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector128.Min(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Higher(a, b) = Vector128.Max(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Above(a, b) = Vector128.GreaterThan(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Equal(a, b) = Vector128.Equals(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Subtract(a, b) = a - b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Sum keys = Vector128.Sum keys
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Bits keys =
             Vector128.ExtractMostSignificantBits keys
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfBits bits =
             let lanes = Vector128.Create(1, 2, 4, 8)
             Vector128.Equals(Vector128.Create(int bits) &&& lanes, lanes)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Keep(mask, src, dst) =
             Vector128.Store(((Vector128.Load src).AsInt32() &&& mask).AsSingle(), dst)
 
@@ -148,8 +195,14 @@ type internal KeyLanes8 =
 
     interface IKeyLanes<Vector256<int>> with
         static member Count = 8
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Broadcast key = Vector256.Create(key: int)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Load p = Vector256.Load p
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Store(p, keys) = Vector256.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -163,20 +216,34 @@ type internal KeyLanes8 =
         static member KeysOfSums(x, addends) =
             KeyLanes8.Of(Vector256.Load x + Vector256.Load addends)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector256.Min(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Higher(a, b) = Vector256.Max(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Above(a, b) = Vector256.GreaterThan(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Equal(a, b) = Vector256.Equals(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Subtract(a, b) = a - b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Sum keys = Vector256.Sum keys
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Bits keys =
             Vector256.ExtractMostSignificantBits keys
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfBits bits =
             let lanes = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128)
             Vector256.Equals(Vector256.Create(int bits) &&& lanes, lanes)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Keep(mask, src, dst) =
             Vector256.Store(((Vector256.Load src).AsInt32() &&& mask).AsSingle(), dst)
 
@@ -195,8 +262,14 @@ type internal KeyLanes16 =
 
     interface IKeyLanes<Vector512<int>> with
         static member Count = 16
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Broadcast key = Vector512.Create(key: int)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Load p = Vector512.Load p
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Store(p, keys) = Vector512.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -210,21 +283,35 @@ type internal KeyLanes16 =
         static member KeysOfSums(x, addends) =
             KeyLanes16.Of(Vector512.Load x + Vector512.Load addends)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector512.Min(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Higher(a, b) = Vector512.Max(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Above(a, b) = Vector512.GreaterThan(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Equal(a, b) = Vector512.Equals(a, b)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Subtract(a, b) = a - b
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Sum keys = Vector512.Sum keys
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Bits keys =
             uint32 (Vector512.ExtractMostSignificantBits keys)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfBits bits =
             let lanes =
                 Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
             Vector512.Equals(Vector512.Create(int bits) &&& lanes, lanes)
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Keep(mask, src, dst) =
             Vector512.Store(((Vector512.Load src).AsInt32() &&& mask).AsSingle(), dst)
