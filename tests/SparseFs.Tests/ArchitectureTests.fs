@@ -65,6 +65,7 @@ let private mayHoldPointers =
         [ "Kernels/DenseCopy.fs"
           "Kernels/Dispatch.fs"
           "Kernels/KeyLanes.fs"
+          "Kernels/Keys.fs"
           "Kernels/Lanes.fs"
           "Kernels/Pack.fs"
           "Kernels/Parts.fs"
