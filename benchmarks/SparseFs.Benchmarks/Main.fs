@@ -13,6 +13,7 @@ type Arguments =
     | Topologies
     | Rewire
     | Sparse_Inputs
+    | [<CustomCommandLine "--kwinners">] KWinners
     | Replot of path: string
     | Shape of cols: int * rows: int
     | Batch of int list
@@ -35,6 +36,8 @@ type Arguments =
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
             | Rewire -> "an update of dynamic training beside a training step, in place of the comparison"
             | Sparse_Inputs -> "where walking only the inputs that are not 0 is faster, in place of the comparison"
+            | KWinners ->
+                "k-winners beside topk and scatter, and its share of a training step, in place of the comparison"
             | Replot _ -> "draw the plot of an earlier run's JSON file again, in place of the comparison"
             | Shape _ -> "in_features out_features: this shape only; may be repeated"
             | Batch _ -> "batch sizes for --shape (256)"
@@ -119,6 +122,8 @@ let main args =
             RewireBenchmark.run ()
         elif given.Contains Sparse_Inputs then
             SparseInputsBenchmark.run ()
+        elif given.Contains KWinners then
+            KWinnersBenchmark.run ()
         elif given.Contains Replot then
             let source = IO.Path.GetFullPath(given.GetResult Replot)
             Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)

@@ -23,9 +23,13 @@ let private demo (options: Options) =
     torch.manual_seed (int64 options.Seed) |> ignore
 
     use sparse =
-        Network.sparse options.Topology (Dynamics.startOf options.Dynamic options.Sparsity) (Seed.ofInt options.Seed)
+        Network.sparse
+            options.Topology
+            (Dynamics.startOf options.Dynamic options.Sparsity)
+            options.Winners
+            (Seed.ofInt options.Seed)
 
-    use dense = Network.dense ()
+    use dense = Network.dense options.Winners
 
     let course = options.Course
     let batchesAnEpoch = (train.Labels.Length - 1) / course.Batch + 1
@@ -35,6 +39,9 @@ let private demo (options: Options) =
         $"{options.Topology}, sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
 
     printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
+
+    options.Winners
+    |> Option.iter (fun part -> printfn $"k-winners silence {part} of the hidden units of both networks")
 
     let events = ResizeArray<RewireEvent>()
     let steps = int64 course.Epochs * int64 batchesAnEpoch

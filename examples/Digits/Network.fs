@@ -7,7 +7,7 @@ open TorchSharp.Modules
 type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 /// <summary>The network of SparseLinear's notebook, 784-2000-LayerNorm-ReLU-10, and its dense twin.</summary>
-/// <remarks>As there, both linear layers of the sparse network are sparse.</remarks>
+/// <remarks>As there, both linear layers of the sparse network are sparse, and k-winners may stand in place of ReLU.</remarks>
 [<RequireQualifiedAccess>]
 module Network =
 
@@ -18,11 +18,16 @@ module Network =
     [<Literal>]
     let Input = "input"
 
-    let private network (input: Layer) (output: Layer) : Sequential =
+    let private network (winners: float option) (input: Layer) (output: Layer) : Sequential =
+        let activation =
+            match winners with
+            | Some sparsity -> struct ("winners", new KWinners(Hidden, sparsity = sparsity) :> Layer)
+            | None -> struct ("relu", torch.nn.ReLU() :> Layer)
+
         torch.nn.Sequential(
             [| struct (Input, input)
                struct ("norm", torch.nn.LayerNorm(int64 Hidden) :> Layer)
-               struct ("relu", torch.nn.ReLU() :> Layer)
+               activation
                struct ("output", output) |]
         )
 
@@ -40,8 +45,9 @@ module Network =
     /// <summary>784-2000-10 with only a part of the weights.</summary>
     /// <param name="topology">One of <c>topologies</c>.</param>
     /// <param name="sparsity">The part of the weights that do not exist, in [0, 1).</param>
+    /// <param name="winners">The part of the hidden units that k-winners silence, in [0, 1); none for ReLU.</param>
     /// <param name="seed">Draws which do; torch.manual_seed governs their initial values.</param>
-    let sparse (topology: string) (sparsity: float) (seed: Seed) : Sequential =
+    let sparse (topology: string) (sparsity: float) (winners: float option) (seed: Seed) : Sequential =
         let ofInput, ofOutput = Seed.split seed
         let _, generate = topologies |> List.find (fun (name, _) -> name = topology)
 
@@ -58,7 +64,7 @@ module Network =
             let nnz = counts[index]
             new SparseLinear(generate rows cols nnz seed)
 
-        network (layer 0 ofInput) (layer 1 ofOutput)
+        network winners (layer 0 ofInput) (layer 1 ofOutput)
 
     /// <summary>The sparse layer that takes the pixels.</summary>
     let input (sparse: Sequential) : SparseLinear =
@@ -69,8 +75,9 @@ module Network =
             | _ -> None)
 
     /// <summary>784-2000-10 with every weight.</summary>
-    let dense () : Sequential =
-        network (torch.nn.Linear(Idx.Pixels, Hidden)) (torch.nn.Linear(Hidden, Idx.Classes))
+    /// <param name="winners">As for the sparse one.</param>
+    let dense (winners: float option) : Sequential =
+        network winners (torch.nn.Linear(Idx.Pixels, Hidden)) (torch.nn.Linear(Hidden, Idx.Classes))
 
     /// <summary>How many weights the linear layers of a network store; biases and LayerNorm are not counted.</summary>
     let weights (network: Sequential) : int64 =
@@ -80,6 +87,14 @@ module Network =
                   | :? SparseLinear as layer -> layer.weight.numel ()
                   | :? Linear as layer -> layer.weight.numel ()
                   | _ -> () ]
+
+    /// <summary>The entropy of the k-winners of a network as a part of what it can be; none without k-winners.</summary>
+    let entropy (network: Sequential) : float option =
+        network.children ()
+        |> Seq.tryPick (fun layer ->
+            match layer with
+            | :? KWinners as winners -> Some(winners.Entropy() / winners.MaxEntropy())
+            | _ -> None)
 
     /// <summary>How many bytes a checkpoint of a network holds: every parameter, and the patterns of sparse layers.</summary>
     let bytes (network: Sequential) : int64 =

@@ -49,6 +49,7 @@ type Argument =
     | Data of folder: string
     | Sparsity of part: float
     | Topology of name: string
+    | Kwinners of part: float
     | Dynamic of policy: string
     | Delta_T of steps: int64
     | Alpha of part: float
@@ -70,6 +71,8 @@ type Argument =
             | Topology _ ->
                 let names = Network.topologies |> List.map fst |> String.concat ", "
                 $"how the sparse network is wired: {names}; {Default.Topology}"
+            | Kwinners _ ->
+                "the part of the hidden units that k-winners silence in both networks, in [0, 1), such as 0.65; ReLU without it"
             | Dynamic _ ->
                 let names = Dynamics.policies |> List.map fst |> String.concat ", "
                 $"how the sparse network is rewired while it trains: {names}; not at all"
@@ -92,6 +95,7 @@ type Options =
     { Data: string option
       Sparsity: float
       Topology: string
+      Winners: float option
       Dynamic: Dynamics option
       Frames: string option
       Seed: int
@@ -149,6 +153,7 @@ module Options =
           Topology =
             given.TryPostProcessResult(Argument.Topology, topology)
             |> Option.defaultValue Default.Topology
+          Winners = given.TryPostProcessResult(Argument.Kwinners, part)
           Dynamic =
             given.TryPostProcessResult(Argument.Dynamic, policy)
             |> Option.map (fun name ->

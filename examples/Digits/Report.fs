@@ -75,4 +75,7 @@ module Report =
             + (match rewiring with
                | Some r -> $", churn {percent r.Churn} an update, R_s {percent r.Explored}"
                | None -> "")
+            + (match Network.entropy sparse, Network.entropy dense with
+               | Some ofSparse, Some ofDense -> $", entropy {percent ofSparse} and {percent ofDense} of the maximum"
+               | _ -> "")
         )

@@ -17,6 +17,24 @@ internal static class Require
             ? (int)value
             : throw new ArgumentOutOfRangeException(name, value, $"expected 0..{int.MaxValue}, got {value}");
 
+    /// <summary>A number of units, as the core counts it.</summary>
+    internal static int Units(long value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        value is >= 1 and <= int.MaxValue
+            ? (int)value
+            : throw new ArgumentOutOfRangeException(name, value, $"expected 1..{int.MaxValue} units, got {value}");
+
+    /// <summary>A sparsity, under the caller's name of it.</summary>
+    internal static double Sparsity(double value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        value is >= 0 and < 1
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"expected a sparsity in [0, 1), got {value}");
+
+    /// <summary>A strength of a boost, under the caller's name of it.</summary>
+    internal static double Strength(double value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        value >= 0 && double.IsFinite(value)
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"expected a finite number, 0 or more, got {value}");
+
     /// <summary>A pattern of the shape that the sizes say.</summary>
     internal static Connectivity Shape(Connectivity connectivity, int rows, int cols) =>
         connectivity.Rows == rows && connectivity.Cols == cols

@@ -10,7 +10,7 @@ public static partial class sparsenn
     /// <summary>Multiplying with a sparse matrix, as differentiable functions of a pattern and its values.</summary>
     /// <remarks>W is the [rows, cols] matrix that has <c>values</c> (length nnz, slot order) at the pattern. Gradients
     /// of any order are right, and one that nobody asks for is not computed.</remarks>
-    public static class functional
+    public static partial class functional
     {
         /// <summary>x · Wᵀ + bias, as torch.nn.functional.linear.</summary>
         /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>

@@ -65,6 +65,8 @@ let private mayHoldPointers =
         [ "Kernels/Carry.fs"
           "Kernels/DenseCopy.fs"
           "Kernels/Dispatch.fs"
+          "Kernels/KeyLanes.fs"
+          "Kernels/Keys.fs"
           "Kernels/Lanes.fs"
           "Kernels/Pack.fs"
           "Kernels/Parts.fs"
@@ -76,6 +78,8 @@ let private mayHoldPointers =
           "Kernels/SparseInputs.fs"
           "Kernels/Spmm.fs"
           "Kernels/Sums.fs"
+          "Kernels/Winners.fs"
+          "Kernels/WinnersDispatch.fs"
           "Torch/TensorView.fs" ]
 
 let private holdsPointers (text: string) =
@@ -158,7 +162,16 @@ let architecture =
                                 m ]
 
               let kernels =
-                  [ "tile"; "untile"; "rows4"; "rows2"; "rows1"; "rowSums"; "order"; "transpose" ]
+                  [ "tile"
+                    "untile"
+                    "rows4"
+                    "rows2"
+                    "rows1"
+                    "rowSums"
+                    "order"
+                    "transpose"
+                    "countAbove"
+                    "keep" ]
 
               let names = marked |> List.map _.Name
               Expect.all kernels (fun name -> List.contains name names) "not vacuous"

@@ -275,7 +275,7 @@ let frames =
 
               for deltaT in [ 1L; 7L; 100L; 5000L ] do
                   for steps in [ 1L; 6L; 94L; 700L; 9380L ] do
-                      use network = Network.sparse "uniform" 0.99 (SparseFs.Seed.ofInt 1)
+                      use network = Network.sparse "uniform" 0.99 None (SparseFs.Seed.ofInt 1)
                       use optimizer = TorchSharp.torch.optim.SGD(network.parameters (), 0.1)
 
                       let rewirer =

@@ -233,6 +233,18 @@ let counterparts =
       "Onnx.export", []
       "Onnx.exportWith", [ "OnnxFiles.ExportOnnx" ]
       "Onnx.writeTo", [ "OnnxFiles.WriteOnnx" ]
+      "KWinners.count", [ "Winners.Count" ]
+      "KWinners.atInference", [ "Winners.AtInference" ]
+      "KWinners.winners", [ "Winners.Choose" ]
+      "KWinners.activate", [ "Winners.Activate" ]
+      "Boost.scores", [ "Winners.Scores" ]
+      "DutyCycle.weight", [ "Winners.Weight" ]
+      "DutyCycle.update", [ "Winners.Update" ]
+      "DutyCycle.entropy", [ "Winners.Entropy" ]
+      "DutyCycle.maxEntropy", [ "Winners.MaxEntropy" ]
+      "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
+      "KWinners", [ "sparsenn.KWinners" ]
+      "KWinners2d", [ "sparsenn.KWinners2d" ]
       "Indices.toConnectivity", [ "Connectivities.FromIndices" ]
       "Indices.ofConnectivity", [ "ConnectivityReading.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
@@ -248,14 +260,17 @@ let counterparts =
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list =
-    [ "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
+    [ "Boost.strength", "C# has the form and the strength apart"
+      "Boost.decayed", "C# multiplies the strength; a layer's own EndEpoch does"
+      "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
       "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
 
 /// Members that the core has no function for, each with the reason.
 let onlyFacade =
     [ "Policies.Custom", "F# writes { policy with ... }"
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
-      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry" ]
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry"
+      "sparsenn.ActivationSparsity", "SparseLinear's name of KWinners, with its defaults" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual
@@ -336,6 +351,10 @@ let parity =
           testCase "every member of the facade is the counterpart of something" (fun () ->
               let expected = List.collect snd counterparts @ List.map fst onlyFacade
               expectSame expected facadeNames)
+
+          testCase "Boosting has the cases of Boost" (fun () ->
+              let cases = FSharpType.GetUnionCases typeof<Boost> |> Array.map _.Name
+              Expect.equal (Enum.GetNames<Boosting>()) cases "cases")
 
           testCase "Initialization has the cases of Init" (fun () ->
               let cases = FSharpType.GetUnionCases typeof<Init> |> Array.map _.Name

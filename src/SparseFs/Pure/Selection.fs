@@ -5,7 +5,7 @@ open System.Numerics
 open System.Runtime.Intrinsics
 
 /// Numbers as unsigned integers of the same order.
-module internal Key =
+module internal ScoreKey =
 
     /// The negative ones too; −0 counts as 0.
     let inline ofScore (score: float32) : uint32 =
@@ -29,12 +29,12 @@ module internal Key =
 /// <summary>How many keys have each value of their 13 upper bits.</summary>
 [<Sealed>]
 type internal KeyCounts() =
-    let counts: int[] = Array.zeroCreate (1 <<< (32 - Key.LowerBits))
+    let counts: int[] = Array.zeroCreate (1 <<< (32 - ScoreKey.LowerBits))
     let mutable highest = 0
     let mutable lowest = counts.Length - 1
 
     member _.Add(key: uint32) =
-        let upper = int (key >>> Key.LowerBits)
+        let upper = int (key >>> ScoreKey.LowerBits)
         counts[upper] <- counts[upper] + 1
         highest <- max highest upper
         lowest <- min lowest upper
@@ -116,9 +116,9 @@ module internal Selection =
         let mutable found = 0
 
         for i in 0 .. length - 1 do
-            let key = Key.ofScore (Key.masked bits scores[i])
+            let key = ScoreKey.ofScore (ScoreKey.masked bits scores[i])
 
-            if key >>> Key.LowerBits = upper then
+            if key >>> ScoreKey.LowerBits = upper then
                 if found = keys.Length then
                     Array.Resize(&keys, min length (4 * found))
 
@@ -135,7 +135,7 @@ module internal Selection =
 
             struct (key, left - above)
         else
-            thresholdBelow Key.LowerBits keys found left
+            thresholdBelow ScoreKey.LowerBits keys found left
 
     /// <summary>Marks all but the count largest scores, or magnitudes of scores.</summary>
     /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
@@ -153,13 +153,13 @@ module internal Selection =
             let counts = KeyCounts()
 
             for i in 0 .. scores.Length - 1 do
-                counts.Add(Key.ofScore (Key.masked bits scores[i]))
+                counts.Add(ScoreKey.ofScore (ScoreKey.masked bits scores[i]))
 
             let struct (least, ties) = threshold bits counts scores scores.Length count
             let mutable tied = 0
 
             for i in 0 .. scores.Length - 1 do
-                let key = Key.ofScore (Key.masked bits scores[i])
+                let key = ScoreKey.ofScore (ScoreKey.masked bits scores[i])
                 marked[i] <- key < least
                 tied <- tied + (if key = least then 1 else 0)
 
@@ -167,7 +167,7 @@ module internal Selection =
             let mutable i = scores.Length - 1
 
             while tied > ties do
-                if Key.ofScore (Key.masked bits scores[i]) = least then
+                if ScoreKey.ofScore (ScoreKey.masked bits scores[i]) = least then
                     marked[i] <- true
                     tied <- tied - 1
 
@@ -217,7 +217,7 @@ type internal Best(most: int) =
 
         if length >= count then
             let struct (upper, _) = counts.Place count
-            let bound = Key.toScore (upper <<< Key.LowerBits)
+            let bound = ScoreKey.toScore (upper <<< ScoreKey.LowerBits)
 
             // The lowest keys of all are not of numbers.
             if bound > least then
@@ -248,7 +248,7 @@ type internal Best(most: int) =
                 counts.Clear()
 
                 for i in 0 .. length - 1 do
-                    let key = Key.ofScore scores[i]
+                    let key = ScoreKey.ofScore scores[i]
                     tied <- tied + (if key = worst then 1 else 0)
 
                     if key > worst || (key = worst && tied <= ties) then
@@ -259,7 +259,7 @@ type internal Best(most: int) =
 
                 length <- kept
                 // A later one that equals the worst would lose the tie.
-                least <- MathF.BitIncrement(Key.toScore worst)
+                least <- MathF.BitIncrement(ScoreKey.toScore worst)
 
     let guess () =
         let above = int (guessed * float seen)
@@ -267,7 +267,7 @@ type internal Best(most: int) =
 
         if above > 0 && above < length then
             let struct (upper, _) = counts.Place above
-            least <- max least (Key.toScore (upper <<< Key.LowerBits))
+            least <- max least (ScoreKey.toScore (upper <<< ScoreKey.LowerBits))
             compact ()
 
     let makeRoom () =
@@ -290,7 +290,7 @@ type internal Best(most: int) =
         if score >= least then
             scores[length] <- score
             cells[length] <- cell
-            counts.Add(Key.ofScore score)
+            counts.Add(ScoreKey.ofScore score)
             length <- length + 1
             fresh <- fresh + 1
 

@@ -190,6 +190,35 @@ type internal Returned private () =
         Returned.tensors <- gradients
         gradients
 
+/// What every backward has around it.
+module internal Backward =
+
+    /// <summary>Gradients that libtorch refuses, so that backward() ends in an error which the caller can catch.</summary>
+    /// <remarks>An exception that left a backward would end the process. No shape expands to that of a scalar.</remarks>
+    let private refused (arguments: int) (e: exn) : torch.Tensor list =
+        eprintfn $"SparseFs: backward failed: {e.Message.Split('\n')[0]}"
+
+        [ null
+          for _ in 2..arguments do
+              torch.zeros [||] ]
+
+    /// Body gets the upstream gradient and returns one gradient an argument, null for what has none.
+    let run (upstream: torch.Tensor) (arguments: int) (body: torch.Tensor -> torch.Tensor list) : List<torch.Tensor> =
+        use _ = torch.NewDisposeScope()
+
+        if isNull upstream || upstream.IsInvalid then
+            List(Array.zeroCreate<torch.Tensor> arguments)
+        else
+            let gradients =
+                try
+                    body upstream
+                with e ->
+                    refused arguments e
+
+            let held = Returned.Hold(List gradients)
+            upstream.Dispose()
+            held
+
 /// Two saved tensors and who asked for a gradient: what each backward below needs.
 module private Context =
 
@@ -201,15 +230,6 @@ module private Context =
         let secondFor = if first.requires_grad then second else null
         ctx.save_for_backward (List [ firstFor; secondFor ])
 
-    /// <summary>Gradients that libtorch refuses, so that backward() ends in an error which the caller can catch.</summary>
-    /// <remarks>An exception that left a backward would end the process. No shape expands to that of a scalar.</remarks>
-    let private refused (arguments: int) (e: exn) : torch.Tensor list =
-        eprintfn $"SparseFs: backward failed: {e.Message.Split('\n')[0]}"
-
-        [ null
-          for _ in 2..arguments do
-              torch.zeros [||] ]
-
     /// <summary>Runs a backward: body gets the job, the two saved factors (null where the other wants no gradient) and
     /// the upstream gradient, and returns one gradient an argument, null for the job and for what nobody asked.</summary>
     let backward
@@ -218,21 +238,9 @@ module private Context =
         (arguments: int)
         (body: Job -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
         : List<torch.Tensor> =
-        use _ = torch.NewDisposeScope()
-
-        if isNull upstream || upstream.IsInvalid then
-            List(Array.zeroCreate<torch.Tensor> arguments)
-        else
-            let gradients =
-                try
-                    let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
-                    body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream
-                with e ->
-                    refused arguments e
-
-            let held = Returned.Hold(List gradients)
-            upstream.Dispose()
-            held
+        Backward.run upstream arguments (fun upstream ->
+            let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
+            body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream)
 
 /// y = x · Wᵀ + bias
 [<AllowNullLiteral>]

@@ -78,6 +78,24 @@ module internal TensorView =
         use storage = t.storage<float32>()
         NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
 
+    /// <summary>As floats, of an int32 tensor.</summary>
+    /// <exception cref="T:System.ArgumentException">Not int32, not on the CPU, or not contiguous.</exception>
+    let ints (name: string) (t: torch.Tensor) : nativeptr<int> =
+        if
+            t.dtype <> torch.ScalarType.Int32
+            || t.device_type <> DeviceType.CPU
+            || not (t.is_contiguous ())
+        then
+            let got = $"{t.dtype} on {t.device}, contiguous: {t.is_contiguous ()}"
+            raise (ArgumentException($"expected a contiguous Int32 tensor on the CPU, got {got}", name))
+
+        use storage = t.storage<int>()
+        NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
+
+    /// The address, or null where there is no tensor.
+    let intsOrNull (name: string) (t: torch.Tensor) : nativeptr<int> =
+        if isNull t then NativePtr.ofNativeInt 0n else ints name t
+
     /// The address, or null where there is no tensor.
     let floatsOrNull (name: string) (t: torch.Tensor) : nativeptr<float32> =
         if isNull t then NativePtr.ofNativeInt 0n else floats name t

@@ -1,0 +1,122 @@
+// The runs of docs/results/kwinners.md, part 2. After one build (dotnet fsi build.fsx):
+// dotnet fsi examples/kwinners-runs.fsx FOLDER NETWORK SEED EPOCHS
+// FOLDER holds MNIST's four gzipped files. NETWORK is sparse (784-1000-1000-10, 70 % of the weights absent, k-winners with
+// 10 % on), dense (the same shape with ReLU), or one step between the two: sparse-relu, dense-winners, or sparse-same-k,
+// which lets no more units win at inference than in training. Learning rate, momentum, batches and noise are those of
+// Numenta's notebook sparse_linear.ipynb: SGD 0.01 with momentum 0.5, a first epoch in batches of 4, then of 64.
+#r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.dll"
+#r "../artifacts/bin/Digits/release/Digits.dll"
+
+open System
+open SparseFs
+open TorchSharp
+
+let folder, network, seed, epochs =
+    match List.ofArray fsi.CommandLineArgs with
+    | [ _; folder; network; seed; epochs ] -> folder, network, int seed, int epochs
+    | _ -> failwith "expected FOLDER NETWORK SEED EPOCHS"
+
+type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
+
+torch.manual_seed (int64 seed) |> ignore
+
+let winners () : Layer =
+    // Period, decay and inference factor: the defaults of Numenta's layer. k = 100, 150 at inference.
+    new KWinners(
+        1000,
+        sparsity = 0.9,
+        period = 1000,
+        boost = Boost.Exponential 1.0,
+        boostDecay = 0.9,
+        inferenceFactor = (if network = "sparse-same-k" then 1.0 else 1.5)
+    )
+
+let model =
+    // There, a dense layer loses weights after it was drawn.
+    let sparse index (inputs: int) : Layer =
+        new SparseLinear(inputs, 1000, 0.7, Seed.child index (Seed.ofInt seed), init = Init.DenseFanIn)
+
+    let dense (_: int) (inputs: int) : Layer = torch.nn.Linear(int64 inputs, 1000L)
+
+    let relu () = torch.nn.ReLU() :> Layer
+
+    let linear, activation =
+        match network with
+        | "sparse"
+        | "sparse-same-k" -> sparse, winners
+        | "dense" -> dense, relu
+        | "sparse-relu" -> sparse, relu
+        | "dense-winners" -> dense, winners
+        | other -> failwith $"expected sparse, dense, sparse-relu, dense-winners or sparse-same-k, got {other}"
+
+    torch.nn.Sequential(
+        [ linear 0 784
+          activation ()
+          linear 1 1000
+          activation ()
+          torch.nn.Linear(1000L, 10L) ]
+    )
+
+let train, test =
+    let train, test = Digits.Idx.ofFolder folder
+    Digits.Training.samples train, Digits.Training.samples test
+
+/// A part of each image's pixels, drawn anew for each image, takes the value mean + 2 deviations: 2 after normalising.
+let noisy (level: float) (samples: Digits.Samples) : Digits.Samples =
+    use _ = torch.NewDisposeScope()
+    let changed = int64 (784.0 * level) // rounded down, as there
+    let order = torch.rand(samples.Images.shape).argsort(1L)
+
+    { samples with
+        Images =
+            samples.Images
+                .scatter(1L, order.narrow (1L, 0L, changed), torch.full (samples.Images.shape, 2.0f.ToScalar()))
+                .MoveToOuterDisposeScope() }
+
+let optimizer = torch.optim.SGD(model.parameters (), 0.01, momentum = 0.5)
+let watch = Diagnostics.Stopwatch.StartNew()
+
+for epoch in 1..epochs do
+    model.train ()
+    use _ = torch.NewDisposeScope()
+    let batch = if epoch = 1 then 4L else 64L
+
+    for chosen in torch.randperm(train.Labels.shape[0]).split batch do
+        use _ = torch.NewDisposeScope()
+        optimizer.zero_grad ()
+
+        let x, y =
+            train.Images.index_select (0L, chosen), train.Labels.index_select (0L, chosen)
+
+        torch.nn.functional.cross_entropy(model.call x, y).backward()
+        optimizer.step () |> ignore
+
+    for layer in model.children () do
+        match layer with
+        | :? KWinners as winners -> winners.EndEpoch()
+        | _ -> ()
+
+    printfn $"{network}, seed {seed}, epoch {epoch}: %.2f{100.0 * Digits.Training.accuracy model test} %%"
+
+let noiseSeed = 1000L
+
+let results =
+    [ for level in [ 0.0; 0.05; 0.10; 0.15; 0.20; 0.25 ] do
+          // The same noise for every network.
+          torch.manual_seed noiseSeed |> ignore
+          let samples = noisy level test
+          $"%.2f{100.0 * Digits.Training.accuracy model samples}" ]
+
+let entropy =
+    [ for layer in model.children () do
+          match layer with
+          | :? KWinners as winners -> $"%.1f{100.0 * winners.Entropy() / winners.MaxEntropy()} %%"
+          | _ -> () ]
+
+printfn $"""{network}, seed {seed}, {epochs} epochs, noise 0 to 0.25: {String.concat " " results}"""
+
+if not entropy.IsEmpty then
+    printfn $"""entropy of the maximum: {String.concat ", " entropy}"""
+
+printfn $"%.0f{watch.Elapsed.TotalSeconds} s"

@@ -1,0 +1,106 @@
+namespace SparseFs
+
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>Activation sparsity: of each sample's units exactly k pass, and the others become 0.</summary>
+/// <remarks>
+/// <para>Input [*, features], output the same. Boosted scores choose, so that all units get to win; unboosted values pass.
+/// Ties go to the lower index. Winners may be negative; the layer is in place of an activation. The pure modules
+/// <c>KWinners</c>, <c>Boost</c> and <c>DutyCycle</c> are its specification; state is as <c>KWinnersBase</c> says.</para>
+/// <para>NaN counts as the largest number unless checkInput refuses it. Ahmad and Scheinkman 2019, arXiv:1903.11257;
+/// a period of 1000, a decay of 0.9 and an inference factor of 1.5 are Numenta's.</para>
+/// </remarks>
+type KWinners
+    /// <summary>A layer of so many units.</summary>
+    /// <param name="features">n, the last dimension of the input; 1 or more.</param>
+    /// <param name="sparsity">The part of the units that do not win, in [0, 1); 0.65 by default. k = (1 − sparsity) · n,
+    /// rounded half to even, at least 1.</param>
+    /// <param name="k">The winners of a sample, 1..n, in place of a sparsity.</param>
+    /// <param name="alpha">The weight of a batch in the duty cycle, in (0, 1]; 0.1 by default.</param>
+    /// <param name="period">Samples that the duty cycle covers, 1 or more, in place of alpha.</param>
+    /// <param name="boost">How past wins weigh on the scores; Boost.Exponential 1.5 by default.</param>
+    /// <param name="boostDecay">What EndEpoch multiplies the strength with, in [0, 1]; 1 by default.</param>
+    /// <param name="inferenceFactor">How many times k win in evaluation mode, above 0; 1 by default.</param>
+    /// <param name="straightThrough">Whether the gradient goes to all units, not to winners only; false by default.</param>
+    /// <param name="checkInput">Whether NaN and infinity are refused, at the cost of a pass over the input; false by
+    /// default.</param>
+    /// <param name="device">Where the buffers live; torch's default device if not given.</param>
+    /// <exception cref="T:System.ArgumentException">A number is out of its range, or both of a pair are given.</exception>
+    (
+        features: int,
+        ?sparsity: float,
+        ?k: int,
+        ?alpha: float,
+        ?period: int,
+        ?boost: Boost,
+        ?boostDecay: float,
+        ?inferenceFactor: float,
+        ?straightThrough: bool,
+        ?checkInput: bool,
+        ?device: torch.Device
+    ) =
+    inherit
+        KWinnersBase(
+            "KWinners",
+            (KWinners.checkFeatures (nameof features) features
+             features),
+            KWinnersSettings.Of(
+                sparsity,
+                k,
+                alpha,
+                period,
+                boost,
+                boostDecay,
+                inferenceFactor,
+                straightThrough,
+                checkInput
+            ),
+            device
+        )
+
+    let ownK = base.Settings.KOf features
+
+    let ownKAtInference =
+        KWinners.atInference features base.Settings.InferenceFactor ownK
+
+    /// <summary>n, the units.</summary>
+    member _.Features: int = features
+
+    /// <summary>The winners of a sample in training mode.</summary>
+    member _.K: int = ownK
+
+    /// <summary>The winners of a sample in evaluation mode.</summary>
+    member _.KAtInference: int = ownKAtInference
+
+    /// <summary>The entropy of the duty cycle where all units win alike, in bits.</summary>
+    member _.MaxEntropy() : float = DutyCycle.maxEntropy features ownK
+
+    member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
+        this.CheckInput x
+        let samples = TensorView.checkSamples "x" x features
+        Returned.Release()
+        use _ = torch.NewDisposeScope()
+        let struct (form, terms) = this.Terms(float ownK / float features)
+        let k = if this.training then ownK else ownKAtInference
+        let counts = this.training && samples > 0
+
+        let selecting =
+            Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
+
+        let y = KWinnersOps.onRows selecting (x.reshape (int64 samples, int64 features))
+
+        if counts then
+            this.Note(samples, 1, selecting.Wins)
+
+        (y.view x.shape).MoveToOuterDisposeScope()
+
+    /// <summary>The winners of each sample, and 0 elsewhere.</summary>
+    /// <param name="x">Shape [*, features], of a real floating dtype, on the layer's device.</param>
+    /// <returns>As x.</returns>
+    /// <exception cref="T:System.ArgumentException">The shape, the dtype or the device is not as said, or x is not finite
+    /// and the layer checks that.</exception>
+    override this.forward(x: torch.Tensor) : torch.Tensor = this.ForwardWith(Backend.Auto, x)
+
+    override this.ToString() =
+        $"KWinners(features={features}, k={ownK}, {this.Describe()})"

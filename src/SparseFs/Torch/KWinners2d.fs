@@ -1,0 +1,177 @@
+namespace SparseFs
+
+open System
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>K-winners of images [N, C, H, W], with one duty cycle a channel.</summary>
+/// <remarks>As <c>KWinners</c>, in one of two ways. Over the image: k of its C · H · W elements win, and a channel's duty
+/// cycle is the part of its H · W places where it wins. Local: k of the C channels win at each place.</remarks>
+type KWinners2d
+    /// <summary>A layer of so many channels.</summary>
+    /// <param name="channels">C, 1 or more.</param>
+    /// <param name="sparsity">The part of the elements (local: of the channels at a place) that do not win, in [0, 1);
+    /// 0.65 by default.</param>
+    /// <param name="k">The winners of an image (local: of a place), in place of a sparsity.</param>
+    /// <param name="alpha">The weight of a batch in the duty cycle, in (0, 1]; 0.1 by default.</param>
+    /// <param name="period">Images that the duty cycle covers, 1 or more, in place of alpha.</param>
+    /// <param name="boost">How past wins weigh on the scores; Boost.Exponential 1.5 by default.</param>
+    /// <param name="boostDecay">What EndEpoch multiplies the strength with, in [0, 1]; 1 by default.</param>
+    /// <param name="inferenceFactor">How many times k win in evaluation mode, above 0; 1 by default.</param>
+    /// <param name="local">Whether winners are chosen among the channels at each place; false by default.</param>
+    /// <param name="straightThrough">Whether the gradient goes to all, not to winners only; false by default.</param>
+    /// <param name="checkInput">Whether NaN and infinity are refused; false by default.</param>
+    /// <param name="device">Where the buffers live; torch's default device if not given.</param>
+    /// <exception cref="T:System.ArgumentException">A number is out of its range, or both of a pair are given.</exception>
+    (
+        channels: int,
+        ?sparsity: float,
+        ?k: int,
+        ?alpha: float,
+        ?period: int,
+        ?boost: Boost,
+        ?boostDecay: float,
+        ?inferenceFactor: float,
+        ?local: bool,
+        ?straightThrough: bool,
+        ?checkInput: bool,
+        ?device: torch.Device
+    ) =
+    inherit
+        KWinnersBase(
+            "KWinners2d",
+            (KWinners.checkFeatures (nameof channels) channels
+             channels),
+            KWinnersSettings.Of(
+                sparsity,
+                k,
+                alpha,
+                period,
+                boost,
+                boostDecay,
+                inferenceFactor,
+                straightThrough,
+                checkInput
+            ),
+            device
+        )
+
+    let isLocal = defaultArg local false
+
+    do
+        match base.Settings.K with
+        | ValueSome k when isLocal -> KWinners.checkK channels k
+        | ValueSome k -> KWinners.checkK Int32.MaxValue k
+        | ValueNone -> ()
+
+    /// <summary>C, the channels.</summary>
+    member _.Channels: int = channels
+
+    /// <summary>Whether winners are chosen among the channels at each place.</summary>
+    member _.IsLocal: bool = isLocal
+
+    /// <summary>The winners of an image of this size, or of a place if the layer is local, in training mode.</summary>
+    /// <param name="height">H, 1 or more.</param>
+    /// <param name="width">W, 1 or more.</param>
+    /// <exception cref="T:System.ArgumentException">C · H · W exceeds 2^31 − 65, or k exceeds it.</exception>
+    member this.KOf(height: int, width: int) : int =
+        this.Settings.KOf(this.Candidates(height, width))
+
+    /// <summary>The entropy of the duty cycle where all channels win alike, in bits.</summary>
+    /// <param name="height">H, 1 or more.</param>
+    /// <param name="width">W, 1 or more.</param>
+    /// <remarks>As Entropy, it counts each channel once, not each of its places.</remarks>
+    member this.MaxEntropy(height: int, width: int) : float =
+        let n = this.Candidates(height, width)
+        DutyCycle.maxEntropy n (this.Settings.KOf n) / float n * float channels
+
+    /// Among how many the winners are chosen.
+    member private _.Candidates(height: int, width: int) : int =
+        let all = int64 channels * int64 height * int64 width
+
+        if height < 1 || width < 1 || all > int64 (Int32.MaxValue - 64) then
+            raise (ArgumentException($"expected at most {Int32.MaxValue - 64} elements an image, got {all}", "x"))
+
+        if isLocal then channels else int all
+
+    member private _.CheckShape(x: torch.Tensor) =
+        let shape = x.shape
+
+        if shape.Length <> 4 || shape[1] <> int64 channels then
+            let got = String.Join(", ", shape)
+            raise (ArgumentException($"expected shape [N, {channels}, H, W], got [{got}]", "x"))
+
+        if shape[0] * shape[2] * shape[3] > int64 Int32.MaxValue then
+            raise (
+                ArgumentException(
+                    $"expected at most {Int32.MaxValue} places, got {shape[0] * shape[2] * shape[3]}",
+                    "x"
+                )
+            )
+
+    member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
+        this.CheckInput x
+        this.CheckShape x
+        let n, height, width = x.shape[0], x.shape[2], x.shape[3]
+        let places = height * width
+        Returned.Release()
+
+        if places = 0L then
+            x.alias ()
+        else
+            use _ = torch.NewDisposeScope()
+            let candidates = this.Candidates(int height, int width)
+            let trained = this.Settings.KOf candidates
+            let struct (form, terms) = this.Terms(float trained / float candidates)
+
+            let k =
+                if this.training then
+                    trained
+                else
+                    KWinners.atInference candidates this.Settings.InferenceFactor trained
+
+            let counts = this.training && n > 0L
+
+            let terms =
+                if isLocal || isNull terms then
+                    terms
+                else
+                    terms.repeat_interleave places
+
+            let selecting =
+                Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
+
+            let y =
+                if isLocal then
+                    let byPlace = x.permute (0L, 2L, 3L, 1L)
+                    let rows = byPlace.reshape (n * places, int64 channels)
+                    (KWinnersOps.onRows selecting rows).view(byPlace.shape).permute(0L, 3L, 1L, 2L).contiguous()
+                else
+                    (KWinnersOps.onRows selecting (x.reshape (n, int64 candidates))).view x.shape
+
+            if counts then
+                let wins =
+                    if isLocal then
+                        selecting.Wins
+                    else
+                        selecting.Wins.view(int64 channels, places).sum(1L)
+
+                this.Note(int n, int places, wins)
+
+            y.MoveToOuterDisposeScope()
+
+    /// <summary>The winners of each image, or of each place, and 0 elsewhere.</summary>
+    /// <param name="x">Shape [N, C, H, W], of a real floating dtype, on the layer's device.</param>
+    /// <returns>As x, contiguous.</returns>
+    /// <exception cref="T:System.ArgumentException">The shape, the dtype or the device is not as said, k exceeds what an
+    /// image has, or x is not finite and the layer checks that.</exception>
+    override this.forward(x: torch.Tensor) : torch.Tensor = this.ForwardWith(Backend.Auto, x)
+
+    override this.ToString() =
+        let k =
+            match this.Settings.K with
+            | ValueSome k -> $"k={k}, "
+            | ValueNone -> ""
+
+        let isLocal = if isLocal then "True" else "False"
+        $"KWinners2d(channels={channels}, local={isLocal}, {k}{this.Describe()})"

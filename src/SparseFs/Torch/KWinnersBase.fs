@@ -1,0 +1,289 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open System.Globalization
+open SparseFs.Kernels
+open SparseFs.Torch
+open TorchSharp
+
+/// How a K-winners layer is made; both kinds of layer read their arguments into it.
+[<NoComparison; NoEquality>]
+type internal KWinnersSettings =
+    {
+        /// The part of the units that do not win; none where k is given.
+        Sparsity: float voption
+        K: int voption
+        Rule: DutyCycle
+        Boost: Boost
+        BoostDecay: float
+        InferenceFactor: float
+        StraightThrough: bool
+        CheckInput: bool
+    }
+
+    static member Of
+        (
+            sparsity: float option,
+            k: int option,
+            alpha: float option,
+            period: int option,
+            boost: Boost option,
+            boostDecay: float option,
+            inferenceFactor: float option,
+            straightThrough: bool option,
+            checkInput: bool option
+        ) : KWinnersSettings =
+        if sparsity.IsSome && k.IsSome then
+            raise (ArgumentException("expected a sparsity or k, got both", "k"))
+
+        if alpha.IsSome && period.IsSome then
+            raise (ArgumentException("expected alpha or a period, got both", "period"))
+
+        sparsity |> Option.iter (fun sparsity -> Sparsity.density sparsity |> ignore)
+        let boostDecay = defaultArg boostDecay 1.0
+        let inferenceFactor = defaultArg inferenceFactor 1.0
+        Boost.checkDecay "boostDecay" boostDecay
+        KWinners.checkFactor "inferenceFactor" inferenceFactor
+
+        { Sparsity =
+            match k, sparsity with
+            | Some _, _ -> ValueNone
+            | None, Some sparsity -> ValueSome sparsity
+            | None, None -> ValueSome 0.65
+          K = Option.toValueOption k
+          Rule =
+            DutyCycle.check (
+                match period with
+                | Some period -> DutyCycle.Period period
+                | None -> DutyCycle.Alpha(defaultArg alpha 0.1)
+            )
+          Boost = Boost.check (defaultArg boost (Boost.Exponential 1.5))
+          BoostDecay = boostDecay
+          InferenceFactor = inferenceFactor
+          StraightThrough = defaultArg straightThrough false
+          CheckInput = defaultArg checkInput false }
+
+    /// The winners among n units.
+    member s.KOf(n: int) : int =
+        match s.K, s.Sparsity with
+        | ValueSome k, _ ->
+            KWinners.checkK n k
+            k
+        | _, ValueSome sparsity -> KWinners.count n sparsity
+        | _ -> invalidOp "settings hold k or a sparsity"
+
+/// <summary>What both K-winners layers share: the duty cycle, the boost, and their state.</summary>
+/// <remarks>
+/// Buffers, of which state_dict holds all: <c>duty_cycle</c> [units], float32, the part of the recent samples in which each
+/// unit won; <c>samples_seen</c>, int64; <c>boost_strength</c>, float32. They move with the layer, and keep their dtypes
+/// under .to(dtype): a duty cycle in half precision would not feel single samples. Only a forward in training mode
+/// changes them. This layer's own load_state_dict refuses what does not fit before anything is copied; a parent's copies
+/// without asking, and is checked by torch for shapes alone.
+/// </remarks>
+[<AbstractClass>]
+type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings, device: torch.Device option) =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>(name)
+
+    let device = defaultArg device (torch.get_default_device ())
+
+    let buffer (make: unit -> torch.Tensor) =
+        use made = make ()
+        made.``to``(device, copy = true).DetachFromDisposeScope()
+
+    let mutable dutyCycle =
+        buffer (fun () -> torch.zeros (int64 units, dtype = torch.float32))
+
+    let mutable samplesSeen = buffer (fun () -> torch.zeros ([||], dtype = torch.int64))
+
+    let scalar (number: float) (device: torch.Device) =
+        use number = number.ToScalar()
+        torch.full ([||], number, dtype = torch.float32, device = device)
+
+    let mutable boostStrength =
+        buffer (fun () -> scalar (Boost.strength settings.Boost) device)
+
+    let invariant (number: float) =
+        number.ToString("0.######", CultureInfo.InvariantCulture)
+
+    do
+        base.register_buffer ("duty_cycle", dutyCycle)
+        base.register_buffer ("samples_seen", samplesSeen)
+        base.register_buffer ("boost_strength", boostStrength)
+
+    member internal _.Settings = settings
+
+    /// <summary>The duty cycle of each unit: the live buffer, shape [units].</summary>
+    member _.duty_cycle: torch.Tensor = dutyCycle
+
+    /// <summary>How many samples the layer has been trained with.</summary>
+    member _.SamplesSeen: int64 = samplesSeen.item<int64>()
+
+    /// <summary>Form and present strength of the boost.</summary>
+    member _.Boost: Boost =
+        Boost.withStrength (float (boostStrength.item<float32>())) settings.Boost
+
+    /// <summary>The duty cycle as numbers, length units.</summary>
+    member _.DutyCycles() : float[] =
+        use _ = torch.NewDisposeScope()
+        dutyCycle.cpu().data<float32>().ToArray() |> Array.map float
+
+    /// <summary>The entropy of the duty cycle, in bits: 0 where the same units always win.</summary>
+    /// <remarks>As <c>DutyCycle.entropy</c>.</remarks>
+    member this.Entropy() : float = DutyCycle.entropy (this.DutyCycles())
+
+    /// <summary>Ends an epoch: the strength of the boost is multiplied by its decay.</summary>
+    member _.EndEpoch() =
+        use _ = torch.no_grad ()
+        use decay = settings.BoostDecay.ToScalar()
+        boostStrength.mul_ decay |> ignore
+
+    /// What turns an input into a score, [units] of float32, and how; null without a boost.
+    member internal _.Terms(target: float) : struct (Scores * torch.Tensor) =
+        use _ = torch.no_grad ()
+
+        let lack () =
+            use target = target.ToScalar()
+            dutyCycle.neg().add_(target).mul_ boostStrength
+
+        match settings.Boost with
+        | Boost.None -> struct (Scores.Inputs, null)
+        | Boost.Exponential _ -> struct (Scores.Products, (lack ()).exp_())
+        | Boost.Additive _ -> struct (Scores.Sums, lack ())
+
+    /// <summary>Takes in the wins of a batch.</summary>
+    /// <param name="samples">The samples of the batch, 1 or more.</param>
+    /// <param name="places">In how many places of a sample a unit may win.</param>
+    /// <param name="wins">[units], integers.</param>
+    member internal _.Note(samples: int, places: int, wins: torch.Tensor) =
+        use _ = torch.no_grad ()
+
+        let weight =
+            match settings.Rule with
+            | DutyCycle.Alpha alpha -> alpha
+            | rule -> DutyCycle.weight rule (samplesSeen.item<int64>() + int64 samples) samples
+
+        use all = (float samples * float places).ToScalar()
+        use weight = scalar weight dutyCycle.device
+
+        dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
+        |> ignore
+
+        use samples = samples.ToScalar()
+        samplesSeen.add_ samples |> ignore
+
+    /// <exception cref="T:System.ArgumentException">x is null, not floating, on another device than the buffers, or not
+    /// finite where that is checked; or the duty cycle has been replaced.</exception>
+    member internal _.CheckInput(x: torch.Tensor) =
+        TensorView.checkFloating "x" x
+        TensorView.checkVector "duty_cycle" dutyCycle units
+
+        if
+            x.device_type <> dutyCycle.device_type
+            || x.device_index <> dutyCycle.device_index
+        then
+            raise (ArgumentException($"expected the layer's device {dutyCycle.device}, got {x.device}", "x"))
+
+        if settings.CheckInput then
+            use _ = torch.NewDisposeScope()
+
+            if not (x.isfinite().all().item<bool>()) then
+                raise (ArgumentException("expected finite numbers, got NaN or infinity", "x"))
+
+    /// The arguments of ToString that both kinds of layer have.
+    member internal this.Describe() : string =
+        let rule =
+            match settings.Rule with
+            | DutyCycle.Alpha alpha -> $"alpha={invariant alpha}"
+            | DutyCycle.Period samples -> $"period={samples}"
+
+        let boost =
+            match settings.Boost with
+            | Boost.None -> "boost=None"
+            | Boost.Exponential _ -> $"boost=exponential, strength={invariant (Boost.strength this.Boost)}"
+            | Boost.Additive _ -> $"boost=additive, strength={invariant (Boost.strength this.Boost)}"
+
+        String.concat
+            ", "
+            [ match settings.Sparsity with
+              | ValueSome sparsity -> $"sparsity={invariant sparsity}"
+              | ValueNone -> ()
+              rule
+              boost
+              if settings.BoostDecay <> 1.0 then
+                  $"decay={invariant settings.BoostDecay}"
+              if settings.InferenceFactor <> 1.0 then
+                  $"inference_factor={invariant settings.InferenceFactor}"
+              if settings.StraightThrough then
+                  "straight_through=True" ]
+
+    // Buffers are registered by name above; the default would reflect over fields.
+    override _.RegisterComponents() = ()
+
+    /// The buffer itself, or its registered successor on another device.
+    member private this.Moved(name: string, current: torch.Tensor, device: torch.Device) =
+        let mutable moved: torch.Tensor = null
+
+        if torch.nn.Module.ReplaceBuffer(Nullable(), device, current, &moved) then
+            this.ConditionallyRegisterBuffer(name, moved)
+            moved
+        else
+            current
+
+    member private this.Move(device: torch.Device) =
+        dutyCycle <- this.Moved("duty_cycle", dutyCycle, device)
+        samplesSeen <- this.Moved("samples_seen", samplesSeen, device)
+        boostStrength <- this.Moved("boost_strength", boostStrength, device)
+        this._deviceType <- device.``type``
+        this._deviceIndex <- device.index
+        this :> torch.nn.Module
+
+    override this._to(device: torch.Device, _: torch.ScalarType, _: bool) = this.Move device
+
+    override this._to(deviceType: DeviceType, deviceIndex: int, _: bool) =
+        this.Move(new torch.Device(deviceType, deviceIndex))
+
+    override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
+
+    // A closure cannot call a base member; this can.
+    member private _.LoadStateDict(source, strict, skip) =
+        base.load_state_dict (source, strict, skip)
+
+    override this.load_state_dict(source: Dictionary<string, torch.Tensor>, strict: bool, skip: IList<string>) =
+        if isNull source then
+            nullArg (nameof source)
+
+        let numbers (key: string) (check: torch.Tensor -> unit) =
+            match source.TryGetValue key with
+            | true, tensor when isNull skip || not (skip.Contains key) ->
+                if isNull tensor then
+                    nullArg key
+
+                check tensor
+            | _ -> ()
+
+        let within (key: string) (expected: string) (holds: float -> bool) (tensor: torch.Tensor) =
+            use _ = torch.NewDisposeScope()
+
+            for number in tensor.cpu().to_type(torch.ScalarType.Float64).reshape(-1L).data<float>().ToArray() do
+                if not (holds number) then
+                    raise (ArgumentException($"expected {expected}, got {number}; the layer keeps its state", key))
+
+        let single (key: string) (tensor: torch.Tensor) =
+            if tensor.dim () <> 0L then
+                let shape = String.Join(", ", tensor.shape)
+                raise (ArgumentException($"expected shape [], got [{shape}]", key))
+
+        numbers "duty_cycle" (fun tensor ->
+            TensorView.checkVector "duty_cycle" tensor units
+            within "duty_cycle" "numbers in [0, 1]" (fun d -> d >= 0.0 && d <= 1.0) tensor)
+
+        numbers "samples_seen" (fun tensor ->
+            single "samples_seen" tensor
+            within "samples_seen" "a count, 0 or more" (fun n -> n >= 0.0) tensor)
+
+        numbers "boost_strength" (fun tensor ->
+            single "boost_strength" tensor
+            within "boost_strength" "a finite number, 0 or more" (fun s -> s >= 0.0 && Double.IsFinite s) tensor)
+
+        this.LoadStateDict(source, strict, skip)
