@@ -67,7 +67,7 @@ let private spmmOfSparse (machine: Machine) (c: Case) : float32[] =
     use bias = new Guarded(c.Bias)
     use x = new Guarded(flat c.X)
     use y = new Guarded(garbage (c.N * c.Pattern.Rows))
-    Dispatch.spmmOfSparse machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    SparseInputsDispatch.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
     y.CheckMargins "y"
     y.Values
 
@@ -75,7 +75,7 @@ let private sddmmOfSparse (machine: Machine) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    Dispatch.sddmmOfSparse machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    SparseInputsDispatch.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 

@@ -27,7 +27,7 @@ let private product (machine: Machine) (n: int) (rows: int) (cols: int) (g: floa
         NativePtr.ofNativeInt (pin.AddrOfPinnedObject())
 
     try
-        Dispatch.product
+        ProductDispatch.product
             machine
             (address gPin)
             (address xPin)

@@ -57,8 +57,10 @@ type private Network() as this =
         let h = if this.Takes then branch.call h else h
         output.call (dropout.call h)
 
-type private Run(policy: Policy, make: MakeOptimizer) =
+type private Run(policy: Policy, make: MakeOptimizer, ?dtype: torch.ScalarType) =
+    let dtype = defaultArg dtype torch.ScalarType.Float32
     let model = new Network()
+    do model.``to`` dtype |> ignore
     let optimizer = make model
     let rewirer = Rewirer(model, optimizer, policy, Seed.ofInt 9)
     member _.Model = model
@@ -68,8 +70,8 @@ type private Run(policy: Policy, make: MakeOptimizer) =
     member _.Train(step: int64) =
         use _ = torch.NewDisposeScope()
         let random = new torch.Generator(uint64 step)
-        let x = torch.randn ([| 6L; 12L |], generator = random)
-        let y = torch.randn ([| 6L; 5L |], generator = random)
+        let x = torch.randn([| 6L; 12L |], generator = random).to_type dtype
+        let y = torch.randn([| 6L; 5L |], generator = random).to_type dtype
         model.Takes <- (step % 2L = 0L)
 
         if step = 7L then
@@ -295,6 +297,36 @@ let resumeTests =
                    GrownWeight = GrownWeight.Normal 0.1
                    Moments = Moments.RowMean })
               optimizers.Head
+
+          testCase "passes that momentum rules have noted come back to the bit, of every dtype" (fun () ->
+              inFolder (fun folder ->
+                  for dtype in
+                      [ torch.ScalarType.Float64
+                        torch.ScalarType.Float32
+                        torch.ScalarType.BFloat16 ] do
+                      let file = Path.Combine(folder, string dtype)
+                      let sgd = optimizers |> List.head |> snd
+                      let snfs = policies |> List.find (fun (name, _) -> name = "SNFS") |> snd
+                      let run = Run(snfs, sgd, dtype)
+
+                      for step in 1L .. 3L do
+                          run.Train step
+
+                      run.Save(file, 3L)
+                      let noted = run.Rewirer.State.Passes
+                      Expect.equal (noted |> Array.map Array.length) [| 3; 3 |] $"{dtype}: not vacuous"
+
+                      for step in 4L .. 9L do
+                          run.Train step
+
+                      let resumed = Run(snfs, sgd, dtype)
+                      resumed.Resume file |> ignore
+                      Expect.equal resumed.Rewirer.State.Passes noted $"{dtype}: passes"
+
+                      for step in 4L .. 9L do
+                          resumed.Train step
+
+                      Expect.equal resumed.Everything run.Everything $"{dtype}: the whole run"))
 
           testCase "a run begun by another process goes on in this one" (fun () ->
               withFile (fun file ->

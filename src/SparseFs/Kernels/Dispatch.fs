@@ -40,7 +40,7 @@ module internal Dispatch =
         { Width = widest
           Threads = int (max 1L (min (int64 threads) busy)) }
 
-    let private cutOf (machine: Machine) (pattern: Connectivity) (n: int) : Cut =
+    let cutOf (machine: Machine) (pattern: Connectivity) (n: int) : Cut =
         Cut.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
 
     /// A tile up to this size lies in the second-level cache; from a larger one, inputs are fetched ahead.
@@ -119,7 +119,7 @@ module internal Dispatch =
             Scratch.giveBack scratch
 
     /// The values in the order of the transposed pattern: brought into it once a call, not once a tile.
-    let private transposedValues (machine: Machine) (plan: Plan) (values: nativeptr<float32>) : Block =
+    let transposedValues (machine: Machine) (plan: Plan) (values: nativeptr<float32>) : Block =
         let scratch = Scratch.rent (int64 plan.Connectivity.Nnz)
         plan.Order(machine.Threads, values, scratch.Floats)
         scratch
@@ -323,73 +323,6 @@ module internal Dispatch =
               Bias = Pointer.nothing
               Input = Pointer.nothing }
 
-    /// Samples up to which bringing all values into the order of the columns costs more than finding each where it is.
-    let private fewSamples = 8
-
-    /// <summary>As spmm, for inputs of which few are not 0.</summary>
-    let spmmOfSparse (machine: Machine) (plan: Plan) values bias (x: nativeptr<float32>) (n: int) y =
-        let pattern = plan.Connectivity
-        let t = plan.Transposed machine.Threads
-        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
-        let inPlace = n <= fewSamples
-        use colPtrPin = fixed t.RowPtrArray
-        use rowsOfPin = fixed t.ColIdxArray
-        use sourcesPin = fixed (if inPlace then plan.Sources else null)
-        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
-
-        let ordered =
-            if inPlace then
-                null
-            else
-                transposedValues machine plan values
-
-        let values = if inPlace then values else ordered.Floats
-
-        Team.run parts parts (fun part ->
-            let sampleFrom = int (int64 n * int64 part / int64 parts)
-            let sampleTo = int (int64 n * int64 (part + 1) / int64 parts)
-            SparseInputs.multiply colPtr rowsOf from values bias x rows cols sampleFrom sampleTo y)
-
-        if not inPlace then
-            Scratch.giveBack ordered
-
-    /// <summary>As sddmm, for inputs of which few are not 0.</summary>
-    let sddmmOfSparse (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
-        let pattern = plan.Connectivity
-        let t = plan.Transposed machine.Threads
-        let c = cutOf machine pattern n
-        let kernels = TileKernels.ofWidth c.Width
-        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
-        let inPlace = n <= fewSamples
-        use colPtrPin = fixed t.RowPtrArray
-        use rowsOfPin = fixed t.ColIdxArray
-        use sourcesPin = fixed (if inPlace then plan.Sources else null)
-        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
-
-        let ordered = if inPlace then null else Scratch.rent (int64 pattern.Nnz)
-
-        let sums = if inPlace then d else ordered.Floats
-        Pointer.clear sums (int64 pattern.Nnz)
-
-        // A part owns columns, and their slots.
-        Team.run parts parts (fun part ->
-            let colFrom = Cut.rowOfPart t.RowPtrArray part parts
-            let colTo = Cut.rowOfPart t.RowPtrArray (part + 1) parts
-            let packed = Scratch.rent (c.Floats(colTo - colFrom))
-
-            for index in 0 .. c.Tiles - 1 do
-                let tile = c.Tile index
-                let ofTile = Pointer.at g (int64 tile.Sample * int64 rows)
-                kernels.Pack(tile, Pointer.at x (int64 colFrom), cols, colTo - colFrom, packed.Floats)
-                let wide, samples = c.Wide tile, tile.Samples
-                SparseInputs.gradient colPtr rowsOf from ofTile rows packed.Floats wide samples colFrom colTo sums
-
-            Scratch.giveBack packed)
-
-        if not inPlace then
-            plan.Disorder(machine.Threads, sums, d)
-            Scratch.giveBack ordered
-
     let private byRows (machine: Machine) (pattern: Connectivity) (body: Pattern -> int -> int -> unit) =
         use rowPtrPin = fixed pattern.RowPtrArray
         use colIdxPin = fixed pattern.ColIdxArray
@@ -421,61 +354,3 @@ module internal Dispatch =
             int (int64 slots * int64 part / int64 parts)
 
         Team.run parts parts (fun part -> Carry.constant from x number (bound part) (bound (part + 1)) y)
-
-    /// Rows of a dense product that are handed on together: up to 64, and 6 MB of them.
-    let private productRows (stride: int) =
-        max Product.Rows (min 64 (1_572_864 / max 1 stride / Product.Rows * Product.Rows))
-
-    /// <summary>gᵀ · x, for g [n, rows] and x [n, cols], handed to body some rows at a time by as many parts side by side
-    /// as there are threads.</summary>
-    /// <remarks>A part's rows come in order, and before those of the next part. What is beyond a row's columns, up to the
-    /// stride, is 0.</remarks>
-    let product
-        (machine: Machine)
-        (g: nativeptr<float32>)
-        (x: nativeptr<float32>)
-        (n: int)
-        rows
-        cols
-        (body: ScoreBlock)
-        =
-        let width = Product.Vectors * int machine.Width
-        let stride = (cols + width - 1) / width * width
-        use strips = new Block(4L * int64 n * int64 stride)
-        let columns = stride / width
-
-        let bound count part parts =
-            int (int64 count * int64 part / int64 parts)
-
-        let parts = machine.Threads
-        let together = productRows stride
-
-        Team.run parts parts (fun part ->
-            let from, next = bound columns part parts, bound columns (part + 1) parts
-            let own = min cols (next * width) - from * width
-
-            if own > 0 then
-                let into = Pointer.at strips.Floats (int64 from * int64 n * int64 width)
-                Product.pack x cols n (from * width) own width into)
-
-        Team.run parts parts (fun part ->
-            let last = bound rows (part + 1) parts
-            let mutable first = bound rows part parts
-
-            let most =
-                (min together (last - first) + Product.Rows - 1) / Product.Rows * Product.Rows
-
-            if most > 0 then
-                let block: float32[] = Array.zeroCreate (most * stride)
-                use pin = fixed block
-                let gStrips = Scratch.rent (int64 n * int64 most)
-
-                while first < last do
-                    let count = min together (last - first)
-                    let whole = (count + Product.Rows - 1) / Product.Rows * Product.Rows
-                    Product.pack g rows n first count Product.Rows gStrips.Floats
-                    TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
-                    body.Invoke(part, first, count, block, stride)
-                    first <- first + count
-
-                Scratch.giveBack gStrips)

@@ -175,6 +175,10 @@ module internal Budgets =
 
         while left > 0L do
             let free = layers |> Array.filter (fun layer -> counts[layer] < room[layer])
+
+            if free.Length = 0 then
+                invalidOp $"expected room for {total} slots, got {Array.sum room}"
+
             let sum = free |> Array.sumBy (fun layer -> shares[layer])
 
             let wanted =

@@ -9,6 +9,17 @@ module internal Magnitude =
     let inline private bits (value: float32) : uint32 =
         BitConverter.SingleToUInt32Bits value &&& 0x7FFFFFFFu
 
+    /// The digit that holds place number left, counted from the highest, and the place within that digit.
+    let private place (counts: int64[]) (left: int64) : struct (uint32 * int64) =
+        let mutable digit = counts.Length - 1
+        let mutable left = left
+
+        while counts[digit] < left do
+            left <- left - counts[digit]
+            digit <- digit - 1
+
+        struct (uint32 digit, left)
+
     let checkNumbers (name: string) (weight: float32[,]) =
         for row in 0 .. Array2D.length1 weight - 1 do
             for col in 0 .. Array2D.length2 weight - 1 do
@@ -34,11 +45,10 @@ module internal Magnitude =
 
             counts
 
-        let struct (upper, left) =
-            Radix.place (countOf (fun bits -> int (bits >>> 16))) count
+        let struct (upper, left) = place (countOf (fun bits -> int (bits >>> 16))) count
 
         let lowerOf (bits: uint32) =
             if bits >>> 16 = upper then int (bits &&& 0xFFFFu) else -1
 
-        let struct (lower, left) = Radix.place (countOf lowerOf) left
+        let struct (lower, left) = place (countOf lowerOf) left
         struct (BitConverter.UInt32BitsToSingle((upper <<< 16) ||| lower), left)

@@ -92,6 +92,8 @@ type Budget =
     /// <summary>Each layer's.</summary>
     | Layer
     /// <summary>Each row's: constant fan-in stays constant.</summary>
+    /// <remarks>Where a row has too few absent cells to grow what it drops, it keeps the largest magnitudes of them, whatever
+    /// the rule that dropped them.</remarks>
     | Row
     /// <summary>Each row's, but rows with few salient slots lose all of theirs to the others, and fan-ins differ by one at
     /// most: Lasby et al., ICLR 2024 (SRigL). salient is γ, the part of a fan-in that must be salient, in [0, 1].</summary>

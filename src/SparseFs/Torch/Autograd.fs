@@ -43,7 +43,7 @@ module internal RawOps =
 
                     let multiply =
                         if job.SkipsZeros then
-                            Dispatch.spmmOfSparse
+                            SparseInputsDispatch.spmm
                         else
                             Dispatch.spmm
 
@@ -109,7 +109,7 @@ module internal RawOps =
             let ofDense = if job.SkipsZeros then null else dValues
 
             if not (isNull ofSparse) then
-                Dispatch.sddmmOfSparse
+                SparseInputsDispatch.sddmm
                     machine
                     job.Plan
                     (TensorView.floats "g" g)
@@ -147,7 +147,7 @@ module internal RawOps =
 
                     let multiply =
                         if job.SkipsZeros then
-                            Dispatch.sddmmOfSparse
+                            SparseInputsDispatch.sddmm
                         else
                             Dispatch.sddmm
 

@@ -124,7 +124,7 @@ type internal Recorder() =
                     let struct (g, x) = together.Value
                     let g, x = TensorView.contiguous g, TensorView.contiguous x
 
-                    Dispatch.product
+                    ProductDispatch.product
                         machine
                         (TensorView.floats "g" g)
                         (TensorView.floats "x" x)

@@ -310,17 +310,13 @@ type Rewirer
     /// not those of the state; nothing has changed.</exception>
     member _.State
         with get (): RewirerState =
-            let floats (t: torch.Tensor) =
-                use _ = torch.NewDisposeScope()
-                t.to_type(torch.ScalarType.Float32).cpu().contiguous().data<float32>().ToArray()
-
             RewirerState(
                 step,
                 seed,
                 optimizer.GetType().Name,
                 [| for l in layers -> l.Name, l.Explored |],
                 [| for l in layers ->
-                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], floats g, floats x |] |]
+                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], Numbers.Of g, Numbers.Of x |] |]
             )
         and set (value: RewirerState) =
             if isNull value then
@@ -351,9 +347,7 @@ type Rewirer
 
                 for at, n, g, x in passes do
                     use _ = torch.NewDisposeScope()
-                    let g = torch.tensor(g).reshape(int64 n, l.Layer.out_features)
-                    let x = torch.tensor(x).reshape(int64 n, l.Layer.in_features)
                     l.Recorder.Step <- at
-                    l.Recorder.Add(g, x)
+                    l.Recorder.Add(g.Tensor(int64 n, l.Layer.out_features), x.Tensor(int64 n, l.Layer.in_features))
 
             prepare ()

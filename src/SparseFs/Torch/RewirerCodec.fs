@@ -33,15 +33,12 @@ module internal RewirerCodec =
               struct (tensor place "explored.col_idx", torch.tensor c.ColIdxArray) ]
         | ValueNone -> [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits)) ]
 
-    let private passTensors (place: int) (passes: (int64 * int * float32[] * float32[])[]) =
-        let matrix (n: int) (numbers: float32[]) =
-            torch.tensor(numbers).reshape(int64 n, (if n = 0 then 0L else numbers.LongLength / int64 n))
-
+    let private passTensors (place: int) (layer: SparseLinear) (passes: (int64 * int * Numbers * Numbers)[]) =
         [ struct (tensor place "pass_steps", torch.tensor [| for step, _, _, _ in passes -> step |])
 
           for i, (_, n, gradient, input) in Array.indexed passes do
-              struct (tensor place $"pass.{i}.gradient", matrix n gradient)
-              struct (tensor place $"pass.{i}.input", matrix n input) ]
+              struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, layer.out_features))
+              struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, layer.in_features)) ]
 
     /// <summary>Texts and tensors of a rewirer; the open DisposeScope owns the tensors.</summary>
     let write (rewirer: Rewirer) : (string * string) list * struct (string * torch.Tensor) list =
@@ -66,7 +63,8 @@ module internal RewirerCodec =
         let tensors =
             [ for place, (_, explored) in Array.indexed state.Explored do
                   yield! exploredTensors place explored
-                  yield! passTensors place state.Passes[place] ]
+                  let struct (_, layer) = rewirer.Layers[place]
+                  yield! passTensors place layer state.Passes[place] ]
 
         texts, tensors
 
@@ -134,7 +132,14 @@ module internal RewirerCodec =
                 | _ -> 0L
 
             let matrix (what: string) (features: int) =
-                find loader (tensor place $"pass.{i}.{what}") StoredDtype.F32 [| samples; int64 features |]
+                let name = tensor place $"pass.{i}.{what}"
+
+                let dtype =
+                    match file.TryFind name with
+                    | ValueSome t when t.Dtype = StoredDtype.F64 -> StoredDtype.F64
+                    | _ -> StoredDtype.F32
+
+                find loader name dtype [| samples; int64 features |]
 
             match matrix "gradient" c.Rows, matrix "input" c.Cols with
             | ValueSome gradient, ValueSome input -> ValueSome(struct (gradient, input))
@@ -148,9 +153,9 @@ module internal RewirerCodec =
         | ValueSome stored ->
             let passes = Array.init (int count) pass
 
-            let floats (t: StoredTensor) =
+            let numbers (t: StoredTensor) =
                 use _ = torch.NewDisposeScope()
-                (file.Read t).data<float32>().ToArray()
+                Numbers.Of(file.Read t)
 
             if Array.exists ValueOption.isNone passes then
                 ValueNone
@@ -164,7 +169,7 @@ module internal RewirerCodec =
                                 let reason = $"expected steps in 1..{step + 1L}, got {at}"
                                 file.Refuse(CheckpointProblem.Value, stored.Name, reason)
 
-                            at, int gradient.Shape[0], floats gradient, floats input)
+                            at, int gradient.Shape[0], numbers gradient, numbers input)
                         (int64s file stored)
                         passes)
 

@@ -1,5 +1,31 @@
 namespace SparseFs
 
+open TorchSharp
+
+/// A tensor's numbers, none of them rounded: half precision fits into float32.
+[<RequireQualifiedAccess>]
+type internal Numbers =
+    | Single of float32[]
+    | Double of float[]
+
+    static member Of(t: torch.Tensor) : Numbers =
+        use _ = torch.NewDisposeScope()
+        let t = t.cpu().contiguous()
+
+        if t.dtype = torch.ScalarType.Float64 then
+            Double(t.data<float>().ToArray())
+        else
+            Single(t.to_type(torch.ScalarType.Float32).data<float32>().ToArray())
+
+    /// A new tensor [rows, columns] of them.
+    member n.Tensor(rows: int64, columns: int64) : torch.Tensor =
+        use flat =
+            match n with
+            | Single numbers -> torch.tensor numbers
+            | Double numbers -> torch.tensor numbers
+
+        flat.reshape (rows, columns)
+
 /// <summary>All that a rewirer knows beside the model and the optimizer: an immutable value, to be saved and put back.</summary>
 /// <remarks>Between optimizer steps. Passes that momentum rules have noted are part of it.</remarks>
 [<Sealed; AllowNullLiteral>]
@@ -10,7 +36,7 @@ type RewirerState
         seed: Seed,
         optimizer: string,
         explored: (string * Explored)[],
-        passes: (int64 * int * float32[] * float32[])[][]
+        passes: (int64 * int * Numbers * Numbers)[][]
     ) =
     /// <summary>Optimizer steps taken.</summary>
     member _.Step: int64 = step
