@@ -65,6 +65,7 @@ let private mayHoldPointers =
         [ "Kernels/Carry.fs"
           "Kernels/DenseCopy.fs"
           "Kernels/Dispatch.fs"
+          "Kernels/DutyCycles.fs"
           "Kernels/KeyLanes.fs"
           "Kernels/Keys.fs"
           "Kernels/Lanes.fs"

@@ -88,12 +88,12 @@ type KWinners
         let selecting =
             Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
 
-        let y = KWinnersOps.onRows selecting (x.reshape (int64 samples, int64 features))
+        let y = KWinnersOps.onSamples selecting samples features x
 
         if counts then
             this.Note(samples, 1, selecting.Wins)
 
-        (y.view x.shape).MoveToOuterDisposeScope()
+        y.MoveToOuterDisposeScope()
 
     /// <summary>The winners of each sample, and 0 elsewhere.</summary>
     /// <param name="x">Shape [*, features], of a real floating dtype, on the layer's device.</param>

@@ -143,8 +143,21 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         use _ = torch.no_grad ()
 
         let lack () =
-            use target = target.ToScalar()
-            dutyCycle.neg().add_(target).mul_ boostStrength
+            if dutyCycle.device_type = DeviceType.CPU then
+                let terms = torch.empty (int64 units, dtype = torch.float32)
+                let strength = boostStrength.item<float32>()
+
+                DutyCycles.lack
+                    (TensorView.floats "duty_cycle" dutyCycle)
+                    (float32 target)
+                    strength
+                    units
+                    (TensorView.floats "terms" terms)
+
+                terms
+            else
+                use target = target.ToScalar()
+                dutyCycle.neg().add_(target).mul_ boostStrength
 
         match settings.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
@@ -163,11 +176,21 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
             | DutyCycle.Alpha alpha -> alpha
             | rule -> DutyCycle.weight rule (samplesSeen.item<int64>() + int64 samples) samples
 
-        use all = (float samples * float places).ToScalar()
-        use weight = scalar weight dutyCycle.device
+        let all = float samples * float places
 
-        dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
-        |> ignore
+        if dutyCycle.device_type = DeviceType.CPU && wins.dtype = torch.ScalarType.Int32 then
+            DutyCycles.note
+                (TensorView.ints "wins" wins)
+                (float32 all)
+                (float32 weight)
+                units
+                (TensorView.floats "duty_cycle" dutyCycle)
+        else
+            use all = all.ToScalar()
+            use weight = scalar weight dutyCycle.device
+
+            dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
+            |> ignore
 
         use samples = samples.ToScalar()
         samplesSeen.add_ samples |> ignore

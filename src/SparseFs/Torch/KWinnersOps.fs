@@ -19,6 +19,13 @@ module KWinnersOps =
     /// Chooses in each row of x [N, n].
     let internal onRows (selecting: Selecting) (x: torch.Tensor) : torch.Tensor = MaskingFunction.Apply(selecting, x)
 
+    /// Chooses in each sample of x [*, n], of which there are so many. Views cost an autograd node each: most inputs need none.
+    let internal onSamples (selecting: Selecting) (samples: int) (features: int) (x: torch.Tensor) : torch.Tensor =
+        if x.dim () = 2L then
+            onRows selecting x
+        else
+            (onRows selecting (x.reshape (int64 samples, int64 features))).view x.shape
+
     let internal checkSamples (x: torch.Tensor) : struct (int * int) =
         TensorView.checkFloating "x" x
         let shape = x.shape
@@ -34,9 +41,8 @@ module KWinnersOps =
         KWinners.checkK features k
         Returned.Release()
         use _ = torch.NewDisposeScope()
-        let rows = x.reshape (int64 samples, int64 features)
-        let y = onRows (Selecting(k, Scores.Inputs, null, false, false, backend)) rows
-        (y.view x.shape).MoveToOuterDisposeScope()
+        let selecting = Selecting(k, Scores.Inputs, null, false, false, backend)
+        (onSamples selecting samples features x).MoveToOuterDisposeScope()
 
     /// <summary>The k largest elements of each sample, and 0 elsewhere.</summary>
     /// <param name="k">How many stay, 1..features.</param>
