@@ -96,7 +96,7 @@ let private full threads =
 [<EntryPoint>]
 let main args =
     let parser =
-        ArgumentParser.Create<Arguments>(programName = "dotnet fsi build.fsx bench")
+        ArgumentParser.Create<Arguments>(programName = "dotnet fsi build.fsx -- bench")
 
     try
         let given = parser.Parse args

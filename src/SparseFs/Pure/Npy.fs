@@ -157,8 +157,12 @@ module Npy =
 
         let count = header.Shape |> Array.fold (fun n size -> n * bigint size) 1I
 
+        // Whoever makes a tensor of the shape multiplies its sizes, a 0 or not.
+        let sizes = header.Shape |> Array.fold (fun n size -> n * bigint (max 1L size)) 1I
+
         if
             count * bigint size > bigint Array.MaxLength
+            || sizes > bigint Int64.MaxValue / 8I
             || header.Shape |> Array.exists (fun size -> size > int64 Int32.MaxValue)
         then
             let sizes = String.Join(", ", header.Shape) |> ArrayFile.shown

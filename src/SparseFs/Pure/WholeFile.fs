@@ -22,10 +22,24 @@ module internal WholeFile =
         | :? IOException
         | :? UnauthorizedAccessException -> () // what went wrong before is what the caller should hear of
 
-    /// What may read the old file may read the new one, and nobody else.
-    let private keepMode (target: string) (temporary: string) =
-        if not (OperatingSystem.IsWindows()) && File.Exists target then
-            File.SetUnixFileMode(temporary, File.GetUnixFileMode target)
+    /// A new file that who may read the old one may read, and nobody else, from the start.
+    let private createBeside (target: string) (temporary: string) : FileStream =
+        let options =
+            FileStreamOptions(
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                Share = FileShare.None,
+                BufferSize = 65536
+            )
+
+        if OperatingSystem.IsWindows() || not (File.Exists target) then
+            new FileStream(temporary, options)
+        else
+            let mode = File.GetUnixFileMode target
+            options.UnixCreateMode <- mode
+            let stream = new FileStream(temporary, options)
+            File.SetUnixFileMode(temporary, mode) // what the process would have masked out
+            stream
 
     /// <summary>Writes a file beside the target, flushes it to the disk and renames it over the target; if the work fails,
     /// the target is as it was, and nothing else is left.</summary>
@@ -37,18 +51,18 @@ module internal WholeFile =
         ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
         let target = targetOf path
         let folder, name = Path.GetDirectoryName target, Path.GetFileName target
-        let temporary = Path.Combine(folder, $".{name}.{Guid.NewGuid():N}.tmp")
+        // The target's name may be as long as a name can be.
+        let some = name.Substring(0, min 32 name.Length)
+        let temporary = Path.Combine(folder, $".{some}.{Guid.NewGuid():N}.tmp")
 
         try
-            (use disk =
-                new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 65536)
+            (use disk = createBeside target temporary
 
              let stream = wrap disk
              work stream
              stream.Flush()
              disk.Flush(flushToDisk = true))
 
-            keepMode target temporary
             File.Move(temporary, target, overwrite = true)
         with _ ->
             deleteIfThere temporary

@@ -133,9 +133,16 @@ module Checkpoint =
         // Rows cost memory, and some forms can claim any number of them in a few bytes.
         let most = min (int64 Sparsity.maxSize) (max 1_000_000L file.Length)
 
-        if rows > most || cols > int64 Sparsity.maxSize then
+        // So do columns, but where the pattern comes row by row.
+        let mostCols =
+            if file.TryFind(Inventory.prefix name + "col_idx").IsSome then
+                int64 Sparsity.maxSize
+            else
+                most
+
+        if rows > most || cols > mostCols then
             let reason =
-                $"expected at most {most} outputs and {Sparsity.maxSize} inputs, got {rows} and {cols}"
+                $"expected at most {most} outputs and {mostCols} inputs, got {rows} and {cols}"
 
             file.Refuse(CheckpointProblem.Shape, Inventory.prefix name, $"{reason}; sparseLayerOf takes any")
 

@@ -9,11 +9,20 @@ module internal LayerFile =
 
     /// Rows and columns that a file itself says a layer has.
     let sizesIn (file: StoredFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
-        let unknown () =
-            let reason =
-                "the file does not say how many inputs and outputs the layer has: name them, with sparseLayerOf"
+        let prefix = Inventory.prefix name
 
-            file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name, reason)
+        let unknown () =
+            if
+                file.Tensors
+                |> Array.forall (fun t -> not (t.Name.StartsWith(prefix, StringComparison.Ordinal)))
+            then
+                file.Refuse(CheckpointProblem.Mismatch, prefix + "weight", "missing")
+
+            let reason =
+                "the file does not say how many inputs and outputs the layer has: name them "
+                + "(sparseLayerOf; in C# inFeatures and outFeatures)"
+
+            file.Refuse(CheckpointProblem.Mismatch, prefix, reason)
 
         match form with
         | WeightForm.SparseLinear -> unknown ()

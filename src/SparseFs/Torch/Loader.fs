@@ -93,6 +93,12 @@ type internal Loader(file: StoredFile, converts: bool) =
 
             l.Wrong $"'{stored.Name}': expected {target.dtype}, got {wanted}{hint}"
 
+    /// copy_ refuses the others, when it is too late.
+    static member private CanBeWritten(target: torch.Tensor) : bool =
+        not target.is_sparse
+        && target.device_type <> DeviceType.META
+        && Array.forall2 (fun size stride -> size <= 1L || stride <> 0L) target.shape (target.stride ())
+
     /// A tensor whose shape the model knows.
     member l.Tensor(name: string, target: torch.Tensor) : unit =
         match l.Find name with
@@ -100,6 +106,9 @@ type internal Loader(file: StoredFile, converts: bool) =
         | ValueSome stored when stored.Shape <> target.shape ->
             let expected = StoredTensor.describe target.shape
             l.Wrong $"'{name}': expected shape {expected}, got {StoredTensor.describe stored.Shape}"
+        | ValueSome stored when not (Loader.CanBeWritten target) ->
+            l.Wrong
+                $"'{stored.Name}': the model's tensor cannot be written to: it is sparse, or a view that repeats elements"
         | ValueSome stored ->
             l.Dtype(stored, target)
 

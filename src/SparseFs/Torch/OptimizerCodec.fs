@@ -25,6 +25,8 @@ module internal OptimizerCodec =
     let private text (value: obj) : string =
         match value with
         | null -> "none"
+        | :? float as number when Double.IsNaN number ->
+            raise (ArgumentException("expected an optimizer of numbers, got NaN", "optimizer"))
         | :? float as number -> Fields.ofFloat number
         | other -> other.ToString() // an integer or a switch
 
@@ -106,6 +108,11 @@ module internal OptimizerCodec =
         let reader = FieldReader(file.File, groupKey group, text)
         let rate = reader.Float "LearningRate"
         let initial = reader.Float "InitialLearningRate"
+
+        for value in [ rate; initial ] do
+            if not (value >= 0.0 && Double.IsFinite value) then
+                let reason = $"expected a finite learning rate of 0 or more, got {value}"
+                file.Refuse(CheckpointProblem.Value, groupKey group, reason)
 
         let values =
             [| for field in fieldsOf options -> field, parsed reader field.Name field.FieldType (field.GetValue options) |]

@@ -348,6 +348,9 @@ type Rewirer
                 for at, n, g, x in passes do
                     use _ = torch.NewDisposeScope()
                     l.Recorder.Step <- at
-                    l.Recorder.Add(g.Tensor(int64 n, l.Layer.out_features), x.Tensor(int64 n, l.Layer.in_features))
+                    let device = l.Layer.weight.device
+                    let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
+                    let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
+                    l.Recorder.Add(g, x)
 
             prepare ()

@@ -120,8 +120,9 @@ module internal RewirerCodec =
                         ))
 
     /// What reads the noted passes.
-    let private planPasses (loader: Loader) (place: int) (step: int64) (c: Connectivity) =
+    let private planPasses (loader: Loader) (place: int) (step: int64) (layer: SparseLinear) =
         let file = loader.File
+        let c = layer.Connectivity
         let steps = tensor place "pass_steps"
         let count = lengthOf loader steps
 
@@ -134,10 +135,12 @@ module internal RewirerCodec =
             let matrix (what: string) (features: int) =
                 let name = tensor place $"pass.{i}.{what}"
 
+                // As Numbers has them.
                 let dtype =
-                    match file.TryFind name with
-                    | ValueSome t when t.Dtype = StoredDtype.F64 -> StoredDtype.F64
-                    | _ -> StoredDtype.F32
+                    if layer.weight.dtype = torch.ScalarType.Float64 then
+                        StoredDtype.F64
+                    else
+                        StoredDtype.F32
 
                 find loader name dtype [| samples; int64 features |]
 
@@ -194,7 +197,7 @@ module internal RewirerCodec =
                    | _ -> loader.Wrong $"missing: the text '{layerKey place}'"
 
                    let c = layer.Connectivity
-                   name, layer, planExplored loader place c, planPasses loader place step c |]
+                   name, layer, planExplored loader place c, planPasses loader place step layer |]
 
         loader.Plan(fun () ->
             let explored =

@@ -1,5 +1,6 @@
 namespace SparseFs
 
+open SparseFs.Torch
 open TorchSharp
 
 /// A tensor's numbers, none of them rounded: half precision fits into float32.
@@ -9,13 +10,10 @@ type internal Numbers =
     | Double of float[]
 
     static member Of(t: torch.Tensor) : Numbers =
-        use _ = torch.NewDisposeScope()
-        let t = t.cpu().contiguous()
-
         if t.dtype = torch.ScalarType.Float64 then
-            Double(t.data<float>().ToArray())
+            Double(Elements.copy<float> torch.ScalarType.Float64 t)
         else
-            Single(t.to_type(torch.ScalarType.Float32).data<float32>().ToArray())
+            Single(Elements.copy<float32> torch.ScalarType.Float32 t)
 
     /// A new tensor [rows, columns] of them.
     member n.Tensor(rows: int64, columns: int64) : torch.Tensor =

@@ -3,6 +3,7 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open System.IO
+open System.Text
 open SparseFs
 open TorchSharp
 
@@ -113,7 +114,9 @@ type internal StoredFile(file: string) =
                 readBytes (StoredDtypes.ofStored t.Dtype) t
             else
                 use bytes = readBytes torch.ScalarType.Byte t
-                use above = bytes.gt(1.0f.ToScalar()).any()
+                use one = 1.0f.ToScalar()
+                use beyond = bytes.gt one
+                use above = beyond.any ()
 
                 if above.item<bool>() then
                     f.Refuse(CheckpointProblem.Value, t.Name, "expected booleans of 0 or 1")
@@ -132,11 +135,24 @@ module internal StoredFile =
         if t.is_sparse then
             raise (ArgumentException($"expected '{name}' to be dense, got one of torch's sparse tensors", "tensors"))
 
+        if t.shape.Length > StoredTensor.maxRank then
+            let expected = $"expected at most {StoredTensor.maxRank} dimensions for '{name}'"
+            raise (ArgumentException($"{expected}, got {t.shape.Length}", "tensors"))
+
         { Name = name
           Dtype = dtype
           Shape = t.shape
           Start = 0L
           Bytes = t.numel () * StoredTensor.size dtype }
+
+    let private strict = UTF8Encoding(false, true)
+
+    /// UTF-8 has no half of a surrogate pair: it would come back as another text.
+    let private isText (text: string) : bool =
+        try
+            strict.GetByteCount text >= 0
+        with :? EncoderFallbackException ->
+            false
 
     let private writeBytes (t: torch.Tensor) (stream: Stream) =
         use _ = torch.NewDisposeScope()
@@ -164,12 +180,18 @@ module internal StoredFile =
             if
                 isNull name
                 || name = SafetensorsParser.MetadataKey
+                || not (isText name)
                 || not (byName.TryAdd(name, t))
             then
                 raise (ArgumentException($"expected distinct names of tensors, got '{name}'", nameof tensors))
 
         for key, value in metadata do
-            if isNull key || isNull value || not (keys.Add key) then
+            if
+                isNull key
+                || isNull value
+                || not (isText key && isText value)
+                || not (keys.Add key)
+            then
                 raise (ArgumentException($"expected distinct names and texts, got '{key}'", nameof metadata))
 
         SafetensorsWriter.writeThrough

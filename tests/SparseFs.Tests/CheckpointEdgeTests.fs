@@ -1,0 +1,141 @@
+/// Models and files at the edge of what the format, torch and the file system can hold.
+module SparseFs.Tests.CheckpointEdgeTests
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Text
+open Expecto
+open SparseFs
+open SparseFs.Torch
+open SparseFs.Tests.CheckpointFiles
+open SparseFs.Tests.Refusals
+open TorchSharp
+
+/// A layer, and a buffer of four elements that are one in memory.
+type private Repeating() as this =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("repeating")
+    let layer = new SparseLinear(5, 4, sparsity = 0.5)
+
+    do
+        this.RegisterComponents()
+        this.register_buffer ("zz", torch.ones(1L).expand [| 4L |])
+
+    member _.Layer = layer
+    override _.forward(x) = layer.call x
+
+let private start: TrainingProgress =
+    { Step = 0L
+      Seed = Seed.ofInt 0
+      Notes = Dictionary() }
+
+let private save (file: string) (texts: (string * string) list) (tensors: (string * torch.Tensor) list) =
+    Safetensors.save file (dict texts |> Dictionary) (dict tensors |> Dictionary)
+
+let private header (json: string) : byte[] =
+    let text = Encoding.UTF8.GetBytes json
+    Array.append (BitConverter.GetBytes(uint64 text.Length)) text
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList
+        "Checkpoint edges"
+        [ testCase "a model with a tensor that cannot be written to is refused before anything changes" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "repeating")
+                  let model = new Repeating()
+                  Checkpoint.save file model
+                  use _ = torch.no_grad ()
+                  model.Layer.weight.fill_ (7.0f.ToScalar()) |> ignore
+
+                  refusedAs CheckpointProblem.Mismatch "'zz'" (fun () -> Checkpoint.load file model)
+                  Expect.all (model.Layer.weight.data<float32>().ToArray()) ((=) 7.0f) "the model as it was"))
+
+          testCase "a few bytes that claim half a billion columns are refused before memory is asked for" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "wide")
+
+                  """{"weight":{"dtype":"F32","shape":[0,500000000],"data_offsets":[0,0]}}"""
+                  |> header
+                  |> fun bytes -> File.WriteAllBytes(file, bytes)
+
+                  let before = GC.GetAllocatedBytesForCurrentThread()
+
+                  refusedAs CheckpointProblem.Shape "inputs" (fun () ->
+                      Checkpoint.sparseLayer WeightForm.Zeros file "")
+
+                  Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "bytes"))
+
+          testCase "what no load would take is not saved, and the old file stays" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "old")
+                  save file [] [ "a", torch.ones 2L ]
+                  let old = File.ReadAllBytes file
+
+                  // A literal would not keep it.
+                  let half = String(char 0xD800, 1)
+
+                  let refused (what: string) (work: unit -> unit) =
+                      Expect.throwsT<ArgumentException> work what
+                      Expect.equal (File.ReadAllBytes file) old $"{what}: the old file"
+
+                  refused "40 dimensions" (fun () -> save file [] [ "a", torch.ones (Array.create 40 1L) ])
+
+                  refused "half of a surrogate pair in a name" (fun () -> save file [] [ half, torch.ones 2L ])
+
+                  refused "half of a surrogate pair in a text" (fun () ->
+                      save file [ "note", half ] [ "a", torch.ones 2L ])
+
+                  use layer = new SparseLinear(5, 4)
+                  use optimizer = torch.optim.SGD(layer.parameters (), nan)
+                  refused "a rate of NaN" (fun () -> Checkpoint.saveTraining start file layer optimizer ValueNone)))
+
+          testCase "a name as long as names can be is saved" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, String('n', 250))
+                  save file [] [ "a", torch.ones 2L ]
+                  Expect.isTrue (File.Exists file) "there"))
+
+          testCase "a file that is being written is open to nobody who may not read the old one" (fun () ->
+              if not (OperatingSystem.IsWindows()) then
+                  inFolder (fun folder ->
+                      let file = Path.Combine(folder, "secret")
+                      File.WriteAllText(file, "old")
+                      let secret = UnixFileMode.UserRead ||| UnixFileMode.UserWrite
+                      File.SetUnixFileMode(file, secret)
+
+                      WholeFile.write file (fun stream ->
+                          stream.WriteByte 1uy
+
+                          for written in Directory.GetFiles(folder, ".*") do
+                              Expect.equal (File.GetUnixFileMode written) secret "meanwhile")
+
+                      Expect.equal (File.GetUnixFileMode file) secret "after"))
+
+          testCase "a .npy whose sizes no tensor can have is refused, a size of 0 among them or not" (fun () ->
+              let text =
+                  "{'descr': '<f4', 'fortran_order': False, 'shape': (2147483647, 2147483647, 2147483647, 0), }\n"
+
+              let bytes =
+                  Array.concat
+                      [ [| 0x93uy |]
+                        Encoding.ASCII.GetBytes "NUMPY"
+                        [| 1uy; 0uy |]
+                        BitConverter.GetBytes(uint16 text.Length)
+                        Encoding.ASCII.GetBytes text ]
+
+              use stream = new MemoryStream(bytes)
+
+              Expect.throwsT<ArrayFileException> (fun () -> Npy.readFrom "it" stream |> ignore) "refused")
+
+          testCase "a momentum rule's state holds batches of no samples too" (fun () ->
+              use layer = new SparseLinear(5, 4, sparsity = 0.5)
+              use optimizer = torch.optim.SGD(layer.parameters (), 0.1)
+              let rewirer = Rewirer(layer, optimizer, Policy.snfs (Schedule.constant 0.3 4L 100L))
+              (layer.call (torch.ones (0L, 5L))).sum().backward()
+              rewirer.Step() |> ignore
+              let passes = rewirer.State.Passes
+              Expect.equal (passes |> Array.map Array.length) [| 1 |] "noted"
+              rewirer.State <- rewirer.State
+              Expect.equal rewirer.State.Passes passes "put back") ]
