@@ -135,7 +135,7 @@ type internal Loader(file: StoredFile, converts: bool) =
                 file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name + "col_idx", reason)
             | _ -> patterns[layer] <- c
 
-            fun () -> StoredLayer.give layer c values)
+            StoredLayer.give layer c values)
 
     /// What the file says of a layer must be so, and of the model's.
     member private l.Text(name: string, c: Connectivity, weight: StoredTensor) =

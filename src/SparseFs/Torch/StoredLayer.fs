@@ -209,21 +209,27 @@ module internal StoredLayer =
             let numbers = file.Read weight
             ofMask file rows cols weight numbers (numbers.ne (0.0f.ToScalar()))
 
-    /// <summary>Gives a layer a pattern and its weights. The parameter keeps its identity; where the pattern changes, its
-    /// gradient, of other cells, becomes 0. Call without gradients.</summary>
-    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) : unit =
+    /// <summary>What gives a layer a pattern and its weights: what it needs is allocated before it runs. The parameter keeps
+    /// its identity; where the pattern changes, its gradient, of other cells, becomes 0. Call without gradients.</summary>
+    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) : unit -> unit =
         let weight = layer.weight
         let before = layer.Connectivity
+        use grad = weight.grad
 
-        if before.Nnz = c.Nnz then
-            weight.copy_ values |> ignore
-        else
-            weight.set_ values |> ignore
+        let zeros =
+            if before = c || isNull grad then
+                null
+            else
+                torch.zeros_like(values).DetachFromDisposeScope()
 
-        layer.Adopt c
+        fun () ->
+            if before.Nnz = c.Nnz then
+                weight.copy_ values |> ignore
+            else
+                weight.set_ values |> ignore
 
-        if before <> c then
-            use grad = weight.grad
+            layer.Adopt c
 
-            if not (isNull grad) then
-                weight.grad <- torch.zeros_like weight
+            if not (isNull zeros) then
+                use zeros = zeros
+                weight.grad <- zeros
