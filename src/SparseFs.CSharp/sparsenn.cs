@@ -65,7 +65,10 @@ public static partial class sparsenn
                 init,
                 device,
                 dtype,
-                dynamic ? Policies.RigL(Schedules.Cosine(alpha, deltaT, tEnd)) : null);
+                If(dynamic, Policies.RigL(Schedules.Cosine(alpha, deltaT, tEnd))));
+
+    // The schedule is checked also where it is not wanted, as in the constructor that draws a pattern.
+    private static Policy? If(bool wanted, Policy policy) => wanted ? policy : null;
 
     /// <summary>As the one above, with a seed that is a value: <c>root.Child(i)</c> for layer i of a network.</summary>
     /// <param name="inFeatures">Size of each input sample, 0..2^31 − 1.</param>

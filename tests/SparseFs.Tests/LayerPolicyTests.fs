@@ -202,6 +202,9 @@ let tests =
           refuses "α of more than 1, of one that is not" "fraction" "got 1.5" (fun () ->
               new SparseLinear(4, 3, alpha = 1.5))
 
+          refuses "α of more than 1, in C# with a pattern of one's own" "fraction" "got 1.5" (fun () ->
+              sparsenn.SparseLinear(4L, 3L, connectivity = Connectivity.full 3 4, alpha = 1.5))
+
           refuses "ΔT of 0" "every" "got 0" (fun () -> new SparseLinear(4, 3, dynamic = true, deltaT = 0L))
 
           refuses "a policy outside its range" "fraction" "got 2" (fun () ->

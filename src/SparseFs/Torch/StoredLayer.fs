@@ -209,8 +209,9 @@ module internal StoredLayer =
             let numbers = file.Read weight
             ofMask file rows cols weight numbers (numbers.ne (0.0f.ToScalar()))
 
-    /// <summary>What gives a layer a pattern and its weights: what it needs is allocated before it runs. The parameter keeps
-    /// its identity; where the pattern changes, its gradient, of other cells, becomes 0. Call without gradients.</summary>
+    /// <summary>What gives a layer a pattern and its weights: what it needs is allocated before it runs, in the open
+    /// DisposeScope. The parameter keeps its identity; where the pattern changes, its gradient, of other cells, becomes 0.
+    /// Call without gradients.</summary>
     let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) : unit -> unit =
         let weight = layer.weight
         let before = layer.Connectivity
@@ -220,7 +221,7 @@ module internal StoredLayer =
             if before = c || isNull grad then
                 null
             else
-                torch.zeros_like(values).DetachFromDisposeScope()
+                torch.zeros_like values
 
         fun () ->
             if before.Nnz = c.Nnz then
@@ -231,5 +232,4 @@ module internal StoredLayer =
             layer.Adopt c
 
             if not (isNull zeros) then
-                use zeros = zeros
                 weight.grad <- zeros
