@@ -4,6 +4,8 @@
 // 10 % on), dense (the same shape with ReLU), or one step between the two: sparse-relu, dense-winners, or sparse-same-k,
 // which lets no more units win at inference than in training. Learning rate, momentum, batches and noise are those of
 // Numenta's notebook sparse_linear.ipynb: SGD 0.01 with momentum 0.5, a first epoch in batches of 4, then of 64.
+// Or NETWORK is rigl (as sparse-same-k, rewired by RigL) or dense-rigl (as dense), both by another recipe: SGD 0.1, which
+// falls to 0 as a cosine, momentum 0.9, weight decay 2e-4, batches of 64.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
@@ -29,7 +31,11 @@ let winners () : Layer =
         period = 1000,
         boost = Boost.Exponential 1.0,
         boostDecay = 0.9,
-        inferenceFactor = (if network = "sparse-same-k" then 1.0 else 1.5)
+        inferenceFactor =
+            (if network = "sparse-same-k" || network = "rigl" then
+                 1.0
+             else
+                 1.5)
     )
 
 let model =
@@ -44,11 +50,15 @@ let model =
     let linear, activation =
         match network with
         | "sparse"
-        | "sparse-same-k" -> sparse, winners
-        | "dense" -> dense, relu
+        | "sparse-same-k"
+        | "rigl" -> sparse, winners
+        | "dense"
+        | "dense-rigl" -> dense, relu
         | "sparse-relu" -> sparse, relu
         | "dense-winners" -> dense, winners
-        | other -> failwith $"expected sparse, dense, sparse-relu, dense-winners or sparse-same-k, got {other}"
+        | other ->
+            failwith
+                $"expected sparse, dense, sparse-relu, dense-winners, sparse-same-k, rigl or dense-rigl, got {other}"
 
     torch.nn.Sequential(
         [ linear 0 784
@@ -74,13 +84,31 @@ let noisy (level: float) (samples: Digits.Samples) : Digits.Samples =
                 .scatter(1L, order.narrow (1L, 0L, changed), torch.full (samples.Images.shape, 2.0f.ToScalar()))
                 .MoveToOuterDisposeScope() }
 
-let optimizer = torch.optim.SGD(model.parameters (), 0.01, momentum = 0.5)
+let isLonger = network.EndsWith "rigl"
+
+let optimizer =
+    if isLonger then
+        torch.optim.SGD(model.parameters (), 0.1, momentum = 0.9, weight_decay = 2e-4)
+    else
+        torch.optim.SGD(model.parameters (), 0.01, momentum = 0.5)
+
+/// Of the longer recipe; the rate falls, and RigL ends at three quarters of them.
+let steps = epochs * (int train.Labels.shape[0] / 64)
+
+let rewirer =
+    if network = "rigl" then
+        let schedule = Schedule.cosine 0.3 100L (int64 steps * 3L / 4L)
+        Some(Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
+    else
+        None
+
+let mutable step = 0
 let watch = Diagnostics.Stopwatch.StartNew()
 
 for epoch in 1..epochs do
     model.train ()
     use _ = torch.NewDisposeScope()
-    let batch = if epoch = 1 then 4L else 64L
+    let batch = if epoch = 1 && not isLonger then 4L else 64L
 
     for chosen in torch.randperm(train.Labels.shape[0]).split batch do
         use _ = torch.NewDisposeScope()
@@ -90,7 +118,16 @@ for epoch in 1..epochs do
             train.Images.index_select (0L, chosen), train.Labels.index_select (0L, chosen)
 
         torch.nn.functional.cross_entropy(model.call x, y).backward()
-        optimizer.step () |> ignore
+
+        if isLonger then
+            for group in optimizer.ParamGroups do
+                group.LearningRate <- 0.05 * (1.0 + cos (Math.PI * float step / float steps))
+
+        step <- min steps (step + 1)
+
+        match rewirer with
+        | Some rewirer -> rewirer.Step() |> ignore
+        | None -> optimizer.step () |> ignore
 
     for layer in model.children () do
         match layer with

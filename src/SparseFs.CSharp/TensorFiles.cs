@@ -18,7 +18,7 @@ public static class TensorFiles
 
     /// <summary>A tensor of the numbers and the shape of an array.</summary>
     /// <param name="array">Any.</param>
-    /// <returns>A new tensor on the CPU.</returns>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="ArgumentNullException">The array is null.</exception>
     public static Tensor ToTensor(this NpyArray array) => Arrays.ofNpyArray(array);
 
@@ -31,7 +31,7 @@ public static class TensorFiles
 
     /// <summary>Reads a .npy file as a tensor.</summary>
     /// <param name="path">The file.</param>
-    /// <returns>A new tensor on the CPU.</returns>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     public static Tensor ReadNpy(string path) => Arrays.ofNpy(path);
@@ -64,7 +64,7 @@ public static class TensorFiles
     /// <summary>Reads an array .mtx file as a matrix.</summary>
     /// <param name="path">The file.</param>
     /// <param name="dtype">A real floating one.</param>
-    /// <returns>A new tensor [rows, cols] on the CPU.</returns>
+    /// <returns>A new tensor [rows, cols] on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, a number is wrong or missing, or the dtype cannot hold
     /// it.</exception>
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>

@@ -116,14 +116,16 @@ let arraysTests =
                           Expect.equal again.dtype dtype "dtype"
                           Expect.equal (numbers again) (numbers view) $"{dtype}: numbers")
 
-          testCase "what is read outlives no scope but its reader's" (fun () ->
+          testCase "what is read belongs to the scope that is open" (fun () ->
               let array = Arrays.toNpyArray (torch.ones (2L, 2L))
 
-              use t =
+              let read (keep: torch.Tensor -> torch.Tensor) =
                   use _ = torch.NewDisposeScope()
-                  Arrays.ofNpyArray array
+                  keep (Arrays.ofNpyArray array)
 
-              Expect.equal (numbers t) [| 1.0; 1.0; 1.0; 1.0 |] "alive")
+              Expect.isTrue (read id).IsInvalid "freed with its scope"
+              use kept = read _.MoveToOuterDisposeScope()
+              Expect.equal (numbers kept) [| 1.0; 1.0; 1.0; 1.0 |] "kept")
 
           testCase "Python writes .npy and .mtx that are read here" (fun () ->
               inFolder (fun folder ->

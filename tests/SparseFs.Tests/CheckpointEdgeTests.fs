@@ -67,6 +67,129 @@ let tests =
 
                   Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "bytes"))
 
+          testCase "a tensor that the form does not read does not lift that bound" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "wide")
+
+                  let vast = torch.zeros (0L, 500000000L) // holds nothing
+
+                  save file [] [ "weight", vast; "col_idx", torch.zeros 0L ]
+
+                  refusedAs CheckpointProblem.Shape "inputs" (fun () ->
+                      Checkpoint.sparseLayer WeightForm.Zeros file "")))
+
+          testCase "a layer is not read as one of another size than the file says" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "layer")
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  Checkpoint.save file layer
+
+                  refusedAs CheckpointProblem.Mismatch "in_features=5" (fun () ->
+                      Checkpoint.sparseLayerOf 1000 4 WeightForm.SparseFs file "")))
+
+          testCase "a layer of a later format is not read as one of this" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "later")
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  let c = layer.Connectivity
+
+                  save
+                      file
+                      [ "sparsefs.format", "2" ]
+                      [ "weight", layer.weight.detach ()
+                        "row_ptr", torch.tensor (c.RowPtr.ToArray())
+                        "col_idx", torch.tensor (c.ColIdx.ToArray()) ]
+
+                  refusedAs CheckpointProblem.Mismatch "expected format 1, got '2'" (fun () ->
+                      Checkpoint.sparseLayerOf 5 4 WeightForm.SparseFs file "")))
+
+          testCase "K-winners refuse from a file what they refuse from a state_dict, and stay as they were" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "winners")
+
+                  for name, wrong in
+                      [ "duty_cycle", torch.tensor [| 0.5f; nanf; 0.5f |]
+                        "duty_cycle", torch.tensor [| 0.5f; 1.5f; 0.5f |]
+                        "samples_seen", torch.tensor -1000L
+                        "samples_seen", torch.tensor Int64.MaxValue
+                        "boost_strength", torch.tensor infinityf ] do
+                      use source = new KWinners(3, k = 1)
+                      let state = source.state_dict ()
+                      use winners = new KWinners(3, k = 1)
+                      use model = torch.nn.Sequential [ struct ("a", winners :> torch.nn.Module<_, _>) ]
+
+                      save
+                          file
+                          []
+                          [ for entry in state -> "a." + entry.Key, (if entry.Key = name then wrong else entry.Value) ]
+
+                      refusedAs CheckpointProblem.Value name (fun () -> Checkpoint.load file model)
+                      Expect.all (winners.DutyCycles()) ((=) 0.0) "the duty cycle as it was"))
+
+          testCase "a state that the caller asked for outlives a save" (fun () ->
+              inFolder (fun folder ->
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  let state = layer.state_dict ()
+                  Checkpoint.save (Path.Combine(folder, "it")) layer
+                  use pointers = state["row_ptr"].clone()
+                  Expect.equal (pointers.data<int>().ToArray()) (layer.Connectivity.RowPtr.ToArray()) "the pattern"))
+
+          testCase "what an optimizer could not step with is neither saved nor put back" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "run")
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  let optimizer = torch.optim.Adam(layer.parameters ())
+                  let group = Seq.head optimizer.ParamGroups
+                  group.LearningRate <- -1e-20
+
+                  Expect.throwsT<ArgumentException>
+                      (fun () -> Checkpoint.saveTraining start file layer optimizer ValueNone)
+                      "a rate below 0"
+
+                  Expect.isFalse (File.Exists file) "nothing written"
+                  group.LearningRate <- 0.1
+                  Checkpoint.saveTraining start file layer optimizer ValueNone
+                  let texts = Safetensors.inspect file
+                  let tensors = Safetensors.load file
+                  let key = "sparsefs.optimizer.group.0"
+                  let changed = texts.Metadata[key].Replace("beta1=0.9", "beta1=1")
+                  Expect.notEqual changed texts.Metadata[key] "the text has that option"
+
+                  save
+                      file
+                      [ for entry in texts.Metadata -> entry.Key, (if entry.Key = key then changed else entry.Value) ]
+                      [ for entry in tensors -> entry.Key, entry.Value ]
+
+                  refusedAs CheckpointProblem.Value "beta1" (fun () ->
+                      Checkpoint.resume file layer optimizer ValueNone |> ignore)))
+
+          testCase "a model without numbers is not saved" (fun () ->
+              inFolder (fun folder ->
+                  use model = torch.nn.Linear(3L, 2L, device = torch.META)
+
+                  Expect.throwsT<ArgumentException>
+                      (fun () -> Checkpoint.save (Path.Combine(folder, "meta")) model)
+                      "on the meta device"))
+
+          testCase "layers on the CPU work whatever torch's default device is" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "it")
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  use winners = new KWinners(4, k = 1)
+                  use x = torch.ones (3L, 5L)
+                  torch.set_default_device torch.META
+
+                  try
+                      use y = winners.call (layer.call x)
+                      y.sum().backward()
+                      Expect.equal y.device_type DeviceType.CPU "the output"
+                      Expect.equal layer.weight.grad.device_type DeviceType.CPU "the gradient"
+                      Checkpoint.save file layer
+                      use read = Checkpoint.sparseLayer WeightForm.SparseFs file ""
+                      Expect.equal read.Connectivity layer.Connectivity "the pattern"
+                  finally
+                      torch.set_default_device torch.CPU))
+
           testCase "what no load would take is not saved, and the old file stays" (fun () ->
               inFolder (fun folder ->
                   let file = Path.Combine(folder, "old")

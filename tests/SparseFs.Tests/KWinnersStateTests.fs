@@ -144,7 +144,7 @@ let state =
                       "duty_cycle", (fun () -> torch.zeros (1L)), "shape [20], got [1]"
                       "duty_cycle", (fun () -> torch.full ([| 20L |], 1.5f.ToScalar())), "[0, 1], got 1.5"
                       "duty_cycle", (fun () -> torch.full ([| 20L |], nanf.ToScalar())), "[0, 1], got NaN"
-                      "samples_seen", (fun () -> torch.tensor -1L), "0 or more, got -1"
+                      "samples_seen", (fun () -> torch.tensor -1L), "a count in 0..2^53, got -1"
                       "samples_seen", (fun () -> torch.zeros (2L, dtype = torch.int64)), "shape [], got [2]"
                       "boost_strength", (fun () -> torch.tensor -1.0f), "0 or more, got -1"
                       "boost_strength", (fun () -> torch.tensor infinityf), "finite" ] do

@@ -180,6 +180,63 @@ let matrixMarketTests =
               let read = dense (ofText [ array'; "2 2"; "1"; "2"; "3"; "4" ])
               Expect.equal read (array2D [ [ 1.0; 3.0 ]; [ 2.0; 4.0 ] ]) "a column after the other")
 
+          testCase "the half that a symmetric file leaves out is filled in" (fun () ->
+              let dense (lines: string list) =
+                  use stream = new MemoryStream(ofText lines)
+                  MatrixMarket.readDenseFrom "some.mtx" stream
+
+              let cells (m: SparseMatrix) =
+                  let all = Array2D.zeroCreate m.Connectivity.Rows m.Connectivity.Cols
+
+                  Array.iteri2
+                      (fun slot row col -> all[row, col] <- m.Values[slot])
+                      (Connectivity.rowIndices m.Connectivity)
+                      (m.Connectivity.ColIdx.ToArray())
+
+                  all
+
+              // Rows 1 2 0, 2 0 3, 0 3 4; and the same with a sign and without its diagonal.
+              let symmetric = array2D [ [ 1.0; 2.0; 0.0 ]; [ 2.0; 0.0; 3.0 ]; [ 0.0; 3.0; 4.0 ] ]
+              let skew = array2D [ [ 0.0; -2.0; 0.0 ]; [ 2.0; 0.0; -3.0 ]; [ 0.0; 3.0; 0.0 ] ]
+              let sizes = "3 3 4"
+
+              let read =
+                  coo (
+                      ofText
+                          [ "%%MatrixMarket matrix coordinate real symmetric"
+                            sizes
+                            "1 1 1"
+                            "2 1 2"
+                            "3 2 3"
+                            "3 3 4" ]
+                  )
+
+              Expect.equal read.Connectivity.Nnz 6 "slots"
+              Expect.equal (cells read) symmetric "coordinate symmetric"
+
+              Expect.equal
+                  (cells (
+                      coo (
+                          ofText
+                              [ "%%MatrixMarket matrix coordinate integer skew-symmetric"
+                                "3 3 2"
+                                "2 1 2"
+                                "3 2 3" ]
+                      )
+                  ))
+                  skew
+                  "coordinate skew-symmetric"
+
+              let all = [ "3 3"; "1"; "2"; "0"; "0"; "3"; "4" ]
+              Expect.equal (dense ("%%MatrixMarket matrix array real symmetric" :: all)) symmetric "array symmetric"
+
+              let below = [ "3 3"; "2"; "0"; "3" ]
+
+              Expect.equal
+                  (dense ("%%MatrixMarket matrix array integer skew-symmetric" :: below))
+                  skew
+                  "array skew-symmetric")
+
           testCase "the text is SciPy's" (fun () ->
               let m =
                   { Connectivity = Connectivity.ofPairs 2 3 [| 0; 1 |] [| 0; 2 |]
@@ -196,9 +253,31 @@ let matrixMarketTests =
           wrong "an array where cells are wanted" [ array'; "1 1"; "1" ] [ "expected coordinate, got array" ]
           wrongDense "cells where an array is wanted" [ real; "1 1 0" ] [ "expected array, got coordinate" ]
           wrong
-              "a symmetric matrix"
-              [ "%%MatrixMarket matrix coordinate real symmetric" ]
-              [ "expected general, got 'symmetric'" ]
+              "a Hermitian matrix"
+              [ "%%MatrixMarket matrix coordinate real hermitian" ]
+              [ "general or symmetric or skew-symmetric"; "'hermitian'" ]
+          wrong
+              "a symmetric matrix that is not square"
+              [ "%%MatrixMarket matrix coordinate real symmetric"; "2 3 0" ]
+              [ "line 2"; "as many rows as columns"; "2 and 3" ]
+          wrong
+              "both halves of a symmetric matrix"
+              [ "%%MatrixMarket matrix coordinate real symmetric"; "2 2 2"; "2 1 5"; "1 2 5" ]
+              [ "line 4"; "each cell at most once" ]
+          wrong
+              "a diagonal that is minus itself"
+              [ "%%MatrixMarket matrix coordinate real skew-symmetric"; "2 2 1"; "2 2 5" ]
+              [ "line 3"; "(2, 2)" ]
+          wrong
+              "a fraction among integers"
+              [ "%%MatrixMarket matrix coordinate integer general"; "1 1 1"; "1 1 1.5" ]
+              [ "line 3"; "an integer"; "'1.5'" ]
+          wrong
+              "an integer that no double holds"
+              [ "%%MatrixMarket matrix coordinate integer general"
+                "1 1 1"
+                "1 1 9007199254740993" ]
+              [ "line 3"; "an integer" ]
           wrong
               "complex numbers"
               [ "%%MatrixMarket matrix coordinate complex general" ]

@@ -310,6 +310,11 @@ let onnxTests =
                   bytesOf
                       Onnx.defaults
                       (sequential [ linearOf f32 true 2 2 1; sequential [ torch.nn.Conv2d(1L, 1L, 3L) ] ]))
+          refuses "two layers of one name" "model" "expected one layer of the name '2', got two" (fun () ->
+              let layer seed =
+                  struct ("2", linearOf f32 true 2 2 seed :> torch.nn.Module<torch.Tensor, torch.Tensor>)
+
+              bytesOf Onnx.defaults (torch.nn.Sequential(layer 1, layer 2)))
           refuses "two dtypes" "model" "expected one dtype in the whole model, got another, Float64, in '1'" (fun () ->
               bytesOf Onnx.defaults (sequential [ linearOf f32 true 2 2 1; linearOf f64 true 2 2 1 ]))
           refuses "half precision" "model" "expected Float32 or Float64, got Float16 in '0'" (fun () ->

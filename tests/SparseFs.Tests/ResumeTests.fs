@@ -539,7 +539,7 @@ let resumeTests =
                         Notes = Dictionary() }
 
                   Checkpoint.saveTraining progress file one.Model two.Optimizer ValueNone))
-          refuses "a rewirer of another model" "rewirer" "of the model's layers" (fun () ->
+          refuses "a rewirer over another optimizer" "rewirer" "over the optimizer given" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
@@ -549,6 +549,16 @@ let resumeTests =
                         Notes = Dictionary() }
 
                   Checkpoint.saveTraining progress file one.Model one.Optimizer (ValueSome two.Rewirer)))
+          refuses "a rewirer of another model" "rewirer" "of the model's layers" (fun () ->
+              withFile (fun file ->
+                  let one, two = Run(rigL, adam), Run(rigL, adam)
+
+                  let progress =
+                      { Step = 0L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
+                  Checkpoint.saveTraining progress file one.Model two.Optimizer (ValueSome two.Rewirer)))
           refuses "an optimizer whose state is not known" "optimizer" "LBFGS" (fun () ->
               use model = new Network()
               Checkpoint.resume "x" model (torch.optim.LBFGS(model.parameters ())) ValueNone) ]

@@ -64,6 +64,51 @@ type private Custom(shared: Linear) as this =
 
         both.call (again.call x)
 
+type private Part = { Of: Layer }
+
+/// Layers that are registered, and that forward takes out of values which nothing is written to.
+type private Hidden() as this =
+    inherit Layer("Hidden")
+
+    let pairs: (string * Layer) list = [ "a", linear 8 8 1 ]
+    let map: Map<string, Layer> = Map.ofList [ "b", linear 8 8 2 ]
+    let record: Part = { Of = linear 8 8 3 }
+    let nested: Layer list list = [ [ linear 8 8 4 ] ]
+    let jagged: Layer[][] = [| [| linear 8 8 5 |] |]
+    let grid: Layer[,] = array2D [ [ linear 8 8 6 ] ]
+    let tuple: struct (Layer * int) = struct (linear 8 8 7, 0)
+    let texts: string[,] = array2D [ [ "" ] ]
+
+    let all =
+        let struct (last, _) = tuple
+
+        torch.nn.ModuleList<Layer>(
+            snd pairs.Head,
+            map["b"],
+            record.Of,
+            nested.Head.Head,
+            jagged[0][0],
+            grid[0, 0],
+            last,
+            linear 8 8 8
+        )
+
+    do this.RegisterComponents()
+
+    member _.Texts = texts
+
+    override _.forward(x) =
+        let struct (last, _) = tuple
+
+        [ snd pairs.Head
+          map["b"]
+          record.Of
+          nested.Head.Head
+          jagged[0][0]
+          grid[0, 0]
+          last ]
+        |> List.fold (fun (x: torch.Tensor) layer -> layer.call x) (all[7].call x)
+
 let private rowsOf (table: SparsifyTable) =
     table.Rows |> Array.map (fun r -> r.Name, r) |> dict
 
@@ -244,6 +289,40 @@ let sparsifyTests =
               Expect.equal found.Length 2 "both"
               Expect.isTrue (obj.ReferenceEquals(found[0], found[1])) "one"
               Expect.isTrue (found[0] :? SparseLinear) "sparse")
+
+          testCase
+              "a layer that forward takes out of a pair, a record or a nested list stays dense, and says so"
+              (fun () ->
+                  use model = new Hidden()
+                  let table = Sparsify.model (Sparsify.each 0.5) model
+                  Expect.equal (table.Rows |> Array.map _.IsReplaced) (Array.init 8 (fun i -> i = 7)) "replaced"
+
+                  for row in Array.take 7 table.Rows do
+                      Expect.stringContains row.WhyNot "can hold Linear only" "why")
+
+          testCase "layers of one name each keep the largest of their own" (fun () ->
+              // As slicing and appending makes them.
+              let model () =
+                  torch.nn.Sequential(struct ("2", linear 8 8 1 :> Layer), struct ("2", linear 8 8 2 :> Layer))
+
+              use twice = model ()
+              Sparsify.model (Sparsify.each 0.5) twice |> ignore
+              use once = model ()
+
+              for converted, dense in Seq.zip (twice.children ()) (once.children ()) do
+                  let expected = Convert.ofDense 0.5 (dense :?> Linear)
+
+                  Expect.equal (converted :?> SparseLinear).Connectivity expected.Connectivity "its own")
+
+          testCase "layers that share a bias stay as they are" (fun () ->
+              let first = linear 8 8 1
+              let second = torch.nn.Linear((linear 8 8 2).weight, first.bias)
+              use model = torch.nn.Sequential(first :> Layer, second)
+              let table = Sparsify.model (Sparsify.each 0.5) model
+              Expect.equal table.Replaced 0 "none"
+
+              for row in table.Rows do
+                  Expect.stringContains row.WhyNot "shares its bias" "why")
 
           testCase "layers that share a weight stay as they are" (fun () ->
               let first = linear 8 8 1

@@ -17,8 +17,9 @@ type SparseMatrix =
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
 /// <remarks>
 /// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
-/// one, a column after the other. Fields real, integer and (coordinate only) pattern are read, symmetry general; comments
-/// and blank lines are skipped. Numbers are read and written in the invariant culture and come back to the bit.
+/// one, a column after the other. Fields real, integer (within ± 2^53) and (coordinate only) pattern are read, symmetries
+/// general, symmetric and skew-symmetric, whose other half is filled in; general is written. Comments and blank lines are
+/// skipped. Numbers are read and written in the invariant culture and come back to the bit.
 /// A file is not trusted: every entry is checked, memory grows with what is really there, and rows + cols of a coordinate
 /// file may exceed its bytes by 2^20 at most, so that a line cannot ask for gigabytes.
 /// Format: Boisvert, Pozo and Remington, "The Matrix Market exchange formats", NISTIR 5935, 1996.
@@ -28,8 +29,8 @@ module MatrixMarket =
 
     let private banner = "%%MatrixMarket"
 
-    /// The format and the field that the first line names.
-    let private header (lines: MatrixLines) : struct (string * string) =
+    /// The format, the field and the symmetry that the first line names.
+    let private header (lines: MatrixLines) : struct (string * string * string) =
         if not (lines.TryRaw()) then
             raise (lines.RefuseAt(1L, $"{banner} matrix ...", "the end of the file"))
 
@@ -57,9 +58,16 @@ module MatrixMarket =
                     [ "real"; "integer" ]
             )
 
-        next [ "general" ] |> ignore
+        let symmetry =
+            next (
+                if field = "pattern" then
+                    [ "general"; "symmetric" ]
+                else
+                    [ "general"; "symmetric"; "skew-symmetric" ]
+            )
+
         lines.End()
-        struct (format, field)
+        struct (format, field, symmetry)
 
     let private size (lines: MatrixLines) (what: string) : int =
         int (lines.Integer(what, 0L, int64 Sparsity.maxSize))
@@ -68,16 +76,26 @@ module MatrixMarket =
         if lines.TryNext() then
             raise (lines.Refuse($"the end of the file after {count} entries", "one more"))
 
-    let private open' (name: string) (stream: Stream) (wanted: string) : struct (MatrixLines * string) =
+    let private number (lines: MatrixLines) (field: string) : float =
+        match field with
+        | "pattern" -> 1.0
+        | "integer" -> float (lines.Integer("an integer", -(1L <<< 53), 1L <<< 53))
+        | _ -> lines.Finite()
+
+    let private checkSquare (lines: MatrixLines) (symmetry: string) (rows: int) (cols: int) =
+        if symmetry <> "general" && rows <> cols then
+            raise (lines.Refuse($"as many rows as columns in a {symmetry} file", $"{rows} and {cols}"))
+
+    let private open' (name: string) (stream: Stream) (wanted: string) : struct (MatrixLines * string * string) =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         let lines = MatrixLines(name, stream)
-        let struct (format, field) = header lines
+        let struct (format, field, symmetry) = header lines
 
         if format <> wanted then
             raise (lines.Refuse(wanted, format))
 
-        struct (lines, field)
+        struct (lines, field, symmetry)
 
     /// <summary>Reads a coordinate file from where a stream stands to its end.</summary>
     /// <param name="name">What errors call the stream.</param>
@@ -86,7 +104,7 @@ module MatrixMarket =
     /// pattern only.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     let readFrom (name: string) (stream: Stream) : SparseMatrix =
-        let struct (lines, field) = open' name stream "coordinate"
+        let struct (lines, field, symmetry) = open' name stream "coordinate"
         lines.Next "rows, columns and entries"
         let rows = size lines "rows"
         let cols = size lines "columns"
@@ -95,19 +113,36 @@ module MatrixMarket =
             lines.Integer("entries", 0L, min (int64 rows * int64 cols) (int64 Array.MaxLength))
 
         lines.End()
+        checkSquare lines symmetry rows cols
         let sizesAt = lines.Number
 
         let cells, values, places =
             ResizeArray<int64>(), ResizeArray<float>(), ResizeArray<int64>()
 
-        while int64 cells.Count < nnz do
-            lines.Next $"entry {cells.Count + 1} of {nnz}"
+        let add (row: int64) (col: int64) (value: float) =
+            cells.Add(row * int64 cols + col)
+            values.Add value
+            places.Add lines.Number
+
+        for entry in 1L .. nnz do
+            lines.Next $"entry {entry} of {nnz}"
             let row = lines.Integer("a row", 1L, int64 rows) - 1L
             let col = lines.Integer("a column", 1L, int64 cols) - 1L
-            cells.Add(row * int64 cols + col)
-            values.Add(if field = "pattern" then 1.0 else lines.Finite())
+
+            if symmetry = "skew-symmetric" && row = col then
+                raise (lines.Refuse("no cell on the diagonal of a skew-symmetric file", $"({row + 1L}, {col + 1L})"))
+
+            let value = number lines field
             lines.End()
-            places.Add lines.Number
+
+            if cells.Count > Array.MaxLength - 2 then
+                raise (lines.Refuse($"at most {Array.MaxLength} cells", "more"))
+
+            add row col value
+
+            // The half that the file leaves out.
+            if symmetry <> "general" && row <> col then
+                add col row (if symmetry = "symmetric" then value else -value)
 
         nothingMore lines nnz
         let most = lines.Consumed + 1048576L
@@ -138,7 +173,7 @@ module MatrixMarket =
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     let readDenseFrom (name: string) (stream: Stream) : float[,] =
-        let struct (lines, _) = open' name stream "array"
+        let struct (lines, field, symmetry) = open' name stream "array"
         lines.Next "rows and columns"
         let rows = size lines "rows"
 
@@ -146,16 +181,44 @@ module MatrixMarket =
             int (lines.Integer("columns", 0L, int64 Array.MaxLength / int64 (max 1 rows)))
 
         lines.End()
-        let count = int64 rows * int64 cols
+        checkSquare lines symmetry rows cols
+
+        /// The first row of a column that the file holds: on the diagonal, or below it.
+        let firstRow (col: int) : int =
+            match symmetry with
+            | "general" -> 0
+            | "symmetric" -> col
+            | _ -> col + 1
+
+        let n = int64 rows
+
+        let count =
+            match symmetry with
+            | "general" -> n * int64 cols
+            | "symmetric" -> n * (n + 1L) / 2L
+            | _ -> n * (n - 1L) / 2L
+
         let numbers = ResizeArray<float>()
 
         while int64 numbers.Count < count do
             lines.Next $"number {numbers.Count + 1} of {count}"
-            numbers.Add(lines.Finite())
+            numbers.Add(number lines field)
             lines.End()
 
         nothingMore lines count
-        Array2D.init rows cols (fun row col -> numbers[col * rows + row])
+        let matrix: float[,] = Array2D.zeroCreate rows cols
+        let mutable at = 0
+
+        for col in 0 .. cols - 1 do
+            for row in firstRow col .. rows - 1 do
+                matrix[row, col] <- numbers[at]
+
+                if symmetry <> "general" && row <> col then
+                    matrix[col, row] <- (if symmetry = "symmetric" then numbers[at] else -numbers[at])
+
+                at <- at + 1
+
+        matrix
 
     /// <summary>Reads a coordinate file.</summary>
     /// <param name="path">The file.</param>

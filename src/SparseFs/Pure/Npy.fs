@@ -196,10 +196,13 @@ module Npy =
         WholeFile.read path (fun stream ->
             let array = readFrom path stream
 
-            if stream.Position < stream.Length then
-                raise (
-                    refuse path stream.Position "the end of the file" $"{stream.Length - stream.Position} more bytes"
-                )
+            // A pipe knows neither its length nor where it stands.
+            if stream.ReadByte() >= 0 then
+                if stream.CanSeek then
+                    let at = stream.Position - 1L
+                    raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
+                else
+                    raise (refuse path 0L "the end of the stream after the array" "more bytes")
 
             array)
 

@@ -38,7 +38,13 @@ module internal WholeFile =
             let mode = File.GetUnixFileMode target
             options.UnixCreateMode <- mode
             let stream = new FileStream(temporary, options)
-            File.SetUnixFileMode(temporary, mode) // what the process would have masked out
+
+            try
+                File.SetUnixFileMode(stream.SafeFileHandle, mode) // what the process would have masked out
+            with _ ->
+                stream.Dispose()
+                reraise ()
+
             stream
 
     /// <summary>Writes a file beside the target, flushes it to the disk and renames it over the target; if the work fails,

@@ -40,7 +40,7 @@ module Arrays =
 
     /// <summary>A tensor of the numbers and the shape of an array.</summary>
     /// <param name="array">Any.</param>
-    /// <returns>A new tensor on the CPU.</returns>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:System.ArgumentNullException">The array is null.</exception>
     let ofNpyArray (array: NpyArray) : torch.Tensor =
         ArgumentNullException.ThrowIfNull(array, nameof array)
@@ -48,13 +48,13 @@ module Arrays =
 
         use flat =
             match array.Data with
-            | :? (float32[]) as numbers -> torch.tensor numbers
-            | :? (float[]) as numbers -> torch.tensor numbers
-            | :? (int[]) as numbers -> torch.tensor numbers
-            | :? (int64[]) as numbers -> torch.tensor numbers
-            | other -> torch.tensor (other :?> bool[])
+            | :? (float32[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
+            | :? (float[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
+            | :? (int[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
+            | :? (int64[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
+            | other -> torch.tensor (other :?> bool[], device = torch.CPU)
 
-        flat.reshape(shape).DetachFromDisposeScope()
+        flat.reshape shape
 
     /// <summary>Writes a tensor as a .npy file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -65,7 +65,7 @@ module Arrays =
 
     /// <summary>Reads a .npy file as a tensor.</summary>
     /// <param name="path">The file.</param>
-    /// <returns>A new tensor on the CPU.</returns>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     let ofNpy (path: string) : torch.Tensor = ofNpyArray (Npy.read path)
@@ -117,7 +117,11 @@ module Arrays =
         checkDtype dtype
         let matrix = MatrixMarket.read path
         use _ = torch.NewDisposeScope()
-        Convert.ofValues matrix.Connectivity (narrowed path dtype (torch.tensor matrix.Values)) null
+
+        Convert.ofValues
+            matrix.Connectivity
+            (narrowed path dtype (torch.tensor (matrix.Values, device = torch.CPU)))
+            null
 
     /// <summary>Writes a matrix as an array real .mtx file, such as a dense layer's weight.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -142,7 +146,7 @@ module Arrays =
     /// <summary>Reads an array .mtx file as a matrix.</summary>
     /// <param name="dtype">A real floating one.</param>
     /// <param name="path">The file.</param>
-    /// <returns>A new tensor [rows, cols] on the CPU.</returns>
+    /// <returns>A new tensor [rows, cols] on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a number is wrong or missing, or the dtype
     /// cannot hold it.</exception>
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
@@ -153,5 +157,5 @@ module Arrays =
         let rows, cols = Array2D.length1 matrix, Array2D.length2 matrix
         use _ = torch.NewDisposeScope()
 
-        (narrowed path dtype (torch.tensor(Array.ofSeq (Seq.cast<float> matrix)).reshape(int64 rows, int64 cols)))
-            .DetachFromDisposeScope()
+        let numbers = torch.tensor (matrix, device = torch.CPU)
+        (narrowed path dtype (numbers.reshape (int64 rows, int64 cols))).MoveToOuterDisposeScope()

@@ -26,7 +26,7 @@ module internal RawOps =
         (compute ()).MoveToOuterDisposeScope()
 
     let private empty (n: int64) (features: int) =
-        torch.empty ([| n; int64 features |], dtype = torch.ScalarType.Float32)
+        torch.empty ([| n; int64 features |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
     let rec spmm (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         scoped (fun () ->
@@ -96,7 +96,7 @@ module internal RawOps =
 
             let room (wanted: bool) (shape: int64[]) =
                 if wanted then
-                    torch.empty (shape, dtype = torch.ScalarType.Float32)
+                    torch.empty (shape, dtype = torch.ScalarType.Float32, device = torch.CPU)
                 else
                     null
 
@@ -143,7 +143,11 @@ module internal RawOps =
                     let g, x = TensorView.contiguous g, TensorView.contiguous x
 
                     let d =
-                        torch.empty ([| int64 job.Connectivity.Nnz |], dtype = torch.ScalarType.Float32)
+                        torch.empty (
+                            [| int64 job.Connectivity.Nnz |],
+                            dtype = torch.ScalarType.Float32,
+                            device = torch.CPU
+                        )
 
                     let multiply =
                         if job.SkipsZeros then

@@ -135,7 +135,9 @@ module Checkpoint =
 
         // So do columns, but where the pattern comes row by row.
         let mostCols =
-            if file.TryFind(Inventory.prefix name + "col_idx").IsSome then
+            let prefix = Inventory.prefix name
+
+            if StoredLayer.names form file prefix |> List.contains (prefix + "col_idx") then
                 int64 Sparsity.maxSize
             else
                 most
@@ -155,7 +157,12 @@ module Checkpoint =
     [<Literal>]
     let private TrainingKey = "sparsefs.training"
 
-    let private checkRewirer (inventory: Inventory) (rewirer: Rewirer) =
+    let private checkRewirer (inventory: Inventory) (optimizer: torch.optim.Optimizer) (rewirer: Rewirer) =
+        if not (obj.ReferenceEquals(rewirer.Optimizer, optimizer)) then
+            raise (
+                ArgumentException("expected a rewirer over the optimizer given, got one over another", nameof rewirer)
+            )
+
         for struct (name, layer) in rewirer.Layers do
             if
                 inventory.Layers
@@ -194,7 +201,7 @@ module Checkpoint =
         let helper = OptimizerState.known optimizer
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
-        rewirer |> ValueOption.iter (checkRewirer inventory)
+        rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
 
         let optimizerTexts, moments =
             OptimizerCodec.write (Inventory.names inventory) helper
@@ -244,7 +251,7 @@ module Checkpoint =
         use file = new StoredFile(path)
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
-        rewirer |> ValueOption.iter (checkRewirer inventory)
+        rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
         let loader = Loader(file, false)
 
         let reader =

@@ -23,7 +23,7 @@ module internal DenseOps =
             let values = TensorView.contiguous values
 
             let w =
-                torch.empty ([| int64 c.Rows; int64 c.Cols |], dtype = torch.ScalarType.Float32)
+                torch.empty ([| int64 c.Rows; int64 c.Cols |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
             Dispatch.spread (machineFor c) c (TensorView.floats "values" values) (TensorView.floats "w" w)
             GC.KeepAlive values
@@ -35,7 +35,10 @@ module internal DenseOps =
     let private ofDense (c: Connectivity) (w: torch.Tensor) : torch.Tensor =
         if hasKernels w then
             let w = TensorView.contiguous w
-            let d = torch.empty ([| int64 c.Nnz |], dtype = torch.ScalarType.Float32)
+
+            let d =
+                torch.empty ([| int64 c.Nnz |], dtype = torch.ScalarType.Float32, device = torch.CPU)
+
             Dispatch.collect (machineFor c) c (TensorView.floats "w" w) (TensorView.floats "d" d)
             GC.KeepAlive w
             d

@@ -2,7 +2,7 @@ namespace SparseFs.Torch
 
 open TorchSharp
 
-/// <summary>The numbers of a tensor as an array, and an array's as a tensor.</summary>
+/// <summary>The numbers of a tensor as an array.</summary>
 module internal Elements =
 
     /// <summary>A copy in C order, in the dtype asked for, of a tensor on any device.</summary>

@@ -53,5 +53,5 @@ module Indices =
     /// pattern back.</returns>
     let ofConnectivity (c: Connectivity) : torch.Tensor =
         let both = Array.append (Connectivity.rowIndices c) (c.ColIdx.ToArray())
-        use flat = torch.tensor (Array.map int64 both)
+        use flat = torch.tensor (Array.map int64 both, device = torch.CPU)
         flat.reshape (2L, int64 c.Nnz)

@@ -35,19 +35,21 @@ module internal Initial =
         let nnz = int64 c.Nnz
 
         let uniform () =
-            torch.rand(nnz).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar())
+            torch.rand(nnz, device = torch.CPU).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar())
 
         let perSlot (scaleOf: float -> float) =
-            let fanIn = torch.tensor(Connectivity.fanIn c).to_type torch.ScalarType.Int64
-            torch.tensor(scales c scaleOf).repeat_interleave fanIn
+            let fanIn =
+                torch.tensor(Connectivity.fanIn c, device = torch.CPU).to_type torch.ScalarType.Int64
+
+            torch.tensor(scales c scaleOf, device = torch.CPU).repeat_interleave fanIn
 
         let values =
             match init with
             | Init.FanIn -> uniform().mul_(perSlot (fun fanIn -> 1.0 / sqrt fanIn))
             | Init.DenseFanIn -> uniform().mul_((denseScale c).ToScalar())
             | Init.KaimingUniform -> uniform().mul_(perSlot (fun fanIn -> sqrt (6.0 / fanIn)))
-            | Init.KaimingNormal -> torch.randn(nnz).mul_(perSlot (fun fanIn -> sqrt (2.0 / fanIn)))
-            | Init.Zeros -> torch.zeros nnz
+            | Init.KaimingNormal -> torch.randn(nnz, device = torch.CPU).mul_(perSlot (fun fanIn -> sqrt (2.0 / fanIn)))
+            | Init.Zeros -> torch.zeros (nnz, device = torch.CPU)
 
         values.MoveToOuterDisposeScope()
 
@@ -57,12 +59,12 @@ module internal Initial =
         use _ = torch.no_grad ()
 
         let within (scale: torch.Tensor) =
-            torch.rand(int64 c.Rows).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar()).mul_ scale
+            torch.rand(int64 c.Rows, device = torch.CPU).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar()).mul_ scale
 
         let values =
             match init with
-            | Init.DenseFanIn -> within (torch.full ([| int64 c.Rows |], (denseScale c).ToScalar()))
-            | Init.Zeros -> torch.zeros (int64 c.Rows) // torch's generator stays where it is
-            | _ -> within (torch.tensor (scales c (fun fanIn -> 1.0 / sqrt fanIn)))
+            | Init.DenseFanIn -> within (torch.full ([| int64 c.Rows |], (denseScale c).ToScalar(), device = torch.CPU))
+            | Init.Zeros -> torch.zeros (int64 c.Rows, device = torch.CPU) // torch's generator stays where it is
+            | _ -> within (torch.tensor (scales c (fun fanIn -> 1.0 / sqrt fanIn), device = torch.CPU))
 
         values.MoveToOuterDisposeScope()

@@ -15,6 +15,8 @@ type internal Inventory =
         Layers: struct (string * SparseLinear)[]
         /// <summary>All parameters and persistent buffers that belong to no sparse layer.</summary>
         Others: struct (string * torch.Tensor)[]
+        /// <summary>What is wrong with numbers that are to become those of a tensor of that name, if anything is.</summary>
+        WrongNumbers: string -> torch.Tensor -> string voption
     }
 
 module internal Inventory =
@@ -34,9 +36,30 @@ module internal Inventory =
                    | :? SparseLinear as layer -> struct (name, layer)
                    | _ -> () |]
 
+    /// K-winners are the modules whose buffers may not hold any number.
+    let private wrongNumbers (model: torch.nn.Module) : string -> torch.Tensor -> string voption =
+        let guarded =
+            [ if model :? KWinnersBase then
+                  ""
+              for struct (name, child) in model.named_modules () do
+                  if child :? KWinnersBase then
+                      name + "." ]
+
+        fun name numbers ->
+            guarded
+            |> List.tryFind (fun place -> name.StartsWith(place, StringComparison.Ordinal))
+            |> function
+                | Some place -> KWinnersBase.WrongNumbers(name.Substring place.Length, numbers)
+                | None -> ValueNone
+
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     let ofModel (model: torch.nn.Module) : Inventory =
         let layers = sparseLayers model
+
+        // Ends loans that are still out, whose tensors are the caller's: those that are lent next are ours to free.
+        for struct (_, layer) in layers do
+            layer.Connectivity |> ignore
+
         let state = model.state_dict ()
 
         for struct (name, layer) in layers do
@@ -62,7 +85,8 @@ module internal Inventory =
           Others =
             [| for entry in state do
                    if not (isNull entry.Value) then
-                       struct (entry.Key, entry.Value) |] }
+                       struct (entry.Key, entry.Value) |]
+          WrongNumbers = wrongNumbers model }
 
     /// The first name of each parameter.
     let names (inventory: Inventory) : Dictionary<nativeint, string> =
@@ -81,6 +105,13 @@ module internal Inventory =
 
 /// <summary>The text by which a file tells of a sparse layer.</summary>
 module internal LayerText =
+
+    /// A later format is not read as this one.
+    let checkFormat (file: StoredFile) : unit =
+        match file.Metadata.TryGetValue "sparsefs.format" with
+        | true, version when version <> "1" ->
+            file.Refuse(CheckpointProblem.Mismatch, "sparsefs.format", $"expected format 1, got '{version}'")
+        | _ -> ()
 
     let key (layer: string) = $"sparsefs.layer.{layer}"
 

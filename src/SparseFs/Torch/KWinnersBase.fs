@@ -144,7 +144,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
         let lack () =
             if dutyCycle.device_type = DeviceType.CPU then
-                let terms = torch.empty (int64 units, dtype = torch.float32)
+                let terms = torch.empty (int64 units, dtype = torch.float32, device = torch.CPU)
                 let strength = boostStrength.item<float32>()
 
                 DutyCycles.lack
@@ -268,6 +268,22 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
 
+    /// What is wrong with numbers that are to become a buffer's.
+    static member internal WrongNumbers(key: string, tensor: torch.Tensor) : string voption =
+        use _ = torch.NewDisposeScope()
+
+        let outside (expected: string) (holds: float -> bool) =
+            tensor.cpu().to_type(torch.ScalarType.Float64).reshape(-1L).data<float>().ToArray()
+            |> Array.tryFind (holds >> not)
+            |> Option.map (fun number -> $"expected {expected}, got {number}")
+            |> ValueOption.ofOption
+
+        match key with
+        | "duty_cycle" -> outside "numbers in [0, 1]" (fun d -> d >= 0.0 && d <= 1.0)
+        | "samples_seen" -> outside "a count in 0..2^53" (fun n -> n >= 0.0 && n <= 9007199254740992.0)
+        | "boost_strength" -> outside "a finite number, 0 or more" (fun s -> s >= 0.0 && Double.IsFinite s)
+        | _ -> ValueNone
+
     // A closure cannot call a base member; this can.
     member private _.LoadStateDict(source, strict, skip) =
         base.load_state_dict (source, strict, skip)
@@ -276,37 +292,25 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         if isNull source then
             nullArg (nameof source)
 
-        let numbers (key: string) (check: torch.Tensor -> unit) =
+        let numbers (key: string) (checkShape: torch.Tensor -> unit) =
             match source.TryGetValue key with
             | true, tensor when isNull skip || not (skip.Contains key) ->
                 if isNull tensor then
                     nullArg key
 
-                check tensor
+                checkShape tensor
+
+                match KWinnersBase.WrongNumbers(key, tensor) with
+                | ValueSome reason -> raise (ArgumentException($"{reason}; the layer keeps its state", key))
+                | ValueNone -> ()
             | _ -> ()
-
-        let within (key: string) (expected: string) (holds: float -> bool) (tensor: torch.Tensor) =
-            use _ = torch.NewDisposeScope()
-
-            for number in tensor.cpu().to_type(torch.ScalarType.Float64).reshape(-1L).data<float>().ToArray() do
-                if not (holds number) then
-                    raise (ArgumentException($"expected {expected}, got {number}; the layer keeps its state", key))
 
         let single (key: string) (tensor: torch.Tensor) =
             if tensor.dim () <> 0L then
                 let shape = String.Join(", ", tensor.shape)
                 raise (ArgumentException($"expected shape [], got [{shape}]", key))
 
-        numbers "duty_cycle" (fun tensor ->
-            TensorView.checkVector "duty_cycle" tensor units
-            within "duty_cycle" "numbers in [0, 1]" (fun d -> d >= 0.0 && d <= 1.0) tensor)
-
-        numbers "samples_seen" (fun tensor ->
-            single "samples_seen" tensor
-            within "samples_seen" "a count, 0 or more" (fun n -> n >= 0.0) tensor)
-
-        numbers "boost_strength" (fun tensor ->
-            single "boost_strength" tensor
-            within "boost_strength" "a finite number, 0 or more" (fun s -> s >= 0.0 && Double.IsFinite s) tensor)
-
+        numbers "duty_cycle" (fun tensor -> TensorView.checkVector "duty_cycle" tensor units)
+        numbers "samples_seen" (single "samples_seen")
+        numbers "boost_strength" (single "boost_strength")
         this.LoadStateDict(source, strict, skip)

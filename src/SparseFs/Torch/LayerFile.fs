@@ -46,8 +46,11 @@ module internal LayerFile =
             | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, weight, "missing")
 
     /// What the file's text says must be so: a bias that is gone would not be missed otherwise.
-    let private checkText (file: StoredFile) (name: string) (weight: StoredTensor) (hasBias: bool) =
+    let private checkText (file: StoredFile) (name: string) rows cols (weight: StoredTensor) (hasBias: bool) =
         match LayerText.tryRead file name with
+        | ValueSome(outputs, inputs, _, _) when (outputs, inputs) <> (rows, cols) ->
+            let expected = $"expected in_features={inputs}, out_features={outputs}"
+            file.Refuse(CheckpointProblem.Mismatch, LayerText.key name, $"{expected}, got {cols} and {rows}")
         | ValueSome(_, _, nnz, bias) when weight.Shape <> [| nnz |] || hasBias <> bias ->
             let got = $"got {StoredTensor.describe weight.Shape} and bias={hasBias}"
             file.Refuse(CheckpointProblem.Mismatch, weight.Name, $"expected nnz={nnz} and bias={bias}, {got}")
@@ -56,6 +59,7 @@ module internal LayerFile =
     /// <summary>A layer on the CPU, in the file's dtype, of sizes within 0..2^31 − 1.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">The file holds no such layer.</exception>
     let read (file: StoredFile) (form: WeightForm) (name: string) (rows: int64) (cols: int64) : SparseLinear =
+        LayerText.checkFormat file
         let prefix = Inventory.prefix name
 
         let found =
@@ -79,7 +83,7 @@ module internal LayerFile =
             | found -> found
 
         if form = WeightForm.SparseFs then
-            checkText file name parts.Weight bias.IsSome
+            checkText file name rows cols parts.Weight bias.IsSome
 
         match StoredLayer.wrongs rows cols parts with
         | [] -> ()

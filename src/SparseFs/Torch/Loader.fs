@@ -99,8 +99,8 @@ type internal Loader(file: StoredFile, converts: bool) =
         && target.device_type <> DeviceType.META
         && Array.forall2 (fun size stride -> size <= 1L || stride <> 0L) target.shape (target.stride ())
 
-    /// A tensor whose shape the model knows.
-    member l.Tensor(name: string, target: torch.Tensor) : unit =
+    /// A tensor whose shape the model knows, and what may be wrong with its numbers.
+    member l.Tensor(name: string, target: torch.Tensor, wrongNumbers: torch.Tensor -> string voption) : unit =
         match l.Find name with
         | ValueNone -> ()
         | ValueSome stored when stored.Shape <> target.shape ->
@@ -114,6 +114,11 @@ type internal Loader(file: StoredFile, converts: bool) =
 
             l.Plan(fun () ->
                 let numbers = (file.Read stored).``to``(target.dtype, target.device)
+
+                match wrongNumbers numbers with
+                | ValueSome reason -> file.Refuse(CheckpointProblem.Value, name, reason)
+                | ValueNone -> ()
+
                 once target name numbers
                 fun () -> target.copy_ numbers |> ignore)
 
@@ -165,20 +170,17 @@ type internal Loader(file: StoredFile, converts: bool) =
             l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 
         if not (isNull layer.bias) then
-            l.Tensor(prefix + "bias", layer.bias)
+            l.Tensor(prefix + "bias", layer.bias, (fun _ -> ValueNone))
 
     /// All of a model.
     member l.Model(form: WeightForm, inventory: Inventory) : unit =
-        match file.Metadata.TryGetValue "sparsefs.format" with
-        | true, version when version <> "1" ->
-            file.Refuse(CheckpointProblem.Mismatch, "sparsefs.format", $"expected format 1, got '{version}'")
-        | _ -> ()
+        LayerText.checkFormat file
 
         for struct (name, layer) in inventory.Layers do
             l.Layer(form, name, layer)
 
         for struct (name, target) in inventory.Others do
-            l.Tensor(name, target)
+            l.Tensor(name, target, inventory.WrongNumbers name)
 
     /// <summary>The second and the third step.</summary>
     /// <param name="isStrict">Whether names that are missing or not expected are refused.</param>

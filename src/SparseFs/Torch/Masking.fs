@@ -91,10 +91,10 @@ type internal Selecting
         let y = torch.empty_like x
 
         let mask =
-            torch.empty ([| int64 rows; int64 (Winners.blocks n) |], dtype = torch.ScalarType.Int32)
+            torch.empty ([| int64 rows; int64 (Winners.blocks n) |], dtype = torch.ScalarType.Int32, device = torch.CPU)
 
         if counts then
-            wins <- torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32)
+            wins <- torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32, device = torch.CPU)
 
         let terms = if isNull terms then null else TensorView.contiguous terms
 

@@ -49,8 +49,8 @@ module internal ModelFile =
               struct (prefix + "indices", Indices.ofConnectivity c)
           | _ ->
               struct (prefix + "weight", layer.weight :> torch.Tensor)
-              struct (prefix + "row_ptr", torch.tensor c.RowPtrArray)
-              struct (prefix + "col_idx", torch.tensor c.ColIdxArray)
+              struct (prefix + "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
+              struct (prefix + "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
 
           if not (isNull layer.bias) then
               struct (prefix + "bias", layer.bias :> torch.Tensor) ]

@@ -5,6 +5,7 @@ open System.Collections
 open System.Collections.Generic
 open System.Reflection
 open System.Runtime.CompilerServices
+open Microsoft.FSharp.Reflection
 open TorchSharp
 
 /// <summary>One place that holds a module: a field, or an element of a list, an array or a dictionary in a field.</summary>
@@ -74,36 +75,47 @@ module internal ModulePlaces =
         element.IsGenericType
         && element.GetGenericTypeDefinition() = typedefof<struct (_ * _)>
 
+    /// An array of several dimensions is a list whose items cannot be asked for.
+    let private isVector (list: IList) =
+        match list with
+        | :? Array as items -> items.Rank = 1
+        | _ -> true
+
     let private mayHold (element: Type) =
         isNamed element || not element.IsValueType
 
-    /// What an option or a voption holds, or null.
-    let private inOption (value: obj) : obj =
-        let t = value.GetType()
+    /// Collections whose items are there already: reading them runs nobody's code.
+    let private isCollection (value: obj) =
+        value :? ICollection
+        || value.GetType().GetInterfaces()
+           |> Array.exists (fun i ->
+               i.IsGenericType
+               && i.GetGenericTypeDefinition() = typedefof<IReadOnlyCollection<_>>)
 
-        let isA (definition: Type) =
-            t.IsGenericType && t.GetGenericTypeDefinition() = definition
+    let private isA (definition: Type) (t: Type) =
+        t.IsGenericType && t.GetGenericTypeDefinition() = definition
 
-        if
-            isA typedefof<option<_>>
-            || (isA typedefof<voption<_>> && unbox<bool>(t.GetProperty("IsSome").GetValue value))
-        then
-            t.GetProperty("Value").GetValue value
-        else
-            null
+    /// Modules within pairs, records, unions and collections, which are read here and never written to. Depth is bounded:
+    /// a user's values may hold each other.
+    let rec private within (depth: int) (value: obj) : torch.nn.Module list =
+        let any = BindingFlags.Public ||| BindingFlags.NonPublic
 
-    let private (|Optional|_|) (value: obj) =
-        match inOption value with
-        | :? torch.nn.Module as m -> Some m
-        | _ -> None
+        let inAll (values: seq<obj>) =
+            values |> Seq.collect (within (depth - 1)) |> List.ofSeq
 
-    /// Collections that are not written to: F#'s lists and options, read-only lists.
-    let private isReadOnlyCollection (t: Type) =
-        t.GetInterfaces()
-        |> Array.exists (fun i ->
-            i.IsGenericType
-            && i.GetGenericTypeDefinition() = typedefof<IReadOnlyCollection<_>>
-            && not (i.GetGenericArguments()[0]).IsValueType)
+        match value with
+        | null -> []
+        | :? torch.nn.Module as m -> [ m ]
+        | _ when depth = 0 || value :? string || value.GetType().IsPrimitive -> []
+        | :? Array as items when items.GetType().GetElementType().IsPrimitive -> []
+        | :? ITuple as items -> inAll (Seq.init items.Length (fun i -> items[i]))
+        | _ when isA typedefof<KeyValuePair<_, _>> (value.GetType()) ->
+            within (depth - 1) (value.GetType().GetProperty("Value").GetValue value)
+        | :? IEnumerable as items when isCollection value -> inAll (Seq.cast<obj> items)
+        | _ when FSharpType.IsRecord(value.GetType(), any) -> inAll (FSharpValue.GetRecordFields(value, any))
+        | _ when FSharpType.IsUnion(value.GetType(), any) ->
+            inAll (snd (FSharpValue.GetUnionFields(value, value.GetType(), any)))
+        | _ -> []
 
     /// Every place in a module's own fields that holds some module: that module and the place.
     let private placesIn (holderName: string) (holder: torch.nn.Module) : (torch.nn.Module * ModulePlace) list =
@@ -122,14 +134,13 @@ module internal ModulePlaces =
               match field.GetValue holder with
               | null -> ()
               | :? torch.nn.Module as m -> m, place "" field.FieldType (fun other -> field.SetValue(holder, other))
-              | Optional m -> locked m
               | :? IDictionary as d when not d.IsReadOnly && not (valueType (d.GetType())).IsValueType ->
                   for key in List.ofSeq (Seq.cast<obj> d.Keys) do
                       match d[key] with
                       | :? torch.nn.Module as m ->
                           m, place $"[{key}]" (valueType (d.GetType())) (fun other -> d[key] <- other)
-                      | _ -> ()
-              | :? IList as list when not list.IsReadOnly && mayHold (elementType (list.GetType())) ->
+                      | other -> yield! within 4 other |> List.map locked
+              | :? IList as list when isVector list && not list.IsReadOnly && mayHold (elementType (list.GetType())) ->
                   let element = elementType (list.GetType())
 
                   for i in 0 .. list.Count - 1 do
@@ -141,14 +152,9 @@ module internal ModulePlaces =
                               m,
                               place $"[{i}]" (element.GetGenericArguments()[1]) (fun other ->
                                   list[i] <- Activator.CreateInstance(element, pair[0], other))
-                          | _ -> ()
-                      | _ -> ()
-              | :? IEnumerable as items when isReadOnlyCollection (items.GetType()) ->
-                  for item in items do
-                      match item with
-                      | :? torch.nn.Module as m -> locked m
-                      | _ -> ()
-              | _ -> () ]
+                          | other -> yield! within 4 other |> List.map locked
+                      | other -> yield! within 4 other |> List.map locked
+              | other -> yield! within 4 other |> List.map locked ]
 
     let private registeredIn (holderName: string) (holder: torch.nn.Module) : (torch.nn.Module * ModulePlace) list =
         match (if isNull registry then null else registry.GetValue holder) with

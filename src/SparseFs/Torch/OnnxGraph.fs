@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System
+open System.Collections.Generic
 open System.Runtime.InteropServices
 open SparseFs
 open TorchSharp
@@ -139,7 +140,16 @@ module internal OnnxGraph =
 
             found
 
+        // TorchSharp's Sequential may give two layers one name, and ONNX may not.
+        let taken = HashSet<string>()
+
+        let takeName (name: string) (layer: string) =
+            if not (taken.Add name) then
+                raise (refuse $"expected one layer of the name '{label layer}', got two")
+
         let constant (name: string) (layer: string) (shape: int64[]) (t: torch.Tensor) : string =
+            takeName name layer
+
             constants.Add
                 { Name = name
                   Shape = shape
@@ -151,6 +161,7 @@ module internal OnnxGraph =
 
         let add (name: string) (op: string) (inputs: string list) (attributes: (string * OnnxAttribute) list) =
             let output = $"{label name}.{op}"
+            takeName output name
 
             nodes.Add
                 { Op = op
@@ -179,7 +190,8 @@ module internal OnnxGraph =
             shape.Value <- Array.append (Array.take (shape.Value.Length - 1) shape.Value) [| outputs |]
 
         let denseWeight (name: string) (t: torch.Tensor) =
-            use turned = t.detach().t().contiguous()
+            use _ = torch.NewDisposeScope()
+            let turned = t.detach().t().contiguous()
             constant $"{label name}.weight" name turned.shape turned
 
         let sparseWeight (name: string) (layer: SparseLinear) =
@@ -189,7 +201,9 @@ module internal OnnxGraph =
             let rowIdx = Connectivity.rowIndices turned
 
             let values =
-                layer.weight.detach().cpu().index_select(0L, torch.tensor (Array.map int64 from))
+                layer.weight.detach().cpu().index_select(0L, torch.tensor (Array.map int64 from, device = torch.CPU))
+
+            takeName $"{label name}.weight" name
 
             constants.Add
                 { Name = $"{label name}.weight"
@@ -233,7 +247,7 @@ module internal OnnxGraph =
 
                 let scale =
                     if isNone norm.weight then
-                        use ones = torch.ones (norm.normalized_shape, dtype = usualType)
+                        use ones = torch.ones (norm.normalized_shape, dtype = usualType, device = torch.CPU)
                         constant $"{label name}.weight" name norm.normalized_shape ones
                     else
                         constant $"{label name}.weight" name norm.normalized_shape norm.weight

@@ -34,11 +34,30 @@ module internal OptimizerCodec =
     let private groupKey (group: int) = $"sparsefs.optimizer.group.{group}"
     let private moment (parameter: string) (field: string) = $"@optimizer.{parameter}.{field}"
 
+    /// What an optimizer's own constructor would refuse, and what no number at all may be; the name of an option tells which.
+    let private isSound (name: string) (value: float) : bool =
+        match name with
+        | "beta1"
+        | "beta2"
+        | "rho" -> value >= 0.0 && value < 1.0
+        | "LearningRate"
+        | "InitialLearningRate"
+        | "eps"
+        | "weight_decay"
+        | "momentum"
+        | "lr_decay" -> value >= 0.0 && Double.IsFinite value
+        | _ -> Double.IsFinite value
+
     let private optionFields (options: OptimizerOptions) : (string * string) list =
-        [ "LearningRate", text (box options.LearningRate)
-          "InitialLearningRate", text (box options.InitialLearningRate)
+        [ "LearningRate", box options.LearningRate
+          "InitialLearningRate", box options.InitialLearningRate
           for field in fieldsOf options do
-              field.Name, text (field.GetValue options) ]
+              field.Name, field.GetValue options ]
+        |> List.map (fun (name, value) ->
+            match value with
+            | :? float as number when not (isSound name number) ->
+                raise (ArgumentException($"expected an optimizer whose {name} can be used, got {number}", "optimizer"))
+            | value -> name, text value)
 
     /// Each parameter, its group and its state.
     let private entries (optimizer: OptimizerHelper) =
@@ -95,10 +114,10 @@ module internal OptimizerCodec =
 
         texts, tensors
 
-    /// Sets an option, or a number of a state, to what a text says.
+    /// What a text says that an option, or a number of a state, is. Steps leave room for the next ones.
     let private parsed (reader: FieldReader) (name: string) (t: Type) (current: obj) : obj =
         match Nullable.GetUnderlyingType t with
-        | null when t = typeof<int64> -> box (reader.Integer(name, 0L, Int64.MaxValue))
+        | null when t = typeof<int64> -> box (reader.Integer(name, 0L, Int64.MaxValue / 2L))
         | null -> box (reader.Float name)
         | _ when isNull current && reader.Text name = "none" -> null
         | inner when inner = typeof<bool> -> box (reader.Bool name)
@@ -109,15 +128,25 @@ module internal OptimizerCodec =
         let rate = reader.Float "LearningRate"
         let initial = reader.Float "InitialLearningRate"
 
-        for value in [ rate; initial ] do
-            if not (value >= 0.0 && Double.IsFinite value) then
-                let reason = $"expected a finite learning rate of 0 or more, got {value}"
-                file.Refuse(CheckpointProblem.Value, groupKey group, reason)
 
         let values =
             [| for field in fieldsOf options -> field, parsed reader field.Name field.FieldType (field.GetValue options) |]
 
         reader.End()
+
+        for name, value in
+            [ "LearningRate", box rate
+              "InitialLearningRate", box initial
+              for field, value in values do
+                  field.Name, value ] do
+            match value with
+            | :? float as number when not (isSound name number) ->
+                file.Refuse(
+                    CheckpointProblem.Value,
+                    groupKey group,
+                    $"expected a {name} that can be used, got {number}"
+                )
+            | _ -> ()
 
         let change () =
             options.LearningRate <- rate

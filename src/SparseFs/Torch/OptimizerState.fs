@@ -110,7 +110,9 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
 
     let carried (values: torch.Tensor) (number: float32) =
         Team.attach ()
-        let y = torch.empty ([| int64 remap.After |], dtype = torch.ScalarType.Float32)
+
+        let y =
+            torch.empty ([| int64 remap.After |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
         Dispatch.carry
             (Dispatch.machineFor (torch.get_num_threads ()) remap.After 1)

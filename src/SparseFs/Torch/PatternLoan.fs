@@ -39,7 +39,7 @@ module internal PatternLoan =
     /// for one state_dict and keeps the first answer.</summary>
     let lend (c: Connectivity) (parameters: Parameter list) (earlier: PatternLoan voption) : PatternLoan =
         let copyOf (values: int[]) =
-            torch.tensor(values).DetachFromDisposeScope()
+            torch.tensor(values, device = torch.CPU).DetachFromDisposeScope()
 
         let struct (rowPtr, colIdx) =
             match earlier with

@@ -25,7 +25,7 @@ module internal PortableOps =
 
     let private indicesOf (c: Connectivity) (device: torch.Device) : Indices =
         let toIndex (values: int[]) =
-            use onCpu = torch.tensor(values).to_type(torch.ScalarType.Int64)
+            use onCpu = torch.tensor(values, device = torch.CPU).to_type(torch.ScalarType.Int64)
             onCpu.``to``(device, copy = true).DetachFromDisposeScope()
 
         let perDevice = cache.GetValue(c, (fun _ -> Dictionary()))

@@ -49,6 +49,16 @@ type internal Recorder() =
 
             passes.RemoveAll(fun (struct (at, _, _)) -> isGone at) |> ignore)
 
+    /// Takes tensors over as its passes, in place of those that it has.
+    member r.Replace(taken: struct (int64 * torch.Tensor * torch.Tensor)[]) =
+        r.Forget(fun _ -> true)
+
+        for struct (_, g, x) in taken do
+            g.DetachFromDisposeScope() |> ignore
+            x.DetachFromDisposeScope() |> ignore
+
+        lock passes (fun () -> passes.AddRange taken)
+
     /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
     /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
     /// until anything is forgotten; at least one pass must have a weight.</returns>

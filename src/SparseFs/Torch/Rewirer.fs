@@ -308,7 +308,7 @@ type Rewirer
     /// <summary>All that the rewirer knows; putting it into a rewirer of the same layers goes on from there, to the bit.</summary>
     /// <exception cref="T:System.ArgumentException">On setting: the layers' names or shapes, or the optimizer's type, are
     /// not those of the state; nothing has changed.</exception>
-    member _.State
+    member this.State
         with get (): RewirerState =
             RewirerState(
                 step,
@@ -319,38 +319,53 @@ type Rewirer
                        [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], Numbers.Of g, Numbers.Of x |] |]
             )
         and set (value: RewirerState) =
-            if isNull value then
-                nullArg (nameof value)
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+            this.Prepare value ()
 
-            let refuse (what: string) =
-                raise (ArgumentException(what, nameof value))
+    /// The optimizer that it was made with.
+    member internal _.Optimizer: torch.optim.Optimizer = optimizer
 
-            if value.Optimizer <> optimizer.GetType().Name then
-                refuse $"expected a state for {optimizer.GetType().Name}, got one for {value.Optimizer}"
+    /// <summary>What puts a state in: all that it needs is checked and allocated before it runs, in the open
+    /// DisposeScope.</summary>
+    /// <exception cref="T:System.ArgumentException">As State.</exception>
+    member internal _.Prepare(value: RewirerState) : unit -> unit =
+        if isNull value then
+            nullArg (nameof value)
 
-            let names (of': seq<string>) = String.Join(", ", of')
+        let refuse (what: string) =
+            raise (ArgumentException(what, nameof value))
 
-            if (value.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
-                refuse
-                    $"expected layers {names (layers |> Seq.map _.Name)}, got {names (value.Explored |> Seq.map fst)}"
+        if value.Optimizer <> optimizer.GetType().Name then
+            refuse $"expected a state for {optimizer.GetType().Name}, got one for {value.Optimizer}"
 
-            for l, (name, explored) in Array.zip layers value.Explored do
-                if not (explored.Fits l.Layer.Connectivity) then
-                    refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"
+        let names (of': seq<string>) = String.Join(", ", of')
 
+        if (value.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
+            refuse $"expected layers {names (layers |> Seq.map _.Name)}, got {names (value.Explored |> Seq.map fst)}"
+
+        for l, (name, explored) in Array.zip layers value.Explored do
+            if not (explored.Fits l.Layer.Connectivity) then
+                refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"
+
+        let passes =
+            Array.map2
+                (fun (l: Rewirable) passes ->
+                    let device = l.Layer.weight.device
+
+                    [| for at, n, g: Numbers, x: Numbers in passes ->
+                           let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
+                           let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
+                           struct (at, g, x) |])
+                layers
+                value.Passes
+
+        fun () ->
             step <- value.Step
             seed <- value.Seed
 
-            for l, (_, explored), passes in Array.zip3 layers value.Explored value.Passes do
+            for l, (_, explored), passes in Array.zip3 layers value.Explored passes do
                 l.Explored <- explored
-                l.Recorder.Forget(fun _ -> true)
-
-                for at, n, g, x in passes do
-                    use _ = torch.NewDisposeScope()
-                    l.Recorder.Step <- at
-                    let device = l.Layer.weight.device
-                    let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
-                    let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
-                    l.Recorder.Add(g, x)
+                l.Recorder.Replace passes
 
             prepare ()

@@ -29,12 +29,14 @@ module internal RewirerCodec =
     let private exploredTensors (place: int) (explored: Explored) : struct (string * torch.Tensor) list =
         match explored.Cells with
         | ValueSome c ->
-            [ struct (tensor place "explored.row_ptr", torch.tensor c.RowPtrArray)
-              struct (tensor place "explored.col_idx", torch.tensor c.ColIdxArray) ]
-        | ValueNone -> [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits)) ]
+            [ struct (tensor place "explored.row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
+              struct (tensor place "explored.col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU)) ]
+        | ValueNone ->
+            [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits, device = torch.CPU)) ]
 
     let private passTensors (place: int) (layer: SparseLinear) (passes: (int64 * int * Numbers * Numbers)[]) =
-        [ struct (tensor place "pass_steps", torch.tensor [| for step, _, _, _ in passes -> step |])
+        [ struct (tensor place "pass_steps",
+                  torch.tensor ([| for step, _, _, _ in passes -> step |], device = torch.CPU))
 
           for i, (_, n, gradient, input) in Array.indexed passes do
               struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, layer.out_features))
@@ -129,7 +131,7 @@ module internal RewirerCodec =
         let pass (i: int) =
             let samples =
                 match file.TryFind(tensor place $"pass.{i}.input") with
-                | ValueSome t when t.Shape.Length = 2 -> t.Shape[0]
+                | ValueSome t when t.Shape.Length = 2 && t.Shape[0] <= int64 Int32.MaxValue -> t.Shape[0]
                 | _ -> 0L
 
             let matrix (what: string) (features: int) =
@@ -212,7 +214,7 @@ module internal RewirerCodec =
 
             let passes = [| for _, _, _, passes in readers -> (ValueOption.get passes) () |]
             let state = RewirerState(step, seed, optimizer, explored, passes)
-            fun () -> rewirer.State <- state)
+            rewirer.Prepare state)
 
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>

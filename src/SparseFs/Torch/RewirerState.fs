@@ -19,8 +19,8 @@ type internal Numbers =
     member n.Tensor(rows: int64, columns: int64) : torch.Tensor =
         use flat =
             match n with
-            | Single numbers -> torch.tensor numbers
-            | Double numbers -> torch.tensor numbers
+            | Single numbers -> torch.tensor (numbers, device = torch.CPU)
+            | Double numbers -> torch.tensor (numbers, device = torch.CPU)
 
         flat.reshape (rows, columns)
 

@@ -110,6 +110,8 @@ module Sparsify =
             $"its dtype is {weight.dtype}"
         elif tied.Contains weight.Handle then
             "another module shares its weight"
+        elif not (isNull (linearOf held).bias) && tied.Contains (linearOf held).bias.Handle then
+            "another module shares its bias"
         else
             match ModulePlaces.whyNot typeof<SparseLinear> held with
             | "" when holdsNaN weight -> "a weight is NaN"
@@ -118,29 +120,26 @@ module Sparsify =
     let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
         let matrix (held: HeldModule) = Convert.matrix (linearOf held).weight
 
-        match budget with
-        | SparsifyBudget.Each _
-        | SparsifyBudget.ByName _
-        | SparsifyBudget.Shared _ ->
-            let counts =
-                match budget with
-                | SparsifyBudget.Shared(rule, sparsity) ->
-                    layers
-                    |> Array.map (fun held ->
-                        let struct (rows, cols) = shapeOf held
-                        [| rows; cols |])
-                    |> Allocation.counts rule [||] sparsity
-                | _ ->
-                    layers
-                    |> Array.map (fun held ->
-                        let struct (rows, cols) = shapeOf held
-
-                        match budget with
-                        | SparsifyBudget.ByName sparsityOf -> Sparsity.nnz rows cols (sparsityOf held.Name)
-                        | SparsifyBudget.Each sparsity -> Sparsity.nnz rows cols sparsity
-                        | _ -> 0)
-
+        let ofCounts (counts: int[]) =
             Array.map2 (fun count held -> Connectivity.ofMagnitude count (matrix held)) counts layers
+
+        let each (sparsityOf: HeldModule -> float) =
+            layers
+            |> Array.map (fun held ->
+                let struct (rows, cols) = shapeOf held
+                Sparsity.nnz rows cols (sparsityOf held))
+            |> ofCounts
+
+        match budget with
+        | SparsifyBudget.Each sparsity -> each (fun _ -> sparsity)
+        | SparsifyBudget.ByName sparsityOf -> each (fun held -> sparsityOf held.Name)
+        | SparsifyBudget.Shared(rule, sparsity) ->
+            layers
+            |> Array.map (fun held ->
+                let struct (rows, cols) = shapeOf held
+                [| rows; cols |])
+            |> Allocation.counts rule [||] sparsity
+            |> ofCounts
         | SparsifyBudget.Magnitude sparsity ->
             let cells = layers |> Array.sumBy cellsOf
 
@@ -175,7 +174,7 @@ module Sparsify =
           SparseMs = time (fun (struct (_, sparse)) -> sparse) }
 
     /// Makes each new layer before anything is replaced; if one fails, those that were made are freed.
-    let private making (make: HeldModule -> #torch.nn.Module) (layers: HeldModule[]) =
+    let private making (make: 'a -> #torch.nn.Module) (layers: 'a[]) =
         let made = ResizeArray()
 
         try
@@ -213,10 +212,8 @@ module Sparsify =
         let patterns = patterns rule.Budget candidates
 
         let made =
-            let patternOf = dict (Array.zip (candidates |> Array.map _.Name) patterns)
-
-            candidates
-            |> making (fun held -> Convert.ofDensePattern patternOf[held.Name] (linearOf held))
+            Array.zip candidates patterns
+            |> making (fun (held, pattern) -> Convert.ofDensePattern pattern (linearOf held))
 
         let times =
             match rule.FasterAt with
@@ -238,12 +235,14 @@ module Sparsify =
                   if faster then
                       held, layer :> torch.nn.Module ]
 
-        let outcome = System.Collections.Generic.Dictionary<string, SparsifyRow>()
+        // Two layers may have one name: TorchSharp's Sequential does not prevent it.
+        let outcome =
+            System.Collections.Generic.Dictionary<torch.nn.Module, SparsifyRow>(HashIdentity.Reference)
 
         for i in 0 .. candidates.Length - 1 do
             let held = candidates[i]
 
-            outcome[held.Name] <-
+            outcome[held.Module] <-
                 if isFaster[i] then
                     rowOf held (int64 made[i].Connectivity.Nnz) "" times[i]
                 else
@@ -253,7 +252,7 @@ module Sparsify =
         SparsifyTable(
             Array.map2
                 (fun held why ->
-                    match outcome.TryGetValue held.Name with
+                    match outcome.TryGetValue held.Module with
                     | true, row -> row
                     | _ -> rowOf held (cellsOf held) why ValueNone)
                 found

@@ -17,6 +17,10 @@ module internal SparsifyTiming =
         use _ = torch.NewDisposeScope()
         layer.call(x).sum().backward()
 
+        // A GPU has only been told so far what to do.
+        if x.device_type = DeviceType.CUDA then
+            torch.cuda.synchronize ()
+
     let private milliseconds (work: unit -> unit) : float =
         let start = Stopwatch.GetTimestamp()
         work ()

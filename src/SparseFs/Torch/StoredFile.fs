@@ -37,8 +37,10 @@ module internal StoredDtypes =
 
 /// <summary>A safetensors file that is open for reading, its header checked.</summary>
 [<Sealed>]
-type internal StoredFile(file: string) =
-    do ArgumentException.ThrowIfNullOrEmpty(file, nameof file)
+type internal StoredFile(path: string) =
+    do ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
+
+    let file = path
 
     let stream =
         Refuse.onFailure file (fun () ->
@@ -134,6 +136,9 @@ module internal StoredFile =
 
         if t.is_sparse then
             raise (ArgumentException($"expected '{name}' to be dense, got one of torch's sparse tensors", "tensors"))
+
+        if t.device_type = DeviceType.META then
+            raise (ArgumentException($"expected '{name}' to hold numbers, got a tensor on the meta device", "tensors"))
 
         if t.shape.Length > StoredTensor.maxRank then
             let expected = $"expected at most {StoredTensor.maxRank} dimensions for '{name}'"

@@ -23,6 +23,7 @@ type WeightForm =
 namespace SparseFs.Torch
 
 open System
+open System.Runtime.InteropServices
 open SparseFs
 open TorchSharp
 
@@ -140,15 +141,18 @@ module internal StoredLayer =
         let c = pattern file indices.Name (Connectivity.tryOfPairs rows cols rowIdx colIdx)
         let weight = file.Read values
 
-        let cells =
-            Array.map2 (fun row col -> int64 row * int64 cols + int64 col) rowIdx colIdx
-
-        if cells |> Array.pairwise |> Array.forall (fun (a, b) -> a < b) then
+        if
+            ReadOnlySpan(colIdx).SequenceEqual(ReadOnlySpan c.ColIdxArray)
+            && ReadOnlySpan(rowIdx).SequenceEqual(ReadOnlySpan(Connectivity.rowIndices c))
+        then
             struct (c, weight)
         else
+            let cells =
+                Array.map2 (fun row col -> int64 row * int64 cols + int64 col) rowIdx colIdx
+
             let order = Array.init cells.Length int64
             Array.Sort(cells, order)
-            struct (c, weight.index_select (0L, torch.tensor order))
+            struct (c, weight.index_select (0L, torch.tensor (order, device = torch.CPU)))
 
     /// Where a mask is true, and the weights there.
     let private ofMask
@@ -188,13 +192,17 @@ module internal StoredLayer =
         if Array.exists Single.IsNaN flat then
             file.Refuse(CheckpointProblem.Value, weight.Name, "expected numbers, got NaN")
 
-        let matrix = Array2D.init rows cols (fun row col -> flat[row * cols + col])
+        let matrix: float32[,] = Array2D.zeroCreate rows cols
+
+        if flat.Length > 0 then
+            flat.AsSpan().CopyTo(MemoryMarshal.CreateSpan(&matrix[0, 0], flat.Length))
+
         let c = Connectivity.ofMagnitude (Sparsity.nnz rows cols sparsity) matrix
 
         let cells =
             Array.map2 (fun row col -> int64 row * int64 cols + int64 col) (Connectivity.rowIndices c) c.ColIdxArray
 
-        struct (c, numbers.flatten().index_select(0L, torch.tensor cells))
+        struct (c, numbers.flatten().index_select(0L, torch.tensor (cells, device = torch.CPU)))
 
     /// <summary>The pattern, and the weights [nnz] in slot order, in the file's dtype, on the CPU; the open DisposeScope
     /// owns them. Shapes and dtypes are checked.</summary>
