@@ -51,6 +51,18 @@ public static class Sparsifying
                 nameof(allocation));
         }
 
+        if (minCells < 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(minCells), minCells, $"expected 0 or more, got {minCells}");
+        }
+
+        if (fasterAt < 1)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(fasterAt), fasterAt, $"expected 1 or more samples, got {fasterAt}");
+        }
+
         var budget =
             allocation is { } rule ? SparsifyBudget.NewShared(rule, sparsity)
             : byGlobalMagnitude ? SparsifyBudget.NewMagnitude(sparsity)

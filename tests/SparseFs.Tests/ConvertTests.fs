@@ -226,4 +226,4 @@ let convertTests =
               Convert.ofValues (Connectivity.full 2 3) (torch.zeros 5L) null)
           refuses "a bias of another number" "bias" "expected shape [2], got [3]" (fun () ->
               Convert.ofValues (Connectivity.full 2 3) (torch.zeros 6L) (torch.zeros 3L))
-          refuses "no sparse layer" "layer" "" (fun () -> Convert.toDense null) ]
+          refuses "no sparse layer" "layer" "" (fun () -> Convert.toDense Unchecked.defaultof<SparseLinear>) ]

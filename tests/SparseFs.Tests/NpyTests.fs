@@ -225,8 +225,8 @@ let npyTests =
               [ "nothing after"; "'x'" ]
           wrong
               "many dimensions"
-              (file 1uy (headerOf "<f4" "False" ("(" + String.replicate 33 "1," + ")")) [||])
-              [ "at most 32" ]
+              (file 1uy (headerOf "<f4" "False" ("(" + String.replicate 65 "1," + ")")) [||])
+              [ "at most 64" ]
           wrong "a bool of 2" (file 1uy (headerOf "|b1" "False" "(2,)") [| 1uy; 2uy |]) [ "0 or 1, got 2" ]
           wrong
               "a header of a gigabyte"

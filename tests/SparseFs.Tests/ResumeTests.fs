@@ -475,6 +475,41 @@ let resumeTests =
                   Expect.isTrue (explored rewirer).Cells.IsSome "not vacuous"
                   Expect.equal (explored resumed) (explored rewirer) "explored"))
 
+          testCase "layers that share a policy do not resume as layers that have one each" (fun () ->
+              withFile (fun file ->
+                  let make (policyOf: int -> Policy) =
+                      let layer place =
+                          new SparseLinear(Topology.uniform 6 6 18 (Seed.ofInt place), policy = policyOf place)
+
+                      let model =
+                          torch.nn.Sequential(
+                              layer 0 :> torch.nn.Module<torch.Tensor, torch.Tensor>,
+                              layer 1 :> torch.nn.Module<torch.Tensor, torch.Tensor>
+                          )
+
+                      let optimizer = torch.optim.SGD(model.parameters (), 0.1)
+                      model, optimizer, Rewirer(model, optimizer)
+
+                  let snfs () =
+                      Policy.snfs (Schedule.constant 0.3 4L 100L)
+
+                  let shared = snfs ()
+                  let model, optimizer, rewirer = make (fun _ -> shared)
+
+                  let progress =
+                      { Step = 0L
+                        Seed = Seed.ofInt 0
+                        Notes = Dictionary() }
+
+                  Checkpoint.saveTraining progress file model optimizer (ValueSome rewirer)
+                  let model, optimizer, rewirer = make (fun _ -> snfs ())
+
+                  refusedAs CheckpointProblem.Mismatch "expected first layer = 1, got 0" (fun () ->
+                      Checkpoint.resume file model optimizer (ValueSome rewirer))
+
+                  let model, optimizer, rewirer = make (fun _ -> shared)
+                  Checkpoint.resume file model optimizer (ValueSome rewirer) |> ignore))
+
           refusedRun
               "another policy, by its part"
               "expected Grow = Gradient, got Random"

@@ -6,7 +6,7 @@ open System
 [<Sealed; AllowNullLiteral>]
 type NpyArray
     /// <summary>Numbers with a shape.</summary>
-    /// <param name="shape">Sizes of 0 or more, at most 32; none for a single number.</param>
+    /// <param name="shape">Sizes of 0 or more, at most 64; none for a single number.</param>
     /// <param name="data">float32[], float[], int[], int64[] or bool[], in C order; not copied.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, the array is of another kind, or there are more
     /// or fewer numbers than the shape has.</exception>

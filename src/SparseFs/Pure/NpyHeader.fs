@@ -13,7 +13,7 @@ type internal NpyHeader =
 module internal NpyHeader =
 
     /// The most dimensions that NumPy takes.
-    let maxRank = 32
+    let maxRank = 64
 
     /// <summary>Reads the dictionary.</summary>
     /// <param name="refuse">Raises the error: at which character, what was expected and what came.</param>
@@ -85,7 +85,13 @@ module internal NpyHeader =
                 Int64.TryParse(text.AsSpan(at.Value, last - at.Value), NumberStyles.None, CultureInfo.InvariantCulture)
             with
             | true, value ->
-                at.Value <- last
+                // Python 2 wrote 3L.
+                at.Value <-
+                    (if last < text.Length && text[last] = 'L' then
+                         last + 1
+                     else
+                         last)
+
                 value
             | _ -> refuseHere "a size in 0..2^63 - 1"
 

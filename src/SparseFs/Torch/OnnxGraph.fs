@@ -147,8 +147,18 @@ module internal OnnxGraph =
             if not (taken.Add name) then
                 raise (refuse $"expected one layer of the name '{label layer}', got two")
 
+        let bytes = ref 0L
+
+        /// Before the numbers are copied: what no file can hold need not fit the memory.
+        let claim (count: int64) (size: int64) =
+            bytes.Value <- bytes.Value + count * size
+
+            if bytes.Value > int64 Int32.MaxValue then
+                raise (refuse $"expected at most {Int32.MaxValue} bytes, which is protobuf's limit, got more")
+
         let constant (name: string) (layer: string) (shape: int64[]) (t: torch.Tensor) : string =
             takeName name layer
+            claim (t.numel ()) (t.element_size ())
 
             constants.Add
                 { Name = name
@@ -197,6 +207,7 @@ module internal OnnxGraph =
         let sparseWeight (name: string) (layer: SparseLinear) =
             use _ = torch.NewDisposeScope()
             let c = layer.Connectivity
+            claim (int64 c.Nnz) (layer.weight.element_size () + 8L)
             let turned, from = Connectivity.transpose c
             let rowIdx = Connectivity.rowIndices turned
 

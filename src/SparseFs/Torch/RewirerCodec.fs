@@ -26,6 +26,15 @@ module internal RewirerCodec =
     // Writing
     // ---------------------------------------------------------------------------------------------------------
 
+    /// A policy's parts, and the first layer that has the same one: layers of one policy are rewired together.
+    let private policyTexts (rewirer: Rewirer) (place: int) : (string * string) list =
+        let policies = rewirer.Policies
+
+        let same =
+            policies |> Seq.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
+
+        List.ofArray (PolicyText.parts policies[place]) @ [ "first layer", string same ]
+
     let private exploredTensors (place: int) (explored: Explored) : struct (string * torch.Tensor) list =
         match explored.Cells with
         | ValueSome c ->
@@ -47,8 +56,8 @@ module internal RewirerCodec =
         let state = rewirer.State
 
         let texts =
-            [ for place, policy in Seq.indexed rewirer.Policies do
-                  for part, text in PolicyText.parts policy do
+            [ for place in 0 .. rewirer.Layers.Length - 1 do
+                  for part, text in policyTexts rewirer place do
                       policyKey place part, text
 
               stateKey,
@@ -178,8 +187,8 @@ module internal RewirerCodec =
                         (int64s file stored)
                         passes)
 
-    let private comparePolicy (loader: Loader) (place: int) (policy: Policy) =
-        for part, ours in PolicyText.parts policy do
+    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
+        for part, ours in policyTexts rewirer place do
             match loader.File.Metadata.TryGetValue(policyKey place part) with
             | true, theirs when theirs = ours -> ()
             | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
@@ -219,7 +228,8 @@ module internal RewirerCodec =
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
-        rewirer.Policies |> Seq.iteri (comparePolicy loader)
+        for place in 0 .. rewirer.Layers.Length - 1 do
+            comparePolicy loader rewirer place
 
         match loader.File.Metadata.TryGetValue stateKey with
         | true, text ->

@@ -15,6 +15,7 @@ open TorchSharp.Modules
 /// the layer's next use when a parent module loads it. A wrong one raises ArgumentException with the key's name and
 /// leaves pattern, weight and bias as they were when state_dict was read.
 /// </remarks>
+[<Sealed>]
 type SparseLinear
     /// <summary>A layer over a pattern that is given.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>

@@ -173,15 +173,15 @@ module Sparsify =
           DenseMs = time (fun (struct (dense, _)) -> dense)
           SparseMs = time (fun (struct (_, sparse)) -> sparse) }
 
-    /// Makes each new layer before anything is replaced; if one fails, those that were made are freed.
-    let private making (make: 'a -> #torch.nn.Module) (layers: 'a[]) =
+    /// Makes each new layer before anything is replaced; if one fails, or what is done with them, they are freed.
+    let private making (make: 'a -> #torch.nn.Module) (go: _[] -> 'b) (layers: 'a[]) : 'b =
         let made = ResizeArray()
 
         try
             for held in layers do
                 made.Add(make held)
 
-            made.ToArray()
+            go (made.ToArray())
         with _ ->
             for m in made do
                 (m :> torch.nn.Module).Dispose()
@@ -211,29 +211,30 @@ module Sparsify =
 
         let patterns = patterns rule.Budget candidates
 
-        let made =
+        let struct (made, times, isFaster) =
             Array.zip candidates patterns
-            |> making (fun (held, pattern) -> Convert.ofDensePattern pattern (linearOf held))
+            |> making (fun (held, pattern) -> Convert.ofDensePattern pattern (linearOf held)) (fun made ->
+                let times =
+                    match rule.FasterAt with
+                    | ValueNone -> made |> Array.map (fun _ -> ValueNone)
+                    | ValueSome batch ->
+                        Array.map2
+                            (fun held sparse -> ValueSome(SparsifyTiming.measure batch (linearOf held) sparse))
+                            candidates
+                            made
 
-        let times =
-            match rule.FasterAt with
-            | ValueNone -> made |> Array.map (fun _ -> ValueNone)
-            | ValueSome batch ->
-                Array.map2
-                    (fun held sparse -> ValueSome(SparsifyTiming.measure batch (linearOf held) sparse))
-                    candidates
-                    made
+                let isFaster =
+                    times
+                    |> Array.map (function
+                        | ValueSome(struct (dense, sparse)) -> sparse < dense
+                        | ValueNone -> true)
 
-        let isFaster =
-            times
-            |> Array.map (function
-                | ValueSome(struct (dense, sparse)) -> sparse < dense
-                | ValueNone -> true)
+                ModulePlaces.replace
+                    [ for held, layer, faster in Array.zip3 candidates made isFaster do
+                          if faster then
+                              held, layer :> torch.nn.Module ]
 
-        ModulePlaces.replace
-            [ for held, layer, faster in Array.zip3 candidates made isFaster do
-                  if faster then
-                      held, layer :> torch.nn.Module ]
+                struct (made, times, isFaster))
 
         // Two layers may have one name: TorchSharp's Sequential does not prevent it.
         let outcome =
@@ -274,13 +275,11 @@ module Sparsify =
             |> Array.filter (fun (_, why) -> why = "")
             |> Array.map fst
 
-        let made =
-            candidates
-            |> making (fun held -> Convert.toDense (held.Module :?> SparseLinear))
-
-        ModulePlaces.replace
-            [ for held, layer in Array.zip candidates made do
-                  held, layer :> torch.nn.Module ]
+        candidates
+        |> making (fun held -> Convert.toDense (held.Module :?> SparseLinear)) (fun made ->
+            ModulePlaces.replace
+                [ for held, layer in Array.zip candidates made do
+                      held, layer :> torch.nn.Module ])
 
         SparsifyTable(
             Array.map2
