@@ -4,8 +4,9 @@
 // 10 % on), dense (the same shape with ReLU), or one step between the two: sparse-relu, dense-winners, or sparse-same-k,
 // which lets no more units win at inference than in training. Learning rate, momentum, batches and noise are those of
 // Numenta's notebook sparse_linear.ipynb: SGD 0.01 with momentum 0.5, a first epoch in batches of 4, then of 64.
-// Or NETWORK is rigl (as sparse-same-k, rewired by RigL) or dense-rigl (as dense), both by another recipe: SGD 0.1, which
-// falls to 0 as a cosine, momentum 0.9, weight decay 2e-4, batches of 64.
+// Or NETWORK is rigl (as sparse-same-k, rewired by RigL), relu-rigl (the same with ReLU), static-rigl (as rigl, but never
+// rewired) or dense-rigl (as dense), all by another recipe: SGD 0.1, which falls to 0 as a cosine, momentum 0.9, weight
+// decay 2e-4, batches of 64.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
@@ -32,10 +33,10 @@ let winners () : Layer =
         boost = Boost.Exponential 1.0,
         boostDecay = 0.9,
         inferenceFactor =
-            (if network = "sparse-same-k" || network = "rigl" then
-                 1.0
+            (if network = "sparse" || network = "dense-winners" then
+                 1.5
              else
-                 1.5)
+                 1.0)
     )
 
 let model =
@@ -51,14 +52,14 @@ let model =
         match network with
         | "sparse"
         | "sparse-same-k"
-        | "rigl" -> sparse, winners
+        | "rigl"
+        | "static-rigl" -> sparse, winners
         | "dense"
         | "dense-rigl" -> dense, relu
-        | "sparse-relu" -> sparse, relu
+        | "sparse-relu"
+        | "relu-rigl" -> sparse, relu
         | "dense-winners" -> dense, winners
-        | other ->
-            failwith
-                $"expected sparse, dense, sparse-relu, dense-winners, sparse-same-k, rigl or dense-rigl, got {other}"
+        | other -> failwith $"expected one of the networks named above, got {other}"
 
     torch.nn.Sequential(
         [ linear 0 784
@@ -96,7 +97,7 @@ let optimizer =
 let steps = epochs * (int train.Labels.shape[0] / 64)
 
 let rewirer =
-    if network = "rigl" then
+    if network = "rigl" || network = "relu-rigl" then
         let schedule = Schedule.cosine 0.3 100L (int64 steps * 3L / 4L)
         Some(Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
     else
