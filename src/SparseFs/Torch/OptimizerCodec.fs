@@ -38,8 +38,8 @@ module internal OptimizerCodec =
     let private isSound (name: string) (value: float) : bool =
         match name with
         | "beta1"
-        | "beta2"
-        | "rho" -> value >= 0.0 && value < 1.0
+        | "beta2" -> value >= 0.0 && value < 1.0 // at 1 some constructors take it, and all weights become NaN
+        | "rho" -> value >= 0.0 && value <= 1.0
         | "LearningRate"
         | "InitialLearningRate"
         | "eps"
