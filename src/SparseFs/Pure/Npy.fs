@@ -192,6 +192,7 @@ module Npy =
     /// <returns>The array, in C order.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
     let read (path: string) : NpyArray =
         WholeFile.read path (fun stream ->
             let array = readFrom path stream
@@ -267,5 +268,6 @@ module Npy =
     /// <param name="array">The array.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
     let write (path: string) (array: NpyArray) : unit =
         WholeFile.write path (fun stream -> writeTo stream array)
