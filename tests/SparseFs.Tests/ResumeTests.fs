@@ -105,6 +105,11 @@ type private Run(policy: Policy, make: MakeOptimizer, ?dtype: torch.ScalarType) 
 
         stateOf model, moments, rewirer.Steps, [ for _, explored in rewirer.State.Explored -> explored.Count ]
 
+let private atStart: TrainingProgress =
+    { Step = 0L
+      Seed = Seed.ofInt 0
+      Notes = Dictionary() }
+
 let private start policy make =
     torch.manual_seed 8L |> ignore
     new Run(policy, make)
@@ -496,12 +501,8 @@ let resumeTests =
                   let shared = snfs ()
                   let model, optimizer, rewirer = make (fun _ -> shared)
 
-                  let progress =
-                      { Step = 0L
-                        Seed = Seed.ofInt 0
-                        Notes = Dictionary() }
 
-                  Checkpoint.saveTraining progress file model optimizer (ValueSome rewirer)
+                  Checkpoint.saveTraining atStart file model optimizer (ValueSome rewirer)
                   let model, optimizer, rewirer = make (fun _ -> snfs ())
 
                   refusedAs CheckpointProblem.Mismatch "expected first layer = 1, got 0" (fun () ->
@@ -556,44 +557,28 @@ let resumeTests =
                   refusedAs CheckpointProblem.Mismatch "has a rewirer, but none" (fun () ->
                       Checkpoint.resume file run.Model run.Optimizer ValueNone)
 
-                  let progress =
-                      { Step = 0L
-                        Seed = Seed.ofInt 0
-                        Notes = Dictionary() }
 
-                  Checkpoint.saveTraining progress file run.Model run.Optimizer ValueNone
+                  Checkpoint.saveTraining atStart file run.Model run.Optimizer ValueNone
                   refusedAs CheckpointProblem.Mismatch "has no rewirer, but one" (fun () -> run.Resume file)))
 
           refuses "an optimizer of another model" "optimizer" "of shape" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
-                  let progress =
-                      { Step = 0L
-                        Seed = Seed.ofInt 0
-                        Notes = Dictionary() }
 
-                  Checkpoint.saveTraining progress file one.Model two.Optimizer ValueNone))
+                  Checkpoint.saveTraining atStart file one.Model two.Optimizer ValueNone))
           refuses "a rewirer over another optimizer" "rewirer" "over the optimizer given" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
-                  let progress =
-                      { Step = 0L
-                        Seed = Seed.ofInt 0
-                        Notes = Dictionary() }
 
-                  Checkpoint.saveTraining progress file one.Model one.Optimizer (ValueSome two.Rewirer)))
+                  Checkpoint.saveTraining atStart file one.Model one.Optimizer (ValueSome two.Rewirer)))
           refuses "a rewirer of another model" "rewirer" "of the model's layers" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
-                  let progress =
-                      { Step = 0L
-                        Seed = Seed.ofInt 0
-                        Notes = Dictionary() }
 
-                  Checkpoint.saveTraining progress file one.Model two.Optimizer (ValueSome two.Rewirer)))
+                  Checkpoint.saveTraining atStart file one.Model two.Optimizer (ValueSome two.Rewirer)))
           refuses "an optimizer whose state is not known" "optimizer" "LBFGS" (fun () ->
               use model = new Network()
               Checkpoint.resume "x" model (torch.optim.LBFGS(model.parameters ())) ValueNone) ]
