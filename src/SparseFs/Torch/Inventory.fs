@@ -27,15 +27,6 @@ module internal Inventory =
 
     let prefix (layer: string) = if layer = "" then "" else layer + "."
 
-    let private sparseLayers (model: torch.nn.Module) : struct (string * SparseLinear)[] =
-        [| match model with
-           | :? SparseLinear as layer -> struct ("", layer)
-           | _ ->
-               for struct (name, child) in model.named_modules () do
-                   match child with
-                   | :? SparseLinear as layer -> struct (name, layer)
-                   | _ -> () |]
-
     /// K-winners are the modules whose buffers may not hold any number.
     let private wrongNumbers (model: torch.nn.Module) : string -> torch.Tensor -> string voption =
         let guarded =
@@ -54,7 +45,7 @@ module internal Inventory =
 
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     let ofModel (model: torch.nn.Module) : Inventory =
-        let layers = sparseLayers model
+        let layers = Array.ofList (SparseLayers.places model)
 
         // Ends loans that are still out, whose tensors are the caller's: those that are lent next are ours to free.
         for struct (_, layer) in layers do

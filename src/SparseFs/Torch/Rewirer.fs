@@ -17,22 +17,24 @@ type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
-module private SparseLayers =
+module internal SparseLayers =
 
-    /// The sparse layers of a module, itself among them, each once.
+    /// The sparse layers of a module, itself among them, by their place; one that is held twice comes twice.
+    let places (model: torch.nn.Module) : struct (string * SparseLinear) list =
+        [ match model with
+          | :? SparseLinear as layer -> struct ("", layer)
+          | _ ->
+              for struct (name, child) in model.named_modules () do
+                  match child with
+                  | :? SparseLinear as layer -> struct (name, layer)
+                  | _ -> () ]
+
+    /// Each once.
     let ofModel (model: torch.nn.Module) : struct (string * SparseLinear) list =
         if isNull (box model) then
             nullArg (nameof model)
 
-        [ match model with
-          | :? SparseLinear as layer -> struct ("", layer)
-          | _ -> ()
-
-          for struct (name, child) in model.named_modules () do
-              match child with
-              | :? SparseLinear as layer -> struct (name, layer)
-              | _ -> () ]
-        |> List.distinctBy (fun (struct (_, layer)) -> layer)
+        places model |> List.distinctBy (fun (struct (_, layer)) -> layer)
 
 /// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
 /// optimizer's memory together.</summary>
