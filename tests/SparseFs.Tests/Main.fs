@@ -38,4 +38,7 @@ let main args =
     match args with
     | [| "--child-run"; file |] -> ResumeTests.childRun file
     | [| "--child-saves"; what; file |] -> CheckpointKillTests.child what file
+    | [| "--write-fixtures"; folder |] ->
+        Fixtures.writeAll folder
+        0
     | _ -> runTests args
