@@ -20,6 +20,7 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
     let thread = Environment.CurrentManagedThreadId
     let last = Environment.TickCount64 + HandedOut.Milliseconds
     let mutable hasFailed = 0
+    let shared = SharedTensors [| weight; bias |]
 
     /// Those of this thread, by layer.
     [<ThreadStatic; DefaultValue>]
@@ -78,11 +79,60 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
 
     member private _.Fail() : unit = Volatile.Write(&hasFailed, 1)
 
-    member _.Weight: torch.Tensor = weight
-    member _.Bias: torch.Tensor = bias
+    /// In milliseconds, when it counts as over for every thread.
+    member _.Last: int64 = last
 
-    member _.Free() : unit =
-        weight.Dispose()
+    /// Calls body with the copies of weight and bias, unless they are freed.
+    member _.Read(body: torch.Tensor -> torch.Tensor -> unit) : unit =
+        if shared.TryEnter() then
+            try
+                body weight bias
+            finally
+                shared.Exit()
 
-        if not (isNull bias) then
-            bias.Dispose()
+    member _.Free() : unit = shared.Retire()
+
+/// <summary>A layer's hand-outs, the last of each thread.</summary>
+[<Sealed>]
+type internal HandOuts() =
+    let mutable all: HandedOut[] = [||]
+
+    let rec exchange (change: HandedOut[] -> HandedOut[]) =
+        let before = Volatile.Read &all
+        let after = change before
+
+        if
+            after.Length <> before.Length
+            || not (Array.forall2 (fun a b -> obj.ReferenceEquals(a, b)) after before)
+        then
+            if obj.ReferenceEquals(Interlocked.CompareExchange(&all, after, before), before) then
+                for h in before do
+                    if not (Array.exists (fun other -> obj.ReferenceEquals(other, h)) after) then
+                        h.Free()
+            else
+                exchange change
+
+    member _.IsEmpty: bool = (Volatile.Read &all).Length = 0
+
+    /// Whether no load can be on its way that this thread would not know of.
+    member _.AreOver: bool = Volatile.Read &all |> Array.forall _.IsOver
+
+    /// One whose load ended in an exception, or null.
+    member _.Failed: HandedOut =
+        Volatile.Read &all |> Array.tryFind _.HasFailed |> Option.defaultValue null
+
+    /// The last, or null.
+    member _.Latest: HandedOut =
+        match Volatile.Read &all with
+        | [||] -> null
+        | some -> some |> Array.maxBy _.Last
+
+    /// In the place of this thread's last.
+    member _.Add(made: HandedOut) : unit =
+        exchange (fun before -> [| yield! before |> Array.filter (fun h -> not h.IsOver); made |])
+
+    /// Those that are over for this thread.
+    member _.ForgetOver() : unit =
+        exchange (Array.filter (fun h -> not h.IsOver))
+
+    member _.ForgetAll() : unit = exchange (fun _ -> [||])

@@ -166,13 +166,16 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     /// The buffer itself, or its registered successor on another device.
     member private this.Moved(name: string, current: torch.Tensor, device: torch.Device) =
-        let mutable moved: torch.Tensor = null
-
-        if torch.nn.Module.ReplaceBuffer(Nullable(), device, current, &moved) then
-            this.ConditionallyRegisterBuffer(name, moved)
-            moved
-        else
+        if
+            current.device_type = device.``type``
+            && (device.index < 0 || current.device_index = device.index)
+        then
             current
+        else
+            let moved = current.``to``(device).DetachFromDisposeScope()
+            this.ConditionallyRegisterBuffer(name, moved)
+            Replaced.later (SharedTensors [| current |])
+            moved
 
     member private this.Move(device: torch.Device) =
         lock gate (fun () ->
@@ -194,9 +197,15 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
 
-    override _.Dispose(disposing: bool) =
+    override this.Dispose(disposing: bool) =
         if disposing && Interlocked.Exchange(&isDisposed, 1) = 0 then
             lock gate (fun () -> current.Shared.Retire())
+
+            // Freed a little later than torch's own would be: see Replaced.
+            this.ConditionallyRegisterBuffer("duty_cycle", null)
+            this.ConditionallyRegisterBuffer("samples_seen", null)
+            this.ConditionallyRegisterBuffer("boost_strength", null)
+            Replaced.later (SharedTensors [| dutyCycle; samplesSeen; boostStrength |])
 
         base.Dispose disposing
 

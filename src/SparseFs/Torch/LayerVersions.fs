@@ -25,6 +25,12 @@ type internal LayerVersion
     member _.Changing() =
         LayerVersion(connectivity, numbers, seen, true)
 
+/// What the pattern's tensors were found to be, which was no pattern, and since when, in milliseconds.
+[<Sealed; AllowNullLiteral>]
+type private Suspect(versions: struct (int64 * int64), since: int64) =
+    member _.Versions = versions
+    member _.Since = since
+
 /// <summary>The versions of a layer's pattern and numbers, one after the other. Each call uses one.</summary>
 /// <remarks>
 /// <para>Reading is safe from any number of threads: a version is immutable and is published by one atomic exchange, the
@@ -43,24 +49,21 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         LayerVersion(connectivity, LayerNumbers(weight, bias), struct (0L, 0L), false)
 
     let mutable pattern: PatternTensors = null
-    let mutable handedOut: HandedOut = null
+    let handOuts = HandOuts()
+    let mutable suspect: Suspect = null
     let mutable isDisposed = 0
 
     [<ThreadStatic; DefaultValue>]
     static val mutable private isQuiet: bool
+
+    /// No copy into a pattern's tensor takes longer.
+    static member private CopyMilliseconds = 1_000L
 
     let publish (next: LayerVersion) = Volatile.Write(&current, next)
 
     /// Whether the version has followed on the one that it was made from.
     let exchanged (before: LayerVersion) (next: LayerVersion) =
         obj.ReferenceEquals(Interlocked.CompareExchange(&current, next, before), before)
-
-    let forgetHandOut (expected: HandedOut) =
-        if
-            not (isNull expected)
-            && obj.ReferenceEquals(Interlocked.CompareExchange(&handedOut, null, expected), expected)
-        then
-            expected.Free()
 
     let setStorage (p: Parameter) (numbers: torch.Tensor) =
         if not (isNull p) then
@@ -98,35 +101,38 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     let goBack (v: LayerVersion) (lent: HandedOut) =
         lock gate (fun () ->
             if obj.ReferenceEquals(current, v) then
-                use _ = torch.no_grad ()
-                weight.copy_ lent.Weight |> ignore
+                lent.Read(fun savedWeight savedBias ->
+                    use _ = torch.no_grad ()
+                    weight.copy_ savedWeight |> ignore
 
-                if not (isNull bias) then
-                    bias.copy_ lent.Bias |> ignore
+                    if not (isNull bias) then
+                        bias.copy_ savedBias |> ignore)
 
                 publish (shown v)
-                forgetHandOut lent)
+                handOuts.ForgetAll())
 
-    /// What was loaded is no pattern.
-    let refuse (v: LayerVersion) (lent: HandedOut) (refusal: exn) =
-        if not (isNull lent) && lent.IsOver then
-            goBack v lent
+    /// Whether the pattern's tensors have been what they are for longer than a copy into them takes.
+    let isSettled (versions: struct (int64 * int64)) =
+        let now = Environment.TickCount64
 
-        raise refusal
+        match Volatile.Read &suspect with
+        | s when not (isNull s) && s.Versions = versions -> now - s.Since > LayerVersions.CopyMilliseconds
+        | _ ->
+            Volatile.Write(&suspect, Suspect(versions, now))
+            false
 
     /// <summary>The version after what was written into the pattern's tensors, if anything was.</summary>
     /// <returns>Null where another thread was faster: look at the current version again.</returns>
     let look (v: LayerVersion) (tensors: PatternTensors) : LayerVersion =
-        let lent = Volatile.Read &handedOut
         let versions = tensors.Versions
 
-        if v.IsChanging || (isNull lent && NativeTensor.canTell && versions = v.Seen) then
+        if v.IsChanging || (handOuts.IsEmpty && NativeTensor.canTell && versions = v.Seen) then
             v
-        elif not (isNull lent) && lent.HasFailed then
-            goBack v lent
+        elif not (isNull handOuts.Failed) then
+            goBack v handOuts.Failed
             null
         else
-            let isOver = isNull lent || lent.IsOver
+            let areOver = handOuts.AreOver
             let struct (rows, cols) = versions
             let struct (seenRows, seenCols) = v.Seen
 
@@ -134,14 +140,13 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             let isHalf = (rows = seenRows) <> (cols = seenCols)
 
             if tensors.Hold v.Connectivity then
-                if isOver then
-                    forgetHandOut lent
+                handOuts.ForgetOver()
 
                 if versions = v.Seen then v
                 elif tensors.Versions <> versions then v // someone is writing
                 else if exchanged v (v.At versions) then current
                 else null
-            elif isHalf && not isOver then
+            elif isHalf && not areOver then
                 v
             else
                 let read = tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols)
@@ -154,14 +159,19 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                         let next = LayerVersion(c, v.Numbers, versions, false)
 
                         if exchanged v next then
-                            if isOver then
-                                forgetHandOut lent
-
+                            handOuts.ForgetOver()
                             next
                         else
                             null
-                    | Error _ when versions = v.Seen && not isOver -> v // read from a file, and not to the end
-                    | Error refusal -> refuse v lent refusal
+                    // Another thread may be in the middle of a copy.
+                    | Error _ when not areOver && not (isSettled versions) -> v
+                    | Error refusal ->
+                        let lent = handOuts.Latest
+
+                        if not (isNull lent) then
+                            goBack v lent
+
+                        raise refusal
 
     /// The current version, in use.
     let rec enter () : LayerVersion =
@@ -199,7 +209,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             enter ()
         with :? ArgumentException ->
             let v = Volatile.Read &current
-            let isStill = isNull (Volatile.Read &handedOut) && not (pattern.Hold v.Connectivity)
+            let isStill = handOuts.IsEmpty && not (pattern.Hold v.Connectivity)
 
             if isStill && v.Numbers.Shared.TryEnter() then
                 v
@@ -262,14 +272,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
                     // A change of the layer's own goes back by itself.
                     if not v.IsChanging then
-                        let before =
-                            Interlocked.Exchange(
-                                &handedOut,
-                                HandedOut.Register(gate, copyOf v.Numbers.Values, copyOf v.Numbers.BiasValues)
-                            )
-
-                        if not (isNull before) then
-                            before.Free()
+                        handOuts.Add(HandedOut.Register(gate, copyOf v.Numbers.Values, copyOf v.Numbers.BiasValues))
 
                     pattern.Shown
                 finally
@@ -297,7 +300,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 try
                     let c = work v
                     publish (shown (LayerVersion(c, LayerNumbers(weight, bias), v.Seen, false)))
-                    forgetHandOut handedOut
+                    handOuts.ForgetAll()
                 with _ ->
                     setStorage weight v.Numbers.Values
                     setStorage bias v.Numbers.BiasValues
@@ -358,13 +361,14 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                     publish (LayerVersion(v.Connectivity, LayerNumbers(weight, bias), v.Seen, false))
                     v.Numbers.Shared.Retire()
 
-                forgetHandOut handedOut
+                handOuts.ForgetAll()
             finally
                 v.Numbers.Shared.Exit())
 
-    /// No call begins any more; those that run end.
-    member _.Dispose() : unit =
-        if Interlocked.Exchange(&isDisposed, 1) = 0 then
-            lock gate (fun () ->
-                current.Numbers.Shared.Retire()
-                forgetHandOut handedOut)
+    /// No call begins any more; those that run end. False where it was called before.
+    member _.Dispose() : bool =
+        Interlocked.Exchange(&isDisposed, 1) = 0
+        && lock gate (fun () ->
+            current.Numbers.Shared.Retire()
+            handOuts.ForgetAll()
+            true)

@@ -3,6 +3,7 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Concurrent
 open System.Threading
+open System.Threading.Tasks
 open TorchSharp
 
 /// <summary>Tensors that calls on any threads use at once, freed when they are given up and the last such call has
@@ -42,16 +43,16 @@ type internal SharedTensors(tensors: torch.Tensor[]) =
         then
             free ()
 
-/// <summary>Tensors whose storage others may still be reading: given up a second after they were replaced.</summary>
-/// <remarks>A Parameter whose storage is exchanged may be in the middle of a copy on another thread, in libtorch, where
-/// nothing of ours counts uses; that copy must find its numbers.</remarks>
+/// <summary>Tensors that others may still be reading: given up a second after they were replaced.</summary>
+/// <remarks>A Parameter that goes, or whose storage is exchanged, may be in the middle of a copy on another thread, in
+/// libtorch, where nothing of ours counts uses; that copy must find its numbers.</remarks>
 module internal Replaced =
 
-    /// Milliseconds.
     [<Literal>]
-    let private Grace = 1000L
+    let private Milliseconds = 1000
 
     let private waiting = ConcurrentQueue<struct (int64 * SharedTensors)>()
+    let mutable private isTimed = 0
 
     let private releaseUntil (due: int64) =
         let mutable first = Unchecked.defaultof<struct (int64 * SharedTensors)>
@@ -67,11 +68,22 @@ module internal Replaced =
                 tensors.Retire()
                 isMore <- waiting.TryPeek &first
 
-    /// Gives them up in a second, and now those whose second is over.
+    let rec private releaseInTime () : unit =
+        if Interlocked.Exchange(&isTimed, 1) = 0 then
+            Task
+                .Delay(Milliseconds + 100)
+                .ContinueWith(fun (_: Task) ->
+                    Volatile.Write(&isTimed, 0)
+                    releaseUntil Environment.TickCount64
+
+                    if not waiting.IsEmpty then
+                        releaseInTime ())
+            |> ignore
+
+    /// Gives them up in a second.
     let later (tensors: SharedTensors) : unit =
-        let now = Environment.TickCount64
-        waiting.Enqueue(struct (now + Grace, tensors))
-        releaseUntil now
+        waiting.Enqueue(struct (Environment.TickCount64 + int64 Milliseconds, tensors))
+        releaseInTime ()
 
     /// Gives all up now: where it is known that nobody reads.
     let releaseAll () : unit = releaseUntil Int64.MaxValue

@@ -284,7 +284,7 @@ type SparseLinear
 
         if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
             this.ConditionallyRegisterParameter(name, moved)
-            p.Dispose()
+            Replaced.later (SharedTensors [| p |])
             moved
         else
             p
@@ -301,9 +301,12 @@ type SparseLinear
     override _.named_buffers(_: bool, _: bool) =
         Seq.delay (fun () -> Seq.ofList (versions.HandOut()))
 
-    override _.Dispose(disposing: bool) =
-        if disposing then
-            versions.Dispose()
+    override this.Dispose(disposing: bool) =
+        if disposing && versions.Dispose() then
+            // Freed a little later than torch's own would be: see Replaced.
+            this.ConditionallyRegisterParameter("weight", (null: Parameter))
+            this.ConditionallyRegisterParameter("bias", (null: Parameter))
+            Replaced.later (SharedTensors [| versions.Weight; versions.Bias |])
 
         base.Dispose disposing
 
