@@ -27,7 +27,7 @@ public static class TensorFiles
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteNpy(this Tensor tensor, string path) => Arrays.toNpy(path, tensor);
 
     /// <summary>Reads a .npy file as a tensor.</summary>
@@ -35,7 +35,7 @@ public static class TensorFiles
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static Tensor ReadNpy(string path) => Arrays.ofNpy(path);
 
     /// <summary>Writes a layer's pattern and weights as a coordinate real .mtx file; the bias is left out.</summary>
@@ -43,7 +43,7 @@ public static class TensorFiles
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteMtx(this SparseLinear layer, string path) => Arrays.toMtx(path, layer);
 
     /// <summary>Reads a coordinate .mtx file as a layer without a bias.</summary>
@@ -54,7 +54,7 @@ public static class TensorFiles
     /// number.</exception>
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static SparseLinear ReadMtx(string path, ScalarType dtype = ScalarType.Float32) => Arrays.ofMtx(dtype, path);
 
     /// <summary>Writes a matrix as an array real .mtx file, such as a dense layer's weight.</summary>
@@ -63,7 +63,7 @@ public static class TensorFiles
     /// <exception cref="ArgumentException">An argument is null, the shape or the dtype is another, or a number is not
     /// finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteDenseMtx(this Tensor matrix, string path) => Arrays.toDenseMtx(path, matrix);
 
     /// <summary>Reads an array .mtx file as a matrix.</summary>
@@ -74,7 +74,7 @@ public static class TensorFiles
     /// it.</exception>
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static Tensor ReadDenseMtx(string path, ScalarType dtype = ScalarType.Float32) =>
         Arrays.ofDenseMtx(dtype, path);
 }

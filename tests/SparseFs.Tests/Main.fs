@@ -38,4 +38,6 @@ let main args =
     match args with
     | [| "--child-run"; file |] -> ResumeTests.childRun file
     | [| "--child-saves"; what; file |] -> CheckpointKillTests.child what file
+    | [| "--child-files"; folder |] -> WholeFileTests.child folder
+    | [| "--child-file"; file |] -> WholeFileTests.childFile file
     | _ -> runTests args

@@ -225,7 +225,7 @@ module MatrixMarket =
     /// <returns>The pattern and its values; values are 1 where the file holds a pattern only.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let read (path: string) : SparseMatrix = WholeFile.read path (readFrom path)
 
     /// <summary>Reads an array file.</summary>
@@ -233,7 +233,7 @@ module MatrixMarket =
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let readDense (path: string) : float[,] =
         WholeFile.read path (readDenseFrom path)
 
@@ -315,7 +315,7 @@ module MatrixMarket =
     /// <param name="matrix">The pattern and nnz finite values.</param>
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (matrix: SparseMatrix) : unit =
         WholeFile.write path (fun stream -> writeTo stream matrix)
 
@@ -324,7 +324,7 @@ module MatrixMarket =
     /// <param name="connectivity">The pattern.</param>
     /// <exception cref="T:System.ArgumentNullException">The pattern is null.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writePattern (path: string) (connectivity: Connectivity) : unit =
         WholeFile.write path (fun stream -> writePatternTo stream connectivity)
 
@@ -333,6 +333,6 @@ module MatrixMarket =
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
     /// <exception cref="T:System.ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writeDense (path: string) (matrix: float[,]) : unit =
         WholeFile.write path (fun stream -> writeDenseTo stream matrix)

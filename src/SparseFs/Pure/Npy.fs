@@ -192,18 +192,14 @@ module Npy =
     /// <returns>The array, in C order.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let read (path: string) : NpyArray =
         WholeFile.read path (fun stream ->
             let array = readFrom path stream
 
-            // A pipe knows neither its length nor where it stands.
             if stream.ReadByte() >= 0 then
-                if stream.CanSeek then
-                    let at = stream.Position - 1L
-                    raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
-                else
-                    raise (refuse path 0L "the end of the stream after the array" "more bytes")
+                let at = stream.Position - 1L
+                raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
 
             array)
 
@@ -268,6 +264,6 @@ module Npy =
     /// <param name="array">The array.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (array: NpyArray) : unit =
         WholeFile.write path (fun stream -> writeTo stream array)

@@ -61,7 +61,7 @@ module Arrays =
     /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toNpy (path: string) (tensor: torch.Tensor) : unit = Npy.write path (toNpyArray tensor)
 
     /// <summary>Reads a .npy file as a tensor.</summary>
@@ -69,7 +69,7 @@ module Arrays =
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofNpy (path: string) : torch.Tensor = ofNpyArray (Npy.read path)
 
     let private doubles (t: torch.Tensor) : float[] =
@@ -99,7 +99,7 @@ module Arrays =
     /// <param name="layer">Any sparse layer; its weights are written so that they come back to the bit.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toMtx (path: string) (layer: SparseLinear) : unit =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
 
@@ -116,7 +116,7 @@ module Arrays =
     /// cannot hold a number.</exception>
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
         checkDtype dtype
         let matrix = MatrixMarket.read path
@@ -133,7 +133,7 @@ module Arrays =
     /// <exception cref="T:System.ArgumentException">An argument is null, the shape or the dtype is another, or a number is
     /// not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toDenseMtx (path: string) (matrix: torch.Tensor) : unit =
         TensorView.checkFloating (nameof matrix) matrix
 
@@ -156,7 +156,7 @@ module Arrays =
     /// cannot hold it.</exception>
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
         checkDtype dtype
         let matrix = MatrixMarket.readDense path

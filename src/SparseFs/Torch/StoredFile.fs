@@ -44,17 +44,10 @@ type internal StoredFile(path: string) =
 
     let stream =
         Refuse.onFailure file (fun () ->
-            if Directory.Exists file then
-                Refuse.because CheckpointProblem.Access file "" "expected a file, got a folder"
+            WholeFile.tryWrongKind file
+            |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
 
-            let stream =
-                new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read ||| FileShare.Delete, 1)
-
-            if not stream.CanSeek then
-                stream.Dispose()
-                Refuse.because CheckpointProblem.Access file "" "expected a file, got something without a length"
-
-            stream)
+            WholeFile.openRead 1 file)
 
     let header =
         try
