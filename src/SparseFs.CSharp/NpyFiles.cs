@@ -3,7 +3,7 @@ using System.IO;
 
 namespace SparseFs.CSharp;
 
-/// <summary>NumPy's .npy files: versions 1.0 and 2.0 are read, 1.0 is written. A file is not trusted.</summary>
+/// <summary>NumPy's .npy files: versions 1.0, 2.0 and 3.0 are read, 1.0 is written. A file is not trusted.</summary>
 public static class NpyFiles
 {
     /// <summary>Reads a file that holds one array.</summary>

@@ -17,8 +17,9 @@ type SparseMatrix =
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
 /// <remarks>
 /// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
-/// one, a column after the other. Fields real, integer (within ± 2^53) and (coordinate only) pattern are read, symmetries
-/// general, symmetric and skew-symmetric, whose other half is filled in; general is written. Comments and blank lines are
+/// one, a column after the other. Fields real (exponents with E, or with D as Fortran has them), integer and SciPy's
+/// unsigned-integer (within ± 2^53), and (coordinate only) pattern are read, symmetries general, symmetric and
+/// skew-symmetric, whose other half is filled in; general is written. Comments, indented or not, and blank lines are
 /// skipped. Numbers are read and written in the invariant culture and come back to the bit.
 /// A file is not trusted: every entry is checked, memory grows with what is really there, and rows + cols of a coordinate
 /// file may exceed its bytes by 2^20 at most, so that a line cannot ask for gigabytes.
@@ -53,14 +54,15 @@ module MatrixMarket =
         let field =
             next (
                 if format = "coordinate" then
-                    [ "real"; "integer"; "pattern" ]
+                    [ "real"; "integer"; "unsigned-integer"; "pattern" ]
                 else
-                    [ "real"; "integer" ]
+                    [ "real"; "integer"; "unsigned-integer" ]
             )
 
         let symmetry =
             next (
-                if field = "pattern" then
+                // A half that is minus the other has signs.
+                if field = "pattern" || field = "unsigned-integer" then
                     [ "general"; "symmetric" ]
                 else
                     [ "general"; "symmetric"; "skew-symmetric" ]
@@ -80,6 +82,7 @@ module MatrixMarket =
         match field with
         | "pattern" -> 1.0
         | "integer" -> float (lines.Integer("an integer", -(1L <<< 53), 1L <<< 53))
+        | "unsigned-integer" -> float (lines.Integer("an unsigned integer", 0L, 1L <<< 53))
         | _ -> lines.Finite()
 
     let private checkSquare (lines: MatrixLines) (symmetry: string) (rows: int) (cols: int) =
