@@ -185,7 +185,7 @@ let private parentLoads =
 let private rewires =
     changes "rewire" 0.2 (fun w ->
         let rewirer =
-            Rewirer(w.Layer, w.Optimizer, Policy.set (Schedule.constant 0.3 1L Int64.MaxValue), Seed.ofInt w.Seed)
+            new Rewirer(w.Layer, w.Optimizer, Policy.set (Schedule.constant 0.3 1L Int64.MaxValue), Seed.ofInt w.Seed)
 
         fun _ -> rewirer.Step() |> ignore)
 

@@ -110,7 +110,7 @@ let firstUses (rounds: int) : string list =
 let looks (updates: int) : string list =
     use w = new World(Shape.Nested, 1)
     let policy = Policy.set (Schedule.constant 0.3 1L Int64.MaxValue)
-    let rewirer = Rewirer(w.Layer, w.Optimizer, policy, Seed.ofInt 3)
+    let rewirer = new Rewirer(w.Layer, w.Optimizer, policy, Seed.ofInt 3)
     let mutable isOver = false
 
     let rewire _ =
@@ -154,7 +154,12 @@ let trainingWithSaves (steps: int) : string list =
     use w = new World(Shape.Nested, 1)
 
     let rewirer =
-        Rewirer(w.Layer, w.Optimizer, Policy.gradual 0.8 0.95 (Schedule.constant 0.0 2L (int64 steps)), Seed.ofInt 3)
+        new Rewirer(
+            w.Layer,
+            w.Optimizer,
+            Policy.gradual 0.8 0.95 (Schedule.constant 0.0 2L (int64 steps)),
+            Seed.ofInt 3
+        )
 
     let train _ =
         use _ = torch.NewDisposeScope()
