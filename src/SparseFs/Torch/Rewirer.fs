@@ -237,9 +237,10 @@ type Rewirer
         let states = due |> Array.map (stateOf at)
         let isUnseen (l: Rewirable) = l.Looks at && not (l.Recorder.Has at)
 
-        let seen =
-            [| 0 .. due.Length - 1 |]
-            |> Array.filter (fun place -> not (isUnseen due[place]))
+        let working =
+            [| 0 .. due.Length - 1 |] |> Array.filter (fun place -> due[place].HasWork at)
+
+        let seen = working |> Array.filter (fun place -> not (isUnseen due[place]))
 
         let unseen (place: int) =
             let why =
@@ -255,14 +256,15 @@ type Rewirer
 
         let rewired =
             match results |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
-            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states
+            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states // all or none
             | None ->
                 let places = Dictionary(Seq.mapi (fun i place -> KeyValuePair(place, i)) seen)
 
                 Array.init due.Length (fun place ->
                     match places.TryGetValue place with
                     | true, i -> results[i]
-                    | _ -> unseen place)
+                    | _ when due[place].HasWork at -> unseen place
+                    | _ -> Rewire.refuse null states[place])
 
         let isChanged =
             rewired
