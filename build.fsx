@@ -205,6 +205,7 @@ let clean () =
 let targets: (string * string * (string list -> unit)) list =
     [ "demo", "build and run examples/Digits", runProject "examples/Digits"
       "test", "build and run the tests; arguments go to Expecto", runProject "tests/SparseFs.Tests"
+      "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
       "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
       "format", "format the sources", ignore >> format

@@ -56,5 +56,12 @@ public static partial class sparsenn
         /// <exception cref="ArgumentException">An argument is null, or values is not a floating [nnz] tensor.</exception>
         public static Tensor toDense(Connectivity connectivity, Tensor values) =>
             SparseOps.toDense(connectivity, values);
+
+        /// <summary>loss.backward(), whose exception says why where a backward of this library is what failed.</summary>
+        /// <param name="loss">A scalar that has a gradient.</param>
+        /// <exception cref="InvalidOperationException">A backward of this library failed: the inner exception is the
+        /// original one, with its stack.</exception>
+        /// <exception cref="ArgumentNullException">loss is null.</exception>
+        public static void backward(Tensor loss) => SparseOps.backward(loss);
     }
 }

@@ -1,5 +1,6 @@
 module SparseFs.Tests.AutogradTests
 
+open System
 open Expecto
 open SparseFs
 open SparseFs.Kernels
@@ -329,6 +330,14 @@ let autogradTests =
                             let error = Expect.throwsC (fun () -> y.sum().backward()) id
                             Expect.stringContains error.Message "invalid gradient" "libtorch's own error"
                             Expect.isNull values.grad "no gradient for the values"
+
+                            // The reason comes with the next call, once.
+                            let told =
+                                Expect.throwsC (fun () -> SparseOps.linear c.Pattern values bias x |> ignore) (fun e ->
+                                    e :?> InvalidOperationException)
+
+                            Expect.stringContains told.InnerException.Message "inplace operation" "the reason"
+                            Expect.isNotNull told.InnerException.StackTrace "where it was"
                             // The next graph is not touched by the failed one.
                             (SparseOps.linear c.Pattern values bias x).sum().backward()
                             Expect.isNotNull values.grad "a gradient again") ]

@@ -430,10 +430,46 @@ let checkpointTests =
 
                       for change in [ "2.weight", torch.tensor [| 7.0f; 8.0f |]; "2.col_idx", ints [ 1; 2 ] ] do
                           Checkpoint.save file saved
-                          altered file [ change ]
+                          altered file [ change; "2.weight_fingerprint", null ]
 
                           refusedWhole loaded CheckpointProblem.Mismatch "differ" (fun () ->
                               Checkpoint.load file loaded)))
+
+          testCase "weights of one file and a pattern of another are refused, unless no fingerprint says so" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              withFile (fun file ->
+                  let pattern (seed: int) =
+                      Topology.uniform 6 5 9 (Seed.ofInt seed)
+
+                  let saved, loaded = new SparseLinear(pattern 1), new SparseLinear(pattern 3)
+                  let other = pattern 2
+
+                  let ofOther =
+                      [ "row_ptr", ints (List.ofSeq (other.RowPtr.ToArray()))
+                        "col_idx", ints (List.ofSeq (other.ColIdx.ToArray())) ]
+
+                  Checkpoint.save file saved
+                  altered file ofOther
+
+                  for load in
+                      [ fun () -> Checkpoint.load file loaded
+                        fun () -> Checkpoint.sparseLayer WeightForm.SparseFs file "" |> ignore ] do
+                      refusedWhole loaded CheckpointProblem.Mismatch "do not belong together" load
+
+                  altered file [ "weight_fingerprint", null ]
+                  Checkpoint.load file loaded
+                  Expect.equal loaded.Connectivity other "taken as it is"
+                  Checkpoint.saveWith PatternLayout.Coo (notes []) file saved
+                  Checkpoint.load file loaded
+                  Expect.equal loaded.Connectivity (pattern 1) "COO has one too"))
+
+          testCase "a model that TorchSharp gives nothing is refused" (fun () ->
+              withFile (fun file ->
+                  use empty = torch.nn.ReLU()
+                  let e = Expect.throwsC (fun () -> Checkpoint.save file empty) id
+                  Expect.stringContains e.Message "RegisterComponents" "the cure"
+                  Expect.isFalse (IO.File.Exists file) "no file"))
 
           testCase "a number that is none comes back as it was" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -456,11 +492,13 @@ let checkpointTests =
                       Checkpoint.load file model
 
                   once ()
+                  Torch.Replaced.releaseAll ()
                   let before = torch.Tensor.TotalCount
 
                   for _ in 1..20 do
                       once ()
 
+                  Torch.Replaced.releaseAll () // what others might still be reading
                   GC.Collect()
                   GC.WaitForPendingFinalizers()
                   Expect.isLessThanOrEqual torch.Tensor.TotalCount (before + 4L) "tensors"))

@@ -252,6 +252,7 @@ let counterparts =
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
       "SparseOps.sddmm", [ "sparsenn.functional.sddmm" ]
       "SparseOps.toDense", [ "sparsenn.functional.toDense" ]
+      "SparseOps.backward", [ "sparsenn.functional.backward" ]
       "SparseLinear(connectivity, hasBias, init, device, dtype, policy)",
       [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)"
         "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]

@@ -326,6 +326,7 @@ let refusals =
                   Expect.equal (layer.DutyCycles()) (Array.zeroCreate 3) "duty cycle")) ]
 
 let private tensorCount () =
+    Torch.Replaced.releaseAll ()
     GC.Collect()
     GC.WaitForPendingFinalizers()
     torch.Tensor.TotalCount

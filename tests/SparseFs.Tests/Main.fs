@@ -41,4 +41,5 @@ let main args =
     | [| "--write-fixtures"; folder |] ->
         Fixtures.writeAll folder
         0
+    | [| "--stress"; scenario; times |] -> SparseFs.Stress.Running.here scenario (int times)
     | _ -> runTests args

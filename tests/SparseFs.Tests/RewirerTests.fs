@@ -357,10 +357,12 @@ let rewirerTests =
           testCase "many updates leave no tensor behind" (fun () ->
               let run = Run(Policy.rigL (Schedule.constant 0.3 2L 1000L))
               run.Train [ 1L .. 20L ] |> ignore
+              Torch.Replaced.releaseAll () // what others might still be reading
               GC.Collect()
               GC.WaitForPendingFinalizers()
               let before = torch.Tensor.TotalCount
               run.Train [ 21L .. 120L ] |> ignore
+              Torch.Replaced.releaseAll () // what others might still be reading
               GC.Collect()
               GC.WaitForPendingFinalizers()
               Expect.isLessThanOrEqual torch.Tensor.TotalCount (before + 4L) "tensors")

@@ -569,6 +569,7 @@ let sparseLinearTests =
 
 /// The number of tensors, once those of the tests before are gone.
 let private tensorCount () =
+    Torch.Replaced.releaseAll ()
     GC.Collect()
     GC.WaitForPendingFinalizers()
     torch.Tensor.TotalCount
@@ -624,6 +625,7 @@ let steadyTests =
                       use y = layer.call x
                       ()
 
+                  Torch.Replaced.releaseAll () // disposed of, but somebody might still be reading
                   torch.Tensor.TotalCount - before
 
               let dense = growth (fun () -> torch.nn.Linear(20L, 30L))

@@ -422,8 +422,10 @@ let sparsifyTests =
 
               let left (work: unit -> unit) =
                   work () // what the first call makes for good
+                  Torch.Replaced.releaseAll ()
                   let before = torch.Tensor.TotalCount
                   work ()
+                  Torch.Replaced.releaseAll ()
                   torch.Tensor.TotalCount - before
 
               let layersOf (m: Sequential) =

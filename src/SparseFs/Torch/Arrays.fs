@@ -103,10 +103,12 @@ module Arrays =
     let toMtx (path: string) (layer: SparseLinear) : unit =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
 
-        MatrixMarket.write
-            path
-            { Connectivity = layer.Connectivity
-              Values = doubles layer.weight }
+        let matrix =
+            layer.Versions.Read(fun version ->
+                { Connectivity = version.Connectivity
+                  Values = doubles version.Numbers.Values })
+
+        MatrixMarket.write path matrix
 
     /// <summary>Reads a coordinate .mtx file as a layer without a bias.</summary>
     /// <param name="dtype">Of the weights, a real floating one.</param>

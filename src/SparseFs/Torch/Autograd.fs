@@ -200,7 +200,7 @@ module internal Backward =
     /// <summary>Gradients that libtorch refuses, so that backward() ends in an error which the caller can catch.</summary>
     /// <remarks>An exception that left a backward would end the process. No shape expands to that of a scalar.</remarks>
     let private refused (arguments: int) (e: exn) : torch.Tensor list =
-        eprintfn $"SparseFs: backward failed: {e.Message.Split('\n')[0]}"
+        BackwardFailure.Note e |> ignore
 
         [ null
           for _ in 2..arguments do
@@ -226,6 +226,31 @@ module internal Backward =
 /// Two saved tensors and who asked for a gradient: what each backward below needs.
 module private Context =
 
+    let private gone (what: string) =
+        let message =
+            $"the loss was computed before {what}: its gradient belongs to weights that are gone; "
+            + "call forward again and then backward"
+
+        raise (InvalidOperationException message)
+
+    /// Runs with a layer's numbers in use, if they are still the layer's: a gradient in their order would reach others.
+    let private inUse (numbers: LayerNumbers) (body: unit -> 'a) : 'a =
+        if isNull numbers then
+            body ()
+        elif numbers.IsSuperseded then
+            gone "a layer of it was rewired or loaded"
+        elif not (numbers.Shared.TryEnter()) then
+            gone "a layer of it was moved or disposed of"
+        else
+            try
+                try
+                    body ()
+                with e ->
+                    numbers.Failure <- BackwardFailure.Note e
+                    reraise ()
+            finally
+                numbers.Shared.Exit()
+
     let save (ctx: torch.autograd.AutogradContext) (job: Job) (first: torch.Tensor) (second: torch.Tensor) =
         ctx.set_materialize_grads false
         ctx.save_data ("job", job)
@@ -243,8 +268,11 @@ module private Context =
         (body: Job -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
         : List<torch.Tensor> =
         Backward.run upstream arguments (fun upstream ->
-            let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
-            body (ctx.get_data "job" :?> Job) saved[0] saved[1] upstream)
+            let job = ctx.get_data "job" :?> Job
+
+            inUse job.Numbers (fun () ->
+                let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
+                body job saved[0] saved[1] upstream))
 
 /// y = x · Wᵀ + bias
 [<AllowNullLiteral>]
@@ -264,7 +292,7 @@ type internal SpmmFunction() =
             | null -> SpmmFunction.apply (job, values, x)
             | _ -> SpmmFunction.apply (job, values, x, bias)
         else
-            RawOps.spmm job values bias x
+            RawOps.spmm job (job.Values values) (job.Bias bias) x
 
     override _.forward(ctx, args) =
         let job = args[0] :?> Job
@@ -273,7 +301,7 @@ type internal SpmmFunction() =
         Context.save ctx job values x
         ctx.save_data ("arguments", args.Length)
         ctx.save_data ("bias", not (isNull bias) && bias.requires_grad)
-        RawOps.spmm job values bias x
+        RawOps.spmm job (job.Values values) (job.Bias bias) x
 
     override _.backward(ctx, upstream) =
         let arguments = unbox<int>(ctx.get_data "arguments")
@@ -288,13 +316,17 @@ type internal SpmmFunction() =
                 if torch.is_grad_enabled () then
                     ValueNone
                 else
-                    RawOps.tryGradients job values x u wantsBias
+                    let read = if isNull values then null else job.Values values
+                    RawOps.tryGradients job read x u wantsBias
 
             let struct (dValues, dBias, dX) =
                 match together with
                 | ValueSome gradients -> gradients
                 | ValueNone ->
-                    struct ((if isNull x then null else SddmmFunction.Apply(job, u, x)),
+                    struct ((if isNull x then
+                                 null
+                             else
+                                 SddmmFunction.Apply(job.OfValues, u, x)),
                             (if wantsBias then u.sum 0L else null),
                             (if isNull values then
                                  null
@@ -317,13 +349,13 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
         if torch.is_grad_enabled () && (values.requires_grad || g.requires_grad) then
             SpmmTFunction.apply (job, values, g)
         else
-            RawOps.spmmT job values g
+            RawOps.spmmT job (job.Values values) g
 
     override _.forward(ctx, args) =
         let job = args[0] :?> Job
         let values, g = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
         Context.save ctx job values g
-        RawOps.spmmT job values g
+        RawOps.spmmT job (job.Values values) g
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun job values g u ->
@@ -331,7 +363,10 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
                 job.Recorder.Add(g, u)
 
             [ null
-              (if isNull g then null else SddmmFunction.Apply(job, g, u))
+              (if isNull g then
+                   null
+               else
+                   SddmmFunction.Apply(job.OfValues, g, u))
               (if isNull values then
                    null
                else

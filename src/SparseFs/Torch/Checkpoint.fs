@@ -34,7 +34,8 @@ module Checkpoint =
 
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
-        StoredFile.writeThrough id path (ModelFile.modelTexts inventory notes) (ModelFile.modelTensors layout inventory)
+        use held = new HeldLayers(inventory.Layers)
+        StoredFile.writeThrough id path (ModelFile.modelTexts held notes) (ModelFile.modelTensors layout held inventory)
 
     /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
     /// every sparse layer.</summary>
@@ -202,6 +203,7 @@ module Checkpoint =
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
+        use held = new HeldLayers(inventory.Layers)
 
         let optimizerTexts, moments =
             OptimizerCodec.write (Inventory.names inventory) helper
@@ -220,10 +222,10 @@ module Checkpoint =
         StoredFile.writeThrough
             id
             path
-            (ModelFile.modelTexts inventory progress.Notes
+            (ModelFile.modelTexts held progress.Notes
              @ (TrainingKey, training) :: optimizerTexts
              @ rewirerTexts)
-            (ModelFile.modelTensors PatternLayout.Csr inventory
+            (ModelFile.modelTensors PatternLayout.Csr held inventory
              @ moments
              @ rewirerTensors
              @ [ struct (GeneratorState.Name, GeneratorState.read ()) ])

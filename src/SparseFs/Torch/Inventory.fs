@@ -19,6 +19,29 @@ type internal Inventory =
         WrongNumbers: string -> torch.Tensor -> string voption
     }
 
+/// <summary>One version of each layer, in use until this is disposed of: what a save writes.</summary>
+[<Sealed>]
+type internal HeldLayers(layers: struct (string * SparseLinear)[]) =
+    let held = List<struct (string * LayerVersion)>()
+
+    let release () =
+        for struct (_, version) in held do
+            version.Numbers.Shared.Exit()
+
+    do
+        try
+            for struct (name, layer) in layers do
+                held.Add(struct (name, layer.Versions.Enter()))
+        with _ ->
+            release ()
+            reraise ()
+
+    /// By their place in the model.
+    member _.Layers: IReadOnlyList<struct (string * LayerVersion)> = held
+
+    interface IDisposable with
+        member _.Dispose() = release ()
+
 module internal Inventory =
 
     /// Names of tensors that are not the model's begin so.
@@ -43,34 +66,27 @@ module internal Inventory =
                 | Some place -> KWinnersBase.WrongNumbers(name.Substring place.Length, numbers)
                 | None -> ValueNone
 
-    /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
+    /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one, or the model has neither parameters
+    /// nor buffers.</exception>
     let ofModel (model: torch.nn.Module) : Inventory =
         let layers = Array.ofList (SparseLayers.places model)
 
-        // Ends loans that are still out, whose tensors are the caller's: those that are lent next are ours to free.
+        // What is wrong with a pattern that was loaded is said before anything else.
         for struct (_, layer) in layers do
             layer.Connectivity |> ignore
 
-        let state = model.state_dict ()
+        let state = LayerVersions.Quietly(fun () -> model.state_dict ())
 
-        for struct (name, layer) in layers do
-            let take (key: string) =
-                match state.TryGetValue(prefix name + key) with
-                | true, tensor ->
-                    state.Remove(prefix name + key) |> ignore
-                    tensor
-                | _ -> null
+        for struct (name, _) in layers do
+            state.Remove(prefix name + "weight") |> ignore
+            state.Remove(prefix name + "bias") |> ignore
 
-            let lent: torch.Tensor list = [ take "row_ptr"; take "col_idx" ]
-            layer.Connectivity |> ignore // ends the loan
+        if layers.Length = 0 && state.Count = 0 then
+            let message =
+                "expected a model with parameters or buffers, got one that TorchSharp gives none: "
+                + "modules in fields need RegisterComponents(), modules in lists register_module or ModuleList"
 
-            lent
-            |> List.iter (fun t ->
-                if not (isNull t) then
-                    t.Dispose())
-
-            take "weight" |> ignore
-            take "bias" |> ignore
+            raise (ArgumentException(message, nameof model))
 
         { Layers = layers
           Others =
@@ -106,11 +122,9 @@ module internal LayerText =
 
     let key (layer: string) = $"sparsefs.layer.{layer}"
 
-    let ofLayer (layer: SparseLinear) : string =
-        let c = layer.Connectivity
-
-        $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, "
-        + $"bias={not (isNull layer.bias)})"
+    let ofLayer (version: LayerVersion) : string =
+        let c, hasBias = version.Connectivity, not (isNull version.Numbers.BiasValues)
+        $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, bias={hasBias})"
 
     let private form =
         Regex(

@@ -18,8 +18,26 @@ type internal Backend =
 
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
-type internal Job(connectivity: Connectivity, backend: Backend, recorder: Recorder) =
-    new(connectivity, backend) = Job(connectivity, backend, null)
+type internal Job(connectivity: Connectivity, backend: Backend, recorder: Recorder, numbers: LayerNumbers) =
+    new(connectivity, backend) = Job(connectivity, backend, null, null)
+
+    /// The same product of values that are no layer's.
+    member _.OfValues = Job(connectivity, backend)
+
+    /// The layer's numbers, or null where the caller brings values of its own.
+    member _.Numbers = numbers
+
+    /// What is read for values that autograd knows as these.
+    member _.Values(values: torch.Tensor) : torch.Tensor =
+        if isNull numbers then values else numbers.Values
+
+    /// What is read for a bias that autograd knows as this; null for none.
+    member _.Bias(bias: torch.Tensor) : torch.Tensor =
+        if isNull numbers || isNull bias then
+            bias
+        else
+            numbers.BiasValues
+
     /// Where backward notes what it has seen, or null.
     member _.Recorder = recorder
     member _.Connectivity = connectivity

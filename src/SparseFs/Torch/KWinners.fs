@@ -77,11 +77,20 @@ type KWinners
     member _.MaxEntropy() : float = DutyCycle.maxEntropy features ownK
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
-        this.CheckInput x
+        let buffers = this.Enter()
+
+        try
+            this.Select(buffers, backend, x)
+        finally
+            buffers.Shared.Exit()
+
+    member private this.Select(buffers: KWinnersBuffers, backend: Backend, x: torch.Tensor) : torch.Tensor =
+        this.CheckInput(buffers, x)
         let samples = TensorView.checkSamples "x" x features
         Returned.Release()
+        BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
-        let struct (form, terms) = this.Terms(float ownK / float features)
+        let struct (form, terms) = this.Terms(buffers, float ownK / float features)
         let k = if this.training then ownK else ownKAtInference
         let counts = this.training && samples > 0
 
@@ -91,7 +100,7 @@ type KWinners
         let y = KWinnersOps.onSamples selecting samples features x
 
         if counts then
-            this.Note(samples, 1, selecting.Wins)
+            this.Note(buffers, samples, 1, selecting.Wins)
 
         y.MoveToOuterDisposeScope()
 

@@ -110,11 +110,20 @@ type KWinners2d
             )
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
-        this.CheckInput x
+        let buffers = this.Enter()
+
+        try
+            this.Select(buffers, backend, x)
+        finally
+            buffers.Shared.Exit()
+
+    member private this.Select(buffers: KWinnersBuffers, backend: Backend, x: torch.Tensor) : torch.Tensor =
+        this.CheckInput(buffers, x)
         this.CheckShape x
         let n, height, width = x.shape[0], x.shape[2], x.shape[3]
         let places = height * width
         Returned.Release()
+        BackwardFailure.Raise()
 
         if places = 0L then
             x.alias ()
@@ -122,7 +131,7 @@ type KWinners2d
             use _ = torch.NewDisposeScope()
             let candidates = this.Candidates(int height, int width)
             let trained = this.Settings.KOf candidates
-            let struct (form, terms) = this.Terms(float trained / float candidates)
+            let struct (form, terms) = this.Terms(buffers, float trained / float candidates)
 
             let k =
                 if this.training then
@@ -156,7 +165,7 @@ type KWinners2d
                     else
                         selecting.Wins.view(int64 channels, places).sum(1L)
 
-                this.Note(int n, int places, wins)
+                this.Note(buffers, int n, int places, wins)
 
             y.MoveToOuterDisposeScope()
 

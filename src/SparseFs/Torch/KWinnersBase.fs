@@ -3,75 +3,11 @@ namespace SparseFs
 open System
 open System.Collections.Generic
 open System.Globalization
+open System.Runtime.InteropServices
+open System.Threading
 open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
-
-/// How a K-winners layer is made; both kinds of layer read their arguments into it.
-[<NoComparison; NoEquality>]
-type internal KWinnersSettings =
-    {
-        /// The part of the units that do not win; none where k is given.
-        Sparsity: float voption
-        K: int voption
-        Rule: DutyCycle
-        Boost: Boost
-        BoostDecay: float
-        InferenceFactor: float
-        StraightThrough: bool
-        CheckInput: bool
-    }
-
-    static member Of
-        (
-            sparsity: float option,
-            k: int option,
-            alpha: float option,
-            period: int option,
-            boost: Boost option,
-            boostDecay: float option,
-            inferenceFactor: float option,
-            straightThrough: bool option,
-            checkInput: bool option
-        ) : KWinnersSettings =
-        if sparsity.IsSome && k.IsSome then
-            raise (ArgumentException("expected a sparsity or k, got both", "k"))
-
-        if alpha.IsSome && period.IsSome then
-            raise (ArgumentException("expected alpha or a period, got both", "period"))
-
-        sparsity |> Option.iter (fun sparsity -> Sparsity.density sparsity |> ignore)
-        let boostDecay = defaultArg boostDecay 1.0
-        let inferenceFactor = defaultArg inferenceFactor 1.0
-        Boost.checkDecay "boostDecay" boostDecay
-        KWinners.checkFactor "inferenceFactor" inferenceFactor
-
-        { Sparsity =
-            match k, sparsity with
-            | Some _, _ -> ValueNone
-            | None, Some sparsity -> ValueSome sparsity
-            | None, None -> ValueSome 0.65
-          K = Option.toValueOption k
-          Rule =
-            DutyCycle.check (
-                match period with
-                | Some period -> DutyCycle.Period period
-                | None -> DutyCycle.Alpha(defaultArg alpha 0.1)
-            )
-          Boost = Boost.check (defaultArg boost (Boost.Exponential 1.5))
-          BoostDecay = boostDecay
-          InferenceFactor = inferenceFactor
-          StraightThrough = defaultArg straightThrough false
-          CheckInput = defaultArg checkInput false }
-
-    /// The winners among n units.
-    member s.KOf(n: int) : int =
-        match s.K, s.Sparsity with
-        | ValueSome k, _ ->
-            KWinners.checkK n k
-            k
-        | _, ValueSome sparsity -> KWinners.count n sparsity
-        | _ -> invalidOp "settings hold k or a sparsity"
 
 /// <summary>What both K-winners layers share: the duty cycle, the boost, and their state.</summary>
 /// <remarks>
@@ -96,12 +32,37 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     let mutable samplesSeen = buffer (fun () -> torch.zeros ([||], dtype = torch.int64))
 
+    /// Batches are taken in one after the other.
+    let gate = obj ()
+
     let scalar (number: float) (device: torch.Device) =
         use number = number.ToScalar()
         torch.full ([||], number, dtype = torch.float32, device = device)
 
     let mutable boostStrength =
         buffer (fun () -> scalar (Boost.strength settings.Boost) device)
+
+    let mutable current = KWinnersBuffers(dutyCycle, samplesSeen, boostStrength)
+    let mutable isDisposed = 0
+
+    /// The buffers as they are, in use.
+    let rec enter () : KWinnersBuffers =
+        let buffers = Volatile.Read &current
+
+        if buffers.Shared.TryEnter() then
+            buffers
+        elif Volatile.Read &isDisposed = 1 then
+            raise (ObjectDisposedException name)
+        else
+            enter () // they were moved this moment
+
+    let reading (body: KWinnersBuffers -> 'a) : 'a =
+        let buffers = enter ()
+
+        try
+            body buffers
+        finally
+            buffers.Shared.Exit()
 
     let invariant (number: float) =
         number.ToString("0.######", CultureInfo.InvariantCulture)
@@ -117,16 +78,17 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     member _.duty_cycle: torch.Tensor = dutyCycle
 
     /// <summary>How many samples the layer has been trained with.</summary>
-    member _.SamplesSeen: int64 = samplesSeen.item<int64>()
+    member _.SamplesSeen: int64 =
+        reading (fun buffers -> buffers.SamplesSeen.item<int64>())
 
     /// <summary>Form and present strength of the boost.</summary>
     member _.Boost: Boost =
-        Boost.withStrength (float (boostStrength.item<float32>())) settings.Boost
+        reading (fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) settings.Boost)
 
     /// <summary>The duty cycle as numbers, length units.</summary>
     member _.DutyCycles() : float[] =
         use _ = torch.NewDisposeScope()
-        dutyCycle.cpu().data<float32>().ToArray() |> Array.map float
+        reading (fun buffers -> buffers.DutyCycle.cpu().data<float32>().ToArray() |> Array.map float)
 
     /// <summary>The entropy of the duty cycle, in bits: 0 where the same units always win.</summary>
     /// <remarks>As <c>DutyCycle.entropy</c>.</remarks>
@@ -136,76 +98,35 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     member _.EndEpoch() =
         use _ = torch.no_grad ()
         use decay = settings.BoostDecay.ToScalar()
-        boostStrength.mul_ decay |> ignore
+        lock gate (fun () -> reading (fun buffers -> buffers.BoostStrength.mul_ decay |> ignore))
+
+    /// The buffers as they are, for one call; <c>Shared.Exit()</c> ends it.
+    member internal _.Enter() : KWinnersBuffers = enter ()
 
     /// What turns an input into a score, [units] of float32, and how; null without a boost.
-    member internal _.Terms(target: float) : struct (Scores * torch.Tensor) =
-        use _ = torch.no_grad ()
-
-        let lack () =
-            if dutyCycle.device_type = DeviceType.CPU then
-                let terms = torch.empty (int64 units, dtype = torch.float32, device = torch.CPU)
-                let strength = boostStrength.item<float32>()
-
-                DutyCycles.lack
-                    (TensorView.floats "duty_cycle" dutyCycle)
-                    (float32 target)
-                    strength
-                    units
-                    (TensorView.floats "terms" terms)
-
-                terms
-            else
-                use target = target.ToScalar()
-                dutyCycle.neg().add_(target).mul_ boostStrength
-
+    member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * torch.Tensor) =
         match settings.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
-        | Boost.Exponential _ -> struct (Scores.Products, (lack ()).exp_())
-        | Boost.Additive _ -> struct (Scores.Sums, lack ())
+        | Boost.Exponential _ -> struct (Scores.Products, (buffers.Lack target).exp_())
+        | Boost.Additive _ -> struct (Scores.Sums, buffers.Lack target)
 
     /// <summary>Takes in the wins of a batch.</summary>
+    /// <param name="buffers">The buffers in use.</param>
     /// <param name="samples">The samples of the batch, 1 or more.</param>
     /// <param name="places">In how many places of a sample a unit may win.</param>
     /// <param name="wins">[units], integers.</param>
-    member internal _.Note(samples: int, places: int, wins: torch.Tensor) =
-        use _ = torch.no_grad ()
-
-        let weight =
-            match settings.Rule with
-            | DutyCycle.Alpha alpha -> alpha
-            | rule -> DutyCycle.weight rule (samplesSeen.item<int64>() + int64 samples) samples
-
-        let all = float samples * float places
-
-        if dutyCycle.device_type = DeviceType.CPU && wins.dtype = torch.ScalarType.Int32 then
-            DutyCycles.note
-                (TensorView.ints "wins" wins)
-                (float32 all)
-                (float32 weight)
-                units
-                (TensorView.floats "duty_cycle" dutyCycle)
-        else
-            use all = all.ToScalar()
-            use weight = scalar weight dutyCycle.device
-
-            dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
-            |> ignore
-
-        use samples = samples.ToScalar()
-        samplesSeen.add_ samples |> ignore
+    member internal _.Note(buffers: KWinnersBuffers, samples: int, places: int, wins: torch.Tensor) =
+        lock gate (fun () -> buffers.Note(settings.Rule, samples, places, wins))
 
     /// <exception cref="T:System.ArgumentException">x is null, not floating, on another device than the buffers, or not
     /// finite where that is checked; or the duty cycle has been replaced.</exception>
-    member internal _.CheckInput(x: torch.Tensor) =
+    member internal _.CheckInput(buffers: KWinnersBuffers, x: torch.Tensor) =
         TensorView.checkFloating "x" x
-        TensorView.checkVector "duty_cycle" dutyCycle units
+        TensorView.checkVector "duty_cycle" buffers.DutyCycle units
+        let device = buffers.DutyCycle.device
 
-        if
-            x.device_type <> dutyCycle.device_type
-            || x.device_index <> dutyCycle.device_index
-        then
-            raise (ArgumentException($"expected the layer's device {dutyCycle.device}, got {x.device}", "x"))
+        if x.device_type <> device.``type`` || x.device_index <> device.index then
+            raise (ArgumentException($"expected the layer's device {device}, got {x.device}", "x"))
 
         if settings.CheckInput then
             use _ = torch.NewDisposeScope()
@@ -245,18 +166,26 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     /// The buffer itself, or its registered successor on another device.
     member private this.Moved(name: string, current: torch.Tensor, device: torch.Device) =
-        let mutable moved: torch.Tensor = null
-
-        if torch.nn.Module.ReplaceBuffer(Nullable(), device, current, &moved) then
-            this.ConditionallyRegisterBuffer(name, moved)
-            moved
-        else
+        if
+            current.device_type = device.``type``
+            && (device.index < 0 || current.device_index = device.index)
+        then
             current
+        else
+            let moved = current.``to``(device).DetachFromDisposeScope()
+            this.ConditionallyRegisterBuffer(name, moved)
+            Replaced.later (SharedTensors [| current |])
+            moved
 
     member private this.Move(device: torch.Device) =
-        dutyCycle <- this.Moved("duty_cycle", dutyCycle, device)
-        samplesSeen <- this.Moved("samples_seen", samplesSeen, device)
-        boostStrength <- this.Moved("boost_strength", boostStrength, device)
+        lock gate (fun () ->
+            let before = current
+            dutyCycle <- this.Moved("duty_cycle", dutyCycle, device)
+            samplesSeen <- this.Moved("samples_seen", samplesSeen, device)
+            boostStrength <- this.Moved("boost_strength", boostStrength, device)
+            Volatile.Write(&current, KWinnersBuffers(dutyCycle, samplesSeen, boostStrength))
+            before.Shared.Retire())
+
         this._deviceType <- device.``type``
         this._deviceIndex <- device.index
         this :> torch.nn.Module
@@ -267,6 +196,18 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         this.Move(new torch.Device(deviceType, deviceIndex))
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
+
+    override this.Dispose(disposing: bool) =
+        if disposing && Interlocked.Exchange(&isDisposed, 1) = 0 then
+            lock gate (fun () -> current.Shared.Retire())
+
+            // Freed a little later than torch's own would be: see Replaced.
+            this.ConditionallyRegisterBuffer("duty_cycle", null)
+            this.ConditionallyRegisterBuffer("samples_seen", null)
+            this.ConditionallyRegisterBuffer("boost_strength", null)
+            Replaced.later (SharedTensors [| dutyCycle; samplesSeen; boostStrength |])
+
+        base.Dispose disposing
 
     /// What is wrong with numbers that are to become a buffer's.
     static member internal WrongNumbers(key: string, tensor: torch.Tensor) : string voption =
@@ -288,7 +229,13 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     member private _.LoadStateDict(source, strict, skip) =
         base.load_state_dict (source, strict, skip)
 
-    override this.load_state_dict(source: Dictionary<string, torch.Tensor>, strict: bool, skip: IList<string>) =
+    // C# takes the defaults of an override, not those of what it overrides.
+    override this.load_state_dict
+        (
+            source: Dictionary<string, torch.Tensor>,
+            [<Optional; DefaultParameterValue(true)>] strict: bool,
+            [<Optional; DefaultParameterValue(null: IList<string>)>] skip: IList<string>
+        ) =
         if isNull source then
             nullArg (nameof source)
 

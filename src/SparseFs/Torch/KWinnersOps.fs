@@ -40,6 +40,7 @@ module KWinnersOps =
         let struct (samples, features) = checkSamples x
         KWinners.checkK features k
         Returned.Release()
+        BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
         let selecting = Selecting(k, Scores.Inputs, null, false, false, backend)
         (onSamples selecting samples features x).MoveToOuterDisposeScope()

@@ -95,11 +95,14 @@ module internal LayerFile =
         let struct (c, values) =
             Refuse.onFailure file.File (fun () -> StoredLayer.read file (int rows) (int cols) parts)
 
+        if form = WeightForm.SparseFs then
+            StoredLayer.tryFingerprint file prefix
+            |> ValueOption.iter (fun stored -> StoredLayer.checkFingerprint file stored parts.Weight c)
+
         let bias = bias |> ValueOption.map file.Read
 
         let layer =
             new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
 
-        layer.weight.copy_ values |> ignore
-        bias |> ValueOption.iter (fun numbers -> layer.bias.copy_ numbers |> ignore)
+        StoredLayer.give layer c values (ValueOption.toObj bias) ()
         layer

@@ -99,48 +99,78 @@ type internal Loader(file: StoredFile, converts: bool) =
         && target.device_type <> DeviceType.META
         && Array.forall2 (fun size stride -> size <= 1L || stride <> 0L) target.shape (target.stride ())
 
-    /// A tensor whose shape the model knows, and what may be wrong with its numbers.
-    member l.Tensor(name: string, target: torch.Tensor, wrongNumbers: torch.Tensor -> string voption) : unit =
+    /// What reads a tensor of the target's shape; none where it is missing or does not fit.
+    member private l.Reading(name: string, target: torch.Tensor) : (unit -> torch.Tensor) voption =
         match l.Find name with
-        | ValueNone -> ()
+        | ValueNone -> ValueNone
         | ValueSome stored when stored.Shape <> target.shape ->
             let expected = StoredTensor.describe target.shape
             l.Wrong $"'{name}': expected shape {expected}, got {StoredTensor.describe stored.Shape}"
+            ValueNone
         | ValueSome stored when not (Loader.CanBeWritten target) ->
             l.Wrong
                 $"'{stored.Name}': the model's tensor cannot be written to: it is sparse, or a view that repeats elements"
+
+            ValueNone
         | ValueSome stored ->
             l.Dtype(stored, target)
 
-            l.Plan(fun () ->
+            ValueSome(fun () ->
                 let numbers = (file.Read stored).``to``(target.dtype, target.device)
+                once target name numbers
+                numbers)
+
+    /// A tensor whose shape the model knows, and what may be wrong with its numbers.
+    member l.Tensor(name: string, target: torch.Tensor, wrongNumbers: torch.Tensor -> string voption) : unit =
+        l.Reading(name, target)
+        |> ValueOption.iter (fun read ->
+            l.Plan(fun () ->
+                let numbers = read ()
 
                 match wrongNumbers numbers with
                 | ValueSome reason -> file.Refuse(CheckpointProblem.Value, name, reason)
                 | ValueNone -> ()
 
-                once target name numbers
-                fun () -> target.copy_ numbers |> ignore)
+                fun () -> target.copy_ numbers |> ignore))
 
-    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts) =
+    /// A bias that is read with the weights, so that no call meets one without the other.
+    member private l.Bias(prefix: string, layer: SparseLinear) : (unit -> torch.Tensor) voption =
+        if isNull layer.bias then
+            ValueNone
+        else
+            l.Reading(prefix + "bias", layer.bias)
+
+    /// Which pattern the file's weight belongs to, if it says so.
+    member private _.Fingerprint(prefix: string) : StoredTensor voption =
+        let found = StoredLayer.tryFingerprint file prefix
+        found |> ValueOption.iter (fun stored -> used.Add stored.Name |> ignore)
+        found
+
+    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts, fingerprint: StoredTensor voption) =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
+        let prefix = Inventory.prefix name
         StoredLayer.wrongs (int64 rows) (int64 cols) parts |> List.iter l.Wrong
         l.Dtype(parts.Weight, weight)
         shapes[weight.Handle] <- parts.Weight.Shape
+        let bias = l.Bias(prefix, layer)
 
         l.Plan(fun () ->
             let struct (c, values) = StoredLayer.read file rows cols parts
+
+            fingerprint
+            |> ValueOption.iter (fun stored -> StoredLayer.checkFingerprint file stored parts.Weight c)
+
             let values = values.``to`` (weight.dtype, weight.device)
             once weight parts.Weight.Name values
 
             match patterns.TryGetValue layer with
             | true, other when other <> c ->
                 let reason = "the model has this layer under two names, whose patterns differ"
-                file.Refuse(CheckpointProblem.Mismatch, Inventory.prefix name + "col_idx", reason)
+                file.Refuse(CheckpointProblem.Mismatch, prefix + "col_idx", reason)
             | _ -> patterns[layer] <- c
 
-            StoredLayer.give layer c values)
+            StoredLayer.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj))
 
     /// What the file says of a layer must be so, and of the model's.
     member private l.Text(name: string, c: Connectivity, weight: StoredTensor) =
@@ -159,18 +189,25 @@ type internal Loader(file: StoredFile, converts: bool) =
 
         let found = StoredLayer.names form file prefix |> List.map l.Find
 
+        let fingerprint =
+            if form = WeightForm.SparseFs then
+                l.Fingerprint prefix
+            else
+                ValueNone
+
         if List.forall ValueOption.isSome found then
             let parts = StoredLayer.parts form (found |> List.map ValueOption.get)
 
             if form = WeightForm.SparseFs then
                 l.Text(name, c, parts.Weight)
 
-            l.Weights(name, layer, parts)
-        elif List.exists ValueOption.isSome found then
-            l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
+            l.Weights(name, layer, parts, fingerprint)
+        else
+            if List.exists ValueOption.isSome found then
+                l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 
-        if not (isNull layer.bias) then
-            l.Tensor(prefix + "bias", layer.bias, (fun _ -> ValueNone))
+            if not (isNull layer.bias) then
+                l.Tensor(prefix + "bias", layer.bias, (fun _ -> ValueNone))
 
     /// All of a model.
     member l.Model(form: WeightForm, inventory: Inventory) : unit =

@@ -28,37 +28,39 @@ module internal ModelFile =
 
     let private library = typeof<Connectivity>.Assembly.GetName().Version.ToString 3
 
-    let modelTexts (inventory: Inventory) (notes: IReadOnlyDictionary<string, string>) =
+    let modelTexts (held: HeldLayers) (notes: IReadOnlyDictionary<string, string>) =
         [ "format", "pt" // what other tools ask for: tensors as PyTorch lays them out
           "sparsefs.format", "1"
           "sparsefs.version", library
 
-          for struct (name, layer) in inventory.Layers do
-              LayerText.key name, LayerText.ofLayer layer
+          for struct (name, version) in held.Layers do
+              LayerText.key name, LayerText.ofLayer version
 
           for note in notes do
               note.Key, note.Value ]
 
-    let private layerTensors (layout: PatternLayout) (name: string) (layer: SparseLinear) =
+    let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
         let prefix = Inventory.prefix name
-        let c = layer.Connectivity
+        let c, numbers = version.Connectivity, version.Numbers
 
         [ match layout with
           | PatternLayout.Coo ->
-              struct (prefix + "values", layer.weight :> torch.Tensor)
+              struct (prefix + "values", numbers.Values)
               struct (prefix + "indices", Indices.ofConnectivity c)
           | _ ->
-              struct (prefix + "weight", layer.weight :> torch.Tensor)
+              struct (prefix + "weight", numbers.Values)
               struct (prefix + "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
               struct (prefix + "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
 
-          if not (isNull layer.bias) then
-              struct (prefix + "bias", layer.bias :> torch.Tensor) ]
+          StoredLayer.fingerprint prefix c
 
-    let modelTensors (layout: PatternLayout) (inventory: Inventory) =
+          if not (isNull numbers.BiasValues) then
+              struct (prefix + "bias", numbers.BiasValues) ]
+
+    let modelTensors (layout: PatternLayout) (held: HeldLayers) (inventory: Inventory) =
         let tensors =
-            [ for struct (name, layer) in inventory.Layers do
-                  yield! layerTensors layout name layer
+            [ for struct (name, version) in held.Layers do
+                  yield! layerTensors layout name version
 
               yield! inventory.Others ]
 

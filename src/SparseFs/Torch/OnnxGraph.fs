@@ -204,15 +204,15 @@ module internal OnnxGraph =
             let turned = t.detach().t().contiguous()
             constant $"{label name}.weight" name turned.shape turned
 
-        let sparseWeight (name: string) (layer: SparseLinear) =
+        let sparseWeight (name: string) (version: LayerVersion) =
             use _ = torch.NewDisposeScope()
-            let c = layer.Connectivity
-            claim (int64 c.Nnz) (layer.weight.element_size () + 8L)
+            let c = version.Connectivity
+            claim (int64 c.Nnz) (version.Numbers.Values.element_size () + 8L)
             let turned, from = Connectivity.transpose c
             let rowIdx = Connectivity.rowIndices turned
 
             let values =
-                layer.weight.detach().cpu().index_select(0L, torch.tensor (Array.map int64 from, device = torch.CPU))
+                version.Numbers.Values.cpu().index_select(0L, torch.tensor (Array.map int64 from, device = torch.CPU))
 
             takeName $"{label name}.weight" name
 
@@ -245,14 +245,15 @@ module internal OnnxGraph =
             | :? SparseLinear as layer ->
                 checkLast name [| layer.in_features |]
 
-                let weight =
-                    if isSparse then
-                        sparseWeight name layer
-                    else
-                        use matrix = layer.weightMatrix ()
-                        denseWeight name matrix
+                layer.Versions.Read(fun version ->
+                    let weight =
+                        if isSparse then
+                            sparseWeight name version
+                        else
+                            use matrix = SparseOps.toDense version.Connectivity version.Numbers.Values
+                            denseWeight name matrix
 
-                linear name layer.out_features weight layer.bias
+                    linear name layer.out_features weight version.Numbers.BiasValues)
             | :? LayerNorm as norm ->
                 checkLast name norm.normalized_shape
 

@@ -171,13 +171,14 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
 /// <summary>Carrying a layer's weight, its gradient and its moments over to another pattern, in place.</summary>
 module internal RemapState =
 
-    /// <summary>What each tensor is to become; nothing is changed yet. Call in a DisposeScope.</summary>
+    /// <summary>What the weight is to become, and each tensor beside it; nothing is changed yet. Call in a
+    /// DisposeScope.</summary>
     let prepare
         (optimizer: OptimizerHelper)
         (moments: Moments)
         (p: Parameter)
         (rewired: Rewired)
-        : struct (torch.Tensor * torch.Tensor)[] =
+        : struct (torch.Tensor * struct (torch.Tensor * torch.Tensor)[]) =
         let tensors = RemapTensors(rewired.Remap, rewired.Connectivity, p.device)
         let grown = rewired.GrownWeights
 
@@ -187,22 +188,23 @@ module internal RemapState =
             else
                 tensors.Numbers(values, grown)
 
-        [| struct (p :> torch.Tensor, grownWeights p)
+        let others =
+            [| match p.grad with
+               | null -> ()
+               | grad -> struct (grad, tensors.Constant(grad, 0.0))
 
-           match p.grad with
-           | null -> ()
-           | grad -> struct (grad, tensors.Constant(grad, 0.0))
+               for struct (moment, unseen) in OptimizerState.moments optimizer p do
+                   let changed =
+                       match unseen, moments with
+                       | Unseen.Weight, _ -> grownWeights moment
+                       | Unseen.Number number, Moments.RowMean -> tensors.RowMeans(moment, number)
+                       | Unseen.Number number, _ -> tensors.Constant(moment, number)
 
-           for struct (moment, unseen) in OptimizerState.moments optimizer p do
-               let changed =
-                   match unseen, moments with
-                   | Unseen.Weight, _ -> grownWeights moment
-                   | Unseen.Number number, Moments.RowMean -> tensors.RowMeans(moment, number)
-                   | Unseen.Number number, _ -> tensors.Constant(moment, number)
+                   struct (moment, changed) |]
 
-               struct (moment, changed) |]
+        struct (grownWeights p, others)
 
-    /// <summary>Makes the changes. A tensor keeps its identity, also where its length changes.</summary>
+    /// <summary>Makes the changes beside the weight's. A tensor keeps its identity, also where its length changes.</summary>
     let commit (changes: struct (torch.Tensor * torch.Tensor)[]) =
         use _ = torch.no_grad ()
 

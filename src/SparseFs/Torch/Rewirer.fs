@@ -133,8 +133,9 @@ type Rewirer
             Array.map2 (fun (l: Rewirable) r -> RemapState.prepare helper l.Policy.Moments l.Layer.weight r) due rewired
 
         for l, r, change in Array.zip3 due rewired changes do
-            RemapState.commit change
-            l.Layer.Adopt r.Connectivity
+            let struct (weight, others) = change
+            RemapState.commit others
+            l.Layer.Versions.Replace(r.Connectivity, weight, null)
             l.Explored <- r.Explored
 
     /// What layers that share a policy become, in their order.

@@ -3,6 +3,7 @@ namespace SparseFs
 open System
 open System.Collections.Generic
 open System.IO
+open System.Runtime.InteropServices
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
@@ -51,9 +52,6 @@ type SparseLinear
         Option.iter checkDtype dtype
         Option.iter (SparseFs.Policy.check >> ignore) policy
 
-    let mutable connectivity = connectivity
-    let mutable loan: PatternLoan voption = ValueNone
-
     let parameter (values: torch.Tensor) =
         let dtype = defaultArg dtype (torch.get_default_dtype ())
         let device = defaultArg device (torch.get_default_device ())
@@ -61,63 +59,36 @@ type SparseLinear
         let p = new Parameter(values.``to`` (dtype, device, copy = true))
         p.DetachFromDisposeScope() :?> Parameter
 
+    let rows, cols = connectivity.Rows, connectivity.Cols
     let init = defaultArg init Init.FanIn
-    let mutable weightParameter = parameter (Initial.weight init connectivity)
 
-    let mutable biasParameter =
-        if defaultArg hasBias true then
-            parameter (Initial.bias init connectivity)
-        else
-            null
+    let versions =
+        let weight = parameter (Initial.weight init connectivity)
 
-    let registered () =
-        List.filter (isNull >> not) [ weightParameter; biasParameter ]
+        let bias =
+            if defaultArg hasBias true then
+                parameter (Initial.bias init connectivity)
+            else
+                null
 
-    /// Takes in a pattern that was loaded through what state_dict lent out.
-    let settle () =
-        match loan with
-        | ValueNone -> ()
-        | ValueSome lent ->
-            loan <- ValueNone
-            connectivity <- PatternLoan.settle connectivity lent
-
-    /// Lends the pattern out.
-    let lend () : struct (string * torch.Tensor) seq =
-        let earlier = loan
-        settle ()
-        let lent = PatternLoan.lend connectivity (registered ()) earlier
-        loan <- ValueSome lent
-        PatternLoan.tensors lent
+        LayerVersions("SparseLinear", connectivity, weight, bias)
 
     let mutable arithmetic = Arithmetic.Sparse
     let mutable recorder: Recorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
 
-    let backendFor (samples: int) =
+    let backendFor (c: Connectivity) (samples: int) =
         match arithmetic with
         | Arithmetic.Dense -> Backend.Dense
         | Arithmetic.SparseInputs -> Backend.SparseInputs
-        | Arithmetic.Faster when connectivity.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
+        | Arithmetic.Faster when c.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
         | _ -> Backend.Auto
 
-    let mutable isDisposed = false
-
-    /// Runs a load of this layer alone: all of it, or none.
-    let loading (load: unit -> 'a) : 'a =
-        try
-            let result = load ()
-            settle ()
-            result
-        with _ ->
-            ValueOption.iter PatternLoan.revoke loan
-            loan <- ValueNone
-            reraise ()
-
     do
-        base.register_parameter ("weight", weightParameter)
+        base.register_parameter ("weight", versions.Weight)
 
-        if not (isNull biasParameter) then
-            base.register_parameter ("bias", biasParameter)
+        if not (isNull versions.Bias) then
+            base.register_parameter ("bias", versions.Bias)
 
     /// <summary>A layer with uniformly random connections, or with those of a small world.</summary>
     /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
@@ -181,35 +152,30 @@ type SparseLinear
 
     /// <summary>Which weights exist.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
-    member _.Connectivity: Connectivity =
-        settle ()
-        connectivity
+    member _.Connectivity: Connectivity = versions.Connectivity
 
     /// <summary>The live weights, shape [nnz], in slot order.</summary>
+    /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     member _.weight: Parameter =
-        settle ()
-        weightParameter
+        versions.Connectivity |> ignore // what was loaded is refused here, not at the next product
+        versions.Weight
 
     /// <summary>The live bias, shape [out_features], or null.</summary>
-    member _.bias: Parameter =
-        settle ()
-        biasParameter
+    member _.bias: Parameter = versions.Bias
 
     /// <summary>Size of each input sample.</summary>
-    member _.in_features: int64 = int64 connectivity.Cols
+    member _.in_features: int64 = int64 cols
 
     /// <summary>Size of each output sample.</summary>
-    member _.out_features: int64 = int64 connectivity.Rows
+    member _.out_features: int64 = int64 rows
+
+    /// Pattern and numbers that belong together, for as long as they are read.
+    member internal _.Versions = versions
 
     /// Where backward passes are noted, or null.
     member internal _.Recorder
         with get (): Recorder = recorder
         and set (value: Recorder) = recorder <- value
-
-    /// Takes over another pattern, whose weights are already there.
-    member internal _.Adopt(pattern: Connectivity) =
-        settle ()
-        connectivity <- pattern
 
     /// <summary>How the layer is rewired by a Rewirer that follows its layers; null for not at all.</summary>
     /// <remarks>Nothing happens without a Rewirer. It is not part of state_dict, and a Rewirer reads it once, when it is
@@ -243,12 +209,10 @@ type SparseLinear
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
     /// <exception cref="T:System.ArgumentException">samples is negative, or a pattern was loaded that is not one.</exception>
     member _.ArithmeticFor(samples: int) : Arithmetic =
-        settle ()
-
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
 
-        match backendFor samples with
+        match backendFor versions.Connectivity samples with
         | Backend.Dense -> Arithmetic.Dense
         | Backend.SparseInputs -> Arithmetic.SparseInputs
         | _ -> Arithmetic.Sparse
@@ -256,32 +220,38 @@ type SparseLinear
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
     member _.weightMatrix() : torch.Tensor =
-        settle ()
-        SparseOps.toDense connectivity weightParameter
+        versions.Read(fun version -> SparseOps.toDense version.Connectivity version.Numbers.Values)
 
     /// <summary>x · Wᵀ + bias.</summary>
     /// <param name="x">Shape [*, in_features], of the dtype and on the device of the weight.</param>
     /// <returns>Shape [*, out_features].</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
     /// that is not one.</exception>
+    /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
     override _.forward(x: torch.Tensor) : torch.Tensor =
-        settle ()
+        let version = versions.Enter()
+        let c = version.Connectivity
 
-        let backend =
-            if arithmetic = Arithmetic.Faster then
-                backendFor (TensorView.checkSamples "x" x connectivity.Cols)
-            else
-                backendFor 0
+        try
+            let backend =
+                match arithmetic with
+                | Arithmetic.Sparse -> Backend.Auto
+                | Arithmetic.Faster when not (isNull x) -> backendFor c (TensorView.checkSamples "x" x c.Cols)
+                | _ -> backendFor c 0
 
-        SparseOps.linearOf (Job(connectivity, backend, recorder)) weightParameter biasParameter x
+            SparseOps.ofLayer (Job(c, backend, recorder, version.Numbers)) x
+        finally
+            version.Numbers.Shared.Exit()
 
     override _.ToString() =
+        let c = versions.Connectivity
+
         let sparsity =
-            connectivity.Sparsity.ToString("0.######", Globalization.CultureInfo.InvariantCulture)
+            c.Sparsity.ToString("0.######", Globalization.CultureInfo.InvariantCulture)
 
-        let hasBias = if isNull biasParameter then "False" else "True"
+        let hasBias = if isNull versions.Bias then "False" else "True"
 
-        $"SparseLinear(in_features={connectivity.Cols}, out_features={connectivity.Rows}, nnz={connectivity.Nnz}, "
+        $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, "
         + $"sparsity={sparsity}, bias={hasBias}"
         + (if arithmetic = Arithmetic.Sparse then
                ")"
@@ -295,12 +265,12 @@ type SparseLinear
         if dtype.HasValue then
             checkDtype dtype.Value
 
-        settle ()
-
-        weightParameter <- this.Replaced("weight", weightParameter, dtype, device)
-
-        if not (isNull biasParameter) then
-            biasParameter <- this.Replaced("bias", biasParameter, dtype, device)
+        versions.Move(fun weight bias ->
+            struct (this.Replaced("weight", weight, dtype, device),
+                    (if isNull bias then
+                         null
+                     else
+                         this.Replaced("bias", bias, dtype, device))))
 
         if not (isNull device) then
             this._deviceType <- device.``type``
@@ -314,7 +284,7 @@ type SparseLinear
 
         if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
             this.ConditionallyRegisterParameter(name, moved)
-            p.Dispose()
+            Replaced.later (SharedTensors [| p |])
             moved
         else
             p
@@ -329,13 +299,14 @@ type SparseLinear
     // Every module asks its children for their buffers, but not every one for their state_dict: so this is where the
     // pattern enters it.
     override _.named_buffers(_: bool, _: bool) =
-        if isDisposed then Seq.empty else Seq.delay lend
+        Seq.delay (fun () -> Seq.ofList (versions.HandOut()))
 
-    override _.Dispose(disposing: bool) =
-        if disposing && not isDisposed then
-            isDisposed <- true
-            ValueOption.iter PatternLoan.free loan
-            loan <- ValueNone
+    override this.Dispose(disposing: bool) =
+        if disposing && versions.Dispose() then
+            // Freed a little later than torch's own would be: see Replaced.
+            this.ConditionallyRegisterParameter("weight", (null: Parameter))
+            this.ConditionallyRegisterParameter("bias", (null: Parameter))
+            Replaced.later (SharedTensors [| versions.Weight; versions.Bias |])
 
         base.Dispose disposing
 
@@ -346,12 +317,18 @@ type SparseLinear
     member private _.Load(reader: BinaryReader, strict, skip, loadedParameters) =
         base.load (reader, strict, skip, loadedParameters)
 
-    override this.load_state_dict(source: Dictionary<string, torch.Tensor>, strict: bool, skip: IList<string>) =
+    // C# takes the defaults of an override, not those of what it overrides.
+    override this.load_state_dict
+        (
+            source: Dictionary<string, torch.Tensor>,
+            [<Optional; DefaultParameterValue(true)>] strict: bool,
+            [<Optional; DefaultParameterValue(null: IList<string>)>] skip: IList<string>
+        ) =
         if isNull source then
             nullArg (nameof source)
 
         this.CheckSource(source, skip)
-        loading (fun () -> this.LoadStateDict(source, strict, skip))
+        versions.Load(fun () -> this.LoadStateDict(source, strict, skip))
 
     /// Refuses what copy_ would broadcast, cast or take unseen, before anything is copied.
     member private _.CheckSource(source: Dictionary<string, torch.Tensor>, skip: IList<string>) =
@@ -370,19 +347,20 @@ type SparseLinear
             | ValueSome t -> TensorView.toInts key t
             | ValueNone -> current
 
-        checkLength "weight" connectivity.Nnz
+        let c = versions.Connectivity
+        checkLength "weight" c.Nnz
 
-        if not (isNull biasParameter) then
-            checkLength "bias" connectivity.Rows
+        if not (isNull versions.Bias) then
+            checkLength "bias" c.Rows
 
-        let rowPtr = ints "row_ptr" (connectivity.Rows + 1) connectivity.RowPtrArray
-        let colIdx = ints "col_idx" connectivity.Nnz connectivity.ColIdxArray
+        let rowPtr = ints "row_ptr" (c.Rows + 1) c.RowPtrArray
+        let colIdx = ints "col_idx" c.Nnz c.ColIdxArray
 
-        match PatternLoan.tryPattern connectivity.Rows connectivity.Cols rowPtr colIdx with
+        match PatternTensors.TryPattern(c.Rows, c.Cols, rowPtr, colIdx) with
         | Ok _ -> ()
         | Error refusal -> raise refusal
 
     override this.load
         (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)
         : torch.nn.Module =
-        loading (fun () -> this.Load(reader, strict, skip, loadedParameters))
+        versions.Load(fun () -> this.Load(reader, strict, skip, loadedParameters))

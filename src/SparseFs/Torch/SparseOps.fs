@@ -32,6 +32,7 @@ module SparseOps =
         =
         let n = TensorView.checkSamples name x features
         Returned.Release()
+        BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
 
         if x.dim () = 2L then
@@ -41,6 +42,17 @@ module SparseOps =
             let y = apply (x.reshape (int64 n, int64 features))
             shape[shape.Length - 1] <- int64 outputs
             (y.view shape).MoveToOuterDisposeScope()
+
+    /// A layer's product, of numbers that are known to fit.
+    let internal ofLayer (job: Job) (x: torch.Tensor) : torch.Tensor =
+        let c, numbers = job.Connectivity, job.Numbers
+
+        if isNull x then
+            nullArg "x"
+
+        TensorView.checkPlace "x" x "weight" numbers.Dtype numbers.Device
+        BackwardFailure.Raise numbers.Failure
+        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, numbers.Leaf, numbers.BiasLeaf, x))
 
     let internal linearOf (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) =
         let c = job.Connectivity
@@ -75,6 +87,7 @@ module SparseOps =
             raise (ArgumentException($"expected g's {n} samples, got {samplesOfX}", "x"))
 
         Returned.Release()
+        BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
 
         let flat (t: torch.Tensor) (features: int) =
@@ -137,3 +150,24 @@ module SparseOps =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
         (DenseOps.toDense connectivity values).MoveToOuterDisposeScope()
+
+    /// <summary>loss.backward(), whose exception says why where a backward of this library is what failed.</summary>
+    /// <param name="loss">A scalar that has a gradient.</param>
+    /// <exception cref="T:System.InvalidOperationException">A backward of this library failed: the inner exception is the
+    /// original one, with its stack.</exception>
+    /// <remarks>Tensor.backward() itself ends in libtorch's words ("CSharpNode returned an invalid gradient"); the reason is
+    /// then raised by the next call of this library on the thread.</remarks>
+    /// <example><code>
+    /// let loss = torch.nn.functional.mse_loss (model.call x, target)
+    /// SparseOps.backward loss
+    /// </code></example>
+    let backward (loss: torch.Tensor) : unit =
+        ArgumentNullException.ThrowIfNull(loss, nameof loss)
+        BackwardFailure.Raise()
+
+        try
+            loss.backward ()
+        with _ ->
+            match BackwardFailure.Take(loss.device_type <> DeviceType.CPU) with
+            | null -> reraise ()
+            | reason -> raise (BackwardFailure.Of reason)

@@ -109,6 +109,34 @@ module internal StoredLayer =
             @ differs mask (fun _ -> true) "any dtype" [| rows; cols |]
         | LayerParts.Dense(weight, _) -> numbers weight [| rows; cols |]
 
+    let private fingerprintName (prefix: string) = prefix + "weight_fingerprint"
+
+    /// <summary>The tensor beside a layer's weight that says which pattern the weight belongs to.</summary>
+    /// <remarks>Its name begins as the weight's does, so that whoever puts a file together from others takes both.</remarks>
+    let fingerprint (prefix: string) (c: Connectivity) : struct (string * torch.Tensor) =
+        struct (fingerprintName prefix, torch.tensor ([| int64 (Fingerprint.ofPattern c) |], device = torch.CPU))
+
+    /// <summary>What a file says of the pattern that a weight belongs to, if it says anything.</summary>
+    let tryFingerprint (file: StoredFile) (prefix: string) : StoredTensor voption = file.TryFind(fingerprintName prefix)
+
+    /// <exception cref="T:SparseFs.CheckpointException">The weight belongs to another pattern.</exception>
+    let checkFingerprint (file: StoredFile) (stored: StoredTensor) (weight: StoredTensor) (c: Connectivity) : unit =
+        if stored.Dtype <> StoredDtype.I64 || stored.Shape <> [| 1L |] then
+            let got = $"{stored.Dtype} {StoredTensor.describe stored.Shape}"
+            file.Refuse(CheckpointProblem.Shape, stored.Name, $"expected I64 [1], got {got}")
+
+        use _ = torch.NewDisposeScope()
+        let expected = (file.Read stored).item<int64>()
+        let found = int64 (Fingerprint.ofPattern c)
+
+        if expected <> found then
+            let reason =
+                $"'{weight.Name}' and its pattern do not belong together: the weight was saved with the pattern of "
+                + $"fingerprint {expected:x16}, the file's pattern has {found:x16}; take weight, pattern and "
+                + "fingerprint from one file"
+
+            file.Refuse(CheckpointProblem.Mismatch, stored.Name, reason)
+
     let private pattern (file: StoredFile) (tensor: string) (result: Result<Connectivity, ConnectivityError>) =
         match result with
         | Ok c -> c
@@ -217,27 +245,21 @@ module internal StoredLayer =
             let numbers = file.Read weight
             ofMask file rows cols weight numbers (numbers.ne (0.0f.ToScalar()))
 
-    /// <summary>What gives a layer a pattern and its weights: what it needs is allocated before it runs, in the open
-    /// DisposeScope. The parameter keeps its identity; where the pattern changes, its gradient, of other cells, becomes 0.
-    /// Call without gradients.</summary>
-    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) : unit -> unit =
+    /// <summary>What gives a layer a pattern, its weights and, if it is not null, a bias: what it needs is allocated before
+    /// it runs, in the open DisposeScope. The parameters keep their identity; where the pattern changes, the weight's
+    /// gradient, of other cells, becomes 0. Call without gradients.</summary>
+    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : unit -> unit =
         let weight = layer.weight
-        let before = layer.Connectivity
         use grad = weight.grad
 
         let zeros =
-            if before = c || isNull grad then
+            if layer.Connectivity = c || isNull grad then
                 null
             else
                 torch.zeros_like values
 
         fun () ->
-            if before.Nnz = c.Nnz then
-                weight.copy_ values |> ignore
-            else
-                weight.set_ values |> ignore
-
-            layer.Adopt c
+            layer.Versions.Replace(c, values, bias)
 
             if not (isNull zeros) then
                 weight.grad <- zeros

@@ -23,18 +23,25 @@ module internal TensorView =
         | torch.ScalarType.Float64 -> ()
         | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", name))
 
+    /// <exception cref="T:System.ArgumentException">The dtype or the device is another.</exception>
+    let checkPlace
+        (name: string)
+        (t: torch.Tensor)
+        (reference: string)
+        (dtype: torch.ScalarType)
+        (device: torch.Device)
+        =
+        if t.dtype <> dtype then
+            checkFloating name t
+            raise (ArgumentException($"expected {reference}'s dtype {dtype}, got {t.dtype}", name))
+
+        if t.device_type <> device.``type`` || t.device_index <> device.index then
+            raise (ArgumentException($"expected {reference}'s device {device}, got {t.device}", name))
+
     /// <exception cref="T:System.ArgumentException">The dtype or the device is not that of the reference.</exception>
     let checkAlike (name: string) (t: torch.Tensor) (referenceName: string) (reference: torch.Tensor) =
         checkFloating name t
-
-        if t.dtype <> reference.dtype then
-            raise (ArgumentException($"expected {referenceName}'s dtype {reference.dtype}, got {t.dtype}", name))
-
-        if
-            t.device_type <> reference.device_type
-            || t.device_index <> reference.device_index
-        then
-            raise (ArgumentException($"expected {referenceName}'s device {reference.device}, got {t.device}", name))
+        checkPlace name t referenceName reference.dtype reference.device
 
     /// <exception cref="T:System.ArgumentException">The shape is not [length].</exception>
     let checkVector (name: string) (t: torch.Tensor) (length: int) =
@@ -91,6 +98,17 @@ module internal TensorView =
 
         use storage = t.storage<int>()
         NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
+
+    /// Whether an int32 tensor holds just these numbers; compared where they lie.
+    let holdInts (name: string) (t: torch.Tensor) (expected: int[]) : bool =
+        let found = ints name t
+
+        let isEqual =
+            t.numel () = expected.LongLength
+            && ReadOnlySpan<int>(NativePtr.toVoidPtr found, expected.Length).SequenceEqual(ReadOnlySpan expected)
+
+        GC.KeepAlive t
+        isEqual
 
     /// The address, or null where there is no tensor.
     let intsOrNull (name: string) (t: torch.Tensor) : nativeptr<int> =

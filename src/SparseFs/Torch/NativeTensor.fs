@@ -1,0 +1,129 @@
+namespace SparseFs.Torch
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Runtime.CompilerServices
+open System.Runtime.InteropServices
+open SparseFs
+open TorchSharp
+
+/// What libtorch knows of a tensor and TorchSharp has no member for: its address, and how often it was written to.
+module private LibTorch =
+
+    /// Resolved to the library that TorchSharp has loaded.
+    [<Literal>]
+    let Sharp = "SparseFs:LibTorchSharp"
+
+    /// Resolved to the libtorch that TorchSharp has loaded.
+    [<Literal>]
+    let Cpu = "SparseFs:torch_cpu"
+
+    /// at::TensorBase::_version() const, by the names that C++ compilers give it.
+    [<Literal>]
+    let VersionItanium = "_ZNK2at10TensorBase8_versionEv"
+
+    [<Literal>]
+    let VersionMsvc = "?_version@TensorBase@at@@QEBA_JXZ"
+
+    [<DllImport(Sharp, EntryPoint = "THSTensor_data"); SuppressGCTransition>]
+    extern nativeint data(nativeint tensor)
+
+    [<DllImport(Cpu, EntryPoint = VersionItanium); SuppressGCTransition>]
+    extern int64 versionItanium(nativeint tensor)
+
+    [<DllImport(Cpu, EntryPoint = VersionMsvc); SuppressGCTransition>]
+    extern int64 versionMsvc(nativeint tensor)
+
+    /// The library of that name that this process has loaded already, or 0.
+    let private loaded (name: string) : nativeint =
+        let isIt (path: string) =
+            let file = Path.GetFileNameWithoutExtension path
+
+            file = name
+            || file = "lib" + name
+            || file.EndsWith("." + name, StringComparison.Ordinal)
+
+        let mutable library = 0n
+
+        let path =
+            try
+                use self = Process.GetCurrentProcess()
+
+                self.Modules
+                |> Seq.cast<ProcessModule>
+                |> Seq.tryFind (fun m -> not (isNull m.FileName) && isIt m.FileName)
+                |> Option.map _.FileName
+            with _ ->
+                None // not every system lists a process's libraries
+
+        if path.IsSome && NativeLibrary.TryLoad(path.Value, &library) then
+            library
+        elif NativeLibrary.TryLoad(name, typeof<torch>.Assembly, Nullable(), &library) then
+            library
+        else
+            0n
+
+    let private sharp = lazy (loaded "LibTorchSharp")
+    let private cpu = lazy (loaded "torch_cpu")
+
+    let private has (library: Lazy<nativeint>) (symbol: string) =
+        let mutable address = 0n
+
+        library.Value <> 0n
+        && NativeLibrary.TryGetExport(library.Value, symbol, &address)
+
+    /// Which functions are there; asked once, when libtorch is loaded.
+    let exports =
+        lazy
+            (NativeLibrary.SetDllImportResolver(
+                typeof<Connectivity>.Assembly,
+                fun name _ _ ->
+                    match name with
+                    | Sharp -> sharp.Value
+                    | Cpu -> cpu.Value
+                    | _ -> 0n
+             )
+
+             {| Data = has sharp "THSTensor_data"
+                Itanium = has cpu VersionItanium
+                Msvc = has cpu VersionMsvc |})
+
+/// <summary>Whether a tensor has been written to, and where its numbers are.</summary>
+/// <remarks>A libtorch that exports neither is met by <c>canTell</c>: who asks compares contents then.</remarks>
+module internal NativeTensor =
+
+    let private exports = LibTorch.exports.Value
+    let private hasData = exports.Data
+    let private hasItanium = exports.Itanium
+    let private hasMsvc = exports.Msvc
+
+    /// Whether writes can be told by <c>version</c>.
+    let canTell: bool = hasItanium || hasMsvc
+
+    // Each in a function of its own: a runtime looks for all functions that a method calls before it runs.
+    [<MethodImpl(MethodImplOptions.NoInlining)>]
+    let private ofItanium (tensor: nativeint) = LibTorch.versionItanium tensor
+
+    [<MethodImpl(MethodImplOptions.NoInlining)>]
+    let private ofMsvc (tensor: nativeint) = LibTorch.versionMsvc tensor
+
+    [<MethodImpl(MethodImplOptions.NoInlining)>]
+    let private addressOf (tensor: nativeint) = LibTorch.data tensor
+
+    /// <summary>How often operations have written to the tensor, through any handle of it; 0 where it cannot be told.</summary>
+    /// <remarks>Not for tensors made in inference mode, which have no such number: libtorch would end the process.</remarks>
+    let version (t: torch.Tensor) : int64 =
+        let count =
+            if hasItanium then ofItanium t.Handle
+            elif hasMsvc then ofMsvc t.Handle
+            else 0L
+
+        GC.KeepAlive t
+        count
+
+    /// The address of the first number of a tensor on the CPU; 0 where it has none or it cannot be told.
+    let address (t: torch.Tensor) : nativeint =
+        let address = if hasData then addressOf t.Handle else 0n
+        GC.KeepAlive t
+        address
