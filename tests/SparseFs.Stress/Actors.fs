@@ -99,33 +99,39 @@ let private getters =
                 then
                     failwith "a matrix of no version")
 
-/// What was read of an idle model is what it was made of.
-let private checkCopies (w: World) (copies: seq<struct (string * torch.Tensor)>) =
-    if w.IsIdle then
-        let expected = w.ModelStates(Nnz)[0]
+/// Copies tensors that were read; of an idle model they are what it was made of.
+let private copying (w: World) =
+    let expected = w.ModelStates(Nnz)[0]
 
-        for struct (name, copy) in copies do
-            if not (copy.Equals expected[name]) then
+    fun (tensors: seq<struct (string * torch.Tensor)>) ->
+        use _ = torch.NewDisposeScope()
+
+        for struct (name, t) in tensors do
+            let copy = t.detach().clone()
+
+            if w.IsIdle && not (copy.Equals expected[name]) then
                 failwith $"'{name}' is not what it was"
-
-let private copyAll (w: World) (tensors: seq<struct (string * torch.Tensor)>) =
-    use _ = torch.NewDisposeScope()
-    checkCopies w [ for struct (name, t) in tensors -> struct (name, t.detach().clone()) ]
 
 let private entries (state: Dictionary<string, torch.Tensor>) =
     [ for entry in state -> struct (entry.Key, entry.Value) ]
 
 let private looks =
-    actor Kind.Reads "state_dict" 1.0 (fun w -> fun _ -> copyAll w (entries (w.Model.state_dict ())))
+    actor Kind.Reads "state_dict" 1.0 (fun w ->
+        let copy = copying w
+        fun _ -> copy (entries (w.Model.state_dict ())))
 
 let private looksInScope =
     actor Kind.Reads "state_dict-in-a-scope" 1.0 (fun w ->
+        let copy = copying w
+
         fun _ ->
             use _ = torch.NewDisposeScope()
-            copyAll w (entries (w.Model.state_dict ())))
+            copy (entries (w.Model.state_dict ())))
 
 let private buffers =
-    actor Kind.Reads "named_buffers" 1.0 (fun w -> fun _ -> copyAll w (List.ofSeq (w.Model.named_buffers ())))
+    actor Kind.Reads "named_buffers" 1.0 (fun w ->
+        let copy = copying w
+        fun _ -> copy (List.ofSeq (w.Model.named_buffers ())))
 
 let private weights =
     actor Kind.Reads "weight" 1.0 (fun w ->

@@ -62,9 +62,11 @@ let private looksAtRewired (updates: int) : string list =
         checkRewired w c
         Volatile.Write(&left, updates - i - 1)
 
-    let look _ =
+    let state = (named "state_dict").Start w
+
+    let look i =
         while Volatile.Read &left > 0 do
-            (named "state_dict").Start w 0
+            state i
             Thread.Sleep 1
 
     together w [ "rewire", updates, rewire; "look", 1, look ]
@@ -146,5 +148,5 @@ let all: (string * (int -> string list)) list =
       "training-by-rigl", (fun times -> training (Policy.rigL (Schedule.constant 0.3 2L Int64.MaxValue)) (300 * times))
       "hot-reload", (fun times -> hotReload "load" (1000 * times))
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
-      "two-savers", (fun times -> twoSavers (400 * times))
+      "two-savers", (fun times -> twoSavers (1000 * times))
       "all-readers", (fun times -> allReaders (400 * times)) ]

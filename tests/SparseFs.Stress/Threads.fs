@@ -27,9 +27,14 @@ let mutable secondsAtMost = 100.0
 let private isLate () =
     watch.Elapsed.TotalSeconds > secondsAtMost
 
+/// Whether TorchSharp raised it, or a collection that TorchSharp asked.
 let private isOfTorchSharp (e: exn) =
-    not (isNull e.TargetSite)
-    && e.TargetSite.DeclaringType.Assembly = typeof<TorchSharp.torch>.Assembly
+    StackTrace(e).GetFrames()
+    |> Seq.map (fun frame -> frame.GetMethod().DeclaringType)
+    |> Seq.filter (fun owner -> not (isNull owner))
+    |> Seq.map _.Assembly.GetName().Name
+    |> Seq.tryFind (fun assembly -> not (assembly.StartsWith "System."))
+    |> Option.exists (fun assembly -> assembly = "TorchSharp")
 
 /// Words by which a call says that the layer is not what it was, where it may say so.
 let private isRefusal (w: World) (e: exn) =
