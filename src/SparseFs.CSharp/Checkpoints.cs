@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using Microsoft.FSharp.Collections;
 using Microsoft.FSharp.Core;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -56,19 +57,23 @@ public static class Checkpoints
     /// <param name="sparsity">For <c>StoredForm.Magnitude</c>: the part of the weights that do not exist, in [0, 1).</param>
     /// <param name="strict">Whether the file must have exactly the model's names.</param>
     /// <param name="convert">Whether floats of another width are converted to the model's dtype, instead of refused.</param>
+    /// <param name="prefixes">What names of the file lose at their start, each as often as it stands there: "module."
+    /// (DataParallel), "_orig_mod." (torch.compile; this one is taken out of the middle of names too); null for none.</param>
     /// <returns>What was passed over; nothing where the load is strict.</returns>
     /// <exception cref="CheckpointException">The file cannot be read or is not sound, or names, shapes or dtypes do not fit,
     /// all of which the message lists; the model is as it was.</exception>
-    /// <exception cref="ArgumentException">An argument is null, or the sparsity is outside [0, 1).</exception>
+    /// <exception cref="ArgumentException">An argument is null, the sparsity is outside [0, 1), or a prefix does not end in a
+    /// dot.</exception>
     public static LoadReport Load(
         nn.Module model,
         string path,
         StoredForm form = StoredForm.SparseFs,
         double sparsity = 0.9,
         bool strict = true,
-        bool convert = false) =>
+        bool convert = false,
+        IReadOnlyList<string>? prefixes = null) =>
         Checkpoint.loadWith(
-            new LoadOptions(ToCore(form, sparsity), strict, convert),
+            new LoadOptions(ToCore(form, sparsity), strict, convert, ListModule.OfSeq(prefixes ?? [])),
             path,
             Require.NotNull(model));
 
@@ -157,6 +162,34 @@ public static class Checkpoints
         optim.Optimizer optimizer,
         Rewirer? rewirer = null) =>
         Checkpoint.resume(path, Require.NotNull(model), Require.NotNull(optimizer), OrNone(rewirer));
+
+    /// <summary>Makes a scheduler of the learning rate anew, where a run stands: it then sets the rates, momenta and betas that
+    /// it would have set in the run that went through, to the bit.</summary>
+    /// <param name="optimizer">The one that <c>Resume</c> puts back; its options stay as they are.</param>
+    /// <param name="make">Makes the scheduler over that optimizer, as at the start of the run, with all that it consists
+    /// of.</param>
+    /// <param name="steps">How often the run has called the scheduler's step, 0 or more.</param>
+    /// <returns>The scheduler.</returns>
+    /// <exception cref="ArgumentException">An argument is null, the steps are fewer than 0 or more than 2^31 − 1, or the
+    /// scheduler is ReduceLROnPlateau, which is resumed with its metrics.</exception>
+    /// <remarks>The call may come before or after <c>Resume</c>.</remarks>
+    public static optim.lr_scheduler.LRScheduler ResumeScheduler(
+        optim.Optimizer optimizer,
+        Func<optim.lr_scheduler.LRScheduler> make,
+        long steps) =>
+        Checkpoint.resumeScheduler(steps, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
+
+    /// <summary>As with a number of steps, for a scheduler that follows a metric: ReduceLROnPlateau.</summary>
+    /// <param name="optimizer">The one that <c>Resume</c> puts back; its options stay as they are.</param>
+    /// <param name="make">Makes the scheduler over that optimizer, as at the start of the run.</param>
+    /// <param name="metrics">What the run has given to the scheduler's step, in its order.</param>
+    /// <returns>The scheduler.</returns>
+    /// <exception cref="ArgumentException">An argument is null.</exception>
+    public static optim.lr_scheduler.LRScheduler ResumeScheduler(
+        optim.Optimizer optimizer,
+        Func<optim.lr_scheduler.LRScheduler> make,
+        IEnumerable<double> metrics) =>
+        Checkpoint.resumeSchedulerOn(metrics, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
 
     private static FSharpValueOption<Rewirer> OrNone(Rewirer? rewirer) =>
         rewirer is null ? FSharpValueOption<Rewirer>.None : FSharpValueOption<Rewirer>.Some(rewirer);

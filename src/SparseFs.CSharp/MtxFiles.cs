@@ -11,7 +11,7 @@ public static class MtxFiles
     /// <returns>The pattern and its values; values are 1 where the file holds a pattern only.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static SparseMatrix Read(string path) => MatrixMarket.read(path);
 
     /// <summary>Reads a coordinate file from where a stream stands to its end.</summary>
@@ -26,7 +26,7 @@ public static class MtxFiles
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static double[,] ReadDense(string path) => MatrixMarket.readDense(path);
 
     /// <summary>Reads an array file from where a stream stands to its end.</summary>
@@ -43,7 +43,7 @@ public static class MtxFiles
     /// <exception cref="ArgumentException">An argument is null, a value is not finite, or there are more or fewer values
     /// than slots.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void Write(string path, SparseMatrix matrix) => MatrixMarket.write(path, matrix);
 
     /// <summary>Writes a coordinate real file to where a stream stands.</summary>
@@ -58,7 +58,7 @@ public static class MtxFiles
     /// <param name="connectivity">The pattern.</param>
     /// <exception cref="ArgumentNullException">The pattern is null.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WritePattern(string path, Connectivity connectivity) =>
         MatrixMarket.writePattern(path, connectivity);
 
@@ -74,7 +74,7 @@ public static class MtxFiles
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
     /// <exception cref="ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteDense(string path, double[,] matrix) => MatrixMarket.writeDense(path, matrix);
 
     /// <summary>Writes an array real file to where a stream stands.</summary>

@@ -3,7 +3,7 @@ using System.IO;
 
 namespace SparseFs.CSharp;
 
-/// <summary>NumPy's .npy files: versions 1.0 and 2.0 are read, 1.0 is written. A file is not trusted.</summary>
+/// <summary>NumPy's .npy files: versions 1.0, 2.0 and 3.0 are read, 1.0 is written. A file is not trusted.</summary>
 public static class NpyFiles
 {
     /// <summary>Reads a file that holds one array.</summary>
@@ -11,7 +11,7 @@ public static class NpyFiles
     /// <returns>The array, in C order.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static NpyArray Read(string path) => Npy.read(path);
 
     /// <summary>Reads an array from where a stream stands; the stream then stands behind it.</summary>
@@ -26,7 +26,7 @@ public static class NpyFiles
     /// <param name="array">The array.</param>
     /// <exception cref="ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void Write(string path, NpyArray array) => Npy.write(path, array);
 
     /// <summary>Writes an array to where a stream stands.</summary>

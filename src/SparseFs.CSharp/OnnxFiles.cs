@@ -20,7 +20,7 @@ public static class OnnxFiles
     /// <exception cref="ArgumentException">A module is of another kind: the message names it and those that can be
     /// exported; or an argument is null, shapes or dtypes do not fit, or the file would exceed 2 GB.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void ExportOnnx(
         this nn.Module model,
         string path,

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using Microsoft.FSharp.Core;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -22,11 +23,16 @@ public static class SafetensorsFiles
         IReadOnlyDictionary<string, string>? metadata = null) =>
         Safetensors.save(path, metadata ?? noTexts, Require.NotNull(tensors));
 
-    /// <summary>Reads all tensors.</summary>
-    /// <param name="path">The file.</param>
+    /// <summary>Reads tensors: all of them, or some; the others cost nothing, whatever their dtype.</summary>
+    /// <param name="path">The file, or an index of several (model.safetensors.index.json).</param>
+    /// <param name="wanted">Which, by what the header says of them; null for all.</param>
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="CheckpointException">It cannot be read, or is not as the format has it.</exception>
-    public static Dictionary<string, Tensor> Load(string path) => Safetensors.load(path);
+    /// <exception cref="CheckpointException">The file cannot be read, or is not as the format has it, or a tensor that is
+    /// wanted has a dtype that is not read.</exception>
+    public static Dictionary<string, Tensor> Load(string path, Func<StoredTensor, bool>? wanted = null) =>
+        wanted is null
+            ? Safetensors.load(path)
+            : Safetensors.loadWhere(FuncConvert.FromFunc(wanted), path);
 
     /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
     /// <param name="path">The file.</param>

@@ -11,31 +11,33 @@ namespace SparseFs.CSharp;
 public static class TensorFiles
 {
     /// <summary>The numbers and the shape of a tensor.</summary>
-    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device, contiguous or not.</param>
+    /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device, contiguous or not.</param>
     /// <returns>A copy, in C order.</returns>
     /// <exception cref="ArgumentException">The tensor is null or of another dtype.</exception>
     public static NpyArray ToNpyArray(this Tensor tensor) => Arrays.toNpyArray(tensor);
 
     /// <summary>A tensor of the numbers and the shape of an array.</summary>
-    /// <param name="array">Any.</param>
+    /// <param name="array">Any; unsigned integers of 16, 32 and 64 bits, which torch has not, become Int32, Int64 and
+    /// Int64.</param>
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="ArgumentNullException">The array is null.</exception>
+    /// <exception cref="ArgumentException">The array is null, or a number is 2^63 or more.</exception>
     public static Tensor ToTensor(this NpyArray array) => Arrays.ofNpyArray(array);
 
     /// <summary>Writes a tensor as a .npy file; it is there whole, or as it was before.</summary>
-    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device.</param>
+    /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device.</param>
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteNpy(this Tensor tensor, string path) => Arrays.toNpy(path, tensor);
 
     /// <summary>Reads a .npy file as a tensor.</summary>
     /// <param name="path">The file.</param>
-    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's; dtypes as <c>ToTensor</c>.</returns>
+    /// <exception cref="ArrayFileException">It is not such a file, a part is missing, something follows, or a number is 2^63
+    /// or more.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static Tensor ReadNpy(string path) => Arrays.ofNpy(path);
 
     /// <summary>Writes a layer's pattern and weights as a coordinate real .mtx file; the bias is left out.</summary>
@@ -43,7 +45,7 @@ public static class TensorFiles
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteMtx(this SparseLinear layer, string path) => Arrays.toMtx(path, layer);
 
     /// <summary>Reads a coordinate .mtx file as a layer without a bias.</summary>
@@ -54,7 +56,7 @@ public static class TensorFiles
     /// number.</exception>
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static SparseLinear ReadMtx(string path, ScalarType dtype = ScalarType.Float32) => Arrays.ofMtx(dtype, path);
 
     /// <summary>Writes a matrix as an array real .mtx file, such as a dense layer's weight.</summary>
@@ -63,7 +65,7 @@ public static class TensorFiles
     /// <exception cref="ArgumentException">An argument is null, the shape or the dtype is another, or a number is not
     /// finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WriteDenseMtx(this Tensor matrix, string path) => Arrays.toDenseMtx(path, matrix);
 
     /// <summary>Reads an array .mtx file as a matrix.</summary>
@@ -74,7 +76,7 @@ public static class TensorFiles
     /// it.</exception>
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static Tensor ReadDenseMtx(string path, ScalarType dtype = ScalarType.Float32) =>
         Arrays.ofDenseMtx(dtype, path);
 }

@@ -26,7 +26,11 @@ let private npyDtypes =
       torch.ScalarType.Float64
       torch.ScalarType.Int32
       torch.ScalarType.Int64
-      torch.ScalarType.Bool ]
+      torch.ScalarType.Bool
+      torch.ScalarType.Float16
+      torch.ScalarType.Int16
+      torch.ScalarType.Int8
+      torch.ScalarType.Byte ]
 
 let private interop = Path.Combine(__SOURCE_DIRECTORY__, "..", "interop")
 
@@ -187,8 +191,32 @@ let arraysTests =
                   MatrixMarket.writeDense path (array2D [ [ 1e300 ] ])
                   refused [ "large.mtx"; "Float32" ] (fun () -> Arrays.ofDenseMtx torch.ScalarType.Float32 path)))
 
-          refuses "a half tensor" "tensor" "got Float16" (fun () ->
-              Arrays.toNpyArray (torch.zeros (1L, dtype = torch.ScalarType.Float16)))
+          testCase "unsigned numbers that torch has not become the next wider ones, or are refused" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              let data: Array list =
+                  [ [| 0us; UInt16.MaxValue |]
+                    [| 0u; UInt32.MaxValue |]
+                    [| 0UL; uint64 Int64.MaxValue |] ]
+
+              for data in data do
+                  let t = Arrays.ofNpyArray (NpyArray([| 2 |], data))
+                  let wanted = data |> Seq.cast<IConvertible> |> Seq.map _.ToInt64(null) |> List.ofSeq
+                  Expect.equal (List.ofSeq (t.to_type(torch.ScalarType.Int64).data<int64>())) wanted $"{t.dtype}"
+
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "u8.npy")
+                  Npy.write path (NpyArray([| 1 |], [| UInt64.MaxValue |]))
+                  refused [ "u8.npy"; "numbers below 2^63"; $"{UInt64.MaxValue}" ] (fun () -> Arrays.ofNpy path)))
+
+          testCase "a tensor that was read does not share the array's memory" (fun () ->
+              let numbers = [| 1.0f; 2.0f |]
+              use t = Arrays.ofNpyArray (NpyArray([| 2 |], numbers))
+              t.zero_ () |> ignore
+              Expect.equal numbers [| 1.0f; 2.0f |] "the array")
+
+          refuses "a tensor of bfloat16" "tensor" "got BFloat16" (fun () ->
+              Arrays.toNpyArray (torch.zeros (1L, dtype = torch.ScalarType.BFloat16)))
           refuses "no tensor" "tensor" "" (fun () -> Arrays.toNpyArray null)
           refuses "integers in a real matrix" "matrix" "floating" (fun () ->
               Arrays.toDenseMtx "x.mtx" (torch.zeros (1L, 1L, dtype = torch.ScalarType.Int64)))

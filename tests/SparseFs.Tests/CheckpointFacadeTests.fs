@@ -127,6 +127,48 @@ let checkpointFacadeTests =
 
                   Expect.isTrue (File.Exists file) "saved"))
 
+          testCase "prefixes, some tensors, and schedulers are the core's" (fun () ->
+              withFile (fun file ->
+                  use _ = torch.NewDisposeScope()
+                  use model = torch.nn.Linear(3L, 2L)
+
+                  let wrapped =
+                      [ "module.weight", model.weight :> torch.Tensor
+                        "module.bias", model.bias :> torch.Tensor ]
+
+                  SafetensorsFiles.Save(file, Dictionary(dict wrapped))
+                  use loaded = torch.nn.Linear(3L, 2L)
+                  Checkpoints.Load(loaded, file, prefixes = [| "module." |]) |> ignore
+                  Expect.equal (stateOf loaded) (stateOf model) "prefixes"
+                  let some = SafetensorsFiles.Load(file, (fun t -> t.Name = "module.bias"))
+                  Expect.equal (List.ofSeq some.Keys) [ "module.bias" ] "some"
+                  let optimizer = torch.optim.SGD(model.parameters (), 0.1)
+
+                  let rate () =
+                      (Seq.head optimizer.ParamGroups).LearningRate
+
+                  let scheduler =
+                      Checkpoints.ResumeScheduler(
+                          optimizer,
+                          (fun () -> torch.optim.lr_scheduler.StepLR(optimizer, 3, 0.5)),
+                          2L
+                      )
+
+                  Expect.equal (rate ()) 0.1 "left"
+                  scheduler.step ()
+                  Expect.equal (rate ()) 0.05 "the third step"
+
+                  let plateau =
+                      Checkpoints.ResumeScheduler(
+                          optimizer,
+                          (fun () ->
+                              torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor = 0.5, patience = 1)),
+                          [ 1.0; 1.0 ]
+                      )
+
+                  plateau.step 1.0
+                  Expect.equal (rate ()) 0.025 "the second that is no better"))
+
           refuses "a form that does not exist" "form" "expected a form, got 9" (fun () ->
               Checkpoints.SparseLayer("x", "", enum<StoredForm> 9))
           refuses "no model" "model" "" (fun () -> Checkpoints.Save(Unchecked.defaultof<torch.nn.Module>, "x")) ]

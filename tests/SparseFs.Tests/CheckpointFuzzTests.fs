@@ -104,6 +104,7 @@ let private kinds =
               let options =
                   { Form = WeightForm.SparseFs
                     IsStrict = false
+                    Prefixes = []
                     Converts = true }
 
               Checkpoint.loadWith options file s.Model |> ignore
@@ -188,7 +189,22 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
     | 1 -> change (numbers "data_offsets")
     | 2 ->
         entry["dtype"] <-
-            JsonValue.Create(pick random [ "F64"; "F32"; "F16"; "BF16"; "I64"; "I32"; "U8"; "BOOL"; "U64"; "" ])
+            JsonValue.Create(
+                pick
+                    random
+                    [ "F64"
+                      "F32"
+                      "F16"
+                      "BF16"
+                      "I64"
+                      "I32"
+                      "U8"
+                      "BOOL"
+                      "U64"
+                      "F8_E4M3"
+                      "F4"
+                      "" ]
+            )
     | 3 -> header.Remove name |> ignore
     | 4 ->
         let moved = entry.DeepClone()

@@ -24,6 +24,7 @@ let private notes (texts: (string * string) list) =
 let private loosely =
     { Form = WeightForm.SparseFs
       IsStrict = false
+      Prefixes = []
       Converts = false }
 
 let private converting =

@@ -99,24 +99,36 @@ let interopTests =
                           "SparseLinear(in_features=4, out_features=3, nnz=3, bias=True)"
                           "text")))
 
-          testCase "we find in Python's files what it put there: SparseLinear's, masked, pruned, dense" (fun () ->
-              inFolder (fun folder ->
-                  withPython "write_safetensors.py" folder (fun _ ->
-                      for form, name in
-                          [ WeightForm.SparseLinear, "sparselinear"
-                            WeightForm.Masked, "masked"
-                            WeightForm.Masked, "prune"
-                            WeightForm.Zeros, "zeros"
-                            WeightForm.Magnitude 0.75, "zeros" ] do
-                          use _ = torch.NewDisposeScope()
-                          let file = Path.Combine(folder, $"{name}.safetensors")
-                          use layer = Checkpoint.sparseLayerOf 4 3 form file "fc"
+          testCase
+              "we find in Python's files what it put there: SparseLinear's, masked, in several files, pruned, dense"
+              (fun () ->
+                  inFolder (fun folder ->
+                      withPython "write_safetensors.py" folder (fun _ ->
+                          for form, name in
+                              [ WeightForm.SparseLinear, "sparselinear"
+                                WeightForm.Masked, "masked"
+                                WeightForm.Masked, "model"
+                                WeightForm.Masked, "prune"
+                                WeightForm.Zeros, "zeros"
+                                WeightForm.Magnitude 0.75, "zeros" ] do
+                              use _ = torch.NewDisposeScope()
+                              let index = if name = "model" then ".index.json" else ""
+                              let file = Path.Combine(folder, $"{name}.safetensors{index}")
+                              use layer = Checkpoint.sparseLayerOf 4 3 form file "fc"
 
-                          Expect.equal
-                              layer.Connectivity
-                              (Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |])
-                              name
+                              Expect.equal
+                                  layer.Connectivity
+                                  (Connectivity.create 3 4 [| 0; 2; 2; 3 |] [| 1; 3; 0 |])
+                                  name
 
-                          Expect.equal (layer.weight.detach().data<float32>().ToArray()) [| 0.5f; -2.0f; 3.0f |] name
-                          Expect.equal (layer.bias.detach().data<float32>().ToArray()) [| 1.0f; 2.0f; 3.0f |] name
-                          Expect.isTrue layer.weight.requires_grad "it trains"))) ]
+                              Expect.equal
+                                  (layer.weight.detach().data<float32>().ToArray())
+                                  [| 0.5f; -2.0f; 3.0f |]
+                                  name
+
+                              Expect.equal
+                                  (layer.bias.detach().data<float32>().ToArray())
+                                  [| 1.0f; 2.0f; 3.0f |]
+                                  name
+
+                              Expect.isTrue layer.weight.requires_grad "it trains"))) ]

@@ -42,4 +42,6 @@ let main args =
         Fixtures.writeAll folder
         0
     | [| "--stress"; scenario; times |] -> SparseFs.Stress.Running.here scenario (int times)
+    | [| "--child-files"; folder |] -> WholeFileTests.child folder
+    | [| "--child-file"; file |] -> WholeFileTests.childFile file
     | _ -> runTests args

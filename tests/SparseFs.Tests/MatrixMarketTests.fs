@@ -180,6 +180,46 @@ let matrixMarketTests =
               let read = dense (ofText [ array'; "2 2"; "1"; "2"; "3"; "4" ])
               Expect.equal read (array2D [ [ 1.0; 3.0 ]; [ 2.0; 4.0 ] ]) "a column after the other")
 
+          testCase "SciPy's unsigned integers, Fortran's exponents and indented comments are read" (fun () ->
+              let unsigned = "%%MatrixMarket matrix coordinate unsigned-integer symmetric"
+              let read = coo (ofText [ unsigned; "2 2 2"; "1 1 9007199254740992"; "2 1 0" ])
+              Expect.equal read.Values [| 9007199254740992.0; 0.0; 0.0 |] "unsigned, and its other half"
+
+              let read =
+                  dense (ofText [ "%%MatrixMarket matrix array unsigned-integer general"; "2 1"; "3"; "4" ])
+
+              Expect.equal read (array2D [ [ 3.0 ]; [ 4.0 ] ]) "unsigned, dense"
+
+              let read =
+                  [ real
+                    "  % an indented comment"
+                    "2 2 4"
+                    "\t% another"
+                    "1 1 1.0D+02"
+                    "1 2 -2.5d-1"
+                    "2 1 1.D3"
+                    " %"
+                    "2 2 .5E0" ]
+                  |> ofText
+                  |> coo
+
+              Expect.equal read.Values [| 100.0; -0.25; 1000.0; 0.5 |] "exponents")
+
+          wrong
+              "a sign among unsigned integers"
+              [ "%%MatrixMarket matrix coordinate unsigned-integer general"
+                "1 1 1"
+                "1 1 -1" ]
+              [ "line 3"; "an unsigned integer"; "'-1'" ]
+          wrong
+              "an unsigned half that is minus the other"
+              [ "%%MatrixMarket matrix coordinate unsigned-integer skew-symmetric" ]
+              [ "general or symmetric"; "'skew-symmetric'" ]
+          wrong "two exponents" [ real; "1 1 1"; "1 1 1D2D3" ] [ "line 3"; "'1D2D3'" ]
+          wrong "an exponent of both kinds" [ real; "1 1 1"; "1 1 1E2D3" ] [ "line 3"; "'1E2D3'" ]
+          wrong "an exponent alone" [ real; "1 1 1"; "1 1 D" ] [ "line 3"; "'D'" ]
+          wrong "a Fortran number too large" [ real; "1 1 1"; "1 1 1D999" ] [ "line 3"; "'1D999'" ]
+
           testCase "the half that a symmetric file leaves out is filled in" (fun () ->
               let dense (lines: string list) =
                   use stream = new MemoryStream(ofText lines)
@@ -281,7 +321,7 @@ let matrixMarketTests =
           wrong
               "complex numbers"
               [ "%%MatrixMarket matrix coordinate complex general" ]
-              [ "real or integer or pattern"; "'complex'" ]
+              [ "real or integer or unsigned-integer or pattern"; "'complex'" ]
           wrongDense
               "a dense pattern"
               [ "%%MatrixMarket matrix array pattern general" ]

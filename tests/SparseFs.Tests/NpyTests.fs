@@ -56,7 +56,14 @@ let private arrays =
                   lazy (Array.init count (fun _ -> BitConverter.Int64BitsToDouble(bits ())) :> Array)
                   lazy (Array.init count (fun _ -> int (bits () >>> 32)) :> Array)
                   lazy (Array.init count (fun _ -> bits ()) :> Array)
-                  lazy (Array.init count (fun _ -> bits () % 2L = 0L) :> Array) ]
+                  lazy (Array.init count (fun _ -> bits () % 2L = 0L) :> Array)
+                  lazy (Array.init count (fun _ -> BitConverter.Int16BitsToHalf(int16 (bits () >>> 48))) :> Array)
+                  lazy (Array.init count (fun _ -> sbyte (bits () >>> 56)) :> Array)
+                  lazy (Array.init count (fun _ -> int16 (bits () >>> 48)) :> Array)
+                  lazy (Array.init count (fun _ -> byte (bits () >>> 56)) :> Array)
+                  lazy (Array.init count (fun _ -> uint16 (bits () >>> 48)) :> Array)
+                  lazy (Array.init count (fun _ -> uint32 (bits () >>> 32)) :> Array)
+                  lazy (Array.init count (fun _ -> uint64 (bits ())) :> Array) ]
 
         return NpyArray(shape, data.Value)
     }
@@ -64,6 +71,11 @@ let private arrays =
 
 /// Bits, so that NaN equals itself and −0 is not 0.
 let bitsOf (data: Array) : byte[] =
+    let data: Array =
+        match data with
+        | :? (Half[]) as halves -> Array.map BitConverter.HalfToInt16Bits halves
+        | other -> other
+
     let bytes: byte[] = Array.zeroCreate (Buffer.ByteLength data)
     Buffer.BlockCopy(data, 0, bytes, 0, bytes.Length)
     bytes
@@ -197,8 +209,46 @@ let npyTests =
                   refused [ "a.npy"; "expected the end of the file, got 1 more bytes" ] (fun () -> Npy.read path)))
 
           wrong "another magic" (Array.create 100 65uy) [ "byte 0"; "magic"; "414141414141" ]
-          wrong "version 3" (file 3uy "" [||]) [ "byte 6"; "version 1.0 or 2.0, got 3.0" ]
-          wrong "big-endian numbers" (file 1uy (headerOf ">f4" "False" "(1,)") (numbers 1)) [ "'descr'"; "'>f4'" ]
+          // Bytes written out by hand, big end first; the little-endian file has the same bytes turned.
+          testCase "every kind of number is read in both orders of bytes" (fun () ->
+              let kinds: (string * int * string * Array) list =
+                  [ "f2",
+                    2,
+                    "3C00 C100 7C00 0001",
+                    [| Half.One; Half.op_Explicit -2.5f; Half.PositiveInfinity; Half.Epsilon |]
+                    "f4", 4, "3F800000 C0200000 7F800000 00000001", [| 1.0f; -2.5f; infinityf; Single.Epsilon |]
+                    "f8", 8, "3FF0000000000000 C004000000000000", [| 1.0; -2.5 |]
+                    "i1", 1, "7F 80 FF", [| 127y; -128y; -1y |]
+                    "i2", 2, "7FFF 8000 0102", [| 32767s; -32768s; 258s |]
+                    "i4", 4, "7FFFFFFF 80000000 01020304", [| Int32.MaxValue; Int32.MinValue; 16909060 |]
+                    "i8", 8, "7FFFFFFFFFFFFFFF 8000000000000000", [| Int64.MaxValue; Int64.MinValue |]
+                    "u1", 1, "00 80 FF", [| 0uy; 128uy; 255uy |]
+                    "u2", 2, "FFFF 8000 0102", [| 65535us; 32768us; 258us |]
+                    "u4", 4, "FFFFFFFF 01020304", [| UInt32.MaxValue; 16909060u |]
+                    "u8", 8, "FFFFFFFFFFFFFFFF 0102030405060708", [| UInt64.MaxValue; 72623859790382856UL |]
+                    "b1", 1, "00 01", [| false; true |] ]
+
+              for code, size, hex, wanted in kinds do
+                  let big = Convert.FromHexString(hex.Replace(" ", ""))
+                  let little = big |> Array.chunkBySize size |> Array.collect Array.rev
+                  let shape = $"({wanted.Length},)"
+
+                  for order, bytes in [ ">", big; "<", little; (if size = 1 then "|", big else "<", little) ] do
+                      for version in [ 1uy; 2uy; 3uy ] do
+                          let array = readBack (file version (headerOf (order + code) "False" shape) bytes)
+                          Expect.equal (array.Data.GetType()) (wanted.GetType()) $"{order}{code}: type"
+                          Expect.equal (bitsOf array.Data) (bitsOf wanted) $"{order}{code}: numbers")
+
+          testCase "Fortran order is turned for numbers of any size, big end first too" (fun () ->
+              let bytes = Convert.FromHexString "000000010002000300040005"
+              let array = readBack (file 3uy (headerOf ">u2" "True" "(2, 3)") bytes)
+              Expect.equal (array.Data :?> uint16[]) [| 0us; 2us; 4us; 1us; 3us; 5us |] "two dimensions")
+
+          wrong "version 4" (file 4uy "" [||]) [ "byte 6"; "version 1.0, 2.0 or 3.0, got 4.0" ]
+          wrong "version 3 without UTF-8" (file 3uy "{\u00ff" [||]) [ "byte 12"; "UTF-8" ]
+          wrong "numbers without an order" (file 1uy (headerOf "|f4" "False" "(1,)") (numbers 1)) [ "'descr'"; "'|f4'" ]
+          wrong "numbers of the machine's order" (file 1uy (headerOf "=f4" "False" "(1,)") (numbers 1)) [ "'=f4'" ]
+          wrong "complex numbers" (file 1uy (headerOf "<c8" "False" "(1,)") (numbers 2)) [ "'descr'"; "'<c8'"; "<f2" ]
           wrong "Python objects" (file 1uy (headerOf "|O" "False" "(1,)") (numbers 1)) [ "'descr'"; "'|O'" ]
           wrong "a size below 0" (file 1uy (headerOf "<f4" "False" "(-1,)") (numbers 1)) [ "a size in 0.."; "'-1" ]
           wrong
@@ -283,5 +333,5 @@ let npyTests =
               NpyArray([| -2 |], [| 1 |]))
           refuses "a shape of more numbers than there can be" "data" "got 0" (fun () ->
               NpyArray([| 65536; 65536 |], ([||]: int[])))
-          refuses "unsigned numbers" "data" "got UInt32[]" (fun () -> NpyArray([| 1 |], [| 1u |]))
+          refuses "decimals" "data" "got Decimal[]" (fun () -> NpyArray([| 1 |], [| 1m |]))
           refuses "no path" "path" "" (fun () -> Npy.read null) ]

@@ -116,7 +116,7 @@ let private hostile: (string * CheckpointProblem * string * string * byte[]) lis
       "a shape with an exponent", CheckpointProblem.Header, "integers", shaped "[2e0]", eight
       "a shape of texts", CheckpointProblem.Header, "integers", shaped "[\"2\"]", eight
       "33 dimensions", CheckpointProblem.Shape, "at most 32", shaped many, eight
-      "an unknown dtype", CheckpointProblem.Dtype, "'F8_E4M3'", oneTensor.Replace("F32", "F8_E4M3"), eight
+      "an unknown dtype", CheckpointProblem.Dtype, "'F9'", oneTensor.Replace("F32", "F9"), eight
       "a dtype in small letters", CheckpointProblem.Dtype, "'f32'", oneTensor.Replace("F32", "f32"), eight
       "a dtype that is a number", CheckpointProblem.Dtype, "'1'", oneTensor.Replace("F32", "1"), eight
       "a dtype of another size", CheckpointProblem.Shape, "expected 16 bytes", oneTensor.Replace("F32", "F64"), eight

@@ -49,3 +49,13 @@ def write(path, tensors):
 
 for form, tensors in FORMS.items():
     write(sys.argv[1] + "/" + form + ".safetensors", tensors)
+
+# A model in three files, as Hugging Face's libraries write it.
+weight_map = {}
+for at, (name, tensor) in enumerate(FORMS["masked"].items()):
+    shard = "model-%05d-of-00003.safetensors" % (at + 1)
+    write(sys.argv[1] + "/" + shard, {name: tensor})
+    weight_map[name] = shard
+
+with open(sys.argv[1] + "/model.safetensors.index.json", "w", encoding="utf-8") as file:
+    file.write(json.dumps({"metadata": {"total_size": 72}, "weight_map": weight_map}, indent=2, sort_keys=True) + "\n")

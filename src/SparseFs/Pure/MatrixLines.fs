@@ -78,7 +78,7 @@ type internal MatrixLines(name: string, stream: Stream) =
     member lines.TryNext() : bool =
         let mutable isOpen = lines.TryRaw()
 
-        while isOpen && (lines.IsBlank() || line[0] = byte '%') do
+        while isOpen && lines.IsBlankOrComment() do
             isOpen <- lines.TryRaw()
 
         isOpen
@@ -88,13 +88,13 @@ type internal MatrixLines(name: string, stream: Stream) =
         if not (lines.TryNext()) then
             raise (ArrayFileException(name, $"line {number + 1L}", expected, "the end of the file"))
 
-    member _.IsBlank() : bool =
+    member private _.IsBlankOrComment() : bool =
         let mutable i = 0
 
         while i < length && isSpace line[i] do
             i <- i + 1
 
-        i = length
+        i = length || line[i] = byte '%'
 
     /// The next word of the line; empty where there is none.
     member _.Word() : ReadOnlySpan<byte> =
@@ -133,13 +133,24 @@ type internal MatrixLines(name: string, stream: Stream) =
         else
             raise (lines.Refuse($"{what} in {least}..{most}", lines.Shown word))
 
+    /// The word with E where Fortran writes the exponent of a double precision number with D.
+    static member private OfFortran(word: ReadOnlySpan<byte>) : ReadOnlySpan<byte> =
+        let at = word.IndexOfAny(byte 'D', byte 'd')
+
+        if at < 0 then
+            word
+        else
+            let copy = word.ToArray()
+            copy[at] <- byte 'E'
+            ReadOnlySpan copy
+
     /// The next word as a finite number.
     member lines.Finite() : float =
         let word = lines.Word()
         let mutable value = 0.0
 
         if
-            Double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, &value)
+            Double.TryParse(MatrixLines.OfFortran word, NumberStyles.Float, CultureInfo.InvariantCulture, &value)
             && Double.IsFinite value
         then
             value

@@ -17,8 +17,9 @@ type SparseMatrix =
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
 /// <remarks>
 /// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
-/// one, a column after the other. Fields real, integer (within ± 2^53) and (coordinate only) pattern are read, symmetries
-/// general, symmetric and skew-symmetric, whose other half is filled in; general is written. Comments and blank lines are
+/// one, a column after the other. Fields real (exponents with E, or with D as Fortran has them), integer and SciPy's
+/// unsigned-integer (within ± 2^53), and (coordinate only) pattern are read, symmetries general, symmetric and
+/// skew-symmetric, whose other half is filled in; general is written. Comments, indented or not, and blank lines are
 /// skipped. Numbers are read and written in the invariant culture and come back to the bit.
 /// A file is not trusted: every entry is checked, memory grows with what is really there, and rows + cols of a coordinate
 /// file may exceed its bytes by 2^20 at most, so that a line cannot ask for gigabytes.
@@ -53,14 +54,15 @@ module MatrixMarket =
         let field =
             next (
                 if format = "coordinate" then
-                    [ "real"; "integer"; "pattern" ]
+                    [ "real"; "integer"; "unsigned-integer"; "pattern" ]
                 else
-                    [ "real"; "integer" ]
+                    [ "real"; "integer"; "unsigned-integer" ]
             )
 
         let symmetry =
             next (
-                if field = "pattern" then
+                // A half that is minus the other has signs.
+                if field = "pattern" || field = "unsigned-integer" then
                     [ "general"; "symmetric" ]
                 else
                     [ "general"; "symmetric"; "skew-symmetric" ]
@@ -80,6 +82,7 @@ module MatrixMarket =
         match field with
         | "pattern" -> 1.0
         | "integer" -> float (lines.Integer("an integer", -(1L <<< 53), 1L <<< 53))
+        | "unsigned-integer" -> float (lines.Integer("an unsigned integer", 0L, 1L <<< 53))
         | _ -> lines.Finite()
 
     let private checkSquare (lines: MatrixLines) (symmetry: string) (rows: int) (cols: int) =
@@ -225,7 +228,7 @@ module MatrixMarket =
     /// <returns>The pattern and its values; values are 1 where the file holds a pattern only.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let read (path: string) : SparseMatrix = WholeFile.read path (readFrom path)
 
     /// <summary>Reads an array file.</summary>
@@ -233,7 +236,7 @@ module MatrixMarket =
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let readDense (path: string) : float[,] =
         WholeFile.read path (readDenseFrom path)
 
@@ -315,7 +318,7 @@ module MatrixMarket =
     /// <param name="matrix">The pattern and nnz finite values.</param>
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (matrix: SparseMatrix) : unit =
         WholeFile.write path (fun stream -> writeTo stream matrix)
 
@@ -324,7 +327,7 @@ module MatrixMarket =
     /// <param name="connectivity">The pattern.</param>
     /// <exception cref="T:System.ArgumentNullException">The pattern is null.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writePattern (path: string) (connectivity: Connectivity) : unit =
         WholeFile.write path (fun stream -> writePatternTo stream connectivity)
 
@@ -333,6 +336,6 @@ module MatrixMarket =
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
     /// <exception cref="T:System.ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writeDense (path: string) (matrix: float[,]) : unit =
         WholeFile.write path (fun stream -> writeDenseTo stream matrix)

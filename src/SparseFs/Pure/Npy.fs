@@ -3,13 +3,12 @@ namespace SparseFs
 open System
 open System.Buffers.Binary
 open System.IO
-open System.Runtime.InteropServices
 open System.Text
 
-/// <summary>NumPy's .npy files: versions 1.0 and 2.0 are read, 1.0 is written.</summary>
-/// <remarks>Little-endian float32, float64, int32, int64, and bool; C order is written, Fortran order is read too. A file
-/// is not trusted: memory grows with the bytes that are really there. NaN and infinities pass.
-/// Format: NumPy enhancement proposal 1.</remarks>
+/// <summary>NumPy's .npy files: versions 1.0, 2.0 and 3.0 are read, 1.0 is written.</summary>
+/// <remarks>Floats of 16, 32 and 64 bits, integers of 8 to 64 bits with and without a sign, and bool. Both orders of bytes
+/// are read, little-endian is written; C order is written, Fortran order is read too. A file is not trusted: memory grows
+/// with the bytes that are really there. NaN and infinities pass. Format: NumPy enhancement proposal 1.</remarks>
 [<RequireQualifiedAccess>]
 module Npy =
 
@@ -40,55 +39,12 @@ module Npy =
 
         bytes
 
-    /// Little-endian numbers, on any machine.
-    let private toNumbers<'T when 'T: struct and 'T :> ValueType and 'T: (new: unit -> 'T)>
-        (size: int)
-        (bytes: byte[])
-        =
-        if not BitConverter.IsLittleEndian then
-            for i in 0..size .. bytes.Length - size do
-                Array.Reverse(bytes, i, size)
+    /// Another byte than 0 or 1 would be a bool that is neither.
+    let private checkBools (name: string) (at: int64) (bytes: byte[]) =
+        let wrong = bytes.AsSpan().IndexOfAnyExcept(0uy, 1uy)
 
-        let numbers: 'T[] = Array.zeroCreate (bytes.Length / size)
-        bytes.AsSpan().CopyTo(MemoryMarshal.AsBytes(numbers.AsSpan()))
-        numbers
-
-    let private toBools (name: string) (at: int64) (bytes: byte[]) : bool[] =
-        bytes
-        |> Array.mapi (fun i value ->
-            if value > 1uy then
-                raise (refuse name (at + int64 i) "0 or 1" $"{value}")
-
-            value = 1uy)
-
-    /// From Fortran order, the first index running fastest, to C order.
-    let private toC (shape: int[]) (numbers: 'T[]) : 'T[] =
-        if shape.Length < 2 || numbers.Length = 0 then
-            numbers
-        else
-            let strides = Array.scan (*) 1 shape // of each index in Fortran order
-            let index: int[] = Array.zeroCreate shape.Length
-            let ordered: 'T[] = Array.zeroCreate numbers.Length
-            let mutable source = 0
-
-            for target in 0 .. numbers.Length - 1 do
-                ordered[target] <- numbers[source]
-                let mutable axis = shape.Length - 1
-                let mutable isCarried = true
-
-                // The next index in C order.
-                while isCarried && axis >= 0 do
-                    index[axis] <- index[axis] + 1
-                    source <- source + strides[axis]
-
-                    if index[axis] = shape[axis] then
-                        source <- source - shape[axis] * strides[axis]
-                        index[axis] <- 0
-                        axis <- axis - 1
-                    else
-                        isCarried <- false
-
-            ordered
+        if wrong >= 0 then
+            raise (refuse name (at + int64 wrong) "0 or 1" $"{bytes[wrong]}")
 
     let private magic = [| 0x93uy; byte 'N'; byte 'U'; byte 'M'; byte 'P'; byte 'Y' |]
 
@@ -103,8 +59,9 @@ module Npy =
         let lengthBytes =
             match start[6], start[7] with
             | 1uy, 0uy -> 2
-            | 2uy, 0uy -> 4
-            | major, minor -> raise (refuse name 6L "version 1.0 or 2.0" $"{major}.{minor}")
+            | 2uy, 0uy
+            | 3uy, 0uy -> 4
+            | major, minor -> raise (refuse name 6L "version 1.0, 2.0 or 3.0" $"{major}.{minor}")
 
         let lengthField = readBytes name 8L "the header's length" (int64 lengthBytes) stream
 
@@ -121,8 +78,14 @@ module Npy =
 
         let text = readBytes name textAt "header" length stream
 
+        // Version 3.0 is 2.0 with another encoding.
+        if start[6] = 3uy && not (Unicode.Utf8.IsValid(ReadOnlySpan text)) then
+            raise (refuse name textAt "a header of UTF-8" "other bytes")
+
+        let encoding = if start[6] = 3uy then Encoding.UTF8 else Encoding.Latin1
+
         let header =
-            Encoding.Latin1.GetString text
+            encoding.GetString text
             |> NpyHeader.parse (fun at -> refuse name (textAt + int64 at))
 
         struct (header, textAt + length)
@@ -137,24 +100,17 @@ module Npy =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         let struct (header, dataAt) = readHeader name stream
 
-        let size =
-            match header.Descr with
-            | "<f4"
-            | "<i4" -> 4
-            | "<f8"
-            | "<i8" -> 8
-            | "|b1"
-            | "<b1" -> 1
-            | other ->
-                raise (
-                    ArrayFileException(
-                        name,
-                        "the header's 'descr'",
-                        "one of <f4, <f8, <i4, <i8 and |b1",
-                        ArrayFile.shown other
-                    )
-                )
+        let struct (element, isBigEndian) =
+            match NpyElements.tryOfDescr header.Descr with
+            | ValueSome found -> found
+            | ValueNone ->
+                let known =
+                    String.Join(", ", NpyElements.all |> List.map (fun element -> "<" + element.Code))
 
+                let got = ArrayFile.shown header.Descr
+                raise (ArrayFileException(name, "the header's 'descr'", $"one of {known}, or with >", got))
+
+        let size = element.Size
         let count = header.Shape |> Array.fold (fun n size -> n * bigint size) 1I
 
         // Whoever makes a tensor of the shape multiplies its sizes, a 0 or not.
@@ -174,43 +130,38 @@ module Npy =
         let bytes = readBytes name dataAt "numbers" (int64 count * int64 size) stream
         let shape = header.Shape |> Array.map int
 
-        let inOrder (numbers: 'T[]) : Array =
-            if header.IsFortran then toC shape numbers else numbers
+        if element.Type = typeof<bool> then
+            checkBools name dataAt bytes
 
-        let data =
-            match header.Descr with
-            | "<f4" -> inOrder (toNumbers<float32> 4 bytes)
-            | "<f8" -> inOrder (toNumbers<float> 8 bytes)
-            | "<i4" -> inOrder (toNumbers<int> 4 bytes)
-            | "<i8" -> inOrder (toNumbers<int64> 8 bytes)
-            | _ -> inOrder (toBools name dataAt bytes)
+        if isBigEndian = BitConverter.IsLittleEndian then
+            NpyElements.turn size (bytes.AsSpan())
 
-        NpyArray(shape, data)
+        let numbers = element.Make(int count)
+        bytes.AsSpan().CopyTo(NpyElements.bytesOf element numbers)
+
+        NpyArray(
+            shape,
+            (if header.IsFortran then
+                 element.ToC shape numbers
+             else
+                 numbers)
+        )
 
     /// <summary>Reads a file that holds one array.</summary>
     /// <param name="path">The file.</param>
     /// <returns>The array, in C order.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let read (path: string) : NpyArray =
         WholeFile.read path (fun stream ->
             let array = readFrom path stream
 
-            // A pipe knows neither its length nor where it stands.
             if stream.ReadByte() >= 0 then
-                if stream.CanSeek then
-                    let at = stream.Position - 1L
-                    raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
-                else
-                    raise (refuse path 0L "the end of the stream after the array" "more bytes")
+                let at = stream.Position - 1L
+                raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
 
             array)
-
-    let private littleEndian (size: int) (bytes: Span<byte>) =
-        if not BitConverter.IsLittleEndian then
-            for i in 0..size .. bytes.Length - size do
-                bytes.Slice(i, size).Reverse()
 
     /// In pieces, so that a large array is not there twice.
     let private writeNumbers (size: int) (stream: Stream) (numbers: ReadOnlySpan<byte>) =
@@ -221,7 +172,10 @@ module Npy =
             let count = min buffer.Length (numbers.Length - at)
             let piece = buffer.AsSpan(0, count)
             numbers.Slice(at, count).CopyTo piece
-            littleEndian size piece
+
+            if not BitConverter.IsLittleEndian then
+                NpyElements.turn size piece
+
             stream.Write(buffer, 0, count)
             at <- at + count
 
@@ -233,41 +187,20 @@ module Npy =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         ArgumentNullException.ThrowIfNull(array, nameof array)
 
-        let start (descr: string) (size: int) =
-            if int64 array.Data.Length * int64 size > int64 Array.MaxLength then
-                let message =
-                    $"expected at most {Array.MaxLength} bytes, got {int64 array.Data.Length * int64 size}"
+        let element = ValueOption.get (NpyElements.tryOfArray array.Data) // NpyArray takes no others
+        let bytes = int64 array.Data.Length * int64 element.Size
 
-                raise (ArgumentException(message, nameof array))
+        if bytes > int64 Array.MaxLength then
+            raise (ArgumentException($"expected at most {Array.MaxLength} bytes, got {bytes}", nameof array))
 
-            stream.Write(NpyHeader.write descr array.Shape)
-
-        match array.Data with
-        | :? (float32[]) as numbers ->
-            start "<f4" 4
-            writeNumbers 4 stream (MemoryMarshal.AsBytes(ReadOnlySpan<float32> numbers))
-        | :? (float[]) as numbers ->
-            start "<f8" 8
-            writeNumbers 8 stream (MemoryMarshal.AsBytes(ReadOnlySpan<float> numbers))
-        | :? (int[]) as numbers ->
-            start "<i4" 4
-            writeNumbers 4 stream (MemoryMarshal.AsBytes(ReadOnlySpan<int> numbers))
-        | :? (int64[]) as numbers ->
-            start "<i8" 8
-            writeNumbers 8 stream (MemoryMarshal.AsBytes(ReadOnlySpan<int64> numbers))
-        | other ->
-            start "|b1" 1
-
-            let bytes =
-                (other :?> bool[]) |> Array.map (fun value -> if value then 1uy else 0uy)
-
-            stream.Write(bytes, 0, bytes.Length)
+        stream.Write(NpyHeader.write (NpyElements.descr element) array.Shape)
+        writeNumbers element.Size stream (Span.op_Implicit (NpyElements.bytesOf element array.Data))
 
     /// <summary>Writes a file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="array">The array.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (array: NpyArray) : unit =
         WholeFile.write path (fun stream -> writeTo stream array)

@@ -7,7 +7,8 @@ open System
 type NpyArray
     /// <summary>Numbers with a shape.</summary>
     /// <param name="shape">Sizes of 0 or more, at most 64; none for a single number.</param>
-    /// <param name="data">float32[], float[], int[], int64[] or bool[], in C order; not copied.</param>
+    /// <param name="data">Half[], float32[], float[], sbyte[], int16[], int[], int64[], byte[], uint16[], uint32[], uint64[]
+    /// or bool[], in C order; not copied.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, the array is of another kind, or there are more
     /// or fewer numbers than the shape has.</exception>
     (shape: int[], data: Array) =
@@ -16,17 +17,11 @@ type NpyArray
         ArgumentNullException.ThrowIfNull(shape, nameof shape)
         ArgumentNullException.ThrowIfNull(data, nameof data)
 
-        // By its element type: a cast of arrays takes uint32[] for int[].
-        let element = data.GetType().GetElementType()
+        if (NpyElements.tryOfArray data).IsNone then
+            let known =
+                String.Join(", ", NpyElements.all |> List.map (fun element -> element.Type.Name))
 
-        if
-            data.Rank <> 1
-            || not (List.contains element [ typeof<float32>; typeof<float>; typeof<int>; typeof<int64>; typeof<bool> ])
-        then
-            let message =
-                $"expected an array of Single, Double, Int32, Int64 or Boolean, got {data.GetType().Name}"
-
-            raise (ArgumentException(message, nameof data))
+            raise (ArgumentException($"expected an array of {known}, got {data.GetType().Name}", nameof data))
 
         if shape.Length > NpyHeader.maxRank then
             let message = $"expected at most {NpyHeader.maxRank} sizes, got {shape.Length}"
@@ -48,5 +43,5 @@ type NpyArray
     /// <summary>The sizes; empty for a single number.</summary>
     member _.Shape: int[] = Array.copy shape
 
-    /// <summary>float32[], float[], int[], int64[] or bool[]: the numbers in C order, not a copy.</summary>
+    /// <summary>The numbers in C order, not a copy: an array of one of the types that the constructor takes.</summary>
     member _.Data: Array = data

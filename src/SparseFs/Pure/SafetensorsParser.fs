@@ -79,6 +79,8 @@ module internal SafetensorsParser =
 
         entries.ToArray()
 
+    let private eight = Int128.op_Implicit 8
+
     /// One tensor: its three properties, each once, and no other.
     let private entry (file: string) (name: string) (reader: byref<Utf8JsonReader>) : StoredTensor =
         expectObject file name &reader
@@ -108,10 +110,16 @@ module internal SafetensorsParser =
         if next < first then
             Refuse.because CheckpointProblem.Layout file name $"expected rising offsets, got [{first}, {next}]"
 
-        match StoredTensor.tryBytes stored shape with
-        | ValueSome bytes when bytes = next - first -> ()
-        | ValueSome bytes ->
-            let expected = $"expected {bytes} bytes for {stored} {StoredTensor.describe shape}"
+        match StoredTensor.tryBits stored shape with
+        | ValueSome bits when bits = Int128.op_Implicit (next - first) * eight -> ()
+        | ValueSome bits ->
+            let expected =
+                if bits % eight = Int128.Zero then
+                    $"{bits / eight} bytes"
+                else
+                    $"whole bytes, not {bits} bits,"
+
+            let expected = $"expected {expected} for {stored} {StoredTensor.describe shape}"
             Refuse.because CheckpointProblem.Shape file name $"{expected}, got {next - first}"
         | ValueNone ->
             let got = $"got {StoredTensor.describe shape}"
@@ -212,7 +220,9 @@ module internal SafetensorsParser =
         let room = uint64 (min maxHeader (length - 8L))
 
         if announced > room then
-            header file $"expected a header of at most {room} bytes, got {announced}"
+            match ForeignFile.tryName prefix stream with
+            | ValueSome name -> header file name
+            | ValueNone -> header file $"expected a header of at most {room} bytes, got {announced}"
 
         let json: byte[] = Array.zeroCreate (int announced)
         stream.ReadExactly json

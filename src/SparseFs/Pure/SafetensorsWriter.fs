@@ -91,8 +91,8 @@ module internal SafetensorsWriter =
             raise (ArgumentException(message, nameof tensors))
 
         Refuse.onFailure file (fun () ->
-            if Directory.Exists file then
-                Refuse.because CheckpointProblem.Access file "" "expected a file, got a folder"
+            WholeFile.tryWrongKind file
+            |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
 
             WholeFile.writeThrough wrap file (fun stream ->
                 stream.Write(ReadOnlySpan head)

@@ -3,10 +3,36 @@ namespace SparseFs
 open System
 open System.IO
 
+/// <summary>What a save asks of the disk, in this order; a seam for tests.</summary>
+type internal Disk =
+    { FlushFile: FileStream -> unit
+      Rename: string -> string -> unit
+      FlushFolder: string -> unit }
+
 /// <summary>Files that are there whole or not at all.</summary>
 module internal WholeFile =
 
-    /// A link stays one: what it points to is replaced.
+    let private disk: Disk =
+        { FlushFile = fun stream -> stream.Flush(flushToDisk = true)
+          Rename = fun source target -> File.Move(source, target, overwrite = true)
+          FlushFolder = SystemFiles.flushFolder }
+
+    let private refuse (path: string) (reason: string) : 'a =
+        raise (UnauthorizedAccessException $"Access to the path '{path}' is denied: {reason}.")
+
+    /// <summary>What exists at a path and is no regular file, said without opening it: opening a pipe waits for its other
+    /// end.</summary>
+    let tryWrongKind (path: string) : string voption =
+        match SystemFiles.kind path with
+        | PathKind.Missing
+        | PathKind.File -> ValueNone
+        | PathKind.Folder -> ValueSome "expected a file, got a folder"
+        | PathKind.Other name -> ValueSome $"expected a file, got {name}"
+
+    let private checkKind (path: string) : unit =
+        tryWrongKind path |> ValueOption.iter (refuse path)
+
+    /// A link stays one: what it points to is replaced, or made where it is not there.
     let private targetOf (path: string) : string =
         let full = Path.GetFullPath path
 
@@ -22,8 +48,38 @@ module internal WholeFile =
         | :? IOException
         | :? UnauthorizedAccessException -> () // what went wrong before is what the caller should hear of
 
+    let private anyWrite =
+        UnixFileMode.UserWrite ||| UnixFileMode.GroupWrite ||| UnixFileMode.OtherWrite
+
+    /// A rename asks for the folder's permission only, so the file is asked here for its own: by opening it, without cutting
+    /// it. The system lets root write to everything, where the mode decides.
+    let private checkWritable (target: string) : unit =
+        (use _ =
+            new FileStream(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite ||| FileShare.Delete, 0)
+
+         ())
+
+        if
+            not (OperatingSystem.IsWindows())
+            && File.GetUnixFileMode target &&& anyWrite = UnixFileMode.None
+        then
+            refuse target "its mode lets nobody write to it"
+
+    /// Owner, group and mode of the old file, which nobody but the owner may read before it has them.
+    let private takeOver (target: string) (temporary: string) (stream: FileStream) : unit =
+        match SystemFiles.tryOwner target, SystemFiles.tryOwner temporary with
+        | ValueSome old, ValueSome own when old <> own ->
+            match SystemFiles.tryGive stream.SafeFileHandle old with
+            | ValueNone -> ()
+            | ValueSome reason ->
+                let owner = $"owner {old.User} and group {old.Group}"
+                refuse target $"a new file in its place could not keep {owner} ({reason}); delete it first"
+        | _ -> ()
+
+        File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode target)
+
     /// A new file that who may read the old one may read, and nobody else, from the start.
-    let private createBeside (target: string) (temporary: string) : FileStream =
+    let private createBeside (target: string) (isThere: bool) (temporary: string) : FileStream =
         let options =
             FileStreamOptions(
                 Mode = FileMode.CreateNew,
@@ -32,56 +88,74 @@ module internal WholeFile =
                 BufferSize = 65536
             )
 
-        if OperatingSystem.IsWindows() || not (File.Exists target) then
+        if OperatingSystem.IsWindows() || not isThere then
             new FileStream(temporary, options)
         else
-            let mode = File.GetUnixFileMode target
-            options.UnixCreateMode <- mode
+            options.UnixCreateMode <- UnixFileMode.UserRead ||| UnixFileMode.UserWrite
             let stream = new FileStream(temporary, options)
 
             try
-                File.SetUnixFileMode(stream.SafeFileHandle, mode) // what the process would have masked out
+                takeOver target temporary stream
             with _ ->
                 stream.Dispose()
                 reraise ()
 
             stream
 
-    /// <summary>Writes a file beside the target, flushes it to the disk and renames it over the target; if the work fails,
-    /// the target is as it was, and nothing else is left.</summary>
+    /// <summary>Writes a file beside the target, flushes it to the disk, renames it over the target and flushes the folder; if
+    /// the work fails, the target is as it was, and nothing else is left.</summary>
+    /// <param name="disk">What is asked of the disk.</param>
     /// <param name="wrap">What the writing goes through; id but in tests.</param>
     /// <param name="path">The target; its folder must exist.</param>
     /// <param name="work">Writes everything.</param>
-    /// <remarks>A process that is killed meanwhile leaves the target as it was, and a file .NAME.*.tmp beside it.</remarks>
-    let writeThrough (wrap: Stream -> Stream) (path: string) (work: Stream -> unit) : unit =
+    /// <exception cref="T:System.UnauthorizedAccessException">The target is no file, or may not be written to, or is
+    /// somebody's for whom the process cannot make a file.</exception>
+    /// <remarks>A process that is killed meanwhile leaves the target as it was, and a file .NAME.*.tmp beside it. Owner,
+    /// group and mode are kept; access lists and other hard links to the old file are not.</remarks>
+    let writeOn (disk: Disk) (wrap: Stream -> Stream) (path: string) (work: Stream -> unit) : unit =
         ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
+        checkKind path
         let target = targetOf path
+        let isThere = File.Exists target
+
+        if isThere then
+            checkWritable target
+
         let folder, name = Path.GetDirectoryName target, Path.GetFileName target
         // The target's name may be as long as a name can be.
         let some = name.Substring(0, min 32 name.Length)
         let temporary = Path.Combine(folder, $".{some}.{Guid.NewGuid():N}.tmp")
 
         try
-            (use disk = createBeside target temporary
-
-             let stream = wrap disk
+            (use file = createBeside target isThere temporary
+             let stream = wrap file
              work stream
              stream.Flush()
-             disk.Flush(flushToDisk = true))
+             disk.FlushFile file)
 
-            File.Move(temporary, target, overwrite = true)
+            disk.Rename temporary target
         with _ ->
             deleteIfThere temporary
             reraise ()
 
+        disk.FlushFolder folder
+
+    /// <summary>As <c>writeOn</c> the disk that is there.</summary>
+    let writeThrough (wrap: Stream -> Stream) (path: string) (work: Stream -> unit) : unit = writeOn disk wrap path work
+
     /// <summary>As <c>writeThrough</c>, without anything between.</summary>
     let write (path: string) (work: Stream -> unit) : unit = writeThrough id path work
 
+    /// <summary>Opens a file to be read from its start; others may write beside and rename over it meanwhile.</summary>
+    /// <param name="buffer">Its buffer in bytes; 0 or 1 for none.</param>
+    /// <param name="path">A regular file, or a link to one.</param>
+    /// <exception cref="T:System.UnauthorizedAccessException">It is no file, or may not be read.</exception>
+    let openRead (buffer: int) (path: string) : FileStream =
+        ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
+        checkKind path
+        new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete, buffer)
+
     /// <summary>Opens a file to be read from its start.</summary>
     let read (path: string) (work: Stream -> 'a) : 'a =
-        ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
-
-        use file =
-            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 65536)
-
+        use file = openRead 65536 path
         work file

@@ -17,7 +17,7 @@ module Arrays =
                 raise (ArgumentException($"expected sizes below 2^31, got {size}", name))
 
     /// <summary>The numbers and the shape of a tensor.</summary>
-    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device, contiguous or not.</param>
+    /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device, contiguous or not.</param>
     /// <returns>A copy, in C order.</returns>
     /// <exception cref="T:System.ArgumentException">The tensor is null or of another dtype.</exception>
     let toNpyArray (tensor: torch.Tensor) : NpyArray =
@@ -32,45 +32,63 @@ module Arrays =
             | torch.ScalarType.Int32 -> Elements.copy<int> tensor.dtype tensor
             | torch.ScalarType.Int64 -> Elements.copy<int64> tensor.dtype tensor
             | torch.ScalarType.Bool -> Elements.copy<bool> tensor.dtype tensor
+            | torch.ScalarType.Float16 -> Elements.copy<Half> tensor.dtype tensor
+            | torch.ScalarType.Int16 -> Elements.copy<int16> tensor.dtype tensor
+            | torch.ScalarType.Int8 -> Elements.copy<sbyte> tensor.dtype tensor
+            | torch.ScalarType.Byte -> Elements.copy<byte> tensor.dtype tensor
             | other ->
-                let message = $"expected Float32, Float64, Int32, Int64 or Bool, got {other}"
-                raise (ArgumentException(message, nameof tensor))
+                let expected =
+                    "expected Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool"
+
+                raise (ArgumentException($"{expected}, got {other}", nameof tensor))
 
         NpyArray(shape, numbers)
 
     /// <summary>A tensor of the numbers and the shape of an array.</summary>
-    /// <param name="array">Any.</param>
+    /// <param name="array">Any; unsigned integers of 16, 32 and 64 bits, which torch has not, become Int32, Int64 and
+    /// Int64.</param>
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="T:System.ArgumentNullException">The array is null.</exception>
+    /// <exception cref="T:System.ArgumentException">The array is null, or a number is 2^63 or more.</exception>
     let ofNpyArray (array: NpyArray) : torch.Tensor =
         ArgumentNullException.ThrowIfNull(array, nameof array)
-        let shape = array.Shape |> Array.map int64
 
-        use flat =
-            match array.Data with
-            | :? (float32[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
-            | :? (float[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
-            | :? (int[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
-            | :? (int64[]) as numbers -> torch.tensor (numbers, device = torch.CPU)
-            | other -> torch.tensor (other :?> bool[], device = torch.CPU)
+        let numbers: Array =
+            match array.Data.GetType().GetElementType() with
+            | t when t = typeof<uint16> -> Array.map int (array.Data :?> uint16[])
+            | t when t = typeof<uint32> -> Array.map int64 (array.Data :?> uint32[])
+            | t when t = typeof<uint64> ->
+                let wide = array.Data :?> uint64[]
 
-        flat.reshape shape
+                match wide |> Array.tryFind (fun number -> number > uint64 Int64.MaxValue) with
+                | Some number -> raise (ArgumentException($"expected numbers below 2^63, got {number}", nameof array))
+                | None -> Array.map int64 wide
+            | _ -> array.Data.Clone() :?> Array // the tensor lives in the array that it is made of
+
+        use flat = torch.from_array (numbers, device = torch.CPU)
+        flat.reshape (array.Shape |> Array.map int64)
 
     /// <summary>Writes a tensor as a .npy file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
-    /// <param name="tensor">Float32, Float64, Int32, Int64 or Bool, on any device.</param>
+    /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toNpy (path: string) (tensor: torch.Tensor) : unit = Npy.write path (toNpyArray tensor)
 
     /// <summary>Reads a .npy file as a tensor.</summary>
     /// <param name="path">The file.</param>
-    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
+    /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's; dtypes as <c>ofNpyArray</c>.</returns>
+    /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, something follows, or a
+    /// number is 2^63 or more.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
-    let ofNpy (path: string) : torch.Tensor = ofNpyArray (Npy.read path)
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    let ofNpy (path: string) : torch.Tensor =
+        let array = Npy.read path
+
+        try
+            ofNpyArray array
+        with :? ArgumentException as e ->
+            raise (ArrayFileException(path, "its numbers", "numbers below 2^63", e.Message))
 
     let private doubles (t: torch.Tensor) : float[] =
         Elements.copy<float> torch.ScalarType.Float64 t
@@ -99,7 +117,7 @@ module Arrays =
     /// <param name="layer">Any sparse layer; its weights are written so that they come back to the bit.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toMtx (path: string) (layer: SparseLinear) : unit =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
 
@@ -118,7 +136,7 @@ module Arrays =
     /// cannot hold a number.</exception>
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
         checkDtype dtype
         let matrix = MatrixMarket.read path
@@ -135,7 +153,7 @@ module Arrays =
     /// <exception cref="T:System.ArgumentException">An argument is null, the shape or the dtype is another, or a number is
     /// not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let toDenseMtx (path: string) (matrix: torch.Tensor) : unit =
         TensorView.checkFloating (nameof matrix) matrix
 
@@ -158,7 +176,7 @@ module Arrays =
     /// cannot hold it.</exception>
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
         checkDtype dtype
         let matrix = MatrixMarket.readDense path

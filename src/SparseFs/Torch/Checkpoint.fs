@@ -61,7 +61,8 @@ module Checkpoint =
         ArgumentNullException.ThrowIfNull(options, nameof options)
         ArgumentNullException.ThrowIfNull(model, nameof model)
         StoredLayer.checkForm options.Form
-        use file = new StoredFile(path)
+        StoredNames.checkPrefixes options.Prefixes
+        use file = new StoredFile(path, options.Prefixes)
         use _ = torch.NewDisposeScope()
         let loader = Loader(file, options.Converts)
         loader.Model(options.Form, Inventory.ofModel model)
@@ -81,7 +82,8 @@ module Checkpoint =
         loadWith
             { Form = form
               IsStrict = true
-              Converts = false }
+              Converts = false
+              Prefixes = [] }
             path
             model
         |> ignore
@@ -241,7 +243,8 @@ module Checkpoint =
     /// numbers are as they were.</exception>
     /// <exception cref="T:System.ArgumentException">As <c>saveTraining</c>.</exception>
     /// <remarks>A policy is compared part by part; a function of the user's is taken to be the same. Modules are put into
-    /// train or eval mode by the caller, and schedulers of the learning rate are set by the caller.</remarks>
+    /// train or eval mode by the caller; a scheduler of the learning rate is brought to its place by
+    /// <c>resumeScheduler</c>, before or after.</remarks>
     let resume
         (path: string)
         (model: torch.nn.Module)
@@ -287,3 +290,54 @@ module Checkpoint =
           Notes =
             Dictionary(file.Metadata |> Seq.filter (fun entry -> not (ModelFile.isReserved entry.Key)))
             :> IReadOnlyDictionary<_, _> }
+
+    /// <summary>Makes a scheduler of the learning rate anew, where a run stands: it then sets the rates, momenta and betas that
+    /// it would have set in the run that went through, to the bit.</summary>
+    /// <param name="steps">How often the run has called the scheduler's step, 0 or more.</param>
+    /// <param name="optimizer">The one that <c>resume</c> puts back; its options stay as they are.</param>
+    /// <param name="make">Makes the scheduler over that optimizer, as at the start of the run, with all that it consists
+    /// of.</param>
+    /// <returns>The scheduler.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the steps are fewer than 0 or more than 2^31 − 1, or the
+    /// scheduler is ReduceLROnPlateau, which <c>resumeSchedulerOn</c> takes.</exception>
+    /// <remarks>The call may come before or after <c>resume</c>. The scheduler is stepped as often as the run did, at the rates of
+    /// the run's start, and the optimizer is put back: the cost is that of the steps. Several schedulers of one optimizer are
+    /// resumed one after the other.</remarks>
+    let resumeScheduler
+        (steps: int64)
+        (optimizer: torch.optim.Optimizer)
+        (make: unit -> torch.optim.lr_scheduler.LRScheduler)
+        : torch.optim.lr_scheduler.LRScheduler =
+        ArgumentNullException.ThrowIfNull(optimizer, nameof optimizer)
+
+        if steps < 0L || steps > int64 Int32.MaxValue then
+            raise (ArgumentException($"expected 0..{Int32.MaxValue} steps, got {steps}", nameof steps))
+
+        SchedulerReplay.run optimizer make (fun scheduler ->
+            if scheduler :? torch.optim.lr_scheduler.impl.ReduceLROnPlateau then
+                let reason =
+                    "expected a scheduler whose rates follow from its steps, got ReduceLROnPlateau, "
+                    + "whose rates follow from metrics: resumeSchedulerOn takes them (C#: ResumeScheduler with metrics)"
+
+                raise (ArgumentException(reason, nameof make))
+
+            for _ in 1L .. steps do
+                scheduler.step ())
+
+    /// <summary>As <c>resumeScheduler</c>, for a scheduler that follows a metric: ReduceLROnPlateau.</summary>
+    /// <param name="metrics">What the run has given to the scheduler's step, in its order; keep them in the notes.</param>
+    /// <param name="optimizer">The one that <c>resume</c> puts back; its options stay as they are.</param>
+    /// <param name="make">Makes the scheduler over that optimizer, as at the start of the run.</param>
+    /// <returns>The scheduler.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null.</exception>
+    let resumeSchedulerOn
+        (metrics: seq<float>)
+        (optimizer: torch.optim.Optimizer)
+        (make: unit -> torch.optim.lr_scheduler.LRScheduler)
+        : torch.optim.lr_scheduler.LRScheduler =
+        ArgumentNullException.ThrowIfNull(metrics, nameof metrics)
+        ArgumentNullException.ThrowIfNull(optimizer, nameof optimizer)
+
+        SchedulerReplay.run optimizer make (fun scheduler ->
+            for metric in metrics do
+                scheduler.step metric)

@@ -19,6 +19,10 @@ type LoadOptions =
         IsStrict: bool
         /// <summary>Whether floats of another width are converted to the model's dtype; otherwise they are refused.</summary>
         Converts: bool
+        /// <summary>What names of the file lose at their start, each as often as it stands there; empty for none. A model that
+        /// was saved inside of PyTorch's wrappers has <c>module.</c> (DataParallel) or <c>_orig_mod.</c> (torch.compile; this
+        /// one is taken out of the middle of names too).</summary>
+        Prefixes: string list
     }
 
 /// <summary>What a load that is not strict has passed over.</summary>

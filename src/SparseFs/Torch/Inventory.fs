@@ -122,9 +122,11 @@ module internal LayerText =
 
     let key (layer: string) = $"sparsefs.layer.{layer}"
 
-    let ofLayer (version: LayerVersion) : string =
-        let c, hasBias = version.Connectivity, not (isNull version.Numbers.BiasValues)
+    let ofPattern (c: Connectivity) (hasBias: bool) : string =
         $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, bias={hasBias})"
+
+    let ofLayer (version: LayerVersion) : string =
+        ofPattern version.Connectivity (not (isNull version.Numbers.BiasValues))
 
     let private form =
         Regex(

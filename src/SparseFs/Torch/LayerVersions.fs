@@ -50,6 +50,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
     let mutable pattern: PatternTensors = null
     let handOuts = HandOuts()
+    let remapped = Event<struct (Remap * LayerVersion)>()
     let mutable suspect: Suspect = null
     let mutable isDisposed = 0
 
@@ -321,6 +322,15 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 setStorage bias biasValues
 
             c)
+
+    /// <summary>As Replace, of weights that were carried over by a remap, which those who hold numbers a slot are
+    /// told.</summary>
+    member s.Rewire(c: Connectivity, values: torch.Tensor, remap: Remap) : unit =
+        s.Replace(c, values, null)
+        s.Read(fun v -> remapped.Trigger(struct (remap, v)))
+
+    /// Remaps, each with the version after it, on the thread that rewires.
+    member _.Remapped: IObservable<struct (Remap * LayerVersion)> = remapped.Publish
 
     /// <summary>Runs a load that writes into the tensors of state_dict: all of it is taken over, or nothing.</summary>
     member s.Load(load: unit -> 'a) : 'a =

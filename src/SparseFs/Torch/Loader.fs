@@ -79,10 +79,10 @@ type internal Loader(file: StoredFile, converts: bool) =
         | _ -> layer.Connectivity
 
     member private l.Dtype(stored: StoredTensor, target: torch.Tensor) =
-        let wanted = StoredDtypes.ofStored stored.Dtype
-
-        if
-            wanted <> target.dtype
+        if not (StoredDtypes.isRead stored.Dtype) then
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {stored.Dtype}, which is not read"
+        elif
+            not (StoredDtypes.isOf target.dtype stored.Dtype)
             && not (converts && target.is_floating_point () && StoredDtypes.isFloating stored.Dtype)
         then
             let hint =
@@ -91,7 +91,7 @@ type internal Loader(file: StoredFile, converts: bool) =
                 else
                     ""
 
-            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {wanted}{hint}"
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {StoredDtypes.ofStored stored.Dtype}{hint}"
 
     /// copy_ refuses the others, when it is too late.
     static member private CanBeWritten(target: torch.Tensor) : bool =
@@ -233,6 +233,10 @@ type internal Loader(file: StoredFile, converts: bool) =
         let complaints =
             [ if isStrict && missing.Count > 0 then
                   $"missing: {listed missing}"
+
+                  match StoredNames.hint (file.Tensors |> Seq.map _.Name) missing with
+                  | "" -> ()
+                  | hint -> hint
               if isStrict && unexpected.Length > 0 then
                   $"not expected: {listed unexpected}"
               if wrong.Count > 0 then

@@ -28,10 +28,13 @@ module internal ModelFile =
 
     let private library = typeof<Connectivity>.Assembly.GetName().Version.ToString 3
 
-    let modelTexts (held: HeldLayers) (notes: IReadOnlyDictionary<string, string>) =
+    let formatTexts =
         [ "format", "pt" // what other tools ask for: tensors as PyTorch lays them out
           "sparsefs.format", "1"
-          "sparsefs.version", library
+          "sparsefs.version", library ]
+
+    let modelTexts (held: HeldLayers) (notes: IReadOnlyDictionary<string, string>) =
+        [ yield! formatTexts
 
           for struct (name, version) in held.Layers do
               LayerText.key name, LayerText.ofLayer version
@@ -39,23 +42,32 @@ module internal ModelFile =
           for note in notes do
               note.Key, note.Value ]
 
-    let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
+    /// A layer's weights [nnz], pattern, and bias or null.
+    let partTensors
+        (layout: PatternLayout)
+        (name: string)
+        (c: Connectivity)
+        (values: torch.Tensor)
+        (bias: torch.Tensor)
+        =
         let prefix = Inventory.prefix name
-        let c, numbers = version.Connectivity, version.Numbers
 
         [ match layout with
           | PatternLayout.Coo ->
-              struct (prefix + "values", numbers.Values)
+              struct (prefix + "values", values)
               struct (prefix + "indices", Indices.ofConnectivity c)
           | _ ->
-              struct (prefix + "weight", numbers.Values)
+              struct (prefix + "weight", values)
               struct (prefix + "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
               struct (prefix + "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
 
           StoredLayer.fingerprint prefix c
 
-          if not (isNull numbers.BiasValues) then
-              struct (prefix + "bias", numbers.BiasValues) ]
+          if not (isNull bias) then
+              struct (prefix + "bias", bias) ]
+
+    let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
+        partTensors layout name version.Connectivity version.Numbers.Values version.Numbers.BiasValues
 
     let modelTensors (layout: PatternLayout) (held: HeldLayers) (inventory: Inventory) =
         let tensors =

@@ -156,7 +156,7 @@ module Onnx =
     /// <param name="model">Of the kinds of modules that can be exported.</param>
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let exportWith (options: OnnxOptions) (path: string) (model: torch.nn.Module) : unit =
         let fields = message options model
         WholeFile.write path (fun stream -> Protobuf.write stream fields)
@@ -166,5 +166,5 @@ module Onnx =
     /// <param name="model">Of the kinds of modules that can be exported.</param>
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
-    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written, or is a folder.</exception>
+    /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let export (path: string) (model: torch.nn.Module) : unit = exportWith defaults path model

@@ -183,11 +183,10 @@ module internal OptimizerCodec =
         | _ ->
             match loader.Find stored with
             | ValueNone -> ()
-            | ValueSome t when t.Shape <> loader.ShapeOf p || StoredDtypes.ofStored t.Dtype <> p.dtype ->
+            | ValueSome t when t.Shape <> loader.ShapeOf p || not (StoredDtypes.isOf p.dtype t.Dtype) ->
                 let expected = $"{p.dtype} {StoredTensor.describe (loader.ShapeOf p)}"
 
-                loader.Wrong
-                    $"'{stored}': expected {expected}, got {StoredDtypes.ofStored t.Dtype} {StoredTensor.describe t.Shape}"
+                loader.Wrong $"'{stored}': expected {expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
             | ValueSome t ->
                 loader.Plan(fun () ->
                     let fresh = (loader.File.Read t).``to`` p.device

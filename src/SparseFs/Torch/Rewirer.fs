@@ -135,7 +135,7 @@ type Rewirer
         for l, r, change in Array.zip3 due rewired changes do
             let struct (weight, others) = change
             RemapState.commit others
-            l.Layer.Versions.Replace(r.Connectivity, weight, null)
+            l.Layer.Versions.Rewire(r.Connectivity, weight, r.Remap)
             l.Explored <- r.Explored
 
     /// What layers that share a policy become, in their order.

@@ -15,7 +15,8 @@ type StoredContents =
     }
 
 /// <summary>Files of named tensors in the format of safetensors: no code in them, and every byte accounted for.</summary>
-/// <remarks>F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. A file is read a tensor at a time into the tensor's own
+/// <remarks>F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL; tensors of the format's other dtypes are told of and not
+/// read. Where a path is read, it may be that of an index of several files (<c>model.safetensors.index.json</c>). A file is read a tensor at a time into the tensor's own
 /// memory; sizes beyond 2 GB are no limit. A file is written beside its target and renamed over it, so that the target is
 /// the old file or the new one and never a part.</remarks>
 [<RequireQualifiedAccess>]
@@ -53,17 +54,20 @@ module Safetensors =
         { Tensors = file.Tensors
           Metadata = file.Metadata }
 
-    /// <summary>Reads all tensors.</summary>
+    /// <summary>Reads some of the tensors; the others cost nothing, whatever their dtype.</summary>
+    /// <param name="isWanted">Which, by what the header says of them.</param>
     /// <param name="path">The file.</param>
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
-    /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it.</exception>
-    let load (path: string) : Dictionary<string, torch.Tensor> =
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read, or is not as the format has it, or one of the
+    /// tensors wanted has a dtype that is not read.</exception>
+    let loadWhere (isWanted: StoredTensor -> bool) (path: string) : Dictionary<string, torch.Tensor> =
         use file = new StoredFile(path)
         let tensors = Dictionary<string, torch.Tensor>()
 
         try
             for t in file.Tensors do
-                tensors[t.Name] <- file.Read t
+                if isWanted t then
+                    tensors[t.Name] <- file.Read t
 
             tensors
         with _ ->
@@ -71,3 +75,10 @@ module Safetensors =
                 t.Dispose()
 
             reraise ()
+
+    /// <summary>Reads all tensors.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
+    /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it, or a tensor has a
+    /// dtype that is not read; <c>loadWhere</c> takes the others.</exception>
+    let load (path: string) : Dictionary<string, torch.Tensor> = loadWhere (fun _ -> true) path

@@ -22,8 +22,17 @@ module internal StoredDtypes =
           torch.ScalarType.Byte, StoredDtype.U8
           torch.ScalarType.Bool, StoredDtype.BOOL ]
 
+    let known = String.Join(", ", pairs |> List.map snd)
+
+    let isRead (dtype: StoredDtype) : bool =
+        pairs |> List.exists (fun (_, stored) -> stored = dtype)
+
+    /// Of a dtype that is read.
     let ofStored (dtype: StoredDtype) : torch.ScalarType =
         pairs |> List.find (fun (_, stored) -> stored = dtype) |> fst
+
+    /// Whether a stored tensor has torch's dtype.
+    let isOf (dtype: torch.ScalarType) (stored: StoredDtype) : bool = List.contains (dtype, stored) pairs
 
     /// <exception cref="T:System.ArgumentException">The format has none of that kind.</exception>
     let toStored (name: string) (dtype: torch.ScalarType) : StoredDtype =
@@ -35,51 +44,58 @@ module internal StoredDtypes =
 
     let isFloating (dtype: StoredDtype) = dtype <= StoredDtype.BF16
 
-/// <summary>A safetensors file that is open for reading, its header checked.</summary>
+/// <summary>A checkpoint that is open for reading, its headers checked: a safetensors file, or the files of an index.</summary>
+/// <param name="path">The file or the index.</param>
+/// <param name="prefixes">What names lose at their start.</param>
 [<Sealed>]
-type internal StoredFile(path: string) =
+type internal StoredFile(path: string, prefixes: string list) =
     do ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
 
     let file = path
+    let shards = ShardSet.openAll file
 
-    let stream =
-        Refuse.onFailure file (fun () ->
-            if Directory.Exists file then
-                Refuse.because CheckpointProblem.Access file "" "expected a file, got a folder"
+    let disposeAll () =
+        for shard in shards do
+            (shard :> IDisposable).Dispose()
 
-            let stream =
-                new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read ||| FileShare.Delete, 1)
+    /// Tensors by their names without prefixes, and their files.
+    let byName = Dictionary<string, struct (StoredTensor * Shard)>()
+    let metadata = Dictionary<string, string>()
 
-            if not stream.CanSeek then
-                stream.Dispose()
-                Refuse.because CheckpointProblem.Access file "" "expected a file, got something without a length"
+    let refuseTwice (name: string) =
+        Refuse.because CheckpointProblem.Mismatch file name "without the prefixes two names of the file become this one"
 
-            stream)
-
-    let header =
+    let tensors =
         try
-            Refuse.onFailure file (fun () -> SafetensorsParser.read file stream)
+            for entry in ShardSet.metadata file shards do
+                let key = StoredNames.stripKey prefixes entry.Key
+
+                if not (metadata.TryAdd(key, entry.Value)) then
+                    refuseTwice key
+
+            [| for shard in shards do
+                   for t in shard.Header.Tensors do
+                       let t =
+                           { t with
+                               Name = StoredNames.strip prefixes t.Name }
+
+                       if not (byName.TryAdd(t.Name, struct (t, shard))) then
+                           refuseTwice t.Name
+
+                       t |]
         with _ ->
-            stream.Dispose()
+            disposeAll ()
             reraise ()
-
-    let byName =
-        Dictionary<string, StoredTensor>(header.Tensors |> Seq.map (fun t -> KeyValuePair(t.Name, t)))
-
-    let metadata =
-        Dictionary<string, string>(
-            header.Metadata
-            |> Seq.map (fun (struct (key, value)) -> KeyValuePair(key, value))
-        )
 
     /// Few enough bytes to stay out of the large object heap.
     static let chunk = 65536L
 
     let readBytes (dtype: torch.ScalarType) (t: StoredTensor) : torch.Tensor =
+        let struct (_, shard) = byName[t.Name]
         let tensor = torch.empty (t.Shape, dtype = dtype, device = torch.CPU)
 
         try
-            stream.Position <- header.DataStart + t.Start
+            let stream = shard.At t
 
             if t.Bytes > 0L then
                 tensor.ReadBytesFromStream(stream, int (min chunk t.Bytes))
@@ -89,19 +105,22 @@ type internal StoredFile(path: string) =
             tensor.Dispose()
             reraise ()
 
+    /// A checkpoint whose names stay as they are.
+    new(path: string) = new StoredFile(path, [])
+
     /// As the caller named it.
     member _.File: string = file
 
-    /// In bytes.
-    member _.Length: int64 = stream.Length
+    /// In bytes, of all files.
+    member _.Length: int64 = shards |> Array.sumBy _.Length
 
-    member _.Tensors: StoredTensor[] = header.Tensors
+    member _.Tensors: StoredTensor[] = tensors
 
     member _.Metadata: Dictionary<string, string> = metadata
 
     member _.TryFind(name: string) : StoredTensor voption =
         match byName.TryGetValue name with
-        | true, t -> ValueSome t
+        | true, (t, _) -> ValueSome t
         | _ -> ValueNone
 
     /// <summary>Refuses the file.</summary>
@@ -109,8 +128,12 @@ type internal StoredFile(path: string) =
         Refuse.because problem file tensor reason
 
     /// <summary>A tensor's numbers, on the CPU, without a gradient; the open DisposeScope owns them.</summary>
-    /// <exception cref="T:SparseFs.CheckpointException">The file or the memory fails, or a BOOL is neither 0 nor 1.</exception>
+    /// <exception cref="T:SparseFs.CheckpointException">The file or the memory fails, the dtype is not one that is read, or a
+    /// BOOL is neither 0 nor 1.</exception>
     member f.Read(t: StoredTensor) : torch.Tensor =
+        if not (StoredDtypes.isRead t.Dtype) then
+            f.Refuse(CheckpointProblem.Dtype, t.Name, $"expected one of {StoredDtypes.known}, got {t.Dtype}")
+
         Refuse.onFailure file (fun () ->
             if t.Dtype <> StoredDtype.BOOL then
                 readBytes (StoredDtypes.ofStored t.Dtype) t
@@ -126,7 +149,7 @@ type internal StoredFile(path: string) =
                 bytes.to_type torch.ScalarType.Bool)
 
     interface IDisposable with
-        member _.Dispose() = stream.Dispose()
+        member _.Dispose() = disposeAll ()
 
 /// <summary>Writing tensors.</summary>
 module internal StoredFile =

@@ -1,0 +1,179 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>Averages in a file, to go on with or to deploy.</summary>
+[<RequireQualifiedAccess>]
+module AveragingFile =
+
+    let private key = "sparsefs.averaging"
+    let private own (name: string) = $"@averaging.{name}"
+
+    let private counts (layer: string) =
+        own (Inventory.prefix layer + "weight.counts")
+
+    let private rate (rule: AveragingRule) =
+        match rule with
+        | AveragingRule.Exponential decay -> "exponential", Fields.ofFloat decay
+        | AveragingRule.Mean -> "mean", "0"
+
+    let private isRounded (average: Average) (t: torch.Tensor) = average.Value.dtype <> t.dtype
+
+    /// <summary>Writes the averages as a model of their own, which <c>Checkpoint.load</c> loads, with what
+    /// <c>resume</c> needs beside them.</summary>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="averaging">The averages.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    let save (path: string) (averaging: Averaging) : unit =
+        ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let inventory = Inventory.ofModel averaging.Model
+        let name, decay = rate averaging.Rule
+
+        let texts =
+            [ yield! ModelFile.formatTexts
+
+              for struct (layer, c, _, bias) in averaging.Layers do
+                  LayerText.key layer, LayerText.ofPattern c bias.IsSome
+
+              key,
+              Fields.write
+                  [ "rule", name
+                    "decay", decay
+                    "updates", $"{averaging.Updates}"
+                    "buffers", $"{averaging.AveragesBuffers}" ] ]
+
+        let layers =
+            dict [ for struct (layer, target) in inventory.Layers -> layer, target ]
+
+        let tensors =
+            [ for struct (layer, c, weight, bias) in averaging.Layers do
+                  let target: SparseLinear = layers[layer]
+
+                  let ofBias =
+                      match bias with
+                      | Some bias -> bias.As target.bias
+                      | None -> null
+
+                  yield! ModelFile.partTensors PatternLayout.Csr layer c (weight.As target.weight) ofBias
+
+                  if not (isNull weight.Counts) then
+                      struct (counts layer, weight.Counts)
+
+                  if isRounded weight target.weight then
+                      struct (own (Inventory.prefix layer + "weight"), weight.Value)
+
+                      match bias with
+                      | Some bias -> struct (own (Inventory.prefix layer + "bias"), bias.Value)
+                      | None -> ()
+
+              for struct (other, t) in inventory.Others do
+                  match averaging.Others.TryGetValue other with
+                  | true, average ->
+                      struct (other, average.As t)
+
+                      if isRounded average t then
+                          struct (own other, average.Value)
+                  | _ -> struct (other, t) ]
+
+        StoredFile.writeThrough id path texts tensors
+
+    /// <summary>Puts averages back that <c>save</c> wrote.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="averaging">Made with the same rule over the same model, whose sparse layers have the file's patterns:
+    /// resume the model first.</param>
+    /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or belongs to another rule,
+    /// model or pattern; the averages are as they were.</exception>
+    /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    let resume (path: string) (averaging: Averaging) : unit =
+        ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
+        use file = new StoredFile(path)
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+
+        let refuse (name: string) (reason: string) : 'a =
+            file.Refuse(CheckpointProblem.Mismatch, name, reason)
+
+        LayerText.checkFormat file
+
+        let reader =
+            match file.Metadata.TryGetValue key with
+            | true, text -> FieldReader(path, key, text)
+            | _ -> refuse key "the file holds no averages"
+
+        let name, decay = rate averaging.Rule
+        let found = reader.Text "rule", reader.Text "decay"
+        let updates = reader.Integer("updates", 0L, Int64.MaxValue - 1L)
+        let buffers = reader.Bool "buffers"
+        reader.End()
+
+        if found <> (name, decay) || buffers <> averaging.AveragesBuffers then
+            let expected = $"expected {name} {decay}, buffers={averaging.AveragesBuffers}"
+            refuse key $"{expected}, got {fst found} {snd found}, buffers={buffers}"
+
+        /// The numbers of an average: the wide ones where a model's dtype has rounded them.
+        let read (name: string) (average: Average) : torch.Tensor =
+            let stored =
+                match file.TryFind(own name) with
+                | ValueSome t -> t
+                | ValueNone ->
+                    match file.TryFind name with
+                    | ValueSome t -> t
+                    | ValueNone -> refuse name "missing"
+
+            let value = file.Read stored
+
+            if value.shape <> average.Value.shape || value.dtype <> average.Value.dtype then
+                let expected =
+                    $"expected {average.Value.dtype} {StoredTensor.describe average.Value.shape}"
+
+                refuse stored.Name $"{expected}, got {value.dtype} {StoredTensor.describe value.shape}"
+
+            value.``to`` average.Value.device
+
+        let changes = List<unit -> unit>()
+
+        for struct (layer, c, weight, bias) in averaging.Layers do
+            let prefix = Inventory.prefix layer
+
+            match StoredLayer.tryFingerprint file prefix with
+            | ValueSome stored when stored.Shape = [| 1L |] && stored.Dtype = StoredDtype.I64 ->
+                if (file.Read stored).item<int64>() <> int64 (Fingerprint.ofPattern c) then
+                    refuse stored.Name $"the averages of '{layer}' belong to another pattern: resume the model first"
+            | _ -> refuse (prefix + "weight") "expected a fingerprint of the pattern"
+
+            let value = read (prefix + "weight") weight
+
+            let ownCounts =
+                match file.TryFind(counts layer) with
+                | ValueNone -> null
+                | ValueSome stored when stored.Dtype <> StoredDtype.F32 || stored.Shape <> value.shape ->
+                    refuse stored.Name $"expected F32 {StoredTensor.describe value.shape}"
+                | ValueSome stored ->
+                    let t = file.Read stored
+
+                    if t.numel () > 0L && not (t.ge(0.0.ToScalar()).all().item<bool>()) then
+                        file.Refuse(CheckpointProblem.Value, stored.Name, "expected counts of 0 or more")
+
+                    t.``to`` value.device
+
+            changes.Add(fun () -> weight.Restore(value, ownCounts))
+
+            bias
+            |> Option.iter (fun bias ->
+                let value = read (prefix + "bias") bias
+                changes.Add(fun () -> bias.Restore(value, null)))
+
+        for entry in averaging.Others do
+            let value = read entry.Key entry.Value
+            changes.Add(fun () -> entry.Value.Restore(value, null))
+
+        for change in changes do
+            change ()
+
+        averaging.SetUpdates updates
