@@ -148,5 +148,5 @@ let all: (string * (int -> string list)) list =
       "training-by-rigl", (fun times -> training (Policy.rigL (Schedule.constant 0.3 2L Int64.MaxValue)) (300 * times))
       "hot-reload", (fun times -> hotReload "load" (1000 * times))
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
-      "two-savers", (fun times -> twoSavers (1000 * times))
+      "two-savers", (fun times -> twoSavers (2000 * times))
       "all-readers", (fun times -> allReaders (400 * times)) ]
