@@ -273,7 +273,7 @@ let trainBy (w: World) (rewirer: Rewirer) =
 let private rewires =
     actor Kind.Rewires "rewire" 0.3 (fun w ->
         let policy = Policy.set (Schedule.constant 0.3 1L Int64.MaxValue)
-        let rewirer = Rewirer(w.Layer, w.Optimizer, policy, Seed.ofInt 1)
+        let rewirer = new Rewirer(w.Layer, w.Optimizer, policy, Seed.ofInt 1)
 
         fun _ ->
             trainBy w rewirer |> ignore

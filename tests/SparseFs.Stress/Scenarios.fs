@@ -43,7 +43,7 @@ let private looksAtRewired (updates: int) : string list =
     use w = new World(Shape.Nested)
 
     let rewirer =
-        Rewirer(w.Layer, w.Optimizer, Policy.set (Schedule.constant 0.3 1L Int64.MaxValue), Seed.ofInt 3)
+        new Rewirer(w.Layer, w.Optimizer, Policy.set (Schedule.constant 0.3 1L Int64.MaxValue), Seed.ofInt 3)
 
     w.Promise <- Promise.Nothing // numbers are filled in by hand
     w.IsIdle <- false
@@ -78,7 +78,7 @@ let private training (policy: Policy) (steps: int) : string list =
     w.IsIdle <- false
 
     let rewirerFor (model: torch.nn.Module) (optimizer: torch.optim.Optimizer) =
-        Rewirer(model, optimizer, policy, Seed.ofInt 3)
+        new Rewirer(model, optimizer, policy, Seed.ofInt 3)
 
     let rewirer = rewirerFor w.Model w.Optimizer
 

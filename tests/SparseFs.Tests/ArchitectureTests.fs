@@ -130,8 +130,11 @@ let architecture =
                   Expect.isNonEmpty files $"not vacuous: {zone}"
 
                   for file in files do
+                      // A message may tell what to do in Python.
+                      let code = Regex.Replace(read file, "\"[^\"\\n]*\"", "\"\"")
+
                       Expect.isFalse
-                          (Regex.IsMatch(read file, @"TorchSharp|\btorch\.|open\s+type\s+torch"))
+                          (Regex.IsMatch(code, @"TorchSharp|\btorch\.|open\s+type\s+torch"))
                           $"{file} names TorchSharp")
 
           testCase "the compile order is Pure, then Kernels, then Torch" (fun () ->

@@ -42,7 +42,7 @@ let private start () =
     model, torch.optim.SGD(model.parameters (), 0.1, momentum = 0.9)
 
 let private rewirerOf (model: Sequential) optimizer =
-    Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 3L 1000L), Seed.ofInt 4)
+    new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 3L 1000L), Seed.ofInt 4)
 
 let private parametersOf (model: torch.nn.Module) : Map<string, float[]> =
     use _ = torch.NewDisposeScope()
@@ -221,7 +221,12 @@ let averagingTests =
                               let optimizer = torch.optim.SGD(layer.parameters (), 0.1, momentum = 0.9)
 
                               let rewirer =
-                                  Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.5 2L 100L), Seed.ofInt 4)
+                                  new Rewirer(
+                                      layer,
+                                      optimizer,
+                                      Policy.set (Schedule.constant 0.5 2L 100L),
+                                      Seed.ofInt 4
+                                  )
 
                               layer, optimizer, rewirer, Averaging.Mean layer
 

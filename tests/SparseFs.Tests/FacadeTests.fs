@@ -184,7 +184,7 @@ let counterparts =
       "Flops.training", [ "FlopCounts.Training" ]
       "Flops.rigL", [ "FlopCounts.RigL" ]
       "Safetensors.save", [ "SafetensorsFiles.Save" ]
-      "Safetensors.load", [ "SafetensorsFiles.Load" ]
+      "Safetensors.load", []
       "Safetensors.loadWhere", [ "SafetensorsFiles.Load" ]
       "Safetensors.inspect", [ "SafetensorsFiles.Inspect" ]
       "Checkpoint.save", []

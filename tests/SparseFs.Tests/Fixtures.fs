@@ -193,7 +193,7 @@ let start (fixture: RunFixture) =
     torch.manual_seed 11L |> ignore
     let model = fixture.Model()
     let optimizer = fixture.Optimizer model
-    model, optimizer, Rewirer(model, optimizer, fixture.Policy, Seed.ofInt 5)
+    model, optimizer, new Rewirer(model, optimizer, fixture.Policy, Seed.ofInt 5)
 
 /// The ten steps after a run was saved.
 let follow (fixture: RunFixture) (model: Net) optimizer (rewirer: Rewirer) : Record =

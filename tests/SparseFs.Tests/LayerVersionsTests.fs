@@ -64,7 +64,10 @@ let private sequential (layer: SparseLinear) =
 /// Drops and grows, and gives the layer the weights of no version.
 let private rewired (layer: SparseLinear) =
     use optimizer = torch.optim.SGD(layer.parameters (), 0.0)
-    let rewirer = Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.3 1L 100L))
+
+    let rewirer =
+        new Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.3 1L 100L))
+
     use loss = (layer.call (probe ())).sum()
     loss.backward ()
     rewirer.Step() |> ignore

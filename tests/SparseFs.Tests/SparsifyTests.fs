@@ -380,7 +380,10 @@ let sparsifyTests =
               use model = mlp 4
               Sparsify.model (Sparsify.shared Allocation.ErdosRenyi 0.8) model |> ignore
               let optimizer = torch.optim.SGD(model.parameters (), 0.1)
-              let rewirer = Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 1L 10L))
+
+              let rewirer =
+                  new Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 1L 10L))
+
               model.call(torch.ones (3L, 20L)).square().sum().backward()
               Expect.equal (rewirer.Step()).Length 3 "three layers rewire"
               Expect.contains (model.state_dict().Keys) "first.row_ptr" "pattern")

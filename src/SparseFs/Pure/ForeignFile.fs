@@ -7,12 +7,17 @@ open System.Text
 /// <summary>What people take for a safetensors file, and how it becomes one.</summary>
 module internal ForeignFile =
 
+    /// PyTorch's name in Python.
+    [<Literal>]
+    let private Package = "torch"
+
     let private toConvert =
-        "save the tensors in Python: safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, "
+        "save the tensors in Python: from safetensors.torch import save_file; "
+        + "save_file({k: v.contiguous() for k, v in tensors.items()}, "
         + "'model.safetensors')"
 
     let private ofTorch =
-        $"with tensors = torch.load(file, map_location='cpu', weights_only=True), {toConvert}"
+        $"with tensors = {Package}.load(file, map_location='cpu', weights_only=True), {toConvert}"
 
     let private startsWith (text: string) (bytes: byte[]) =
         bytes.AsSpan().StartsWith(ReadOnlySpan(Encoding.Latin1.GetBytes text))

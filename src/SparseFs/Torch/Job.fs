@@ -24,6 +24,11 @@ type internal Job(connectivity: Connectivity, backend: Backend, recorder: Record
     /// The same product of values that are no layer's.
     member _.OfValues = Job(connectivity, backend)
 
+    /// Notes a backward pass where somebody wants it: upstream gradients, inputs, and the weight's gradient, or null.
+    member _.Note(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor) : unit =
+        if not (isNull recorder || isNull numbers || isNull gradient) then
+            recorder.Add(g, x, gradient, (fun () -> numbers.Leaf.grad))
+
     /// The layer's numbers, or null where the caller brings values of its own.
     member _.Numbers = numbers
 

@@ -6,13 +6,37 @@ open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 
-/// <summary>What a layer's backward passes have seen: upstream gradients [n, rows] and inputs [n, cols], from which the
-/// gradient of every cell is computed when it is asked for.</summary>
-/// <remarks>Copies: the tensors themselves may be changed, or freed, before the update. Backward may run on other threads
-/// than the training loop's, so that adding is locked.</remarks>
+/// <summary>One backward pass of a layer.</summary>
+/// <remarks>Copies: the tensors themselves may be changed, or freed, before the update.</remarks>
+[<Sealed>]
+type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[]) =
+    /// The optimizer step that it belongs to.
+    member _.Step = step
+
+    /// Upstream gradients [n, rows].
+    member _.G = g
+
+    /// Inputs [n, cols].
+    member _.X = x
+
+    /// Its gradient at the slots that are compared; null where the pass has been settled.
+    member _.Sample = sample
+
+    member _.Settled = Pass(step, g, x, null)
+
+    member _.Free() =
+        g.Dispose()
+        x.Dispose()
+
+/// <summary>What a layer's backward passes have seen: upstream gradients and inputs, from which the gradient of every cell
+/// is computed when it is asked for.</summary>
+/// <remarks>Which of them count is settled when the optimizer is about to step: those that <c>.grad</c> is made of. Backward
+/// may run on other threads than the training loop's, so that adding is locked. A recorder does not keep its rewirer, and
+/// stops with it.</remarks>
 [<Sealed; AllowNullLiteral>]
 type internal Recorder() =
-    let passes = List<struct (int64 * torch.Tensor * torch.Tensor)>()
+    let passes = List<Pass>()
+    let mutable owner: WeakReference = null
 
     let copyOf (t: torch.Tensor) =
         use detached = t.detach ()
@@ -21,17 +45,134 @@ type internal Recorder() =
     /// All samples of several passes together, as scores are computed from them.
     let joined = List<struct (torch.Tensor * torch.Tensor)>()
 
+    /// Slots that are compared at most.
+    static let compared = 4096L
+
+    /// Passes that are kept before it is asked which of them still count.
+    static let most = 32
+
+    /// The last passes may belong to the backward that is running, which .grad does not hold yet.
+    static let running = 8
+
+    /// Numbers at slots that are the same for all gradients of one length.
+    static let sampleOf (gradient: torch.Tensor) : float[] =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+        let every = max 1L ((gradient.numel () + compared - 1L) / compared)
+
+        let some = gradient.detach().slice(0L, 0L, gradient.numel (), every)
+
+        some.cpu().to_type(torch.ScalarType.Float64).contiguous().data<float>().ToArray()
+
+    /// How the dtype rounds.
+    static let roundingOf (dtype: torch.ScalarType) =
+        match dtype with
+        | torch.ScalarType.Float64 -> 2.0 ** -53.0
+        | torch.ScalarType.Float16 -> 2.0 ** -11.0
+        | torch.ScalarType.BFloat16 -> 2.0 ** -8.0
+        | _ -> 2.0 ** -24.0
+
+    let openPasses () =
+        passes |> Seq.filter (fun pass -> not (isNull pass.Sample)) |> Array.ofSeq
+
+    let fit (opened: Pass[]) (gradient: torch.Tensor) : PassFit =
+        if isNull gradient then
+            PassFit.Exact(Array.zeroCreate opened.Length)
+        else
+            let samples = opened |> Array.map _.Sample
+            let found = sampleOf gradient
+
+            if samples |> Array.exists (fun sample -> sample.Length <> found.Length) then
+                PassFit.Exact(Array.zeroCreate opened.Length) // of another number of slots
+            else
+                PassFit.find (roundingOf gradient.dtype) samples found
+
+    let drop (gone: Pass -> bool) =
+        for pass in passes do
+            if gone pass then
+                pass.Free()
+
+        passes.RemoveAll(fun pass -> gone pass) |> ignore
+
     /// The optimizer step to which passes belong that come next.
     member val Step = 0L with get, set
 
-    /// Whether a pass of that step has been noted.
-    member _.Has(step: int64) : bool =
-        passes.Exists(fun (struct (at, _, _)) -> at = step)
+    /// Whoever reads the passes; without it nothing is noted.
+    member _.Owner
+        with get (): obj = if isNull owner then null else owner.Target
+        and set (value: obj) = owner <- (if isNull value then null else WeakReference value)
 
-    member r.Add(g: torch.Tensor, x: torch.Tensor) =
+    /// Whether a pass of that step counts.
+    member _.Has(step: int64) : bool =
+        passes.Exists(fun pass -> pass.Step = step)
+
+    /// <summary>Notes a pass.</summary>
+    /// <param name="g">Upstream gradients.</param>
+    /// <param name="x">Inputs.</param>
+    /// <param name="gradient">The weight's gradient of this pass, [nnz].</param>
+    /// <param name="current">Gives the weight's .grad before this pass is added to it, or null.</param>
+    member r.Add(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor, current: unit -> torch.Tensor) =
         lock passes (fun () ->
             use _ = torch.no_grad ()
-            passes.Add(struct (r.Step, copyOf g, copyOf x)))
+
+            if isNull r.Owner then
+                drop (fun _ -> true)
+            else
+                let opened = openPasses ()
+
+                if opened.Length >= most + running then
+                    use grad = current ()
+                    let asked = Array.truncate (opened.Length - running) opened
+
+                    let weights =
+                        match fit asked grad with
+                        | PassFit.Exact weights
+                        | PassFit.Changed weights -> weights
+
+                    let gone =
+                        HashSet<Pass>(
+                            Seq.zip asked weights
+                            |> Seq.filter (fun (_, weight) -> weight = 0.0)
+                            |> Seq.map fst,
+                            HashIdentity.Reference
+                        )
+
+                    drop gone.Contains
+
+                passes.Add(Pass(r.Step, copyOf g, copyOf x, sampleOf gradient)))
+
+    /// <summary>Keeps the passes that the gradient is made of, multiplied as it has been.</summary>
+    /// <param name="gradient">The weight's .grad, or null.</param>
+    /// <returns>Whether it is such a sum; false where its elements were changed one by one.</returns>
+    member _.Settle(gradient: torch.Tensor) : bool =
+        lock passes (fun () ->
+            use _ = torch.no_grad ()
+            let opened = openPasses ()
+
+            if opened.Length = 0 then
+                true
+            else
+                let fitted = fit opened gradient
+
+                let weights =
+                    match fitted with
+                    | PassFit.Exact weights
+                    | PassFit.Changed weights -> weights
+
+                for pass, weight in Array.zip opened weights do
+                    let at = passes.IndexOf pass
+
+                    if weight = 0.0 then
+                        pass.Free()
+                        passes.RemoveAt at
+                    else
+                        if weight <> 1.0 then
+                            use scale = weight.ToScalar()
+                            pass.G.mul_ scale |> ignore
+
+                        passes[at] <- pass.Settled
+
+                fitted.IsExact)
 
     /// Forgets the passes of some steps, and what scores were computed from.
     member _.Forget(isGone: int64 -> bool) =
@@ -41,23 +182,17 @@ type internal Recorder() =
                 x.Dispose()
 
             joined.Clear()
-
-            for struct (at, g, x) in passes do
-                if isGone at then
-                    g.Dispose()
-                    x.Dispose()
-
-            passes.RemoveAll(fun (struct (at, _, _)) -> isGone at) |> ignore)
+            drop (fun pass -> isGone pass.Step))
 
     /// Takes tensors over as its passes, in place of those that it has.
     member r.Replace(taken: struct (int64 * torch.Tensor * torch.Tensor)[]) =
         r.Forget(fun _ -> true)
 
-        for struct (_, g, x) in taken do
-            g.DetachFromDisposeScope() |> ignore
-            x.DetachFromDisposeScope() |> ignore
-
-        lock passes (fun () -> passes.AddRange taken)
+        lock passes (fun () ->
+            for struct (at, g, x) in taken do
+                g.DetachFromDisposeScope() |> ignore
+                x.DetachFromDisposeScope() |> ignore
+                passes.Add(Pass(at, g, x, null)))
 
     /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
     /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
@@ -76,11 +211,11 @@ type internal Recorder() =
                          t.to_type torch.ScalarType.Float32
 
                  let weighted =
-                     [| for struct (step, g, x) in passes do
-                            match weightOf step with
+                     [| for pass in passes do
+                            match weightOf pass.Step with
                             | 0.0 -> ()
-                            | 1.0 -> struct (wide g, wide x)
-                            | weight -> struct ((wide g).mul(weight.ToScalar()), wide x) |]
+                            | 1.0 -> struct (wide pass.G, wide pass.X)
+                            | weight -> struct ((wide pass.G).mul(weight.ToScalar()), wide pass.X) |]
 
                  let one (ts: torch.Tensor[]) =
                      (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).DetachFromDisposeScope()
@@ -92,12 +227,12 @@ type internal Recorder() =
                  both)
 
         let onKernels =
-            passes.TrueForAll(fun (struct (_, g, _)) ->
-                g.device_type = DeviceType.CPU && g.dtype <> torch.ScalarType.Float64)
+            passes.TrueForAll(fun pass ->
+                pass.G.device_type = DeviceType.CPU && pass.G.dtype <> torch.ScalarType.Float64)
 
         let samples =
             passes
-            |> Seq.sumBy (fun (struct (_, g, _)) -> g.shape[0])
+            |> Seq.sumBy (fun pass -> pass.G.shape[0])
             |> min (int64 Int32.MaxValue)
             |> int
 
@@ -147,4 +282,5 @@ type internal Recorder() =
             )
 
     /// The passes as arrays, for a state that outlives the process.
-    member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] = passes.ToArray()
+    member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] =
+        [| for pass in passes -> struct (pass.Step, pass.G, pass.X) |]

@@ -17,6 +17,26 @@ type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
+    /// The pattern as the rewirer left it.
+    member val Known = layer.Connectivity with get, set
+
+    /// Updates in a row that were refused.
+    member val Refused = 0 with get, set
+
+    /// Whether it was said that gradients were changed one by one.
+    member val IsTold = false with get, set
+
+    /// A layer that does not train is left alone.
+    member _.IsFrozen = not layer.weight.requires_grad
+
+    /// Whether a step's update has anything to do.
+    member _.HasWork(step: int64) =
+        policy.Budget.IsFalling || Schedule.fraction step policy.Schedule > 0.0
+
+    /// Whether a step's update looks at gradients.
+    member r.Looks(step: int64) =
+        r.Needs <> Needs.Nothing && r.HasWork step
+
 module internal SparseLayers =
 
     /// The sparse layers of a module, itself among them, by their place; one that is held twice comes twice.
@@ -44,8 +64,10 @@ module internal SparseLayers =
 /// micro-batches since the last step, for inputs of any rank and for a layer that is used more than once: on a step that
 /// will be an update, the layers note what their backward passes see, and the gradient of all cells is computed from it a
 /// block of rows at a time. On all other steps nothing is noted. Momentum rules note the passes of the last
-/// <c>MomentumSteps</c> steps. Passes that do not train (a gradient penalty's first one, say) should not come between the
-/// last step and an update. Layers whose policies differ are rewired each by its own; those that share one (the same
+/// <c>MomentumSteps</c> steps. The passes that count are those that <c>.grad</c> is made of at the step, times what it was
+/// multiplied with since: what zero_grad threw away, autograd.grad asked for, or a skipped step of loss scaling left does
+/// not count. A layer that is frozen (its weight requires no gradient) is left alone, and one that took no part in the
+/// passes keeps its slots. A layer has one rewirer: the newest takes it over. Layers whose policies differ are rewired each by its own; those that share one (the same
 /// object) share its budget, where it is one across layers.
 /// </remarks>
 [<Sealed>]
@@ -85,13 +107,22 @@ type Rewirer
     let events = Event<RewireEvent>()
     let mutable seed = seed
     let mutable step = 0L
+    let mutable isDisposed = false
+    let mutable refusals = Refusals.Raise
+
+    /// Stands for this rewirer in its layers and recorders, which do not keep it.
+    let token = obj ()
+
+    let isOurs (l: Rewirable) =
+        not (isNull l.Layer.Rewiring)
+        && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
 
     let dueAt (at: int64) =
-        layers |> Array.filter (fun l -> l.IsUpdate at)
+        layers |> Array.filter (fun l -> l.IsUpdate at && not l.IsFrozen)
 
     /// Whether the passes of a step are wanted by an update.
     let isWanted (l: Rewirable) (at: int64) =
-        (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at)
+        (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at && l.HasWork at)
         || (l.Needs.HasFlag Needs.Momentum
             && Seq.exists l.IsUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
 
@@ -101,7 +132,9 @@ type Rewirer
 
         for l in layers do
             l.Recorder.Step <- next
-            l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
+
+            if isOurs l then
+                l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
 
     let stateOf (at: int64) (l: Rewirable) : LayerState =
         let index = Array.IndexOf(layers, l)
@@ -124,6 +157,48 @@ type Rewirer
         events.Trigger e
         Telemetry.count e
 
+        if not (isNull e.Refusal) && refusals = Refusals.Log then
+            Notices.Log.Refused(e.Layer, e.Refusal)
+
+    /// What is wrong with a step, before anything has happened.
+    let check () =
+        ObjectDisposedException.ThrowIf(isDisposed, typeof<Rewirer>)
+        BackwardFailure.Raise()
+
+        for l in layers do
+            if not (isOurs l) then
+                let message =
+                    $"'{l.Name}' has a newer rewirer, which has taken it over: step with that one, and dispose of this one"
+
+                raise (InvalidOperationException message)
+
+            let now = l.Layer.Connectivity
+
+            if not (obj.ReferenceEquals(now, l.Known)) then
+                if now <> l.Known then
+                    let message =
+                        $"the pattern of '{l.Name}' was loaded behind the rewirer, so that the optimizer's moments belong "
+                        + "to other connections: make optimizer and rewirer after the load, or use Checkpoint.resume"
+
+                    raise (InvalidOperationException message)
+
+                l.Known <- now
+
+    /// Which passes count: those that the gradients are made of that the optimizer steps with.
+    let settle () =
+        for l in layers do
+            if l.Needs <> Needs.Nothing then
+                use grad = l.Layer.weight.grad
+
+                if not (l.Recorder.Settle grad) && not l.IsTold then
+                    l.IsTold <- true
+
+                    Notices.Log.Noticed(
+                        l.Name,
+                        "the weight's gradient is not a multiple of what its backward passes gave (clipped by value, "
+                        + "noise, or set by hand): growth looks at the passes as they were"
+                    )
+
     /// Changes layers and optimizer: everything is computed first.
     let apply (due: Rewirable[]) (rewired: Rewired[]) =
         use _ = torch.no_grad ()
@@ -137,6 +212,7 @@ type Rewirer
             RemapState.commit others
             l.Layer.Versions.Rewire(r.Connectivity, weight, r.Remap)
             l.Explored <- r.Explored
+            l.Known <- r.Connectivity
 
     /// What layers that share a policy become, in their order.
     let rewire (due: Rewirable[]) (states: LayerState[]) : Rewired[] =
@@ -155,23 +231,38 @@ type Rewirer
         rewired
 
     /// The update of the layers that are due at a step, whatever the optimizer has done before; whether anything changed.
+    /// A layer that took no part in the backward passes keeps its slots, and shares no budget; where none did, or a number
+    /// is not finite, all are refused.
     let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
         let states = due |> Array.map (stateOf at)
+        let isUnseen (l: Rewirable) = l.Looks at && not (l.Recorder.Has at)
+
+        let seen =
+            [| 0 .. due.Length - 1 |]
+            |> Array.filter (fun place -> not (isUnseen due[place]))
+
+        let unseen (place: int) =
+            let why =
+                if seen.Length = 0 then
+                    $"no backward pass has reached '{due[place].Name}' since the last step"
+                else
+                    "the layer took no part in the backward passes since the last step"
+
+            Rewire.refuse why states[place]
+
+        let results =
+            rewire (seen |> Array.map (fun place -> due[place])) (seen |> Array.map (fun place -> states[place]))
 
         let rewired =
-            match
-                due
-                |> Array.tryFind (fun l -> l.Needs <> Needs.Nothing && not (l.Recorder.Has at))
-            with
-            | Some unseen ->
-                let why = $"no backward pass has reached '{unseen.Name}' since the last step"
-                Array.map (Rewire.refuse why) states
-            | None -> rewire due states
-
-        let rewired =
-            match rewired |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
+            match results |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
             | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states
-            | None -> rewired
+            | None ->
+                let places = Dictionary(Seq.mapi (fun i place -> KeyValuePair(place, i)) seen)
+
+                Array.init due.Length (fun place ->
+                    match places.TryGetValue place with
+                    | true, i -> results[i]
+                    | _ -> unseen place)
 
         let isChanged =
             rewired
@@ -198,9 +289,40 @@ type Rewirer
 
         prepare ()
         Array.iter noted happened
-        happened
+        let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
 
-    do prepare ()
+        for e in happened do
+            let l = layers |> Array.find (fun l -> l.Name = e.Layer)
+            l.Refused <- (if isRefused then l.Refused + 1 else 0)
+
+        match layers |> Array.tryFind (fun l -> l.Refused >= Rewirer.Patience) with
+        | Some l when isRefused && happened.Length > 0 && refusals = Refusals.Raise ->
+            let reason =
+                (Array.find (fun (e: RewireEvent) -> e.Layer = l.Name) happened).Refusal
+
+            let message =
+                $"{l.Refused} updates of '{l.Name}' in a row were refused: {reason}. Call backward before Step, with "
+                + "finite losses; or set Refusals to Log or Ignore to go on without updates"
+
+            raise (InvalidOperationException message)
+        | _ -> happened
+
+    do
+        for l in layers do
+            l.Recorder.Owner <- token
+            l.Layer.Rewiring <- WeakReference token
+            let schedule = l.Policy.Schedule
+
+            if
+                (schedule.Fraction > 0.0 || l.Policy.Budget.IsFalling)
+                && schedule.Every > schedule.End - schedule.Start
+            then
+                Notices.Log.Noticed(
+                    l.Name,
+                    $"the schedule never fires: an update every {schedule.Every} steps, the last at step {schedule.End}"
+                )
+
+        prepare ()
 
     /// <summary>A rewirer over named layers, all under one policy.</summary>
     /// <param name="layers">The layers, each with a name; no layer twice.</param>
@@ -216,7 +338,7 @@ type Rewirer
         if isNull (box layers) then
             nullArg (nameof layers)
 
-        Rewirer(
+        new Rewirer(
             seq { for struct (name, layer) in layers -> struct (name, layer, policy) },
             optimizer,
             seed,
@@ -233,7 +355,7 @@ type Rewirer
     /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
-        Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+        new Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
@@ -244,7 +366,7 @@ type Rewirer
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
     /// the optimizer is of another kind, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
-        Rewirer(
+        new Rewirer(
             [ for struct (name, layer) in SparseLayers.ofModel model do
                   if not (isNull (box layer.Policy)) then
                       struct (name, layer, layer.Policy) ],
@@ -256,8 +378,21 @@ type Rewirer
     /// <summary>How many optimizer steps momentum rules look back: 0.9 to that power is 0.03.</summary>
     static member MomentumSteps: int = 32
 
+    /// The refused update in a row that raises.
+    static member private Patience = 3
+
     /// <summary>Optimizer steps taken.</summary>
     member _.Steps: int64 = step
+
+    /// <summary>What happens where updates are refused one after the other; Raise unless it is set.</summary>
+    /// <exception cref="T:System.ArgumentException">The value is none of them.</exception>
+    member _.Refusals
+        with get (): Refusals = refusals
+        and set (value: Refusals) =
+            if not (Enum.IsDefined value) then
+                raise (ArgumentException($"expected Raise, Log or Ignore, got {value}", nameof value))
+
+            refusals <- value
 
     /// <summary>How each layer is rewired, in the layers' order.</summary>
     member _.Policies: IReadOnlyList<Policy> = [| for l in layers -> l.Policy |]
@@ -275,6 +410,8 @@ type Rewirer
     /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no
     /// weight, and no moment beyond the step of policies that step at updates.</remarks>
     member _.Step() : RewireEvent[] =
+        check ()
+        settle ()
         let at = step + 1L
         let due = dueAt at
 
@@ -286,7 +423,7 @@ type Rewirer
             finish at (fst (update at due))
         else
             let happened, isChanged = update at due
-            let isRefused = happened |> Array.exists (fun e -> not (isNull e.Refusal))
+            let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
 
             if not (isChanged || isRefused) then
                 optimizer.step () |> ignore
@@ -296,6 +433,8 @@ type Rewirer
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     member _.Follow() : RewireEvent[] =
+        check ()
+        settle ()
         let at = step + 1L
         let due = dueAt at
         finish at (if due.Length > 0 then fst (update at due) else [||])
@@ -369,6 +508,21 @@ type Rewirer
 
             for l, (_, explored), passes in Array.zip3 layers value.Explored passes do
                 l.Explored <- explored
+                l.Known <- l.Layer.Connectivity
+                l.Refused <- 0
                 l.Recorder.Replace passes
 
             prepare ()
+
+    interface IDisposable with
+        /// Lets go of the layers, which note nothing any more.
+        member _.Dispose() =
+            if not isDisposed then
+                isDisposed <- true
+
+                for l in layers do
+                    if isOurs l then
+                        l.Layer.Recorder <- null
+                        l.Layer.Rewiring <- null
+
+                    l.Recorder.Forget(fun _ -> true)

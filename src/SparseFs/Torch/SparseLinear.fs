@@ -76,6 +76,7 @@ type SparseLinear
     let mutable arithmetic = Arithmetic.Sparse
     let mutable recorder: Recorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
+    let mutable unattended = 0
 
     let backendFor (c: Connectivity) (samples: int) =
         match arithmetic with
@@ -177,6 +178,9 @@ type SparseLinear
         with get (): Recorder = recorder
         and set (value: Recorder) = recorder <- value
 
+    /// What stands for the rewirer that has the layer, or null.
+    member val internal Rewiring: WeakReference = null with get, set
+
     /// <summary>How the layer is rewired by a Rewirer that follows its layers; null for not at all.</summary>
     /// <remarks>Nothing happens without a Rewirer. It is not part of state_dict, and a Rewirer reads it once, when it is
     /// made.</remarks>
@@ -228,7 +232,10 @@ type SparseLinear
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
     /// that is not one.</exception>
     /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
-    override _.forward(x: torch.Tensor) : torch.Tensor =
+    override this.forward(x: torch.Tensor) : torch.Tensor =
+        if not (isNull (box policy)) && this.training then
+            this.Attend()
+
         let version = versions.Enter()
         let c = version.Connectivity
 
@@ -242,6 +249,25 @@ type SparseLinear
             SparseOps.ofLayer (Job(c, backend, recorder, version.Numbers)) x
         finally
             version.Numbers.Shared.Exit()
+
+    /// Says once that a policy is followed by nobody: a layer rewires nothing by itself.
+    member private this.Attend() =
+        if
+            isNull this.Rewiring
+            && unattended < SparseLinear.Patience
+            && torch.is_grad_enabled ()
+        then
+            unattended <- unattended + 1
+
+            if unattended = SparseLinear.Patience then
+                Notices.Log.Noticed(
+                    this.ToString(),
+                    "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is rewired: "
+                    + "make a Rewirer over the model and its optimizer, and call its Step"
+                )
+
+    /// Forward passes in training before an unattended policy is noticed.
+    static member private Patience = 1000
 
     override _.ToString() =
         let c = versions.Connectivity

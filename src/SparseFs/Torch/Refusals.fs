@@ -1,0 +1,10 @@
+namespace SparseFs
+
+/// <summary>What a rewirer does where updates of a layer are refused one after the other.</summary>
+type Refusals =
+    /// The third in a row raises at Step, with the reason and what helps; the default.
+    | Raise = 0
+    /// Each is an event: of the rewirer's Events and of the event source "SparseFs".
+    | Log = 1
+    /// Each is an event of the rewirer's Events alone.
+    | Ignore = 2
