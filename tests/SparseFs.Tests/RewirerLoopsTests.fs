@@ -38,7 +38,7 @@ type private Bench() =
 
     member _.Loss(i: int) =
         let x, target = batch i
-        (layer.call x).sub(target).square().sum ()
+        (layer.call x).sub(target).square().sum()
 
     /// The gradient of that loss for every cell, as the weights are now.
     member _.Dense(i: int) : float[] =
@@ -46,15 +46,18 @@ type private Bench() =
         use _ = torch.no_grad ()
         let x, target = batch i
         let wide (t: torch.Tensor) = t.to_type torch.float64
-        let y = torch.nn.functional.linear (wide x, wide (layer.weightMatrix ()), wide layer.bias)
-        let g = y.sub(wide target).mul (2.0.ToScalar())
-        numbers (g.t().mm (wide x))
+
+        let y =
+            torch.nn.functional.linear (wide x, wide (layer.weightMatrix ()), wide layer.bias)
+
+        let g = y.sub(wide target).mul(2.0.ToScalar())
+        numbers (g.t().mm(wide x))
 
     /// Says that a batch is among what the optimizer steps with.
     member b.Counts(i: int) =
         b.Dense i |> Array.iteri (fun cell g -> expected[cell] <- expected[cell] + g)
 
-    member b.Pass(i: int) = (b.Loss i).backward ()
+    member b.Pass(i: int) = (b.Loss i).backward()
 
     member b.PassThatCounts(i: int) =
         b.Counts i
@@ -103,8 +106,7 @@ let private growthTests =
       loop "SAM: the first pass finds the perturbation, the second counts" (fun b ->
           b.Pass 0
 
-          use perturbation =
-              b.Layer.weight.grad.detach().mul(0.05.ToScalar()).clone ()
+          use perturbation = b.Layer.weight.grad.detach().mul(0.05.ToScalar()).clone()
 
           b.Optimizer.zero_grad ()
           using (torch.no_grad ()) (fun _ -> b.Layer.weight.add_ perturbation |> ignore)
@@ -114,19 +116,19 @@ let private growthTests =
       loop "saliency: autograd.grad adds to no gradient" (fun b ->
           b.PassThatCounts 0
           let x = (torch.randn (3L, int64 cols)).requires_grad_ true
-          let y = (b.Layer.call x).square().sum ()
+          let y = (b.Layer.call x).square().sum()
           torch.autograd.grad ([| y |], [| x |]) |> ignore)
 
       loop "saliency before the pass" (fun b ->
           let x = (torch.randn (3L, int64 cols)).requires_grad_ true
-          let y = (b.Layer.call x).square().sum ()
+          let y = (b.Layer.call x).square().sum()
           torch.autograd.grad ([| y |], [| x |]) |> ignore
           b.PassThatCounts 0)
 
       loop "saliency between two passes" (fun b ->
           b.PassThatCounts 0
           let x = (torch.randn (3L, int64 cols)).requires_grad_ true
-          let y = (b.Layer.call x).square().sum ()
+          let y = (b.Layer.call x).square().sum()
           torch.autograd.grad ([| y |], [| x |]) |> ignore
           b.PassThatCounts 1)
 
@@ -144,7 +146,7 @@ let private growthTests =
       loop "accumulation with division" (fun b ->
           for i in 0..2 do
               b.Counts i
-              (b.Loss(i).div (3.0.ToScalar())).backward ())
+              (b.Loss(i).div(3.0.ToScalar())).backward())
 
       loop "more passes than are kept unasked" (fun b ->
           for i in 0..59 do
@@ -152,7 +154,7 @@ let private growthTests =
 
       loop "loss scaling: multiplied and divided again" (fun b ->
           b.Counts 0
-          (b.Loss(0).mul (1024.0.ToScalar())).backward ()
+          (b.Loss(0).mul(1024.0.ToScalar())).backward()
           using (torch.no_grad ()) (fun _ -> b.Layer.weight.grad.mul_ ((1.0 / 1000.0).ToScalar()) |> ignore))
 
       loop "a layer used twice in one pass" (fun b ->
@@ -160,7 +162,7 @@ let private growthTests =
           b.Optimizer.zero_grad ()
           b.Counts 0
           b.Counts 1
-          (b.Loss(0) + b.Loss(1)).backward ())
+          (b.Loss(0) + b.Loss(1)).backward())
 
       loop "a gradient set by hand: the passes as they were" (fun b ->
           b.PassThatCounts 0
@@ -186,7 +188,7 @@ let rewirerLoopsTests =
                   b.Pass i
                   b.Optimizer.step () |> ignore
 
-              Expect.isLessThanOrEqual b.Layer.Recorder.Passes.Length 41 "kept"
+              Expect.isLessThanOrEqual (b.Layer.Recorder.Read(fun _ _ _ -> ())).Length 41 "kept"
               let recorder = b.Layer.Recorder
               recorder.Owner <- obj () // whom nobody else holds
               GC.Collect()
@@ -233,7 +235,7 @@ let rewirerLoopsTests =
 
                         for i in 1..5 do
                             optimizer.zero_grad ()
-                            let loss = (model.call (torch.ones (2L, int64 cols))).square().sum ()
+                            let loss = (model.call (torch.ones (2L, int64 cols))).square().sum()
                             let events = stepWith rewirer loss
                             Expect.equal (Array.exactlyOne events).Layer "2" "the other layer alone"
 
@@ -243,7 +245,10 @@ let rewirerLoopsTests =
 
           testCase "an expert that was not routed to keeps its slots, and the others are rewired" (fun () ->
               use _ = torch.NewDisposeScope()
-              let experts = [| for i in 1..2 -> new SparseLinear(Topology.uniform rows cols nnz (Seed.ofInt i)) |]
+
+              let experts =
+                  [| for i in 1..2 -> new SparseLinear(Topology.uniform rows cols nnz (Seed.ofInt i)) |]
+
               let model = torch.nn.ModuleList<SparseLinear>(experts)
               let optimizer = torch.optim.SGD(model.parameters (), 0.1)
               use rewirer = new Rewirer(model, optimizer, policy)
@@ -252,7 +257,7 @@ let rewirerLoopsTests =
                   let used = at % 2
                   let before = experts |> Array.map _.Connectivity
                   optimizer.zero_grad ()
-                  let loss = (experts[used].call (torch.randn (4L, int64 cols))).square().sum ()
+                  let loss = (experts[used].call(torch.randn (4L, int64 cols))).square().sum()
                   let events = stepWith rewirer loss
                   Expect.isGreaterThan events[used].Grown 0 "the one that was used"
                   Expect.stringContains events[1 - used].Refusal "took no part" "the other"
@@ -282,7 +287,9 @@ let rewirerLoopsTests =
           testCase "an update of fraction 0 is an ordinary step of the optimizer" (fun () ->
               use _ = torch.NewDisposeScope()
 
-              for policy in [ Policy.rigL (Schedule.cosine 0.3 2L 2L); Policy.set (Schedule.cosine 0.3 2L 2L) ] do
+              for policy in
+                  [ Policy.rigL (Schedule.cosine 0.3 2L 2L)
+                    Policy.set (Schedule.cosine 0.3 2L 2L) ] do
                   let run (step: SparseLinear -> torch.optim.Optimizer -> (unit -> unit)) =
                       torch.manual_seed 8L |> ignore
                       let layer = new SparseLinear(Topology.uniform rows cols nnz (Seed.ofInt 1))
@@ -291,7 +298,7 @@ let rewirerLoopsTests =
 
                       for i in 1..3 do
                           optimizer.zero_grad ()
-                          (layer.call (torch.ones (2L, int64 cols))).square().sum().backward ()
+                          (layer.call (torch.ones (2L, int64 cols))).square().sum().backward()
                           step ()
 
                       numbers layer.weight, layer.Connectivity
@@ -318,8 +325,7 @@ let passFitTests =
     let u = 2.0 ** -24.0
 
     let passes =
-        [| for seed in 1..4 ->
-               Array.init 50 (fun i -> float (float32 (sin (float (seed * 100 + i) * 1.7)))) |]
+        [| for seed in 1..4 -> Array.init 50 (fun i -> float (float32 (sin (float (seed * 100 + i) * 1.7)))) |]
 
     let sum (weights: float[]) =
         Array.init 50 (fun slot ->
@@ -351,7 +357,8 @@ let passFitTests =
               Expect.equal (PassFit.find u passes (Array.zeroCreate 50)) (PassFit.Exact(Array.zeroCreate 4)) "none")
 
           testCase "a gradient that was clipped by value is no sum" (fun () ->
-              let clipped = sum [| 0.0; 1.0; 1.0; 0.0 |] |> Array.map (fun g -> max -0.5 (min 0.5 g))
+              let clipped =
+                  sum [| 0.0; 1.0; 1.0; 0.0 |] |> Array.map (fun g -> max -0.5 (min 0.5 g))
 
               match PassFit.find u passes clipped with
               | PassFit.Changed stand -> Expect.equal stand [| 0.0; 1.0; 1.0; 0.0 |] "those that stand"
