@@ -200,7 +200,11 @@ let private exports =
 
         let expected =
             [ for nnz in [ Nnz; Fewer ] do
-                  for version in 0 .. Versions - 1 -> export (layerOf nnz version) ]
+                  for version in 0 .. Versions - 1 do
+                      let layer = layerOf nnz version
+                      export layer
+                      layer.``to`` torch.float64 |> ignore
+                      export layer ]
 
         fun _ ->
             let found = export w.Layer
