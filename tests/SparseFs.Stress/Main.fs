@@ -1,4 +1,4 @@
-/// Calls on many threads, each scenario in a process of its own: SparseFs.Stress [all | NAME] [TIMES]
+/// Calls on many threads, each scenario in a process of its own: SparseFs.Stress [all | NAME | CALL+CALL] [TIMES]
 ///
 /// Before a layer's calls used one version each, 30 of the 33 scenarios failed at these counts, about half of them by a crash:
 /// all but parent loads beside other changes, optimizer steps beside them, and two disposals.
@@ -43,5 +43,5 @@ let main args =
     | [| name |] -> Running.here name 1
     | [| name; factor |] -> Running.here name (times factor)
     | _ ->
-        eprintfn "expected: SparseFs.Stress [all | NAME] [TIMES]"
+        eprintfn "expected: SparseFs.Stress [all | NAME | CALL+CALL] [TIMES]"
         2

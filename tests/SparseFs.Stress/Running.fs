@@ -24,7 +24,7 @@ type Outcome =
 
 /// Runs a scenario here and prints failures and, in the last line, counts; 0 where nothing went wrong.
 let here (name: string) (times: int) : int =
-    match Scenarios.all |> List.tryFind (fun (known, _) -> known = name) with
+    match Scenarios.tryFind name with
     | None ->
         eprintfn $"there is no scenario '{name}'; the scenarios are:"
 
@@ -32,7 +32,7 @@ let here (name: string) (times: int) : int =
             eprintfn $"  {known}"
 
         2
-    | Some(_, run) ->
+    | Some run ->
         // libtorch's threads spin: with several callers on few cores they would only wait for each other.
         torch.set_num_threads 1
         Threads.secondsAtMost <- Seconds * float times

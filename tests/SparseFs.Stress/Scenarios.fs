@@ -150,3 +150,13 @@ let all: (string * (int -> string list)) list =
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
       "two-savers", (fun times -> twoSavers (2000 * times))
       "all-readers", (fun times -> allReaders (400 * times)) ]
+
+/// A scenario, or a pair of a scenario: "load+rewire".
+let tryFind (name: string) : (int -> string list) option =
+    let actor (name: string) =
+        Actors.all |> List.tryFind (fun actor -> actor.Name = name)
+
+    match name.Split '+' with
+    | [| a; b |] ->
+        Option.map2 (fun a b -> fun times -> Pairs.pair Shape.Nested (Forwards * times) a b) (actor a) (actor b)
+    | _ -> all |> List.tryFind (fun (known, _) -> known = name) |> Option.map snd

@@ -284,3 +284,7 @@ type internal Recorder() =
     /// What each pass gives, for a state that outlives the process; a backward on another thread waits.
     member _.Read(read: int64 -> torch.Tensor -> torch.Tensor -> 'a) : 'a[] =
         lock passes (fun () -> [| for pass in passes -> read pass.Step pass.G pass.X |])
+
+    /// The passes themselves, where nothing runs beside.
+    member r.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] =
+        r.Read(fun at g x -> struct (at, g, x))
