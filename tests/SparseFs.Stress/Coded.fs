@@ -1,4 +1,4 @@
-/// Layers whose weights say which version and which cell they belong to, so that one output shows every mixture.
+/// Layers whose weights say which version and cell they belong to, so that one output shows every mixture.
 module SparseFs.Stress.Coded
 
 open System
@@ -15,23 +15,29 @@ let Cols = 20
 [<Literal>]
 let Nnz = 96
 
-/// Versions that there are; whole numbers below 2^24 are exact in float32, and so are their sums.
+/// Slots of the versions that are not of the same size.
+[<Literal>]
+let Fewer = 76
+
+/// Versions of each size.
 [<Literal>]
 let Versions = 5
 
+/// A whole number from 4,096 to 25,000: exact in float32, and so is a sum of a column's.
 let weightAt (version: int) (row: int) (col: int) : float32 =
     float32 ((version + 1) * 4096 + row * 64 + col)
 
+/// Less than any weight, and exact beside one.
 let biasOf (version: int) : float32 = float32 (version + 1) / 8.0f
 
-let patternOf (nnz: int) (version: int) =
+let patternOf (nnz: int) (version: int) : Connectivity =
     Topology.uniform Rows Cols nnz (Seed.ofInt (version + 1))
 
 let weightsOf (version: int) (c: Connectivity) : float32[] =
     let rowOf = Connectivity.rowIndices c
     Array.init c.Nnz (fun slot -> weightAt version rowOf[slot] c.ColIdx[slot])
 
-/// Gives a layer that nobody else uses the weights of a version.
+/// Gives a layer the weights of a version for the cells that it has.
 let fill (version: int) (layer: SparseLinear) =
     use _ = torch.no_grad ()
     use _ = torch.NewDisposeScope()
@@ -54,38 +60,72 @@ let copyOfState (m: torch.nn.Module) : Dictionary<string, torch.Tensor> =
 
     copy
 
-/// The input by whose product every weight shows: one sample a column.
-let probe () : torch.Tensor = torch.eye (int64 Cols)
-
-/// What is wrong with an output [Cols, Rows] for the probe: weights of cells that they do not belong to, of several
-/// versions, or with another version's bias. Slots whose weight is 0 are not seen.
-let wrong (y: float32[]) : string voption =
-    let tryVersion (version: int) =
-        let bias = biasOf version
-
-        y
-        |> Array.indexed
-        |> Array.tryFind (fun (i, value) -> value <> bias && value <> weightAt version (i % Rows) (i / Rows) + bias)
-
-    let misfits = [ for version in 0 .. Versions - 1 -> tryVersion version ]
-
-    if List.exists Option.isNone misfits then
-        ValueNone
-    else
-        let values = y |> Array.filter (fun value -> value > 64.0f) |> Array.truncate 3
-        ValueSome(String.Join(" ", values))
-
-/// As wrong, of the matrix [Rows, Cols] itself.
-let wrongMatrix (w: float32[]) : string voption =
-    let fits (version: int) =
-        w
-        |> Array.indexed
-        |> Array.forall (fun (i, value) -> value = 0.0f || value = weightAt version (i / Cols) (i % Cols))
-
-    if Seq.exists fits (seq { 0 .. Versions - 1 }) then
-        ValueNone
-    else
-        ValueSome "a matrix of several versions"
-
 let numbers (t: torch.Tensor) : float32[] =
     t.detach().cpu().contiguous().data<float32>().ToArray()
+
+/// The input by whose product every weight shows: sample i is 1 at column i.
+let probe () : torch.Tensor = torch.eye (int64 Cols)
+
+/// The output [Cols, Rows] for the probe.
+let outputBy (c: Connectivity) (weights: float32[]) (bias: float32) : float32[] =
+    let y = Array.create (Cols * Rows) bias
+    let rowOf = Connectivity.rowIndices c
+
+    for slot in 0 .. c.Nnz - 1 do
+        y[c.ColIdx[slot] * Rows + rowOf[slot]] <- weights[slot] + bias
+
+    y
+
+let outputOf (nnz: int) (version: int) : float32[] =
+    let c = patternOf nnz version
+    outputBy c (weightsOf version c) (biasOf version)
+
+/// What another thread may meet.
+[<RequireQualifiedAccess>]
+type Promise =
+    /// Everything as some version has it, to the bit.
+    | OneVersion
+    /// Weights of some version in their own cells, others being 0: what rewiring makes of it.
+    | OwnCells
+    /// The cells of some version, with any numbers.
+    | OnePattern
+    /// Anything.
+    | Nothing
+
+let private outputs =
+    [| for nnz in [ Nnz; Fewer ] do
+           for version in 0 .. Versions - 1 -> outputOf nnz version |]
+
+/// Whether there is a weight, which is more than any bias.
+let private isWeight (value: float32) = abs value > 64.0f
+
+let private cells = outputs |> Array.map (Array.map isWeight)
+
+let private isOwnCells (y: float32[]) (version: int) =
+    let bias = biasOf version
+
+    y
+    |> Seq.indexed
+    |> Seq.forall (fun (i, value) -> value = bias || value = weightAt version (i % Rows) (i / Rows) + bias)
+
+/// What is wrong with an output [Cols, Rows] for the probe.
+let wrong (promise: Promise) (y: float32[]) : string voption =
+    let isRight =
+        match promise with
+        | Promise.OneVersion ->
+            outputs
+            |> Array.exists (fun output -> output.AsSpan().SequenceEqual(y.AsSpan()))
+        | Promise.OwnCells -> Seq.exists (isOwnCells y) (seq { 0 .. Versions - 1 })
+        | Promise.OnePattern ->
+            let found = Array.map isWeight y
+
+            cells
+            |> Array.exists (fun cells -> cells.AsSpan().SequenceEqual(found.AsSpan()))
+        | Promise.Nothing -> true
+
+    if isRight then
+        ValueNone
+    else
+        let weights = y |> Array.filter isWeight
+        let first = String.Join(" ", Array.truncate 3 weights)
+        ValueSome $"no version has these {weights.Length} weights: {first} ..."

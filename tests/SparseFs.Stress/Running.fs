@@ -7,9 +7,24 @@ open System.IO
 open System.Reflection
 open TorchSharp
 
-/// Runs a scenario here; 0 where nothing went wrong. The first failures are printed.
+/// A scenario ends in so many seconds for each of its times, or is ended.
+[<Literal>]
+let private Seconds = 100.0
+
+/// How a scenario went in a process of its own.
+type Outcome =
+    {
+        /// 0 where nothing went wrong; more than 128 of a crash.
+        Code: int
+        /// How many calls there were, how many of them refused and how many went wrong.
+        Counts: string
+        /// The first failures, one a line; of a crash, what ran when it came.
+        Failures: string
+    }
+
+/// Runs a scenario here and prints failures and, in the last line, counts; 0 where nothing went wrong.
 let here (name: string) (times: int) : int =
-    match Scenarios.all |> List.tryFind (fun (known, _) -> known = name) with
+    match Scenarios.tryFind name with
     | None ->
         eprintfn $"there is no scenario '{name}'; the scenarios are:"
 
@@ -17,20 +32,34 @@ let here (name: string) (times: int) : int =
             eprintfn $"  {known}"
 
         2
-    | Some(_, run) ->
+    | Some run ->
         // libtorch's threads spin: with several callers on few cores they would only wait for each other.
         torch.set_num_threads 1
+        Threads.secondsAtMost <- Seconds * float times
         let failures = run times
 
         for failure, count in failures |> List.countBy id |> List.truncate 5 do
             printfn $"    {count} times {failure}"
 
+        let counts = Threads.counts ()
+        printfn $"{counts.Calls} calls, {counts.Refusals} refused, {failures.Length} wrong"
         if failures.IsEmpty then 0 else 1
+
+let private crash (errors: string) : string =
+    let lines = errors.TrimEnd().Split '\n'
+
+    let where =
+        lines
+        |> Array.tryFindBack _.StartsWith('@')
+        |> Option.defaultValue "@ its start"
+
+    let said = lines |> Array.filter (fun line -> not (line.StartsWith '@'))
+    let first = said |> Array.tryHead |> Option.defaultValue ""
+    $"    crashed during {where.Substring 2} {first}"
 
 /// <summary>Runs a scenario in another process, so that a crash of native code is a failure like others.</summary>
 /// <param name="arguments">What this program takes before the scenario's name.</param>
-/// <returns>The exit code, and what it printed; of a crash, what ran when it came.</returns>
-let there (arguments: string list) (name: string) (times: int) : int * string =
+let there (arguments: string list) (name: string) (times: int) : Outcome =
     let host = Environment.ProcessPath
 
     let start =
@@ -46,15 +75,17 @@ let there (arguments: string list) (name: string) (times: int) : int * string =
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
 
-    if not (running.WaitForExit(TimeSpan.FromMinutes(3.0 * float times))) then
+    if not (running.WaitForExit(TimeSpan.FromSeconds(2.0 * Seconds * float times))) then
         running.Kill true
 
     running.WaitForExit()
+    let lines = output.Result.TrimEnd().Split '\n'
 
-    let where =
-        if running.ExitCode > 1 then
-            "    during " + Array.last (errors.Result.TrimEnd().Split '\n')
-        else
-            ""
-
-    running.ExitCode, (output.Result + where).TrimEnd()
+    if running.ExitCode > 1 then
+        { Code = running.ExitCode
+          Counts = ""
+          Failures = crash errors.Result }
+    else
+        { Code = running.ExitCode
+          Counts = Array.last lines
+          Failures = String.Join('\n', lines[.. lines.Length - 2]) }

@@ -18,15 +18,48 @@ type Shape =
     | Nested
     /// Alone.
     | Alone
-    /// Held twice by one model.
+    /// Held twice by one model, which calls it twice: the outputs one under the other.
     | Shared
     /// As Nested, multiplying by way of a dense copy.
     | Dense
-    /// Before K-winners that all win.
+    /// Before K-winners, all of which win.
     | Winners
 
+let private build (shape: Shape) (layer: SparseLinear) : Net =
+    let sequential (modules: (string * Net) list) : Net =
+        torch.nn.Sequential([| for name, m in modules -> struct (name, m) |])
+
+    match shape with
+    | Shape.Alone -> layer
+    | Shape.Nested -> sequential [ "inner", sequential [ "layer", layer ] ]
+    | Shape.Dense ->
+        layer.Arithmetic <- Arithmetic.Dense
+        sequential [ "inner", sequential [ "layer", layer ] ]
+    | Shape.Winners ->
+        let winners = new KWinners(Rows, k = Rows, boost = Boost.None)
+        winners.eval ()
+        sequential [ "layer", layer; "winners", winners ]
+    | Shape.Shared ->
+        let both =
+            { new Net("shared") with
+                override _.forward x =
+                    torch.cat ([| layer.call x; layer.call x |], 0L) }
+
+        both.register_module ("first", layer)
+        both.register_module ("second", layer)
+        both
+
+/// Changes no number, and has moments that must follow the slots.
+let private optimizerOf (model: Net) : torch.optim.Optimizer =
+    let optimizer = torch.optim.SGD(model.parameters (), 0.0, momentum = 0.9)
+    use _ = torch.NewDisposeScope()
+    (model.call (probe ())).mean().backward()
+    optimizer.step () |> ignore
+    optimizer.zero_grad ()
+    optimizer
+
 [<Sealed>]
-type World(shape: Shape, seed: int) =
+type World(shape: Shape) =
     let folder =
         let memory = "/dev/shm"
 
@@ -38,83 +71,73 @@ type World(shape: Shape, seed: int) =
 
         Directory.CreateDirectory(Path.Combine(root, $"sparsefs-stress-{Guid.NewGuid():N}"))
 
-    let build (layer: SparseLinear) : Net =
-        let sequential (modules: (string * Net) list) : Net =
-            torch.nn.Sequential([| for name, m in modules -> struct (name, m) |])
-
-        match shape with
-        | Shape.Alone -> layer
-        | Shape.Nested -> sequential [ "inner", sequential [ "layer", layer ] ]
-        | Shape.Dense ->
-            layer.Arithmetic <- Arithmetic.Dense
-            sequential [ "inner", sequential [ "layer", layer ] ]
-        | Shape.Winners ->
-            let winners = new KWinners(Rows, k = Rows, boost = Boost.None)
-            winners.eval ()
-            sequential [ "layer", layer; "winners", winners ]
-        | Shape.Shared ->
-            // The second use is fed with nothing and adds nothing.
-            { new Net("shared") with
-                override _.forward x = layer.call x }
-            |> fun m ->
-                m.register_module ("first", layer)
-                m.register_module ("second", layer)
-                m
-
     let layer = layerOf Nnz 0
-    let model = build layer
+    let model = build shape layer
+    let optimizer = optimizerOf model
 
-    let states (nnz: int) =
-        [| for version in 0 .. Versions - 1 -> copyOfState (build (layerOf nnz version)) |]
+    let each (make: int -> int -> 'a) =
+        dict [ for nnz in [ Nnz; Fewer ] -> nnz, lazy (Array.init Versions (make nnz)) ]
 
-    let layerStates =
-        lazy [| for version in 0 .. Versions - 1 -> copyOfState (layerOf Nnz version) |]
+    let layerStates = each (fun nnz version -> copyOfState (layerOf nnz version))
 
-    let modelStates = lazy (states Nnz)
+    let modelStates =
+        each (fun nnz version -> copyOfState (build shape (layerOf nnz version)))
 
-    let files (nnz: int) =
-        lazy
-            [| for version in 0 .. Versions - 1 do
-                   let file = Path.Combine(folder.FullName, $"{nnz}-{version}.safetensors")
-                   Checkpoint.save file (build (layerOf nnz version))
-                   file |]
+    let files =
+        each (fun nnz version ->
+            let file = Path.Combine(folder.FullName, $"{nnz}-{version}.safetensors")
+            Checkpoint.save file (build shape (layerOf nnz version))
+            file)
 
-    let same = files Nnz
-    let other = files (Nnz - 20)
-    let optimizer = torch.optim.SGD(model.parameters (), 0.0)
     let mutable names = 0
 
-    member _.Layer = layer
-    member _.Model = model
-    member _.Optimizer = optimizer
-    member _.Seed = seed
+    member _.Layer: SparseLinear = layer
+    member _.Model: Net = model
 
-    /// A second model of the same shape, of this thread alone.
-    member _.Another() : struct (SparseLinear * Net) =
-        let other = layerOf Nnz 0
-        struct (other, build other)
+    /// Over the model's parameters, with a learning rate of 0.
+    member _.Optimizer: torch.optim.Optimizer = optimizer
 
-    member _.LayerStates: Dictionary<string, torch.Tensor>[] = layerStates.Value
-    member _.ModelStates: Dictionary<string, torch.Tensor>[] = modelStates.Value
-    member _.Files: string[] = same.Value
+    /// What a layer's and the model's state is, by nnz and version.
+    member _.LayerStates(nnz: int) : Dictionary<string, torch.Tensor>[] = layerStates[nnz].Value
+    member _.ModelStates(nnz: int) : Dictionary<string, torch.Tensor>[] = modelStates[nnz].Value
 
-    /// Files of layers with fewer slots.
-    member _.OtherFiles: string[] = other.Value
+    /// Files of the model, one a version.
+    member _.Files(nnz: int) : string[] = files[nnz].Value
 
-    /// Whether each call must be one version, whole; else only crashes and wrong exceptions count.
-    member val IsStrict = true with get, set
+    /// What each call must be.
+    member val Promise = Promise.OneVersion with get, set
 
-    /// Whether something may have taken the layer's place or moved it meanwhile.
+    /// Whether nothing changes the model: it stays what it was made.
+    member val IsIdle = true with get, set
+
+    /// Whether one thread alone changes the model: what it did must then be there.
+    member val HasOneWriter = true with get, set
+
+    /// Whether calls may say that the layer is not what it was.
     member val MayRefuse = false with get, set
 
-    member _.NewFile() =
+    member _.NewFile() : string =
         Path.Combine(folder.FullName, $"out-{Interlocked.Increment &names}.safetensors")
 
-    member w.Check(y: torch.Tensor) =
-        if w.IsStrict && y.dtype = torch.float32 then
-            match wrong (numbers y) with
-            | ValueSome what -> failwith $"a mixture: {what}"
+    member w.Check(y: torch.Tensor) : unit =
+        for one in Array.chunkBySize (Cols * Rows) (numbers y) do
+            match wrong w.Promise one with
+            | ValueSome what -> failwith what
             | ValueNone -> ()
+
+    /// A call on this thread, whose every use of the layer must give this.
+    member w.Expect(expected: float32[], what: string) : unit =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+
+        for one in Array.chunkBySize (Cols * Rows) (numbers (model.call (probe ()))) do
+            if one <> expected then
+                failwith what
+
+    /// A second model of the same shape, of the caller alone, and its optimizer.
+    member _.Another() : struct (Net * torch.optim.Optimizer) =
+        let other = build shape (layerOf Nnz 0)
+        struct (other, optimizerOf other)
 
     interface IDisposable with
         member _.Dispose() = folder.Delete true

@@ -226,6 +226,23 @@ let stateOf (model: torch.nn.Module) : Map<string, string> =
                   )
               ) ]
 
+/// Each parameter's numbers a little off, relatively, up or down by a hash of their places.
+let disturb (relative: float) (salt: int) (model: torch.nn.Module) =
+    use _ = torch.no_grad ()
+
+    for place, p in Seq.indexed (model.parameters ()) do
+        use _ = torch.NewDisposeScope()
+        let seed = Seed.ofInt salt |> Seed.child place
+
+        let factors =
+            [| for i in 0L .. p.numel () - 1L ->
+                   if Seed.bitsAt i seed &&& 1UL = 0UL then
+                       1.0 + relative
+                   else
+                       1.0 - relative |]
+
+        p.mul_ ((torch.tensor factors).to_type(p.dtype).view_as p) |> ignore
+
 let private write (path: string) (value: 'a) =
     File.WriteAllText(path, JsonSerializer.Serialize(value, JsonSerializerOptions(WriteIndented = true)))
 
@@ -289,14 +306,10 @@ let writeAll (folder: string) =
         let record = follow fixture model optimizer rewirer
 
         // No decision of these steps may hang on a rounding: a run whose weights are a little off takes them alike.
-        for factor in [ 1.0f + 1e-5f; 1.0f - 1e-5f ] do
+        for salt in 1..4 do
             let model, optimizer, rewirer = start fixture
             Checkpoint.resume file model optimizer (ValueSome rewirer) |> ignore
-
-            using (torch.no_grad ()) (fun _ ->
-                for p in model.parameters () do
-                    p.mul_ (factor.ToScalar()) |> ignore)
-
+            disturb 1e-5 salt model
             let other = follow fixture model optimizer rewirer
 
             if other.PatternsAfter <> record.PatternsAfter then

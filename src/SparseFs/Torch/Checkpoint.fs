@@ -205,10 +205,16 @@ module Checkpoint =
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
+
+        // An update on another thread comes before all of this or after it: it exchanges what would be written.
+        use turn = RunGate.enter optimizer
         use held = new HeldLayers(inventory.Layers)
 
         let optimizerTexts, moments =
             OptimizerCodec.write (Inventory.names inventory) helper
+
+        let moments =
+            [ for struct (name, t) in moments -> struct (name, t.detach().clone()) ]
 
         let rewirerTexts, rewirerTensors =
             match rewirer with
@@ -220,6 +226,8 @@ module Checkpoint =
                 [ "step", $"{progress.Step}"; "rewirer", $"{rewirer.IsSome}" ]
                 @ RewirerCodec.seedFields progress.Seed
             )
+
+        turn.Dispose()
 
         StoredFile.writeThrough
             id

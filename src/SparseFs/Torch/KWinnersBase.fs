@@ -197,8 +197,11 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
 
+    // The base's own is not for two threads at once.
     override this.Dispose(disposing: bool) =
-        if disposing && Interlocked.Exchange(&isDisposed, 1) = 0 then
+        if not disposing then
+            base.Dispose disposing
+        elif Interlocked.Exchange(&isDisposed, 1) = 0 then
             lock gate (fun () -> current.Shared.Retire())
 
             // Freed a little later than torch's own would be: see Replaced.
@@ -206,8 +209,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
             this.ConditionallyRegisterBuffer("samples_seen", null)
             this.ConditionallyRegisterBuffer("boost_strength", null)
             Replaced.later (SharedTensors [| dutyCycle; samplesSeen; boostStrength |])
-
-        base.Dispose disposing
+            base.Dispose disposing
 
     /// What is wrong with numbers that are to become a buffer's.
     static member internal WrongNumbers(key: string, tensor: torch.Tensor) : string voption =

@@ -19,8 +19,16 @@ type internal Unseen =
 module internal OptimizerState =
 
     let private place (optimizer: OptimizerHelper) (p: Parameter) : int =
-        optimizer.parameters ()
-        |> Seq.findIndex (fun other -> not (isNull other) && other.Handle = p.Handle)
+        let isIt (other: Parameter) =
+            not (isNull other) && other.Handle = p.Handle
+
+        match optimizer.parameters () |> Seq.tryFindIndex isIt with
+        | Some place -> place
+        | None ->
+            let message =
+                "expected a weight of the optimizer, got one that it does not hold: the layer was moved or disposed of since"
+
+            raise (InvalidOperationException message)
 
     let private groupOf (optimizer: OptimizerHelper) (place: int) : OptimizerOptions =
         let dict = optimizer.state_dict ()

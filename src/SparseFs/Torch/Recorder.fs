@@ -281,6 +281,10 @@ type internal Recorder() =
                     GC.KeepAlive(struct (g, x))
             )
 
-    /// The passes as arrays, for a state that outlives the process.
-    member _.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] =
-        [| for pass in passes -> struct (pass.Step, pass.G, pass.X) |]
+    /// What each pass gives, for a state that outlives the process; a backward on another thread waits.
+    member _.Read(read: int64 -> torch.Tensor -> torch.Tensor -> 'a) : 'a[] =
+        lock passes (fun () -> [| for pass in passes -> read pass.Step pass.G pass.X |])
+
+    /// The passes themselves, where nothing runs beside.
+    member r.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] =
+        r.Read(fun at g x -> struct (at, g, x))

@@ -412,34 +412,36 @@ type Rewirer
     /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no
     /// weight, and no moment beyond the step of policies that step at updates.</remarks>
     member _.Step() : RewireEvent[] =
-        check ()
-        settle ()
-        let at = step + 1L
-        let due = dueAt at
+        lock (RunGate.ofOptimizer optimizer) (fun () ->
+            check ()
+            settle ()
+            let at = step + 1L
+            let due = dueAt at
 
-        if due.Length = 0 then
-            optimizer.step () |> ignore
-            finish at [||]
-        elif due |> Array.forall _.Policy.StepsAtUpdates then
-            optimizer.step () |> ignore
-            finish at (fst (update at due))
-        else
-            let happened, isChanged = update at due
-            let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
-
-            if not (isChanged || isRefused) then
+            if due.Length = 0 then
                 optimizer.step () |> ignore
+                finish at [||]
+            elif due |> Array.forall _.Policy.StepsAtUpdates then
+                optimizer.step () |> ignore
+                finish at (fst (update at due))
+            else
+                let happened, isChanged = update at due
+                let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
 
-            finish at happened
+                if not (isChanged || isRefused) then
+                    optimizer.step () |> ignore
+
+                finish at happened)
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     member _.Follow() : RewireEvent[] =
-        check ()
-        settle ()
-        let at = step + 1L
-        let due = dueAt at
-        finish at (if due.Length > 0 then fst (update at due) else [||])
+        lock (RunGate.ofOptimizer optimizer) (fun () ->
+            check ()
+            settle ()
+            let at = step + 1L
+            let due = dueAt at
+            finish at (if due.Length > 0 then fst (update at due) else [||]))
 
     /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
     /// before it is stepped on.</summary>
@@ -459,8 +461,7 @@ type Rewirer
                 seed,
                 optimizer.GetType().Name,
                 [| for l in layers -> l.Name, l.Explored |],
-                [| for l in layers ->
-                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], Numbers.Of g, Numbers.Of x |] |]
+                [| for l in layers -> l.Recorder.Read(fun at g x -> at, int g.shape[0], Numbers.Of g, Numbers.Of x) |]
             )
         and set (value: RewirerState) =
             use _ = torch.no_grad ()

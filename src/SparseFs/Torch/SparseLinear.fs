@@ -327,14 +327,16 @@ type SparseLinear
     override _.named_buffers(_: bool, _: bool) =
         Seq.delay (fun () -> Seq.ofList (versions.HandOut()))
 
+    // The base's own is not for two threads at once.
     override this.Dispose(disposing: bool) =
-        if disposing && versions.Dispose() then
+        if not disposing then
+            base.Dispose disposing
+        elif versions.Dispose() then
             // Freed a little later than torch's own would be: see Replaced.
             this.ConditionallyRegisterParameter("weight", (null: Parameter))
             this.ConditionallyRegisterParameter("bias", (null: Parameter))
             Replaced.later (SharedTensors [| versions.Weight; versions.Bias |])
-
-        base.Dispose disposing
+            base.Dispose disposing
 
     // A closure cannot call a base member; these can.
     member private _.LoadStateDict(source, strict, skip) =
