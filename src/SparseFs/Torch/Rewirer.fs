@@ -11,9 +11,10 @@ open TorchSharp.Modules
 type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
     member _.Name = name
     member _.Layer = layer
-    member _.Policy = policy
-    member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
-    member val Needs = Policy.needs policy
+    member val Policy = policy with get, set
+    member r.IsUpdate(step: int64) = Schedule.isUpdate step r.Policy.Schedule
+    member r.Needs = Policy.needs r.Policy
+    member val Ages = Ages()
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
@@ -130,10 +131,17 @@ type Rewirer
         use _ = torch.NewDisposeScope()
 
         let changes =
-            Array.map2 (fun (l: Rewirable) r -> RemapState.prepare helper l.Policy.Moments l.Layer.weight r) due rewired
+            Array.map2
+                (fun (l: Rewirable) r ->
+                    let memory = OptimizerState.memory helper l.Layer.weight
+                    let ofGrown = RemapState.ageOfGrown memory l.Policy.Moments
+                    struct (RemapState.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
+                due
+                rewired
 
-        for l, r, change in Array.zip3 due rewired changes do
+        for l, r, (struct (change, ofGrown)) in Array.zip3 due rewired changes do
             RemapState.commit change
+            l.Ages.Remap(r.Remap, ofGrown)
             l.Layer.Adopt r.Connectivity
             l.Explored <- r.Explored
 
@@ -180,6 +188,9 @@ type Rewirer
             apply due rewired
 
         Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
+
+    let stepOptimizer () =
+        Stepping.step helper (layers |> Seq.map (fun l -> struct (l.Layer.weight, l.Ages)))
 
     let finish (at: int64) (happened: RewireEvent[]) =
         step <- at
@@ -278,23 +289,33 @@ type Rewirer
         let due = dueAt at
 
         if due.Length = 0 then
-            optimizer.step () |> ignore
+            stepOptimizer ()
             finish at [||]
         elif due |> Array.forall _.Policy.StepsAtUpdates then
-            optimizer.step () |> ignore
+            stepOptimizer ()
             finish at (fst (update at due))
         else
             let happened, isChanged = update at due
             let isRefused = happened |> Array.exists (fun e -> not (isNull e.Refusal))
 
             if not (isChanged || isRefused) then
-                optimizer.step () |> ignore
+                stepOptimizer ()
 
             finish at happened
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
+    /// <exception cref="T:System.InvalidOperationException">A policy's moments are <c>Fresh</c> or <c>Seeded</c>, and the
+    /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
+        for l in layers do
+            if RemapState.ageOfGrown (OptimizerState.memory helper l.Layer.weight) l.Policy.Moments >= 0L then
+                let message =
+                    $"expected moments of Zero or RowMean for '{l.Name}', got {l.Policy.Moments}, which counts the "
+                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
+
+                raise (InvalidOperationException message)
+
         let at = step + 1L
         let due = dueAt at
         finish at (if due.Length > 0 then fst (update at due) else [||])
@@ -318,9 +339,18 @@ type Rewirer
                 optimizer.GetType().Name,
                 [| for l in layers -> l.Name, l.Explored |],
                 [| for l in layers ->
-                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], Numbers.Of g, Numbers.Of x |] |]
+                       [| for struct (at, g, x) in l.Recorder.Passes -> at, int g.shape[0], Numbers.Of g, Numbers.Of x |] |],
+                [| for l in layers -> l.Ages.OfSlots |]
             )
         and set (value: RewirerState) =
+            if not (isNull value) && value.Ages.Length = layers.Length then
+                for l, ages in Array.zip layers value.Ages do
+                    if not (isNull ages) && ages.Length <> l.Layer.Connectivity.Nnz then
+                        let message =
+                            $"expected ages of {l.Layer.Connectivity.Nnz} slots for '{l.Name}', got {ages.Length}"
+
+                        raise (ArgumentException(message, nameof value))
+
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
             this.Prepare value ()
@@ -370,4 +400,24 @@ type Rewirer
                 l.Explored <- explored
                 l.Recorder.Replace passes
 
+            for l, ages in Array.zip layers value.Ages do
+                l.Ages.Replace ages
+
             prepare ()
+
+    /// Goes on with the treatment of moments that a run was begun with, in the layers' order.
+    member internal _.AdoptMoments(moments: Moments[]) : unit =
+        let policies = layers |> Array.map _.Policy
+
+        for place in 0 .. layers.Length - 1 do
+            // Layers that share a policy share it afterwards.
+            let first = policies |> Array.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
+
+            layers[place].Policy <-
+                if first < place then layers[first].Policy
+                elif policies[place].Moments = moments[place] then policies[place]
+                else
+                    { policies[place] with
+                        Moments = moments[place] }
+
+        prepare ()

@@ -8,6 +8,10 @@ open TorchSharp
 module internal RewirerCodec =
 
     let private stateKey = "sparsefs.rewirer"
+
+    /// In files whose rewirer tells ages: in older ones, moments under the run's own count of steps were the rule.
+    let private agesKey = "sparsefs.rewirer.ages"
+
     let private layerKey (place: int) = $"sparsefs.rewirer.layer.{place}"
     let private policyKey (place: int) (part: string) = $"sparsefs.policy.{place}.{part}"
     let private tensor (place: int) (what: string) = $"@rewirer.{place}.{what}"
@@ -51,6 +55,13 @@ module internal RewirerCodec =
               struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, layer.out_features))
               struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, layer.in_features)) ]
 
+    /// Only where a slot is young: a file without ages is one in which all are old.
+    let private agesTensors (place: int) (ages: int[]) : struct (string * torch.Tensor) list =
+        if isNull ages then
+            []
+        else
+            [ struct (tensor place "ages", torch.tensor (ages, device = torch.CPU)) ]
+
     /// <summary>Texts and tensors of a rewirer; the open DisposeScope owns the tensors.</summary>
     let write (rewirer: Rewirer) : (string * string) list * struct (string * torch.Tensor) list =
         let state = rewirer.State
@@ -68,6 +79,8 @@ module internal RewirerCodec =
                   @ seedFields state.Seed
               )
 
+              agesKey, "1"
+
               for place, (name, _) in Array.indexed state.Explored do
                   layerKey place, name ]
 
@@ -75,7 +88,8 @@ module internal RewirerCodec =
             [ for place, (_, explored) in Array.indexed state.Explored do
                   yield! exploredTensors place explored
                   let struct (_, layer) = rewirer.Layers[place]
-                  yield! passTensors place layer state.Passes[place] ]
+                  yield! passTensors place layer state.Passes[place]
+                  yield! agesTensors place state.Ages[place] ]
 
         texts, tensors
 
@@ -187,10 +201,53 @@ module internal RewirerCodec =
                         (int64s file stored)
                         passes)
 
-    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
+    /// What reads the ages of a layer's slots.
+    let private planAges (loader: Loader) (place: int) (layer: SparseLinear) : (unit -> int[]) voption =
+        let name = tensor place "ages"
+
+        if loader.File.TryFind(name).IsNone then
+            ValueSome(fun () -> null)
+        else
+            match find loader name StoredDtype.I32 (loader.ShapeOf layer.weight) with
+            | ValueNone -> ValueNone
+            | ValueSome t ->
+                ValueSome(fun () ->
+                    use _ = torch.NewDisposeScope()
+                    let ages = (loader.File.Read t).data<int>().ToArray()
+
+                    match ages |> Array.tryFind (fun age -> age < -1) with
+                    | Some age ->
+                        loader.File.Refuse(CheckpointProblem.Value, name, $"expected ages of −1 or more, got {age}")
+                    | None -> ages)
+
+    /// Moments as files had them before slots had ages.
+    let private tryOldMoments (text: string) : Moments voption =
+        match text with
+        | "Zero" -> ValueSome Moments.Zero
+        | "RowMean" -> ValueSome Moments.RowMean
+        | _ -> ValueNone
+
+    /// How the layers' moments are treated in a file that was written before slots had ages.
+    let private oldMoments (loader: Loader) (rewirer: Rewirer) : Moments[] voption =
+        if loader.File.Metadata.ContainsKey agesKey then
+            ValueNone
+        else
+            let ofLayers =
+                [| for place in 0 .. rewirer.Layers.Length - 1 do
+                       match loader.File.Metadata.TryGetValue(policyKey place "Moments") with
+                       | true, text -> tryOldMoments text
+                       | _ -> ValueNone |]
+
+            if Array.forall ValueOption.isSome ofLayers then
+                ValueSome(Array.map ValueOption.get ofLayers)
+            else
+                ValueNone
+
+    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) (goesOn: bool) =
         for part, ours in policyTexts rewirer place do
             match loader.File.Metadata.TryGetValue(policyKey place part) with
             | true, theirs when theirs = ours -> ()
+            | true, _ when goesOn && part = "Moments" -> ()
             | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
             | _ -> loader.Wrong $"missing: the text '{policyKey place part}'"
 
@@ -208,11 +265,16 @@ module internal RewirerCodec =
                    | _ -> loader.Wrong $"missing: the text '{layerKey place}'"
 
                    let c = layer.Connectivity
-                   name, layer, planExplored loader place c, planPasses loader place step layer |]
+
+                   name,
+                   layer,
+                   planExplored loader place c,
+                   planPasses loader place step layer,
+                   planAges loader place layer |]
 
         loader.Plan(fun () ->
             let explored =
-                [| for name, layer, explored, _ in readers do
+                [| for name, layer, explored, _, _ in readers do
                        let explored = (ValueOption.get explored) ()
 
                        if not (explored.Covers(loader.PatternOf layer)) then
@@ -221,15 +283,22 @@ module internal RewirerCodec =
 
                        name, explored |]
 
-            let passes = [| for _, _, _, passes in readers -> (ValueOption.get passes) () |]
-            let state = RewirerState(step, seed, optimizer, explored, passes)
+            let passes = [| for _, _, _, passes, _ in readers -> (ValueOption.get passes) () |]
+            let ages = [| for _, _, _, _, ages in readers -> (ValueOption.get ages) () |]
+            let state = RewirerState(step, seed, optimizer, explored, passes, ages)
             rewirer.Prepare state)
 
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
+        let old = oldMoments loader rewirer
+
         for place in 0 .. rewirer.Layers.Length - 1 do
-            comparePolicy loader rewirer place
+            comparePolicy loader rewirer place old.IsSome
+
+        match old with
+        | ValueSome moments -> loader.Plan(fun () -> fun () -> rewirer.AdoptMoments moments)
+        | ValueNone -> ()
 
         match loader.File.Metadata.TryGetValue stateKey with
         | true, text ->
