@@ -65,7 +65,10 @@ module internal YoungMoments =
             while s <= slotTo - 8 do
                 let at = int64 s
 
-                if NativePtr.read (NativePtr.ofNativeInt<uint64> (NativePtr.toNativeInt (Pointer.at cohorts at))) <> 0UL then
+                if
+                    NativePtr.read (NativePtr.ofNativeInt<uint64>(NativePtr.toNativeInt (Pointer.at cohorts at)))
+                    <> 0UL
+                then
                     let cohort = Avx2.ConvertToVector256Int32(Pointer.at cohorts at)
                     let isOld = Vector256.Equals(cohort, Vector256<int>.Zero).AsSingle()
                     let g = Vector256.Load(Pointer.at x.Gradient at) * sign

@@ -53,7 +53,11 @@ type internal Ages() =
             null
         else
             cohorts
-            |> Array.map (fun cohort -> if cohort = 0uy then -1 else int (min ages[int cohort - 1] (int64 Int32.MaxValue)))
+            |> Array.map (fun cohort ->
+                if cohort = 0uy then
+                    -1
+                else
+                    int (min ages[int cohort - 1] (int64 Int32.MaxValue)))
 
     /// <summary>Takes over what OfSlots gave; the ages beyond the 255 lowest count as old.</summary>
     member _.Replace(ofSlots: int[]) : unit =
@@ -63,7 +67,11 @@ type internal Ages() =
             if isNull ofSlots then
                 [||]
             else
-                ofSlots |> Array.filter (fun age -> age >= 0) |> Array.distinct |> Array.sort |> Array.truncate most
+                ofSlots
+                |> Array.filter (fun age -> age >= 0)
+                |> Array.distinct
+                |> Array.sort
+                |> Array.truncate most
 
         ages <- Array.map int64 distinct
 
@@ -72,7 +80,8 @@ type internal Ages() =
                 null
             else
                 // Not found is negative.
-                ofSlots |> Array.map (fun age -> byte (max 0 (Array.BinarySearch(distinct, age) + 1)))
+                ofSlots
+                |> Array.map (fun age -> byte (max 0 (Array.BinarySearch(distinct, age) + 1)))
 
     /// <summary>Carries the ages over to another pattern.</summary>
     /// <param name="remap">From this pattern.</param>
@@ -82,11 +91,23 @@ type internal Ages() =
 
         if isYoung || not (isNull cohorts) then
             let before = cohorts
-            let place = if isYoung then ages |> Array.filter (fun age -> age < ofGrown) |> _.Length else most
+
+            let place =
+                if isYoung then
+                    ages |> Array.filter (fun age -> age < ofGrown) |> _.Length
+                else
+                    most
+
             let isNew = isYoung && not (Array.contains ofGrown ages)
 
             let moved: byte[] =
-                Array.init 256 (fun cohort -> byte (if isNew && cohort > place then min 255 (cohort + 1) else cohort))
+                Array.init 256 (fun cohort ->
+                    byte (
+                        if isNew && cohort > place then
+                            min 255 (cohort + 1)
+                        else
+                            cohort
+                    ))
 
             // Of more than there are numbers for, the oldest become old.
             if isNew && ages.Length = most then
@@ -124,13 +145,16 @@ type internal Ages() =
     /// The young slots and the cohort of each, counted from 0, as int64 tensors on a device; kept until they change.
     member _.Tensors(device: torch.Device) : struct (torch.Tensor * torch.Tensor) =
         match tensors with
-        | ValueSome(index, cohort) when
-            index.device_type = device.``type`` && index.device_index = device.index
-            ->
+        | ValueSome(index, cohort) when index.device_type = device.``type`` && index.device_index = device.index ->
             struct (index, cohort)
         | _ ->
             forget ()
-            let slots = [| for slot in 0 .. cohorts.Length - 1 do if cohorts[slot] <> 0uy then int64 slot |]
+
+            let slots =
+                [| for slot in 0 .. cohorts.Length - 1 do
+                       if cohorts[slot] <> 0uy then
+                           int64 slot |]
+
             let ofSlots = slots |> Array.map (fun slot -> int64 cohorts[int slot] - 1L)
             let index = torch.tensor(slots, device = device).DetachFromDisposeScope()
             let cohort = torch.tensor(ofSlots, device = device).DetachFromDisposeScope()

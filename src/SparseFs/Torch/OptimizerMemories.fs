@@ -23,7 +23,9 @@ module internal OptimizerMemories =
         { new OptimizerMemory() with
             member _.Moments = [ zero state.momentum_buffer (Seeding.Gradient 1.0) ]
             member _.Steps = -1L
-            member _.IsYoung age = age = 0L && momentum <> 0.0 && dampening <> 0.0
+
+            member _.IsYoung age =
+                age = 0L && momentum <> 0.0 && dampening <> 0.0
 
             member _.Prepare(ages, grad) =
                 if not (isNull state.momentum_buffer) then
@@ -35,7 +37,12 @@ module internal OptimizerMemories =
                 ignore }
 
     let private tables (beta1: float) (beta2: float) (steps: int64) (ages: int64[]) : struct (float32[] * int) =
-        let stride = if ages.Length < YoungMoments.Few then YoungMoments.Few else 256
+        let stride =
+            if ages.Length < YoungMoments.Few then
+                YoungMoments.Few
+            else
+                256
+
         let tables: float32[] = Array.zeroCreate (4 * stride)
 
         for cohort in 1 .. ages.Length do
@@ -123,11 +130,30 @@ module internal OptimizerMemories =
 
     let adam (p: Parameter) (s: Adam.State) (o: Adam.Options) : OptimizerMemory =
         let sign = signOf o.maximize
-        adamLike p (fun () -> s.step) s.exp_avg s.exp_avg_sq s.max_exp_avg_sq o.beta1.Value o.beta2.Value sign o.weight_decay.Value
+
+        adamLike
+            p
+            (fun () -> s.step)
+            s.exp_avg
+            s.exp_avg_sq
+            s.max_exp_avg_sq
+            o.beta1.Value
+            o.beta2.Value
+            sign
+            o.weight_decay.Value
 
     /// Its weight decay is the weight's own affair.
     let adamW (p: Parameter) (s: AdamW.State) (o: AdamW.Options) : OptimizerMemory =
-        adamLike p (fun () -> s.step) s.exp_avg s.exp_avg_sq s.max_exp_avg_sq o.beta1.Value o.beta2.Value (signOf o.maximize) 0.0
+        adamLike
+            p
+            (fun () -> s.step)
+            s.exp_avg
+            s.exp_avg_sq
+            s.max_exp_avg_sq
+            o.beta1.Value
+            o.beta2.Value
+            (signOf o.maximize)
+            0.0
 
     /// Its means are Adam's; its rectification stays the run's.
     let rAdam (p: Parameter) (s: RAdam.State) (o: RAdam.Options) : OptimizerMemory =
@@ -241,14 +267,18 @@ module internal OptimizerMemories =
     let adadelta (s: Adadelta.State) : OptimizerMemory =
         { new OptimizerMemory() with
             member _.Moments =
-                [ zero s.square_avg (Seeding.Square(1.0, 0.0)); zero s.acc_delta Seeding.Unseen ]
+                [ zero s.square_avg (Seeding.Square(1.0, 0.0))
+                  zero s.acc_delta Seeding.Unseen ]
 
             member _.Steps = -1L }
 
     /// The average of a young slot's weights is over its own steps.
     let asgd (p: Parameter) (s: ASGD.State) (o: ASGD.Options) : OptimizerMemory =
         let weight (steps: int64) =
-            if steps = 0L then 1.0 else 1.0 / max 1.0 (float steps - o.t0.Value)
+            if steps = 0L then
+                1.0
+            else
+                1.0 / max 1.0 (float steps - o.t0.Value)
 
         { new OptimizerMemory() with
             member _.Moments =

@@ -12,7 +12,10 @@ type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
     member _.Name = name
     member _.Layer = layer
     member val Policy = policy with get, set
-    member r.IsUpdate(step: int64) = Schedule.isUpdate step r.Policy.Schedule
+
+    member r.IsUpdate(step: int64) =
+        Schedule.isUpdate step r.Policy.Schedule
+
     member r.Needs = Policy.needs r.Policy
     member val Ages = Ages()
     member val Recorder = Recorder()
@@ -309,7 +312,10 @@ type Rewirer
     /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
         for l in layers do
-            if RemapState.ageOfGrown (OptimizerState.memory helper l.Layer.weight) l.Policy.Moments >= 0L then
+            if
+                RemapState.ageOfGrown (OptimizerState.memory helper l.Layer.weight) l.Policy.Moments
+                >= 0L
+            then
                 let message =
                     $"expected moments of Zero or RowMean for '{l.Name}', got {l.Policy.Moments}, which counts the "
                     + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
@@ -411,11 +417,14 @@ type Rewirer
 
         for place in 0 .. layers.Length - 1 do
             // Layers that share a policy share it afterwards.
-            let first = policies |> Array.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
+            let first =
+                policies |> Array.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
 
             layers[place].Policy <-
-                if first < place then layers[first].Policy
-                elif policies[place].Moments = moments[place] then policies[place]
+                if first < place then
+                    layers[first].Policy
+                elif policies[place].Moments = moments[place] then
+                    policies[place]
                 else
                     { policies[place] with
                         Moments = moments[place] }

@@ -18,8 +18,7 @@ type internal YoungSlots(ages: Ages, p: Parameter) =
             torch.ScalarType.Float32
 
     /// The numbers that young slots have in a tensor of all slots.
-    member _.Of(t: torch.Tensor) : torch.Tensor =
-        t.index_select(0L, index).to_type wide
+    member _.Of(t: torch.Tensor) : torch.Tensor = t.index_select(0L, index).to_type wide
 
     /// Puts numbers of young slots into a tensor of all slots; the other slots keep theirs.
     member _.Put(t: torch.Tensor, numbers: torch.Tensor) : unit =
