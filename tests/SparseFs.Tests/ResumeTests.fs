@@ -294,6 +294,52 @@ let resumeTests =
           for optimizer in optimizers do
               resumesAt 5L ("RigL, every fifth step", rigL) optimizer
 
+          for moments in [ Moments.Zero; Moments.RowMean; Moments.Fresh; Moments.Seeded ] do
+              for name, make in
+                  optimizers
+                  @ [ "SGD, dampening",
+                      (fun model -> torch.optim.SGD(model.parameters (), 0.05, momentum = 0.9, dampening = 0.5) :> _) ] do
+                  if List.contains name [ "Adam, AMSGrad"; "NAdam"; "ASGD"; "SGD, dampening"; "RMSProp" ] then
+                      resumesAt 3L ($"{moments}", { rigL with Moments = moments }) (name, make)
+
+          testCase "a run whose file knows no ages goes on under the treatment of moments that it names" (fun () ->
+              inFolder (fun folder ->
+                  let adam = optimizers |> List.find (fun (name, _) -> name = "Adam") |> snd
+                  let zero = { rigL with Moments = Moments.Zero }
+                  let whole = start zero adam
+                  let file, old = Path.Combine(folder, "new"), Path.Combine(folder, "old")
+
+                  for step in 1L .. 6L do
+                      whole.Train step
+
+                  whole.Save(file, 6L)
+                  let contents = Safetensors.inspect file
+
+                  let texts =
+                      dict
+                          [ for entry in contents.Metadata do
+                                if entry.Key <> "sparsefs.rewirer.ages" then
+                                    entry.Key, entry.Value ]
+
+                  Expect.equal texts.Count (contents.Metadata.Count - 1) "not vacuous"
+                  Safetensors.save old (Dictionary texts) (Safetensors.load file)
+
+                  for step in 7L .. last do
+                      whole.Train step
+
+                  let resumed = start { rigL with Moments = Moments.Fresh } adam
+                  resumed.Resume old |> ignore
+                  Expect.all resumed.Rewirer.Policies (fun p -> p.Moments = Moments.Zero) "the file's"
+
+                  for step in 7L .. last do
+                      resumed.Train step
+
+                  Expect.equal resumed.Everything whole.Everything "the run that went through"
+
+                  // One that knows ages says that the policies differ.
+                  refusedAs CheckpointProblem.Mismatch "Moments = Fresh, got Zero" (fun () ->
+                      (start { rigL with Moments = Moments.Fresh } adam).Resume file)))
+
           resumesAt
               5L
               ("a policy with functions",

@@ -37,6 +37,7 @@ module internal YoungMoments =
     /// <param name="cohorts">[slots]</param>
     /// <param name="tables">e1, d1, e2, d2, each of stride numbers, one a cohort.</param>
     /// <param name="stride">Few, or more.</param>
+    /// <param name="means">Cohorts whose mean is changed, from the first on: the others' e1 and d1 are as good as 0.</param>
     /// <param name="x">All overwritten where a cohort is not 0, untouched elsewhere; they overlap nothing.</param>
     /// <param name="slotFrom">The first slot.</param>
     /// <param name="slotTo">The slot behind the last.</param>
@@ -46,6 +47,7 @@ module internal YoungMoments =
         (cohorts: nativeptr<byte>)
         (tables: nativeptr<float32>)
         (stride: int)
+        (means: int)
         (x: AdamNumbers)
         (slotFrom: int)
         (slotTo: int)
@@ -61,6 +63,7 @@ module internal YoungMoments =
             let d2 = Vector256.Load(Pointer.at tables 24L)
             let sign = Vector256.Create x.Sign
             let decay = Vector256.Create x.Decay
+            let beyond = Vector256.Create(means + 1)
 
             while s <= slotTo - 8 do
                 let at = int64 s
@@ -79,10 +82,15 @@ module internal YoungMoments =
                         else
                             g
 
-                    let m = Vector256.Load(Pointer.at x.Mean at)
-                    let taken = Avx2.PermuteVar8x32(e1, cohort) * m
-                    let next = m + Fma.MultiplySubtract(Avx2.PermuteVar8x32(d1, cohort), g, taken)
-                    Vector256.Store(Avx.BlendVariable(next, m, isOld), Pointer.at x.Mean at)
+                    let hasMean =
+                        Vector256.AndNot(Vector256.GreaterThan(beyond, cohort).AsSingle(), isOld)
+
+                    if Avx.MoveMask hasMean <> 0 then
+                        let m = Vector256.Load(Pointer.at x.Mean at)
+                        let taken = Avx2.PermuteVar8x32(e1, cohort) * m
+                        let next = m + Fma.MultiplySubtract(Avx2.PermuteVar8x32(d1, cohort), g, taken)
+                        Vector256.Store(Avx.BlendVariable(m, next, hasMean), Pointer.at x.Mean at)
+
                     let e = Avx2.PermuteVar8x32(e2, cohort)
                     let v = Vector256.Load(Pointer.at x.Square at)
                     let next = v + Fma.MultiplySubtract(Avx2.PermuteVar8x32(d2, cohort) * g, g, e * v)
@@ -111,8 +119,11 @@ module internal YoungMoments =
                 let d1 = Pointer.get tables (stride + cohort)
                 let e2 = Pointer.get tables (2 * stride + cohort)
                 let d2 = Pointer.get tables (3 * stride + cohort)
-                let m = Pointer.get x.Mean s
-                Pointer.set x.Mean s (m + MathF.FusedMultiplyAdd(d1, g, -(e1 * m)))
+
+                if cohort <= means then
+                    let m = Pointer.get x.Mean s
+                    Pointer.set x.Mean s (m + MathF.FusedMultiplyAdd(d1, g, -(e1 * m)))
+
                 let v = Pointer.get x.Square s
                 Pointer.set x.Square s (v + MathF.FusedMultiplyAdd(d2 * g, g, -(e2 * v)))
 
@@ -122,11 +133,11 @@ module internal YoungMoments =
 
             s <- s + 1
 
-    /// Slots below which a second thread costs more than it brings.
-    let private slotsOfThread = 65_536
+    /// Slots below which a second thread costs more than it brings, to torch's operations too.
+    let private slotsOfThread = 32_768
 
     /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
-    let adamOf (threads: int) (cohorts: byte[]) (tables: float32[]) (stride: int) (x: AdamNumbers) =
+    let adamOf (threads: int) (cohorts: byte[]) (tables: float32[]) (stride: int) (means: int) (x: AdamNumbers) =
         let slots = cohorts.Length
         let parts = max 1 (min threads (slots / slotsOfThread))
         use cohortsPin = fixed cohorts
@@ -141,6 +152,6 @@ module internal YoungMoments =
                 int (int64 slots * int64 part / int64 parts) &&& ~~~7
 
         if parts = 1 then
-            adam ofSlots ofCohorts stride x 0 slots
+            adam ofSlots ofCohorts stride means x 0 slots
         else
-            Team.run parts parts (fun part -> adam ofSlots ofCohorts stride x (bound part) (bound (part + 1)))
+            Team.run parts parts (fun part -> adam ofSlots ofCohorts stride means x (bound part) (bound (part + 1)))

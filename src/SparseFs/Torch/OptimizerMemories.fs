@@ -36,7 +36,8 @@ module internal OptimizerMemories =
 
                 ignore }
 
-    let private tables (beta1: float) (beta2: float) (steps: int64) (ages: int64[]) : struct (float32[] * int) =
+    /// What the kernel takes of cohorts: its tables, their stride, and the cohorts whose mean changes.
+    let private tables (beta1: float) (beta2: float) (steps: int64) (ages: int64[]) : struct (float32[] * int * int) =
         let stride =
             if ages.Length < YoungMoments.Few then
                 YoungMoments.Few
@@ -44,6 +45,7 @@ module internal OptimizerMemories =
                 256
 
         let tables: float32[] = Array.zeroCreate (4 * stride)
+        let mutable means = 0
 
         for cohort in 1 .. ages.Length do
             let struct (taken1, given1) = RunningMean.coefficients beta1 steps ages[cohort - 1]
@@ -53,7 +55,10 @@ module internal OptimizerMemories =
             tables[2 * stride + cohort] <- float32 taken2
             tables[3 * stride + cohort] <- float32 given2
 
-        struct (tables, stride)
+            if given1 <> 0.0 then
+                means <- cohort
+
+        struct (tables, stride, means)
 
     /// Means of the gradient and of its square, both corrected: Adam and its kin.
     let private adamLike
@@ -96,13 +101,15 @@ module internal OptimizerMemories =
                 let steps = steps ()
 
                 if onKernel grad then
-                    let struct (tables, stride) = tables beta1 beta2 steps ages.OfCohorts
+                    Team.attach ()
+                    let struct (tables, stride, means) = tables beta1 beta2 steps ages.OfCohorts
 
                     YoungMoments.adamOf
                         (torch.get_num_threads ())
                         ages.Cohorts
                         tables
                         stride
+                        means
                         { Gradient = TensorView.floats "grad" grad
                           Weight = TensorView.floats "weight" p
                           Mean = TensorView.floats "mean" mean

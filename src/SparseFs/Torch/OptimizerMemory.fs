@@ -90,7 +90,7 @@ module internal RunningMean =
     /// <param name="age">Steps that the slot has taken.</param>
     /// <returns>taken and given; y is what the optimizer adds to the mean.</returns>
     let coefficients (beta: float) (steps: int64) (age: int64) : struct (float * float) =
-        if beta = 0.0 || age >= steps then
+        if age >= steps || not (isYoung beta age) then
             struct (0.0, 0.0)
         else
             let after = correction beta (age + 1L)

@@ -43,13 +43,18 @@ module internal OptimizerState =
     let holds (optimizer: OptimizerHelper) (p: Parameter) : bool =
         optimizer.parameters () |> Seq.exists (fun other -> other.Handle = p.Handle)
 
-    /// <summary>What the optimizer keeps for a weight, as it is now: a step may put other tensors in its place.</summary>
-    let memory (optimizer: OptimizerHelper) (p: Parameter) : OptimizerMemory =
+    /// The optimizer's state and options of a weight.
+    let find (optimizer: OptimizerHelper) (p: Parameter) : struct (TorchSharp.Modules.OptimizerState * OptimizerOptions) =
         let place = place optimizer p
         let dict = optimizer.state_dict ()
-        let options = groupOf dict place
+        struct (dict.State[place], groupOf dict place)
 
-        match dict.State[place], options with
+    /// <summary>What an optimizer keeps for a weight, as it is now: a step may put other tensors in its place.</summary>
+    let memory
+        (p: Parameter)
+        (struct (state: TorchSharp.Modules.OptimizerState, options: OptimizerOptions))
+        : OptimizerMemory =
+        match state, options with
         | (:? SGD.State as s), (:? SGD.Options as o) -> OptimizerMemories.sgd p s o
         | (:? Adam.State as s), (:? Adam.Options as o) -> OptimizerMemories.adam p s o
         | (:? AdamW.State as s), (:? AdamW.Options as o) -> OptimizerMemories.adamW p s o
@@ -61,5 +66,24 @@ module internal OptimizerState =
         | (:? RAdam.State as s), (:? RAdam.Options as o) -> OptimizerMemories.rAdam p s o
         | (:? ASGD.State as s), (:? ASGD.Options as o) -> OptimizerMemories.asgd p s o
         | (:? Rprop.State as s), (:? Rprop.Options as o) -> OptimizerMemories.rprop s o
-        | state, _ ->
-            raise (ArgumentException($"expected a known state, got {state.GetType().FullName}", nameof optimizer))
+        | state, _ -> raise (ArgumentException($"expected a known state, got {state.GetType().FullName}", "optimizer"))
+
+/// <summary>What an optimizer keeps for one weight, found once, and the ages of the weight's slots.</summary>
+/// <remarks>An optimizer keeps a parameter's state and its group's options in the same objects for good.</remarks>
+[<Sealed>]
+type internal FollowedWeight(optimizer: OptimizerHelper) =
+    let mutable handle = 0n
+
+    let mutable found =
+        Unchecked.defaultof<struct (TorchSharp.Modules.OptimizerState * OptimizerOptions)>
+
+    /// How old the slots are.
+    member val Ages = Ages()
+
+    /// The optimizer's memory of the weight, as it is now.
+    member _.Memory(p: Parameter) : OptimizerMemory =
+        if p.Handle <> handle then
+            found <- OptimizerState.find optimizer p
+            handle <- p.Handle
+
+        OptimizerState.memory p found

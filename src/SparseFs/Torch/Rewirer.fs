@@ -8,7 +8,7 @@ open TorchSharp.Modules
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
+type private Rewirable(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
     member _.Name = name
     member _.Layer = layer
     member val Policy = policy with get, set
@@ -17,7 +17,8 @@ type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
         Schedule.isUpdate step r.Policy.Schedule
 
     member r.Needs = Policy.needs r.Policy
-    member val Ages = Ages()
+    member val Followed = FollowedWeight optimizer
+    member r.Ages = r.Followed.Ages
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
@@ -74,7 +75,7 @@ type Rewirer
 
                    raise (ArgumentException(message, nameof optimizer))
 
-               Rewirable(name, layer, policy) |]
+               Rewirable(name, layer, policy, helper) |]
 
     do
         if layers.Length = 0 then
@@ -136,7 +137,7 @@ type Rewirer
         let changes =
             Array.map2
                 (fun (l: Rewirable) r ->
-                    let memory = OptimizerState.memory helper l.Layer.weight
+                    let memory = l.Followed.Memory l.Layer.weight
                     let ofGrown = RemapState.ageOfGrown memory l.Policy.Moments
                     struct (RemapState.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
                 due
@@ -193,7 +194,7 @@ type Rewirer
         Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
 
     let stepOptimizer () =
-        Stepping.step helper (layers |> Seq.map (fun l -> struct (l.Layer.weight, l.Ages)))
+        Stepping.step helper (layers |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))
 
     let finish (at: int64) (happened: RewireEvent[]) =
         step <- at
@@ -312,10 +313,7 @@ type Rewirer
     /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
         for l in layers do
-            if
-                RemapState.ageOfGrown (OptimizerState.memory helper l.Layer.weight) l.Policy.Moments
-                >= 0L
-            then
+            if RemapState.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments >= 0L then
                 let message =
                     $"expected moments of Zero or RowMean for '{l.Name}', got {l.Policy.Moments}, which counts the "
                     + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"

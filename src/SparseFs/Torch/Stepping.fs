@@ -10,22 +10,21 @@ module internal Stepping =
     /// <param name="optimizer">The optimizer.</param>
     /// <param name="weights">The weights whose slots have ages. One without a gradient is passed over by the optimizer, and
     /// grows no older.</param>
-    let step (optimizer: OptimizerHelper) (weights: seq<struct (Parameter * Ages)>) : unit =
-        let young = weights |> Seq.filter (fun (struct (_, ages)) -> not ages.IsEmpty)
-
-        if Seq.isEmpty young then
+    let step (optimizer: OptimizerHelper) (weights: struct (Parameter * FollowedWeight)[]) : unit =
+        if weights |> Array.forall (fun (struct (_, followed)) -> followed.Ages.IsEmpty) then
             optimizer.step () |> ignore
         else
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
 
             let prepared =
-                [| for struct (p, ages) in young do
-                       match p.grad with
-                       | null -> ()
-                       | grad ->
-                           let memory = OptimizerState.memory optimizer p
-                           struct (memory, ages, memory.Prepare(ages, grad)) |]
+                [| for struct (p, followed) in weights do
+                       if not followed.Ages.IsEmpty then
+                           match p.grad with
+                           | null -> ()
+                           | grad ->
+                               let memory = followed.Memory p
+                               struct (memory, followed.Ages, memory.Prepare(followed.Ages, grad)) |]
 
             optimizer.step () |> ignore
 
