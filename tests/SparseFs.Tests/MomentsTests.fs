@@ -485,6 +485,9 @@ let momentsTests =
                   average <- Array.map2 (fun a w -> a + mu * (w - a)) average (pick grown (doubles t.Layer.weight))
                   near $"average {k}" 1e-9 average (pick grown (momentOf t.Optimizer "ax")))
 
+          testCase "a step that is taken here has the bits of torch's, where the machine has the vectors" (fun () ->
+              Expect.equal AdamMemory.takesTorchsSteps.Value YoungMoments.isFused "libtorch rounds as it did")
+
           testCase "the kernel gives the same bits at any width, and leaves old slots alone" (fun () ->
               for n in [ 1; 7; 8; 9; 31; 64; 200_003 ] do
                   for decay in [ 0.0f; 0.25f ] do

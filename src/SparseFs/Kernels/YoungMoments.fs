@@ -25,12 +25,41 @@ type internal AdamNumbers =
         Decay: float32
     }
 
+/// Adam's means, as torch computes them.
+[<Struct>]
+type internal AdamMeans =
+    {
+        /// β1 and 1 − β1.
+        Beta1: float32
+        Rest1: float32
+        /// β2 and 1 − β2.
+        Beta2: float32
+        Rest2: float32
+    }
+
+/// What Adam does with its means, as torch computes it.
+[<Struct>]
+type internal AdamUpdate =
+    {
+        /// What the weight is multiplied by first; 1 but for AdamW's decay.
+        Kept: float32
+        /// What the root is divided by: √(1 − β2^t).
+        Correction: float32
+        Epsilon: float32
+        /// −learning rate / (1 − β1^t).
+        Rate: float32
+    }
+
 /// Moments of slots that were grown not long ago, made such that the optimizer's next step is that of their age.
 module internal YoungMoments =
 
     /// Cohorts that a vector of coefficients holds, that of all other slots among them.
     [<Literal>]
     let Few = 8
+
+    /// x + (a · b − e · x), but x where a mask says so.
+    let inline private moved (a: Vector256<float32>) b (e: Vector256<float32>) (x: Vector256<float32>) keeps =
+        Avx.BlendVariable(x + Fma.MultiplySubtract(a, b, e * x), x, keeps)
 
     /// <summary>For each slot s from and to whose cohort is not 0, with c its cohort's number, g = sign · gradient + decay ·
     /// weight: mean += d1[c] · g − e1[c] · mean; square += d2[c] · g² − e2[c] · square; largest −= e2[c] · largest.</summary>
@@ -63,7 +92,7 @@ module internal YoungMoments =
             let d2 = Vector256.Load(Pointer.at tables 24L)
             let sign = Vector256.Create x.Sign
             let decay = Vector256.Create x.Decay
-            let beyond = Vector256.Create(means + 1)
+            let last = Vector256.Create means
 
             while s <= slotTo - 8 do
                 let at = int64 s
@@ -82,19 +111,18 @@ module internal YoungMoments =
                         else
                             g
 
-                    let hasMean =
-                        Vector256.AndNot(Vector256.GreaterThan(beyond, cohort).AsSingle(), isOld)
+                    // No mean of theirs changes: old, or beyond the cohorts whose does.
+                    let keepsMean =
+                        Vector256.BitwiseOr(isOld, Vector256.GreaterThan(cohort, last).AsSingle())
 
-                    if Avx.MoveMask hasMean <> 0 then
+                    if Avx.MoveMask keepsMean <> 255 then
                         let m = Vector256.Load(Pointer.at x.Mean at)
-                        let taken = Avx2.PermuteVar8x32(e1, cohort) * m
-                        let next = m + Fma.MultiplySubtract(Avx2.PermuteVar8x32(d1, cohort), g, taken)
-                        Vector256.Store(Avx.BlendVariable(m, next, hasMean), Pointer.at x.Mean at)
+                        let e, d = Avx2.PermuteVar8x32(e1, cohort), Avx2.PermuteVar8x32(d1, cohort)
+                        Vector256.Store(moved d g e m keepsMean, Pointer.at x.Mean at)
 
-                    let e = Avx2.PermuteVar8x32(e2, cohort)
+                    let e, d = Avx2.PermuteVar8x32(e2, cohort), Avx2.PermuteVar8x32(d2, cohort)
                     let v = Vector256.Load(Pointer.at x.Square at)
-                    let next = v + Fma.MultiplySubtract(Avx2.PermuteVar8x32(d2, cohort) * g, g, e * v)
-                    Vector256.Store(Avx.BlendVariable(next, v, isOld), Pointer.at x.Square at)
+                    Vector256.Store(moved (d * g) g e v isOld, Pointer.at x.Square at)
 
                     if hasLargest then
                         let largest = Vector256.Load(Pointer.at x.Largest at)
@@ -133,18 +161,124 @@ module internal YoungMoments =
 
             s <- s + 1
 
+    /// Whether this machine has what adamMeans and adamUpdate are written in.
+    let isFused = Avx2.IsSupported && Fma.IsSupported
+
+    /// <summary>As adam, and then, for every slot: mean = β1 · mean + (1 − β1) · g; square = β2 · square + (1 − β2) · g²;
+    /// largest = max(largest, square).</summary>
+    /// <remarks>stride is Few, and isFused. The roundings are those of torch's operations, one after the other.</remarks>
+    [<FullyOptimized>]
+    let private adamMeans
+        (cohorts: nativeptr<byte>)
+        (tables: nativeptr<float32>)
+        (means: int)
+        (x: AdamNumbers)
+        (o: AdamMeans)
+        (slotFrom: int)
+        (slotTo: int)
+        =
+        let mutable s = slotFrom
+        let hasLargest = not (Pointer.isNull x.Largest)
+        let decays = x.Decay <> 0.0f
+        let e1, d1 = Vector256.Load tables, Vector256.Load(Pointer.at tables 8L)
+
+        let e2, d2 =
+            Vector256.Load(Pointer.at tables 16L), Vector256.Load(Pointer.at tables 24L)
+
+        let last = Vector256.Create means
+        let sign = Vector256.Create x.Sign
+        let decay = Vector256.Create x.Decay
+        let beta1, rest1 = Vector256.Create o.Beta1, Vector256.Create o.Rest1
+        let beta2, rest2 = Vector256.Create o.Beta2, Vector256.Create o.Rest2
+
+        while s <= slotTo - 8 do
+            let at = int64 s
+            let cohort = Avx2.ConvertToVector256Int32(Pointer.at cohorts at)
+            let isOld = Vector256.Equals(cohort, Vector256<int>.Zero).AsSingle()
+
+            let keepsMean =
+                Vector256.BitwiseOr(isOld, Vector256.GreaterThan(cohort, last).AsSingle())
+
+            let g = Vector256.Load(Pointer.at x.Gradient at) * sign
+
+            let g =
+                if decays then
+                    Fma.MultiplyAdd(decay, Vector256.Load(Pointer.at x.Weight at), g)
+                else
+                    g
+
+            let e, d = Avx2.PermuteVar8x32(e1, cohort), Avx2.PermuteVar8x32(d1, cohort)
+            let m = moved d g e (Vector256.Load(Pointer.at x.Mean at)) keepsMean
+            Vector256.Store(Fma.MultiplyAdd(g, rest1, m * beta1), Pointer.at x.Mean at)
+            let e, d = Avx2.PermuteVar8x32(e2, cohort), Avx2.PermuteVar8x32(d2, cohort)
+            let v = moved (d * g) g e (Vector256.Load(Pointer.at x.Square at)) isOld
+            let v = Fma.MultiplyAdd(rest2 * g, g, v * beta2)
+            Vector256.Store(v, Pointer.at x.Square at)
+
+            if hasLargest then
+                let largest = Vector256.Load(Pointer.at x.Largest at)
+
+                let largest =
+                    Avx.BlendVariable(Fma.MultiplyAddNegated(e, largest, largest), largest, isOld)
+
+                Vector256.Store(Vector256.Max(largest, v), Pointer.at x.Largest at)
+
+            s <- s + 8
+
+        adam cohorts tables Few means x s slotTo
+
+        while s < slotTo do
+            let g = Pointer.get x.Gradient s * x.Sign
+
+            let g =
+                if decays then
+                    MathF.FusedMultiplyAdd(x.Decay, Pointer.get x.Weight s, g)
+                else
+                    g
+
+            Pointer.set x.Mean s (MathF.FusedMultiplyAdd(g, o.Rest1, Pointer.get x.Mean s * o.Beta1))
+            let v = MathF.FusedMultiplyAdd(o.Rest2 * g, g, Pointer.get x.Square s * o.Beta2)
+            Pointer.set x.Square s v
+
+            if hasLargest then
+                Pointer.set x.Largest s (MathF.Max(Pointer.get x.Largest s, v))
+
+            s <- s + 1
+
+    /// <summary>w = kept · w + rate · mean / (root / correction + epsilon), for the slots from and to.</summary>
+    /// <remarks>isFused. The roundings are those of torch's operations, one after the other.</remarks>
+    [<FullyOptimized>]
+    let private adamUpdate
+        (root: nativeptr<float32>)
+        (mean: nativeptr<float32>)
+        (w: nativeptr<float32>)
+        (o: AdamUpdate)
+        (slotFrom: int)
+        (slotTo: int)
+        =
+        let mutable s = slotFrom
+        let kept, correction = Vector256.Create o.Kept, Vector256.Create o.Correction
+        let epsilon, rate = Vector256.Create o.Epsilon, Vector256.Create o.Rate
+
+        while s <= slotTo - 8 do
+            let at = int64 s
+            let denominator = Vector256.Load(Pointer.at root at) / correction + epsilon
+            let update = rate * Vector256.Load(Pointer.at mean at) / denominator
+            Vector256.Store(Vector256.Load(Pointer.at w at) * kept + update, Pointer.at w at)
+            s <- s + 8
+
+        while s < slotTo do
+            let denominator = Pointer.get root s / o.Correction + o.Epsilon
+            Pointer.set w s (Pointer.get w s * o.Kept + o.Rate * Pointer.get mean s / denominator)
+            s <- s + 1
+
     /// Slots below which a second thread costs more than it brings, to torch's operations too.
     let private slotsOfThread = 32_768
 
-    /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
-    let adamOf (threads: int) (cohorts: byte[]) (tables: float32[]) (stride: int) (means: int) (x: AdamNumbers) =
-        let slots = cohorts.Length
+    /// Some parts of all slots, each beginning where a vector does.
+    let private inParts (threads: int) (slots: int) (body: int -> int -> unit) =
         let parts = max 1 (min threads (slots / slotsOfThread))
-        use cohortsPin = fixed cohorts
-        use tablesPin = fixed tables
-        let ofSlots, ofCohorts = cohortsPin, tablesPin
 
-        // A part begins where a vector does.
         let bound part =
             if part = parts then
                 slots
@@ -152,6 +286,24 @@ module internal YoungMoments =
                 int (int64 slots * int64 part / int64 parts) &&& ~~~7
 
         if parts = 1 then
-            adam ofSlots ofCohorts stride means x 0 slots
+            body 0 slots
         else
-            Team.run parts parts (fun part -> adam ofSlots ofCohorts stride means x (bound part) (bound (part + 1)))
+            Team.run parts parts (fun part -> body (bound part) (bound (part + 1)))
+
+    /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
+    let adamOf (threads: int) (cohorts: byte[]) (tables: float32[]) (stride: int) (means: int) (x: AdamNumbers) =
+        use cohortsPin = fixed cohorts
+        use tablesPin = fixed tables
+        let ofSlots, ofCohorts = cohortsPin, tablesPin
+        inParts threads cohorts.Length (fun slotFrom slotTo -> adam ofSlots ofCohorts stride means x slotFrom slotTo)
+
+    /// As adamMeans, for all slots.
+    let adamMeansOf (threads: int) (cohorts: byte[]) (tables: float32[]) (means: int) (x: AdamNumbers) (o: AdamMeans) =
+        use cohortsPin = fixed cohorts
+        use tablesPin = fixed tables
+        let ofSlots, ofCohorts = cohortsPin, tablesPin
+        inParts threads cohorts.Length (fun slotFrom slotTo -> adamMeans ofSlots ofCohorts means x o slotFrom slotTo)
+
+    /// As adamUpdate, for all slots.
+    let adamUpdateOf (threads: int) (slots: int) root mean w (o: AdamUpdate) =
+        inParts threads slots (fun slotFrom slotTo -> adamUpdate root mean w o slotFrom slotTo)

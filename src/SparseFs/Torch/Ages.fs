@@ -134,13 +134,15 @@ type internal Ages() =
         if not (isNull cohorts) then
             ages <- Array.map ((+) 1L) ages
 
-            let staying =
-                ages
-                |> Array.indexed
-                |> Array.takeWhile (fun (place, age) -> isYoung age && (place < most || age < settled))
+            let mutable staying = ages.Length
 
-            if staying.Length < ages.Length then
-                retire staying.Length
+            while staying > 0
+                  && (not (isYoung ages[staying - 1])
+                      || (staying > most && ages[staying - 1] >= settled)) do
+                staying <- staying - 1
+
+            if staying < ages.Length then
+                retire staying
 
     /// The young slots and the cohort of each, counted from 0, as int64 tensors on a device; kept until they change.
     member _.Tensors(device: torch.Device) : struct (torch.Tensor * torch.Tensor) =

@@ -30,6 +30,22 @@ type internal Moment =
       Unseen: Unseen
       Seeding: Seeding }
 
+module internal Moment =
+
+    /// One that begins with 0.
+    let zero (tensor: torch.Tensor) (seeding: Seeding) : Moment =
+        { Tensor = tensor
+          Unseen = Unseen.Number 0.0
+          Seeding = seeding }
+
+/// What is to be done about a weight once its next step is prepared.
+[<RequireQualifiedAccess>]
+type internal Prepared =
+    /// The optimizer steps, and then this is done.
+    | Before of (unit -> unit)
+    /// The step has been taken: the optimizer is to pass the weight over.
+    | Done
+
 /// <summary>What an optimizer keeps for one weight, and how long a grown slot is young: one whose moments the optimizer's
 /// own count of steps does not fit.</summary>
 /// <remarks>
@@ -61,14 +77,13 @@ type internal OptimizerMemory() =
     /// <summary>Makes the optimizer's next step that of the slots' ages; call in a DisposeScope, without gradients.</summary>
     /// <param name="ages">Some are young.</param>
     /// <param name="grad">The weight's gradient.</param>
-    /// <returns>What is to be done after the step.</returns>
-    abstract Prepare: ages: Ages * grad: torch.Tensor -> (unit -> unit)
+    abstract Prepare: ages: Ages * grad: torch.Tensor -> Prepared
 
     /// Before the first step all slots begin alike, and nothing can be told of one of them.
     default m.AgeOfSeeded = if m.Steps = 0L then 0L else 1L
     default _.IsYoung _ = false
     default _.Cohorts = 255
-    default _.Prepare(_, _) = ignore
+    default _.Prepare(_, _) = Prepared.Before ignore
 
 
 /// Running means under a step count that is not that of young slots.
@@ -77,40 +92,44 @@ module internal RunningMean =
     /// From here on a correction is lost in the rounding of float32.
     let private lost = 2.0 ** -25.0
 
-    /// <summary>Whether the mean of a slot of this age still differs from that of an old one.</summary>
-    let isYoung (beta: float) (age: int64) : bool =
-        beta > 0.0 && (1.0 - beta) * Math.Pow(beta, float age) >= lost
+    /// The age at which the mean of a slot no longer differs from that of an old one.
+    let youth (beta: float) : int64 =
+        if beta <= 0.0 then
+            0L
+        else
+            int64 (Math.Ceiling(max 0.0 (Math.Log(lost / (1.0 - beta)) / Math.Log beta)))
 
     /// 1 − β^steps.
     let correction (beta: float) (steps: int64) : float = 1.0 - Math.Pow(beta, float steps)
 
-    /// <summary>What changes a young slot's stored mean before a step: x + (given · y − taken · x).</summary>
+    /// <summary>What changes young slots' stored means before a step: x + (given · y − taken · x).</summary>
     /// <param name="beta">The mean's decay, in [0, 1).</param>
     /// <param name="steps">Steps that the optimizer has taken.</param>
-    /// <param name="age">Steps that the slot has taken.</param>
-    /// <returns>taken and given; y is what the optimizer adds to the mean.</returns>
-    let coefficients (beta: float) (steps: int64) (age: int64) : struct (float * float) =
-        if age >= steps || not (isYoung beta age) then
-            struct (0.0, 0.0)
-        else
-            let after = correction beta (age + 1L)
+    /// <param name="ages">Steps that the slots have taken.</param>
+    /// <returns>taken and given of each age; y is what the optimizer adds to the mean.</returns>
+    let coefficients (beta: float) (steps: int64) (ages: int64[]) : struct (float * float)[] =
+        let youth = youth beta
+        let power = Math.Pow(beta, float steps) // of the optimizer
+        let grows = (1.0 - beta * power) / (1.0 - power)
 
-            let kept =
-                correction beta (steps + 1L) / correction beta steps
-                * (correction beta age / after)
-
-            let more =
-                (Math.Pow(beta, float (age + 1L)) - Math.Pow(beta, float (steps + 1L))) / after
-
-            struct (1.0 - kept, more * (1.0 - beta) / beta)
+        ages
+        |> Array.map (fun age ->
+            if age >= steps || age >= youth then
+                struct (0.0, 0.0)
+            else
+                let own = Math.Pow(beta, float age)
+                let after = 1.0 - beta * own
+                struct (1.0 - grows * (1.0 - own) / after, (own - power) * (1.0 - beta) / after))
 
     /// The change, by torch's operations.
     let change (young: YoungSlots) (beta: float) (steps: int64) (mean: torch.Tensor) (y: torch.Tensor) : unit =
-        if beta > 0.0 then
-            let part (which: struct (float * float) -> float) =
-                young.Numbers(fun age -> which (coefficients beta steps age))
+        let coefficients = coefficients beta steps young.Ages
 
-            let taken = part (fun (struct (taken, _)) -> taken)
-            let given = part (fun (struct (_, given)) -> given)
-            let x = young.Of mean
-            young.Put(mean, x + (given * y - taken * x))
+        let taken =
+            young.Numbers(coefficients |> Array.map (fun (struct (taken, _)) -> taken))
+
+        let given =
+            young.Numbers(coefficients |> Array.map (fun (struct (_, given)) -> given))
+
+        let x = young.Of mean
+        young.Put(mean, x + (given * y - taken * x))

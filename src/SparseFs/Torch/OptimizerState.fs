@@ -44,7 +44,10 @@ module internal OptimizerState =
         optimizer.parameters () |> Seq.exists (fun other -> other.Handle = p.Handle)
 
     /// The optimizer's state and options of a weight.
-    let find (optimizer: OptimizerHelper) (p: Parameter) : struct (TorchSharp.Modules.OptimizerState * OptimizerOptions) =
+    let find
+        (optimizer: OptimizerHelper)
+        (p: Parameter)
+        : struct (TorchSharp.Modules.OptimizerState * OptimizerOptions) =
         let place = place optimizer p
         let dict = optimizer.state_dict ()
         struct (dict.State[place], groupOf dict place)

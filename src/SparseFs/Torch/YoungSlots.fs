@@ -24,9 +24,12 @@ type internal YoungSlots(ages: Ages, p: Parameter) =
     member _.Put(t: torch.Tensor, numbers: torch.Tensor) : unit =
         t.index_copy_ (0L, index, numbers.to_type t.dtype) |> ignore
 
-    /// A number for each young slot, from its age.
-    member _.Numbers(ofAge: int64 -> float) : torch.Tensor =
-        torch.tensor(Array.map ofAge ages.OfCohorts, device = p.device).to_type(wide).index_select(0L, cohort)
+    /// The age of each cohort.
+    member _.Ages: int64[] = ages.OfCohorts
+
+    /// A number for each young slot, from one for each cohort.
+    member _.Numbers(ofCohorts: float[]) : torch.Tensor =
+        torch.tensor(ofCohorts, device = p.device).to_type(wide).index_select(0L, cohort)
 
     /// The gradient that the optimizer makes its moments of: sign · .grad + decay · weight.
     member y.Gradient(grad: torch.Tensor, sign: float, decay: float) : torch.Tensor =
