@@ -1,6 +1,6 @@
 // Optimizer state of grown slots on MNIST: which treatment of moments trains best. After one build (dotnet fsi build.fsx
 // check):
-//   dotnet fsi examples/moments-runs.fsx FOLDER EPOCHS SEEDS
+//   dotnet fsi examples/moments-runs.fsx FOLDER EPOCHS SEEDS RATE
 // FOLDER holds MNIST's four gzipped files. 784-300-100-10 under Adam, the first two layers sparse; every treatment under
 // RigL and SET, at 90 and 98 %, for so many seeds.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
@@ -11,10 +11,10 @@ open System
 open SparseFs
 open TorchSharp
 
-let folder, epochs, seeds =
+let folder, epochs, seeds, rate =
     match List.ofArray fsi.CommandLineArgs with
-    | [ _; folder; epochs; seeds ] -> folder, int epochs, int seeds
-    | _ -> failwith "expected FOLDER EPOCHS SEEDS"
+    | [ _; folder; epochs; seeds; rate ] -> folder, int epochs, int seeds, float rate
+    | _ -> failwith "expected FOLDER EPOCHS SEEDS RATE"
 
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
@@ -38,9 +38,14 @@ let run (policyName: string) (sparsity: float) (moments: Moments) (seed: int) : 
     let relu () = torch.nn.ReLU() :> Layer
 
     let model =
-        torch.nn.Sequential [ sparse 0 784 300; relu (); sparse 1 300 100; relu (); torch.nn.Linear(100L, 10L) :> Layer ]
+        torch.nn.Sequential
+            [ sparse 0 784 300
+              relu ()
+              sparse 1 300 100
+              relu ()
+              torch.nn.Linear(100L, 10L) :> Layer ]
 
-    let optimizer = torch.optim.Adam(model.parameters (), 1e-3)
+    let optimizer = torch.optim.Adam(model.parameters (), rate)
     let last = int64 steps * 3L / 4L
 
     let policy =
@@ -48,7 +53,8 @@ let run (policyName: string) (sparsity: float) (moments: Moments) (seed: int) : 
         | "RigL" -> Policy.rigL (Schedule.cosine 0.3 100L last)
         | _ -> Policy.set (Schedule.cosine 0.3 100L last)
 
-    let rewirer = Rewirer(model, optimizer, { policy with Moments = moments }, Seed.ofInt seed)
+    let rewirer =
+        Rewirer(model, optimizer, { policy with Moments = moments }, Seed.ofInt seed)
 
     for _ in 1..epochs do
         for chosen in torch.randperm(train.Labels.shape[0]).split(int64 batch) do
@@ -68,6 +74,9 @@ for sparsity in [ 0.9; 0.98 ] do
         for moments in [ Moments.Zero; Moments.RowMean; Moments.Fresh; Moments.Seeded ] do
             let errors = [ for seed in 0 .. seeds - 1 -> run policy sparsity moments seed ]
             let mean = List.average errors
-            let deviation = sqrt ((errors |> List.sumBy (fun e -> (e - mean) ** 2.0)) / float (max 1 (seeds - 1)))
+
+            let deviation =
+                sqrt ((errors |> List.sumBy (fun e -> (e - mean) ** 2.0)) / float (max 1 (seeds - 1)))
+
             let each = errors |> List.map (fun e -> $"%.2f{e}") |> String.concat " "
             printfn $"{policy}, %.0f{100.0 * sparsity} %%, {moments}: %.2f{mean} ± %.2f{deviation} ({each})"

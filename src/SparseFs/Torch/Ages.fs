@@ -16,15 +16,14 @@ type internal Ages() =
     let mutable cohorts: byte[] = null
     /// The age of each cohort, rising.
     let mutable ages: int64[] = [||]
-    let mutable tensors: struct (torch.Tensor * torch.Tensor) voption = ValueNone
+
+    /// The cohort of each slot on a device, where it has been asked for.
+    let mutable onDevice: torch.Tensor = null
 
     let forget () =
-        match tensors with
-        | ValueSome(index, cohort) ->
-            index.Dispose()
-            cohort.Dispose()
-            tensors <- ValueNone
-        | ValueNone -> ()
+        if not (isNull onDevice) then
+            onDevice.Dispose()
+            onDevice <- null
 
     /// Makes the cohorts from one on old.
     let retire (first: int) =
@@ -144,21 +143,16 @@ type internal Ages() =
             if staying < ages.Length then
                 retire staying
 
-    /// The young slots and the cohort of each, counted from 0, as int64 tensors on a device; kept until they change.
+    /// The young slots and the cohort of each, counted from 0, as int64 tensors on a device, of the open DisposeScope.
     member _.Tensors(device: torch.Device) : struct (torch.Tensor * torch.Tensor) =
-        match tensors with
-        | ValueSome(index, cohort) when index.device_type = device.``type`` && index.device_index = device.index ->
-            struct (index, cohort)
-        | _ ->
+        if
+            not (isNull onDevice)
+            && (onDevice.device_type <> device.``type`` || onDevice.device_index <> device.index)
+        then
             forget ()
 
-            let slots =
-                [| for slot in 0 .. cohorts.Length - 1 do
-                       if cohorts[slot] <> 0uy then
-                           int64 slot |]
+        if isNull onDevice then
+            onDevice <- torch.tensor(cohorts, device = device).DetachFromDisposeScope()
 
-            let ofSlots = slots |> Array.map (fun slot -> int64 cohorts[int slot] - 1L)
-            let index = torch.tensor(slots, device = device).DetachFromDisposeScope()
-            let cohort = torch.tensor(ofSlots, device = device).DetachFromDisposeScope()
-            tensors <- ValueSome(struct (index, cohort))
-            struct (index, cohort)
+        let index = onDevice.nonzero().squeeze 1L
+        struct (index, onDevice.index_select(0L, index).to_type torch.ScalarType.Int64 - 1L.ToScalar())

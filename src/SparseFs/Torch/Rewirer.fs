@@ -408,23 +408,3 @@ type Rewirer
                 l.Ages.Replace ages
 
             prepare ()
-
-    /// Goes on with the treatment of moments that a run was begun with, in the layers' order.
-    member internal _.AdoptMoments(moments: Moments[]) : unit =
-        let policies = layers |> Array.map _.Policy
-
-        for place in 0 .. layers.Length - 1 do
-            // Layers that share a policy share it afterwards.
-            let first =
-                policies |> Array.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
-
-            layers[place].Policy <-
-                if first < place then
-                    layers[first].Policy
-                elif policies[place].Moments = moments[place] then
-                    policies[place]
-                else
-                    { policies[place] with
-                        Moments = moments[place] }
-
-        prepare ()

@@ -8,10 +8,6 @@ open TorchSharp
 module internal RewirerCodec =
 
     let private stateKey = "sparsefs.rewirer"
-
-    /// In files whose rewirer tells ages: in older ones, moments under the run's own count of steps were the rule.
-    let private agesKey = "sparsefs.rewirer.ages"
-
     let private layerKey (place: int) = $"sparsefs.rewirer.layer.{place}"
     let private policyKey (place: int) (part: string) = $"sparsefs.policy.{place}.{part}"
     let private tensor (place: int) (what: string) = $"@rewirer.{place}.{what}"
@@ -78,8 +74,6 @@ module internal RewirerCodec =
                     "layers", $"{state.Explored.Length}" ]
                   @ seedFields state.Seed
               )
-
-              agesKey, "1"
 
               for place, (name, _) in Array.indexed state.Explored do
                   layerKey place, name ]
@@ -220,34 +214,10 @@ module internal RewirerCodec =
                         loader.File.Refuse(CheckpointProblem.Value, name, $"expected ages of −1 or more, got {age}")
                     | None -> ages)
 
-    /// Moments as files had them before slots had ages.
-    let private tryOldMoments (text: string) : Moments voption =
-        match text with
-        | "Zero" -> ValueSome Moments.Zero
-        | "RowMean" -> ValueSome Moments.RowMean
-        | _ -> ValueNone
-
-    /// How the layers' moments are treated in a file that was written before slots had ages.
-    let private oldMoments (loader: Loader) (rewirer: Rewirer) : Moments[] voption =
-        if loader.File.Metadata.ContainsKey agesKey then
-            ValueNone
-        else
-            let ofLayers =
-                [| for place in 0 .. rewirer.Layers.Length - 1 do
-                       match loader.File.Metadata.TryGetValue(policyKey place "Moments") with
-                       | true, text -> tryOldMoments text
-                       | _ -> ValueNone |]
-
-            if Array.forall ValueOption.isSome ofLayers then
-                ValueSome(Array.map ValueOption.get ofLayers)
-            else
-                ValueNone
-
-    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) (goesOn: bool) =
+    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
         for part, ours in policyTexts rewirer place do
             match loader.File.Metadata.TryGetValue(policyKey place part) with
             | true, theirs when theirs = ours -> ()
-            | true, _ when goesOn && part = "Moments" -> ()
             | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
             | _ -> loader.Wrong $"missing: the text '{policyKey place part}'"
 
@@ -291,14 +261,8 @@ module internal RewirerCodec =
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
-        let old = oldMoments loader rewirer
-
         for place in 0 .. rewirer.Layers.Length - 1 do
-            comparePolicy loader rewirer place old.IsSome
-
-        match old with
-        | ValueSome moments -> loader.Plan(fun () -> fun () -> rewirer.AdoptMoments moments)
-        | ValueNone -> ()
+            comparePolicy loader rewirer place
 
         match loader.File.Metadata.TryGetValue stateKey with
         | true, text ->
