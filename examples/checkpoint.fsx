@@ -17,7 +17,7 @@ let start () =
     let optimizer = torch.optim.AdamW(model.parameters (), 0.003)
 
     let rewirer =
-        Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 10L 200L), Seed.ofInt 3)
+        new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 10L 200L), Seed.ofInt 3)
 
     model, optimizer, rewirer
 

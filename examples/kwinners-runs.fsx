@@ -99,7 +99,7 @@ let steps = epochs * (int train.Labels.shape[0] / 64)
 let rewirer =
     if network = "rigl" || network = "relu-rigl" then
         let schedule = Schedule.cosine 0.3 100L (int64 steps * 3L / 4L)
-        Some(Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
+        Some(new Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
     else
         None
 

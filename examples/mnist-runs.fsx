@@ -80,8 +80,8 @@ let rewirer =
     match policyName with
     | "dense"
     | "static" -> None
-    | "rigl" -> Some(Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
-    | "set" -> Some(Rewirer(model, optimizer, Policy.set schedule, Seed.ofInt seed))
+    | "rigl" -> Some(new Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
+    | "set" -> Some(new Rewirer(model, optimizer, Policy.set schedule, Seed.ofInt seed))
     | other -> failwith $"expected rigl, set, static or dense, got {other}"
 
 let mutable explored = ""

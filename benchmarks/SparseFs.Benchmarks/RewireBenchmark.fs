@@ -18,7 +18,7 @@ let private times (size: int) (sparsity: float) (batch: int) (make: Schedule -> 
     let every = 4
 
     let rewirer =
-        Rewirer(layer, optimizer, make (Schedule.constant 0.3 (int64 every) 1_000_000L), Seed.ofInt 2)
+        new Rewirer(layer, optimizer, make (Schedule.constant 0.3 (int64 every) 1_000_000L), Seed.ofInt 2)
 
     use x = torch.randn (int64 batch, int64 size)
 
@@ -63,7 +63,7 @@ let run () =
     use optimizer = torch.optim.SGD(layer.parameters (), 0.01, momentum = 0.9)
 
     let rewirer =
-        Rewirer(layer, optimizer, Policy.rigL (Schedule.constant 0.3 2L 100L), Seed.ofInt 2)
+        new Rewirer(layer, optimizer, Policy.rigL (Schedule.constant 0.3 2L 100L), Seed.ofInt 2)
 
     use x = torch.randn (int64 batch, int64 size)
     let watch = Stopwatch()

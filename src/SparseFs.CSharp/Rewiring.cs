@@ -15,8 +15,8 @@ public static class Rewiring
     /// <param name="seed">What random rules draw from.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
     /// <returns>The rewirer.</returns>
-    /// <exception cref="ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is of a kind
-    /// whose state is not known, or an argument is null.</exception>
+    /// <exception cref="ArgumentException">There is no sparse layer, one is not the optimizer's or belongs to another rewirer,
+    /// the optimizer is of a kind whose state is not known, the policy gives no update, or an argument is null.</exception>
     public static Rewirer Rewire(
         nn.Module model,
         optim.Optimizer optimizer,
@@ -34,8 +34,9 @@ public static class Rewiring
     /// <param name="seed">What random rules draw from.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
     /// <returns>The rewirer.</returns>
-    /// <exception cref="ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's, the
-    /// optimizer is of a kind whose state is not known, or an argument is null.</exception>
+    /// <exception cref="ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's or belongs to
+    /// another rewirer, the optimizer is of a kind whose state is not known, a policy gives no update, or an argument is
+    /// null.</exception>
     public static Rewirer Rewire(
         nn.Module model,
         optim.Optimizer optimizer,

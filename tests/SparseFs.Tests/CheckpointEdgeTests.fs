@@ -255,7 +255,7 @@ let tests =
           testCase "a momentum rule's state holds batches of no samples too" (fun () ->
               use layer = new SparseLinear(5, 4, sparsity = 0.5)
               use optimizer = torch.optim.SGD(layer.parameters (), 0.1)
-              let rewirer = Rewirer(layer, optimizer, Policy.snfs (Schedule.constant 0.3 4L 100L))
+              let rewirer = new Rewirer(layer, optimizer, Policy.snfs (Schedule.constant 0.3 4L 100L))
               (layer.call (torch.ones (0L, 5L))).sum().backward()
               rewirer.Step() |> ignore
               let passes = rewirer.State.Passes

@@ -36,7 +36,7 @@ type private Subject() =
     let optimizer = torch.optim.Adam(model.parameters (), 0.01)
 
     let rewirer =
-        Rewirer(model, optimizer, Policy.snfs (Schedule.constant 0.3 3L 30L), Seed.ofInt 4)
+        new Rewirer(model, optimizer, Policy.snfs (Schedule.constant 0.3 3L 30L), Seed.ofInt 4)
 
     do
         for _ in 1..4 do

@@ -206,6 +206,7 @@ let counterparts =
       "Sparsify.globally", []
       "Sparsify.matching", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
+      "Sparsify.modelWith", [ "Sparsifying.Sparsify" ]
       "Sparsify.densify", [ "Sparsifying.Densify" ]
       "Npy.read", [ "NpyFiles.Read" ]
       "Npy.readFrom", [ "NpyFiles.ReadFrom" ]

@@ -91,7 +91,7 @@ let tests =
               use still = new SparseLinear(10, 10, sparsity = 0.5, seed = Seed.ofInt 3)
               use model = torch.nn.Sequential(first, second, still)
               use optimizer = sgd model
-              let rewirer = Rewirer(model, optimizer)
+              let rewirer = new Rewirer(model, optimizer)
               let mutable moved = [ false; false; false ]
 
               for step in 1..12 do
@@ -134,18 +134,18 @@ let tests =
 
                   layer.Connectivity, layer.weight.data<float32>().ToArray()
 
-              let followed = run (fun layer optimizer -> Rewirer(layer, optimizer, Seed.ofInt 4))
+              let followed = run (fun layer optimizer -> new Rewirer(layer, optimizer, Seed.ofInt 4))
 
               let given =
                   run (fun layer optimizer ->
-                      Rewirer(layer, optimizer, Policy.rigL (Schedule.cosine 0.3 2L 100L), Seed.ofInt 4))
+                      new Rewirer(layer, optimizer, Policy.rigL (Schedule.cosine 0.3 2L 100L), Seed.ofInt 4))
 
               Expect.equal followed given "to the bit")
 
           testCase "a policy that is given goes before those that layers carry" (fun () ->
               use layer = hidden ()
               use optimizer = sgd layer
-              let rewirer = Rewirer(layer, optimizer, Policy.staticSparse)
+              let rewirer = new Rewirer(layer, optimizer, Policy.staticSparse)
               Expect.equal (rewirer.Policies[0]).Schedule Policy.staticSparse.Schedule "given")
 
           testCase "a policy can be given to a layer that has been made, and be taken away" (fun () ->
@@ -174,7 +174,7 @@ let tests =
 
                   use model = torch.nn.Sequential(first, second)
                   use optimizer = sgd model
-                  work model optimizer (Rewirer(model, optimizer))
+                  work model optimizer (new Rewirer(model, optimizer))
 
               try
                   run 3L (fun model optimizer rewirer ->
@@ -194,7 +194,7 @@ let tests =
 
           refuses "no layer carries a policy" "layers" "carry a policy" (fun () ->
               let layer = new SparseLinear(4, 3)
-              Rewirer(layer, sgd layer))
+              new Rewirer(layer, sgd layer))
 
           refuses "α of more than 1, of a layer that is dynamic" "fraction" "got 1.5" (fun () ->
               new SparseLinear(4, 3, dynamic = true, alpha = 1.5))

@@ -62,7 +62,7 @@ type private Run(policy: Policy, make: MakeOptimizer, ?dtype: torch.ScalarType) 
     let model = new Network()
     do model.``to`` dtype |> ignore
     let optimizer = make model
-    let rewirer = Rewirer(model, optimizer, policy, Seed.ofInt 9)
+    let rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 9)
     member _.Model = model
     member _.Optimizer = optimizer
     member _.Rewirer = rewirer
@@ -459,7 +459,7 @@ let resumeTests =
                   let make () =
                       let layer = new SparseLinear(Topology.uniform 200 500 40 (Seed.ofInt 3))
                       let optimizer = torch.optim.SGD(layer.parameters (), 0.1)
-                      layer, optimizer, Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.3 1L 30L))
+                      layer, optimizer, new Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.3 1L 30L))
 
                   let layer, optimizer, rewirer = make ()
 
@@ -493,7 +493,7 @@ let resumeTests =
                           )
 
                       let optimizer = torch.optim.SGD(model.parameters (), 0.1)
-                      model, optimizer, Rewirer(model, optimizer)
+                      model, optimizer, new Rewirer(model, optimizer)
 
                   let snfs () =
                       Policy.snfs (Schedule.constant 0.3 4L 100L)

@@ -73,7 +73,7 @@ let private unseen (name: string) (field: string) : float32 voption =
 let private optimizerKeepsStep (name: string, make: Parameter seq -> torch.optim.Optimizer) =
     testCase $"{name}: kept slots keep weight, gradient and moments, grown ones start anew" (fun () ->
         let b = bench make
-        let rewirer = Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 4L))
+        let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 4L))
         let parameter = b.Layer.weight
         let handle = parameter.Handle
 
@@ -160,7 +160,7 @@ let private growsExactly
             { Policy.rigL (every 1L) with
                 Regrow = Regrow.Never }
 
-        let rewirer = Rewirer(layer, optimizer, policy)
+        let rewirer = new Rewirer(layer, optimizer, policy)
         let all = losses (torch.randn (6L, 5L, 24L))
         let before = layer.Connectivity
 
@@ -178,7 +178,7 @@ type private Run(policy: Policy) =
     let output = new SparseLinear(Topology.uniform 10 40 120 (Seed.ofInt 2))
     let model = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
     let optimizer = torch.optim.Adam(model.parameters (), 0.01)
-    let rewirer = Rewirer(model, optimizer, policy, Seed.ofInt 9)
+    let rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 9)
     member _.Model = model
     member _.Optimizer = optimizer
     member _.Rewirer = rewirer
@@ -295,7 +295,7 @@ let rewirerTests =
           testCase "RigL does not step the optimizer at an update, the others do; k = 0 is an ordinary step" (fun () ->
               let moves (policy: Policy) =
                   let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-                  let rewirer = Rewirer(b.Layer, b.Optimizer, policy)
+                  let rewirer = new Rewirer(b.Layer, b.Optimizer, policy)
                   b.Backward()
                   let bias = floats b.Layer.bias
                   rewirer.Step() |> ignore
@@ -309,7 +309,7 @@ let rewirerTests =
           testCase "nothing is noted on a step that is no update, nor by a rule that needs nothing" (fun () ->
               let noted (policy: Policy) =
                   let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-                  let rewirer = Rewirer(b.Layer, b.Optimizer, policy)
+                  let rewirer = new Rewirer(b.Layer, b.Optimizer, policy)
 
                   [ for _ in 1..6 do
                         b.Backward()
@@ -323,7 +323,7 @@ let rewirerTests =
           testCase "a weight or a gradient that is no number refuses the update, and nothing changes" (fun () ->
               for spoil in [ "weight"; "gradient" ] do
                   let b = bench (fun p -> torch.optim.Adam(p, 0.01) :> _)
-                  let rewirer = Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 2L))
+                  let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 2L))
                   b.Backward()
                   rewirer.Step() |> ignore
 
@@ -344,12 +344,12 @@ let rewirerTests =
 
           testCase "an update without a backward pass is refused" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              let rewirer = Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
+              let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
               Expect.stringContains (Array.exactlyOne (rewirer.Step())).Refusal "no backward pass" "refused")
 
           testCase "a batch that is thrown away does not count" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              let rewirer = Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
+              let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
               b.Backward()
               rewirer.ZeroGrad()
               Expect.stringContains (Array.exactlyOne (rewirer.Step())).Refusal "no backward pass" "refused")
@@ -367,20 +367,20 @@ let rewirerTests =
 
           refuses "an optimizer whose state is not known" "optimizer" "LBFGS, whose state is not known" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              Rewirer(b.Layer, torch.optim.LBFGS(b.Layer.parameters ()), Policy.staticSparse))
+              new Rewirer(b.Layer, torch.optim.LBFGS(b.Layer.parameters ()), Policy.staticSparse))
           refuses "an optimizer of other parameters" "optimizer" "without the weight of" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
               let other = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              Rewirer(b.Layer, other.Optimizer, Policy.staticSparse))
+              new Rewirer(b.Layer, other.Optimizer, Policy.staticSparse))
           refuses "a model without sparse layers" "layers" "got none" (fun () ->
               let dense = torch.nn.Linear(3L, 3L)
-              Rewirer(dense, torch.optim.SGD(dense.parameters (), 0.1), Policy.staticSparse))
+              new Rewirer(dense, torch.optim.SGD(dense.parameters (), 0.1), Policy.staticSparse))
           refuses "a layer twice" "layers" "got one twice" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
 
-              Rewirer([ struct ("a", b.Layer); struct ("b", b.Layer) ], b.Optimizer, Policy.staticSparse, Seed.ofInt 0))
+              new Rewirer([ struct ("a", b.Layer); struct ("b", b.Layer) ], b.Optimizer, Policy.staticSparse, Seed.ofInt 0))
           refuses "another optimizer at resume" "value" "expected a state for SGD, got one for Adam" (fun () ->
               let adam = bench (fun p -> torch.optim.Adam(p, 0.1) :> _)
               let sgd = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              let state = Rewirer(adam.Layer, adam.Optimizer, Policy.staticSparse).State
-              Rewirer(sgd.Layer, sgd.Optimizer, Policy.staticSparse).State <- state) ]
+              let state = (new Rewirer(adam.Layer, adam.Optimizer, Policy.staticSparse)).State
+              (new Rewirer(sgd.Layer, sgd.Optimizer, Policy.staticSparse)).State <- state) ]

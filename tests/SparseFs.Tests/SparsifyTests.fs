@@ -380,7 +380,10 @@ let sparsifyTests =
               use model = mlp 4
               Sparsify.model (Sparsify.shared Allocation.ErdosRenyi 0.8) model |> ignore
               let optimizer = torch.optim.SGD(model.parameters (), 0.1)
-              let rewirer = Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 1L 10L))
+
+              let rewirer =
+                  new Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 1L 10L))
+
               model.call(torch.ones (3L, 20L)).square().sum().backward()
               Expect.equal (rewirer.Step()).Length 3 "three layers rewire"
               Expect.contains (model.state_dict().Keys) "first.row_ptr" "pattern")
@@ -414,7 +417,8 @@ let sparsifyTests =
                     "first   30 x 20   60       0.9                       yes"
                     "second  10 x 30   30       0.9                       yes"
                     "last    4 x 10    40         0                       no: it has fewer than 100 cells"
-                    "all              130    0.8617                       2 of 3" ]
+                    "all              130    0.8617                       2 of 3"
+                    table.Next ]
                   "lines")
 
           testCase "conversions leave no more tensors behind than making the layers does" (fun () ->

@@ -280,9 +280,6 @@ type internal SpmmFunction() =
         let wantsBias = unbox<bool>(ctx.get_data "bias")
 
         Context.backward ctx upstream arguments (fun job values x u ->
-            if not (isNull job.Recorder || isNull x) then
-                job.Recorder.Add(u, x)
-
             let together =
                 // With create_graph, each gradient has to be a function with a derivative of its own.
                 if torch.is_grad_enabled () then
@@ -300,6 +297,9 @@ type internal SpmmFunction() =
                                  null
                              else
                                  SpmmTFunction.Apply(job, values, u)))
+
+            if not (isNull job.Recorder || isNull x) then
+                job.Recorder.Add(u, x, dValues, job.Born)
 
             [ null
               dValues
@@ -327,11 +327,13 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
 
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun job values g u ->
+            let dValues = if isNull g then null else SddmmFunction.Apply(job, g, u)
+
             if not (isNull job.Recorder || isNull g) then
-                job.Recorder.Add(g, u)
+                job.Recorder.Add(g, u, dValues, job.Born)
 
             [ null
-              (if isNull g then null else SddmmFunction.Apply(job, g, u))
+              dValues
               (if isNull values then
                    null
                else

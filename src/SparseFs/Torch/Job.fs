@@ -19,7 +19,10 @@ type internal Backend =
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
 type internal Job(connectivity: Connectivity, backend: Backend, recorder: Recorder) =
+    let born = if isNull recorder then 0L else recorder.Now()
     new(connectivity, backend) = Job(connectivity, backend, null)
+    /// When its forward ran, by the recorder's clock.
+    member _.Born = born
     /// Where backward notes what it has seen, or null.
     member _.Recorder = recorder
     member _.Connectivity = connectivity

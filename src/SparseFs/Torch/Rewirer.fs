@@ -6,35 +6,22 @@ open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>One layer under a rewirer.</summary>
-[<Sealed>]
-type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
-    member _.Name = name
-    member _.Layer = layer
-    member _.Policy = policy
-    member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
-    member val Needs = Policy.needs policy
-    member val Recorder = Recorder()
-    member val Explored = Explored.Of layer.Connectivity with get, set
+/// What an update did.
+type private Outcome =
+    {
+        /// One event a layer that was due.
+        Happened: RewireEvent[]
+        IsChanged: bool
+        /// Which of the layers took no part in a step that others took part in.
+        PassedOver: bool[]
+    }
 
-module internal SparseLayers =
-
-    /// The sparse layers of a module, itself among them, by their place; one that is held twice comes twice.
-    let places (model: torch.nn.Module) : struct (string * SparseLinear) list =
-        [ match model with
-          | :? SparseLinear as layer -> struct ("", layer)
-          | _ ->
-              for struct (name, child) in model.named_modules () do
-                  match child with
-                  | :? SparseLinear as layer -> struct (name, layer)
-                  | _ -> () ]
-
-    /// Each once.
-    let ofModel (model: torch.nn.Module) : struct (string * SparseLinear) list =
-        if isNull (box model) then
-            nullArg (nameof model)
-
-        places model |> List.distinctBy (fun (struct (_, layer)) -> layer)
+    /// Whether an update was refused, so that the optimizer must not step either.
+    member o.IsRefused =
+        Array.exists2
+            (fun (e: RewireEvent) isPassedOver -> not (isNull e.Refusal || isPassedOver))
+            o.Happened
+            o.PassedOver
 
 /// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
 /// optimizer's memory together.</summary>
@@ -44,9 +31,13 @@ module internal SparseLayers =
 /// micro-batches since the last step, for inputs of any rank and for a layer that is used more than once: on a step that
 /// will be an update, the layers note what their backward passes see, and the gradient of all cells is computed from it a
 /// block of rows at a time. On all other steps nothing is noted. Momentum rules note the passes of the last
-/// <c>MomentumSteps</c> steps. Passes that do not train (a gradient penalty's first one, say) should not come between the
-/// last step and an update. Layers whose policies differ are rewired each by its own; those that share one (the same
-/// object) share its budget, where it is one across layers.
+/// <c>MomentumSteps</c> steps. What counts is what the weight's <c>grad</c> holds when <c>Step</c> is called, times the
+/// number that it was multiplied by since: passes that zero_grad threw away, or that autograd.grad ran, do not count. Where
+/// <c>grad</c> was changed in another way, growth uses the passes since it was last zero, and <c>Notices</c> says so.
+/// Layers whose policies differ are rewired each by its own; those that share one (the same object) share its budget, where
+/// it is one across layers. A layer whose weight does not require a gradient is left alone. One that no pass has reached is
+/// passed over: the others are rewired, and share a common budget without it.
+/// A layer belongs to one rewirer: <c>Dispose</c> lets go of it, and of what was noted, and so does the garbage collector.
 /// </remarks>
 [<Sealed>]
 type Rewirer
@@ -58,19 +49,20 @@ type Rewirer
     static let momentum = 0.9
 
     let helper = OptimizerState.known optimizer
+    let board = NoticeBoard()
+
+    /// Lives as long as the rewirer does; layers know it weakly.
+    let token = obj ()
+    let owner = WeakReference token
 
     let layers =
-        [| for struct (name, layer, policy) in layers do
+        [| for index, struct (name, layer, policy) in Seq.indexed layers do
                if isNull (box layer) then
                    nullArg (nameof layers)
 
-               if not (OptimizerState.holds helper layer.weight) then
-                   let message =
-                       $"expected an optimizer of all sparse layers, got one without the weight of '{name}'"
-
-                   raise (ArgumentException(message, nameof optimizer))
-
-               Rewirable(name, layer, policy) |]
+               RewirerChecks.fires name policy
+               RewirerChecks.trains helper name layer
+               Rewirable(index, name, layer, policy, helper, board, owner) |]
 
     do
         if layers.Length = 0 then
@@ -82,29 +74,47 @@ type Rewirer
         if distinct.Count < layers.Length then
             raise (ArgumentException("expected each layer once, got one twice", nameof layers))
 
+        match Claims.TryClaim([| for l in layers -> l.Layer |], owner) with
+        | ValueNone -> ()
+        | ValueSome place ->
+            let message =
+                $"expected layers without a rewirer, got '{layers[place].Name}', which belongs to another: dispose of that one "
+                + "first"
+
+            raise (ArgumentException(message, nameof layers))
+
     let events = Event<RewireEvent>()
     let mutable seed = seed
     let mutable step = 0L
 
-    let dueAt (at: int64) =
-        layers |> Array.filter (fun l -> l.IsUpdate at)
+    let watch = LoopWatch(helper, board)
+    let refusals = RefusalCount()
+    let mutable setting = Refusals.Raise
+    let mutable isDisposed = false
 
-    /// Whether the passes of a step are wanted by an update.
-    let isWanted (l: Rewirable) (at: int64) =
-        (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at)
-        || (l.Needs.HasFlag Needs.Momentum
-            && Seq.exists l.IsUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
+    let checkAlive () =
+        if isDisposed then
+            raise (ObjectDisposedException(nameof Rewirer))
+
+    let dueAt (at: int64) =
+        layers |> Array.filter (fun l -> l.IsUpdate at && not l.IsFrozen)
 
     /// Sets the layers up for the passes of the next step.
     let prepare () =
         let next = step + 1L
 
         for l in layers do
-            l.Recorder.Step <- next
-            l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
+            let isWanted = l.IsWanted(next, Rewirer.MomentumSteps)
+            l.Recorder.Open(next, isWanted)
+            l.Layer.Recorder <- (if isWanted then l.Recorder else null)
+
+    /// Which of the step's passes are in the gradients, before anything changes those.
+    let conclude (at: int64) =
+        for l in layers do
+            if l.IsWanted(at, Rewirer.MomentumSteps) then
+                l.Concluded <- l.Recorder.Conclude()
 
     let stateOf (at: int64) (l: Rewirable) : LayerState =
-        let index = Array.IndexOf(layers, l)
         let c = l.Layer.Connectivity
 
         let weight =
@@ -118,7 +128,17 @@ type Rewirer
           Momentum = l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> momentum ** float (at - pass)))
           Explored = l.Explored
           Step = at
-          Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child index }
+          Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child l.Index }
+
+    /// What an update that does not look at a layer would see.
+    let bare (at: int64) (l: Rewirable) : LayerState =
+        { Connectivity = l.Layer.Connectivity
+          Weight = [||]
+          Gradient = null
+          Momentum = null
+          Explored = l.Explored
+          Step = at
+          Seed = seed }
 
     let noted (e: RewireEvent) =
         events.Trigger e
@@ -153,35 +173,38 @@ type Rewirer
 
         rewired
 
-    /// The update of the layers that are due at a step, whatever the optimizer has done before; whether anything changed.
-    let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
-        let states = due |> Array.map (stateOf at)
+    /// The update of the layers that are due at a step, whatever the optimizer has done before: each by itself, but for a
+    /// budget that they share.
+    let update (at: int64) (due: Rewirable[]) : Outcome =
+        let rewired = due |> Array.map (fun l -> Rewire.refuse null (bare at l))
+        let isOthers = lazy (LoopSigns.hasGradient helper)
+        let isPassedOver (l: Rewirable) = l.TookNoPart && isOthers.Value
 
-        let rewired =
-            match
-                due
-                |> Array.tryFind (fun l -> l.Needs <> Needs.Nothing && not (l.Recorder.Has at))
-            with
-            | Some unseen ->
-                let why = $"no backward pass has reached '{unseen.Name}' since the last step"
-                Array.map (Rewire.refuse why) states
-            | None -> rewire due states
+        let looked =
+            [| for place, l in Array.indexed due do
+                   if l.MayChange at then
+                       match l.Unseen with
+                       | ValueNone -> place
+                       | ValueSome why -> rewired[place] <- Rewire.refuse why (bare at l) |]
 
-        let rewired =
-            match rewired |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
-            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states
-            | None -> rewired
+        let those = looked |> Array.map (fun place -> due[place])
 
-        let isChanged =
-            rewired
-            |> Array.exists (fun r -> r.Event.Dropped + r.Event.Grown + r.Event.Regrown > 0)
+        for place, result in Array.zip looked (rewire those (those |> Array.map (stateOf at))) do
+            rewired[place] <- result
 
-        if isChanged then
-            apply due rewired
+        let isChanged (r: Rewired) =
+            r.Event.Dropped + r.Event.Grown + r.Event.Regrown > 0
 
-        Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
+        let changed = Array.zip due rewired |> Array.filter (fun (_, r) -> isChanged r)
 
-    let finish (at: int64) (happened: RewireEvent[]) =
+        if changed.Length > 0 then
+            apply (Array.map fst changed) (Array.map snd changed)
+
+        { Happened = Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired
+          IsChanged = changed.Length > 0
+          PassedOver = due |> Array.map (fun l -> l.MayChange at && isPassedOver l) }
+
+    let finish (at: int64) (outcome: Outcome) =
         step <- at
 
         for l in layers do
@@ -196,8 +219,28 @@ type Rewirer
                 l.Recorder.Forget(fun pass -> pass < oldest)
 
         prepare ()
-        Array.iter noted happened
-        happened
+        Array.iter noted outcome.Happened
+
+        // An expert that nothing was routed to may be passed over for long.
+        let counted =
+            Array.zip outcome.Happened outcome.PassedOver
+            |> Array.filter (fun (_, isPassedOver) -> not isPassedOver)
+            |> Array.map (fun (e, _) -> refusals.Take(setting, e))
+
+        match counted |> Array.tryPick ValueOption.toOption with
+        | Some message -> raise (InvalidOperationException message)
+        | None -> outcome.Happened
+
+    let stepOptimizer () = optimizer.step () |> ignore
+
+    /// A weight that trains, for what is told from one.
+    let trained () =
+        layers
+        |> Array.tryPick (fun l ->
+            if l.Layer.weight.requires_grad then
+                Some l.Layer.weight
+            else
+                None)
 
     do prepare ()
 
@@ -207,15 +250,16 @@ type Rewirer
     /// NAdam, RAdam, ASGD or Rprop.</param>
     /// <param name="policy">How they are rewired.</param>
     /// <param name="seed">What random rules draw from.</param>
-    /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
-    /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice, is not the optimizer's or belongs
+    /// to another rewirer, the optimizer is of another kind, or a part of the policy is outside its range or gives no
+    /// update.</exception>
     new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
         let policy = Policy.check policy
 
         if isNull (box layers) then
             nullArg (nameof layers)
 
-        Rewirer(
+        new Rewirer(
             seq { for struct (name, layer) in layers -> struct (name, layer, policy) },
             optimizer,
             seed,
@@ -228,11 +272,12 @@ type Rewirer
     /// lists.</param>
     /// <param name="policy">How they are rewired, whatever policies the layers carry.</param>
     /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
-    /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
-    /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
+    /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's or belongs to
+    /// another rewirer, the optimizer is of another kind, a part of the policy is outside its range or gives no update, or an
+    /// argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
-        Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+        new Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
@@ -240,10 +285,11 @@ type Rewirer
     /// <param name="optimizer">The optimizer that trains the layers' weights, of the kinds that the other constructors
     /// list.</param>
     /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
-    /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
-    /// the optimizer is of another kind, or an argument is null.</exception>
+    /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's or
+    /// belongs to another rewirer, the optimizer is of another kind, a policy gives no update, or an argument is
+    /// null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
-        Rewirer(
+        new Rewirer(
             [ for struct (name, layer) in SparseLayers.ofModel model do
                   if not (isNull (box layer.Policy)) then
                       struct (name, layer, layer.Policy) ],
@@ -271,41 +317,82 @@ type Rewirer
     /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policies say.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     /// <remarks>The optimizer steps before the update if all policies that are due step at updates, else not at all. Where
-    /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no
-    /// weight, and no moment beyond the step of policies that step at updates.</remarks>
+    /// an update has nothing to change, it steps as on any other step. Where the update of a layer is refused, the layer
+    /// stays as it is, beyond the step of policies that step at updates; the other layers are rewired, but for those that share
+    /// a budget with it where a number was not finite. A layer that no pass has reached is passed over: its event has a
+    /// refusal that is not counted.</remarks>
+    /// <exception cref="T:System.InvalidOperationException">A layer was refused the third time in a row, or more often, and
+    /// Refusals is Raise. The step is over; the next one may be taken.</exception>
+    /// <exception cref="T:System.ObjectDisposedException">The rewirer was disposed of.</exception>
     member _.Step() : RewireEvent[] =
+        checkAlive ()
         let at = step + 1L
+        let weight = trained ()
+        Option.iter watch.BeforeStep weight
+        conclude at
         let due = dueAt at
 
-        if due.Length = 0 then
-            optimizer.step () |> ignore
-            finish at [||]
-        elif due |> Array.forall _.Policy.StepsAtUpdates then
-            optimizer.step () |> ignore
-            finish at (fst (update at due))
-        else
-            let happened, isChanged = update at due
-            let isRefused = happened |> Array.exists (fun e -> not (isNull e.Refusal))
+        let outcome =
+            if due |> Array.forall (fun l -> l.Policy.StepsAtUpdates || not (l.MayChange at)) then
+                stepOptimizer ()
+                update at due
+            else
+                let outcome = update at due
 
-            if not (isChanged || isRefused) then
-                optimizer.step () |> ignore
+                if not (outcome.IsChanged || outcome.IsRefused) then
+                    stepOptimizer ()
 
-            finish at happened
+                outcome
 
-    /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
+        Option.iter watch.AfterStep weight
+        finish at outcome
+
+    /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one. The gradients must
+    /// still be there.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
+    /// <exception cref="T:System.InvalidOperationException">As Step.</exception>
+    /// <exception cref="T:System.ObjectDisposedException">The rewirer was disposed of.</exception>
     member _.Follow() : RewireEvent[] =
+        checkAlive ()
         let at = step + 1L
-        let due = dueAt at
-        finish at (if due.Length > 0 then fst (update at due) else [||])
+        watch.Forget()
+        conclude at
+        finish at (update at (dueAt at))
 
-    /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
-    /// before it is stepped on.</summary>
-    member _.ZeroGrad() : unit =
-        optimizer.zero_grad ()
+    /// <summary>optimizer.zero_grad(): passes whose gradients are thrown away do not count, whoever does it.</summary>
+    member _.ZeroGrad() : unit = optimizer.zero_grad ()
 
-        for l in layers do
-            l.Recorder.Forget(fun pass -> pass > step)
+    /// <summary>What is done about updates that are refused again and again; Raise by default.</summary>
+    member _.Refusals
+        with get (): Refusals = setting
+        and set (value: Refusals) =
+            if not (Enum.IsDefined value) then
+                raise (ArgumentException($"expected Raise, Log or Ignore, got {value}", nameof value))
+
+            setting <- value
+
+    /// <summary>What was noticed about the loop so far, each kind once a layer; the event source "SparseFs" has it
+    /// too.</summary>
+    member _.Notices: IReadOnlyList<Notice> = board.All
+
+    /// <summary>Lets go of the layers and of all that was noted. Patterns, weights and the optimizer stay as they
+    /// are.</summary>
+    member _.Dispose() : unit =
+        if not isDisposed then
+            isDisposed <- true
+            watch.Forget()
+
+            for l in layers do
+                if obj.ReferenceEquals(l.Layer.Recorder, l.Recorder) then
+                    l.Layer.Recorder <- null
+
+                l.Recorder.Close()
+                Claims.Release(l.Layer, owner)
+
+            GC.KeepAlive token
+
+    interface IDisposable with
+        member this.Dispose() = this.Dispose()
 
     /// <summary>All that the rewirer knows; putting it into a rewirer of the same layers goes on from there, to the bit.</summary>
     /// <exception cref="T:System.ArgumentException">On setting: the layers' names or shapes, or the optimizer's type, are
@@ -355,7 +442,9 @@ type Rewirer
                 (fun (l: Rewirable) passes ->
                     let device = l.Layer.weight.device
 
-                    [| for at, n, g: Numbers, x: Numbers in passes ->
+                    // Those of a step that was not taken are not in the gradient, which no state holds.
+                    [| for at, n, g: Numbers, x: Numbers in
+                           passes |> Array.filter (fun (at, _, _, _) -> at <= value.Step) ->
                            let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
                            let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
                            struct (at, g, x) |])
@@ -365,6 +454,7 @@ type Rewirer
         fun () ->
             step <- value.Step
             seed <- value.Seed
+            watch.Forget()
 
             for l, (_, explored), passes in Array.zip3 layers value.Explored passes do
                 l.Explored <- explored

@@ -92,6 +92,7 @@ type SparseLinear
     let mutable arithmetic = Arithmetic.Sparse
     let mutable recorder: Recorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
+    let policyWatch = PolicyWatch()
 
     let backendFor (samples: int) =
         match arithmetic with
@@ -264,8 +265,11 @@ type SparseLinear
     /// <returns>Shape [*, out_features].</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
     /// that is not one.</exception>
-    override _.forward(x: torch.Tensor) : torch.Tensor =
+    override this.forward(x: torch.Tensor) : torch.Tensor =
         settle ()
+
+        if not (isNull (box policy)) && isNull recorder then
+            policyWatch.Forward(this, policy)
 
         let backend =
             if arithmetic = Arithmetic.Faster then
