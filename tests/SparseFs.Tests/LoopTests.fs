@@ -291,7 +291,7 @@ let loops =
               (fun net ->
                   backward (net.Loss 2)
                   backward (net.Loss 3))
-              (fun g -> g.clamp (-(10.0).ToScalar(), (10.0).ToScalar()))
+              (fun g -> g.clamp ((-10.0).ToScalar(), (10.0).ToScalar()))
 
           growsFrom "noise" NoticeKind.ElementwiseGradient (fun net -> backward (net.Loss 2)) (fun g ->
               g.add ((torch.randn_like g).mul(g.std ()) |> by 0.1))

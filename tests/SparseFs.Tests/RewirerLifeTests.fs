@@ -56,7 +56,7 @@ let private policies =
     [ "RigL", Policy.rigL (every 1L)
       "SET", Policy.set (every 1L)
       "SNFS", Policy.snfs (every 1L)
-      "gradual", Policy.gradual 0.5 0.9 (Schedule.constant 0.0 1L 20L) ]
+      "gradual", Policy.gradual 0.7 0.95 (Schedule.constant 0.0 1L 20L) ]
 
 /// Everything that the event source says while work runs, as name and text.
 type private Listener() =

@@ -114,8 +114,9 @@ module internal Attribution =
                 struct (range, sum))
 
         let holds (struct (first, last)) (sum: Lazy<torch.Tensor>) (fit: Fit) =
+            let sum = sum.Value // made in the outer scope, for the next guess
             use _ = torch.NewDisposeScope()
-            let residual = gradient.sub (sum.Value.mul (fit.OfPasses.ToScalar()))
+            let residual = gradient.sub (sum.mul (fit.OfPasses.ToScalar()))
 
             if not (isNull earlier) then
                 residual.sub_ (earlier.mul (fit.OfEarlier.ToScalar())) |> ignore
