@@ -124,7 +124,9 @@ type internal Recorder(name: string, weight: Func<Modules.Parameter>, board: Not
             let isFinite, hasGradient, oddity =
                 standing.IsFinite, standing.HasGradient, standing.Oddity
 
-            let taken = standing.Take()
+            // What is not finite would spoil momenta for as long as they look back.
+            let taken = if isFinite then standing.Take() else [||]
+            standing.Clear()
             isOpen <- false
 
             for p in taken do

@@ -120,3 +120,20 @@ module internal RewirerChecks =
                 optimizer.state_dict () |> ignore
             with :? System.Collections.Generic.KeyNotFoundException ->
                 refuse $"that lists a parameter which it has no state of, perhaps the weight of '{name}'"
+
+    /// <exception cref="T:System.ArgumentException">A state is of other layers, or of an optimizer of another kind.</exception>
+    let fits (state: RewirerState) (optimizer: string) (layers: Rewirable[]) : unit =
+        let refuse (what: string) =
+            raise (ArgumentException(what, "value"))
+
+        if state.Optimizer <> optimizer then
+            refuse $"expected a state for {optimizer}, got one for {state.Optimizer}"
+
+        let names (of': seq<string>) = String.Join(", ", of')
+
+        if (state.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
+            refuse $"expected layers {names (layers |> Seq.map _.Name)}, got {names (state.Explored |> Seq.map fst)}"
+
+        for l, (name, explored) in Array.zip layers state.Explored do
+            if not (explored.Fits l.Layer.Connectivity) then
+                refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"

@@ -6,23 +6,6 @@ open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// What an update did.
-type private Outcome =
-    {
-        /// One event a layer that was due.
-        Happened: RewireEvent[]
-        IsChanged: bool
-        /// Which of the layers took no part in a step that others took part in.
-        PassedOver: bool[]
-    }
-
-    /// Whether an update was refused, so that the optimizer must not step either.
-    member o.IsRefused =
-        Array.exists2
-            (fun (e: RewireEvent) isPassedOver -> not (isNull e.Refusal || isPassedOver))
-            o.Happened
-            o.PassedOver
-
 /// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
 /// optimizer's memory together.</summary>
 /// <remarks>
@@ -44,9 +27,6 @@ type Rewirer
     internal
     (layers: seq<struct (string * SparseLinear * Policy)>, optimizer: torch.optim.Optimizer, seed: Seed, missing: string)
     =
-
-    /// The weight of a step's gradient falls by this a step, as in SNFS.
-    static let momentum = 0.9
 
     let helper = OptimizerState.known optimizer
     let board = NoticeBoard()
@@ -114,95 +94,9 @@ type Rewirer
             if l.IsWanted(at, Rewirer.MomentumSteps) then
                 l.Concluded <- l.Recorder.Conclude()
 
-    let stateOf (at: int64) (l: Rewirable) : LayerState =
-        let c = l.Layer.Connectivity
-
-        let weight =
-            use _ = torch.no_grad ()
-            use _ = torch.NewDisposeScope()
-            l.Layer.weight.detach().to_type(torch.ScalarType.Float32).cpu().contiguous().data<float32>().ToArray()
-
-        { Connectivity = c
-          Weight = weight
-          Gradient = l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> if pass = at then 1.0 else 0.0))
-          Momentum = l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> momentum ** float (at - pass)))
-          Explored = l.Explored
-          Step = at
-          Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child l.Index }
-
-    /// What an update that does not look at a layer would see.
-    let bare (at: int64) (l: Rewirable) : LayerState =
-        { Connectivity = l.Layer.Connectivity
-          Weight = [||]
-          Gradient = null
-          Momentum = null
-          Explored = l.Explored
-          Step = at
-          Seed = seed }
-
     let noted (e: RewireEvent) =
         events.Trigger e
         Telemetry.count e
-
-    /// Changes layers and optimizer: everything is computed first.
-    let apply (due: Rewirable[]) (rewired: Rewired[]) =
-        use _ = torch.no_grad ()
-        use _ = torch.NewDisposeScope()
-
-        let changes =
-            Array.map2 (fun (l: Rewirable) r -> RemapState.prepare helper l.Policy.Moments l.Layer.weight r) due rewired
-
-        for l, r, change in Array.zip3 due rewired changes do
-            RemapState.commit change
-            l.Layer.Adopt r.Connectivity
-            l.Explored <- r.Explored
-
-    /// What layers that share a policy become, in their order.
-    let rewire (due: Rewirable[]) (states: LayerState[]) : Rewired[] =
-        let rewired: Rewired[] = Array.zeroCreate due.Length
-
-        for _, places in
-            [| 0 .. due.Length - 1 |]
-            |> Array.groupBy (fun place ->
-                Array.FindIndex(due, (fun l -> obj.ReferenceEquals(l.Policy, due[place].Policy)))) do
-            let policy = due[places[0]].Policy
-            let results = Rewire.step policy (places |> Array.map (fun place -> states[place]))
-
-            for place, result in Array.zip places results do
-                rewired[place] <- result
-
-        rewired
-
-    /// The update of the layers that are due at a step, whatever the optimizer has done before: each by itself, but for a
-    /// budget that they share.
-    let update (at: int64) (due: Rewirable[]) : Outcome =
-        let rewired = due |> Array.map (fun l -> Rewire.refuse null (bare at l))
-        let isOthers = lazy (LoopSigns.hasGradient helper)
-        let isPassedOver (l: Rewirable) = l.TookNoPart && isOthers.Value
-
-        let looked =
-            [| for place, l in Array.indexed due do
-                   if l.MayChange at then
-                       match l.Unseen with
-                       | ValueNone -> place
-                       | ValueSome why -> rewired[place] <- Rewire.refuse why (bare at l) |]
-
-        let those = looked |> Array.map (fun place -> due[place])
-
-        for place, result in Array.zip looked (rewire those (those |> Array.map (stateOf at))) do
-            rewired[place] <- result
-
-        let isChanged (r: Rewired) =
-            r.Event.Dropped + r.Event.Grown + r.Event.Regrown > 0
-
-        let changed = Array.zip due rewired |> Array.filter (fun (_, r) -> isChanged r)
-
-        if changed.Length > 0 then
-            apply (Array.map fst changed) (Array.map snd changed)
-
-        { Happened = Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired
-          IsChanged = changed.Length > 0
-          PassedOver = due |> Array.map (fun l -> l.MayChange at && isPassedOver l) }
 
     let finish (at: int64) (outcome: Outcome) =
         step <- at
@@ -335,9 +229,9 @@ type Rewirer
         let outcome =
             if due |> Array.forall (fun l -> l.Policy.StepsAtUpdates || not (l.MayChange at)) then
                 stepOptimizer ()
-                update at due
+                RewirerUpdate.run helper seed at due
             else
-                let outcome = update at due
+                let outcome = RewirerUpdate.run helper seed at due
 
                 if not (outcome.IsChanged || outcome.IsRefused) then
                     stepOptimizer ()
@@ -357,7 +251,7 @@ type Rewirer
         let at = step + 1L
         watch.Forget()
         conclude at
-        finish at (update at (dueAt at))
+        finish at (RewirerUpdate.run helper seed at (dueAt at))
 
     /// <summary>optimizer.zero_grad(): passes whose gradients are thrown away do not count, whoever does it.</summary>
     member _.ZeroGrad() : unit = optimizer.zero_grad ()
@@ -422,34 +316,8 @@ type Rewirer
         if isNull value then
             nullArg (nameof value)
 
-        let refuse (what: string) =
-            raise (ArgumentException(what, nameof value))
-
-        if value.Optimizer <> optimizer.GetType().Name then
-            refuse $"expected a state for {optimizer.GetType().Name}, got one for {value.Optimizer}"
-
-        let names (of': seq<string>) = String.Join(", ", of')
-
-        if (value.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
-            refuse $"expected layers {names (layers |> Seq.map _.Name)}, got {names (value.Explored |> Seq.map fst)}"
-
-        for l, (name, explored) in Array.zip layers value.Explored do
-            if not (explored.Fits l.Layer.Connectivity) then
-                refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"
-
-        let passes =
-            Array.map2
-                (fun (l: Rewirable) passes ->
-                    let device = l.Layer.weight.device
-
-                    // Those of a step that was not taken are not in the gradient, which no state holds.
-                    [| for at, n, g: Numbers, x: Numbers in
-                           passes |> Array.filter (fun (at, _, _, _) -> at <= value.Step) ->
-                           let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
-                           let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
-                           struct (at, g, x) |])
-                layers
-                value.Passes
+        RewirerChecks.fits value (optimizer.GetType().Name) layers
+        let passes = RewirerUpdate.passesOf value layers
 
         fun () ->
             step <- value.Step

@@ -39,6 +39,7 @@ type internal Standing() =
     let mutable seen: torch.Tensor = null // the gradient as it was last seen, null for none or 0
     let mutable isStale = false // it holds what was there before the first pass
     let mutable isFinite = true
+    let mutable hasGradient = false
     let mutable oddity: NoticeKind voption = ValueNone
 
     let drop (passes: List<Pass>) (isGone: Pass -> bool) =
@@ -99,6 +100,8 @@ type internal Standing() =
             // Of another pattern: nothing can be compared.
             oddity <- ValueSome NoticeKind.ForeignGradient
             settle (struct (0, pending.Count)) 1.0 mayBeRunning
+        elif isNull seen && pending.Count = 1 && gradient.Equals pending[0].D then
+            settle (struct (0, 1)) 1.0 mayBeRunning // one pass and nothing else, as most often
         elif pending.Count > 0 || not (gradient.Equals seen) then
             let now = wide gradient
             let earlier = if isNull seen then null else wide seen
@@ -153,6 +156,7 @@ type internal Standing() =
             drop pending (fun p -> not (mayBeRunning p))
             remember null
             isFinite <- true
+            hasGradient <- false
         else
             let wasFinite = isFinite
             isFinite <- isWhole gradient
@@ -162,7 +166,8 @@ type internal Standing() =
             else
                 settle (struct (0, pending.Count)) 1.0 mayBeRunning // nothing can be compared
 
-            remember gradient
+            remember (if isStep then null else gradient)
+            hasGradient <- true
 
     /// Before a pass is added whose forward ran at that time.
     member s.LookForPass(gradient: torch.Tensor, born: int64) =
@@ -178,7 +183,7 @@ type internal Standing() =
     member _.IsFinite = isFinite
 
     /// Whether there is a gradient that is not 0.
-    member _.HasGradient = not (isNull seen)
+    member _.HasGradient = hasGradient
 
     /// What was odd about the gradient, if anything.
     member _.Oddity: NoticeKind voption =
@@ -202,4 +207,5 @@ type internal Standing() =
         remember null
         isStale <- false
         isFinite <- true
+        hasGradient <- false
         oddity <- ValueNone
