@@ -127,6 +127,24 @@ let life =
                   Expect.isLessThanOrEqual (tensorsLeft ()) (before + 4L + 3L * 33L) "tensors"
                   Expect.equal (kinds rewirer) [ NoticeKind.SteppedInstead ] $"zeroes: {zeroes}")
 
+          testCase "passes that are thrown away are let go of at once" (fun () ->
+              for toNull in [ true; false ] do
+                  let layer = layerOf 3
+                  let optimizer = sgd layer
+                  use _ = new Rewirer(layer, optimizer, Policy.rigL (every 1L))
+                  let before = tensorsLeft ()
+
+                  for _ in 1..50 do
+                      backward layer
+
+                      if toNull then
+                          layer.zero_grad true
+                      else
+                          optimizer.zero_grad ()
+
+                  // Two gradients, two snapshots, and three tensors of the last pass.
+                  Expect.isLessThanOrEqual (tensorsLeft ()) (before + 7L) $"to null: {toNull}")
+
           testCase "a pass that is accumulated for long stays whole: nothing is bounded that is needed" (fun () ->
               let layer = layerOf 4
               use rewirer = new Rewirer(layer, sgd layer, Policy.rigL (every 1L))
@@ -159,14 +177,22 @@ let life =
               use _ = new Rewirer(one, sgd one, Policy.set (every 1L))
               ())
 
-          for name, policy in policies do
-              testCase $"{name}: a frozen layer is untouched, and the others rewire" (fun () ->
+          for name, policy, isListed in
+              [ for name, policy in policies do
+                    for isListed in [ true; false ] -> name, policy, isListed ] do
+              let listed =
+                  if isListed then
+                      "of the optimizer"
+                  else
+                      "that the optimizer does not know"
+
+              testCase $"{name}: a frozen layer {listed} is untouched, and the others rewire" (fun () ->
                   let frozen, trained = layerOf 9, layerOf 10
                   let model = torch.nn.Sequential(frozen, trained)
                   frozen.weight.requires_grad <- false
 
                   let optimizer =
-                      torch.optim.Adam(model.parameters () |> Seq.filter _.requires_grad, 0.01)
+                      torch.optim.Adam(model.parameters () |> Seq.filter (fun p -> isListed || p.requires_grad), 0.01)
 
                   use rewirer = new Rewirer(model, optimizer, policy)
                   let weight, pattern = floats frozen.weight, frozen.Connectivity
@@ -185,7 +211,9 @@ let life =
                   Expect.equal (floats frozen.weight) weight "weight"
 
                   frozen.weight.requires_grad <- true
-                  optimizer.add_param_group (Adam.ParamGroup([ frozen.weight ]))
+
+                  if not isListed then
+                      optimizer.add_param_group (Adam.ParamGroup([ frozen.weight ]))
 
                   let thawed =
                       [ for _ in 1..3 do

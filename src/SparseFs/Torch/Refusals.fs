@@ -23,7 +23,7 @@ type internal RefusalCount() =
             "look for a loss that overflows: lower the learning rate, clip the gradient, or skip the step where a gradient is "
             + "not finite"
         elif reason.Contains "no backward pass" then
-            "call loss.backward() before Step()"
+            "call loss.backward() before Step(), and zero_grad() not before Follow()"
         else
             "run forward and backward between two calls of Step()"
 

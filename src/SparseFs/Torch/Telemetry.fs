@@ -6,6 +6,8 @@ open System.Diagnostics.Metrics
 open TorchSharp
 
 /// <summary>Where the events of rewiring go beside the rewirer's own: the meter "SparseFs", and TensorBoard.</summary>
+/// <remarks>Refusals and notices go to the event source "SparseFs" too, for dotnet-trace and EventListener; nothing goes to
+/// the console.</remarks>
 [<RequireQualifiedAccess>]
 module Telemetry =
 
