@@ -36,9 +36,19 @@ let private mayRefuse (a: Actor) (b: Actor) =
     // The optimizer's moments are for the slots that it was made over.
     || are "saveTraining" "load-of-another-nnz"
 
-/// Two rewirers on one layer are no question of threads.
+/// What is no question of threads: two rewirers on one layer; and numbers that are written in place while another thread
+/// exchanges what holds them, which libtorch does not survive and which is for the caller to prevent.
 let areApart (a: Actor) (b: Actor) =
-    not (a.Kind = Kind.Rewires && b.Kind = Kind.Rewires)
+    let exchanges (actor: Actor) =
+        actor.Kind = Kind.Replaces || actor.Kind = Kind.Rewires
+
+    let writes (actor: Actor) = actor.Kind = Kind.Writes
+
+    not (
+        (a.Kind = Kind.Rewires && b.Kind = Kind.Rewires)
+        || (writes a && (exchanges b || writes b))
+        || (writes b && exchanges a)
+    )
 
 /// What comes once is tried with several models.
 let private rounds (a: Actor) (b: Actor) =
