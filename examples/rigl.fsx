@@ -12,7 +12,8 @@ let layer = new SparseLinear(100, 10, sparsity = 0.9, seed = Seed.ofInt 1)
 let optimizer = torch.optim.Adam(layer.parameters (), 0.01)
 
 // Every 20 steps the smallest weights go, and the connections with the largest gradients come: nnz stays.
-let rewirer = new Rewirer(layer, optimizer, Policy.rigL (Schedule.cosine 0.3 20L 300L))
+let rewirer =
+    new Rewirer(layer, optimizer, Policy.rigL (Schedule.cosine 0.3 20L 300L))
 
 for step in 1..400 do
     use _ = torch.NewDisposeScope()

@@ -96,7 +96,7 @@ public static class Policies
     /// <param name="grow">Which cells are grown, unless growScore says.</param>
     /// <param name="budget">Whose number of slots stays the same.</param>
     /// <param name="regrow">Whether what an update drops may be grown by it.</param>
-    /// <param name="moments">What the optimizer remembers of a grown slot.</param>
+    /// <param name="moments">Optimizer state of grown slots; under Fresh and Seeded they count their own steps.</param>
     /// <param name="stepsAtUpdates">Whether the optimizer also steps at an update.</param>
     /// <param name="dropScore">A score a slot; the lowest are dropped.</param>
     /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>

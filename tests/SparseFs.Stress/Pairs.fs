@@ -36,19 +36,16 @@ let private mayRefuse (a: Actor) (b: Actor) =
     // The optimizer's moments are for the slots that it was made over.
     || are "saveTraining" "load-of-another-nnz"
 
-/// What is no question of threads: two rewirers on one layer; and numbers that are written in place while another thread
-/// exchanges what holds them, which libtorch does not survive and which is for the caller to prevent.
+/// Two rewirers on one layer are no question of threads. Nor is torch's own writing into a parameter (an optimizer's
+/// step, a copy) while its number of slots changes: an optimizer's step beside inference and beside loads of as many
+/// slots is promised, this is not, and torch checks sizes before it writes and not while.
 let areApart (a: Actor) (b: Actor) =
-    let exchanges (actor: Actor) =
-        actor.Kind = Kind.Replaces || actor.Kind = Kind.Rewires
+    let isWriter (x: Actor) = x.Kind = Kind.Writes
+    let resizes (x: Actor) = x.Name = "load-of-another-nnz"
 
-    let writes (actor: Actor) = actor.Kind = Kind.Writes
-
-    not (
-        (a.Kind = Kind.Rewires && b.Kind = Kind.Rewires)
-        || (writes a && (exchanges b || writes b))
-        || (writes b && exchanges a)
-    )
+    not (a.Kind = Kind.Rewires && b.Kind = Kind.Rewires)
+    && not (isWriter a && resizes b)
+    && not (resizes a && isWriter b)
 
 /// What comes once is tried with several models: a disposal, and a rewiring before its layer is loaded behind its back.
 let private rounds (a: Actor) (b: Actor) =

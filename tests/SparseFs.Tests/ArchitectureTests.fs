@@ -83,6 +83,7 @@ let private mayHoldPointers =
           "Kernels/Sums.fs"
           "Kernels/Winners.fs"
           "Kernels/WinnersDispatch.fs"
+          "Kernels/YoungMoments.fs"
           "Torch/TensorView.fs" ]
 
 let private holdsPointers (text: string) =

@@ -197,7 +197,6 @@ let counterparts =
       "AveragingRule.check", []
       "AveragingFile.save", [ "Averages.Save" ]
       "AveragingFile.resume", [ "Averages.Resume" ]
-      "Averaging", [ "Averages.Exponential"; "Averages.Mean" ]
       "Checkpoint.saveTraining", [ "Checkpoints.SaveTraining" ]
       "Checkpoint.resume", [ "Checkpoints.Resume" ]
       "Checkpoint.resumeScheduler", [ "Checkpoints.ResumeScheduler(optimizer, make, steps)" ]
@@ -276,6 +275,8 @@ let onlyCore: (string * string) list =
 /// Members that the core has no function for, each with the reason.
 let onlyFacade =
     [ "Policies.Custom", "F# writes { policy with ... }"
+      "Averages.Exponential", "Averaging has it, with averagesBuffers in its constructor"
+      "Averages.Mean", "likewise"
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
       "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry"
       "sparsenn.ActivationSparsity", "SparseLinear's name of KWinners, with its defaults" ]

@@ -294,6 +294,45 @@ let resumeTests =
           for optimizer in optimizers do
               resumesAt 5L ("RigL, every fifth step", rigL) optimizer
 
+          for moments in [ Moments.Zero; Moments.RowMean; Moments.Fresh; Moments.Seeded ] do
+              for name, make in
+                  optimizers
+                  @ [ "SGD, dampening",
+                      (fun model -> torch.optim.SGD(model.parameters (), 0.05, momentum = 0.9, dampening = 0.5) :> _) ] do
+                  if List.contains name [ "Adam, AMSGrad"; "NAdam"; "ASGD"; "SGD, dampening"; "RMSProp" ] then
+                      resumesAt 3L ($"{moments}", { rigL with Moments = moments }) (name, make)
+
+          testCase "ages are in the file only where a slot is young, and must be of its slots" (fun () ->
+              inFolder (fun folder ->
+                  let adam = optimizers |> List.find (fun (name, _) -> name = "Adam") |> snd
+                  let fresh = { rigL with Moments = Moments.Fresh }
+                  let run = start fresh adam
+                  let file = Path.Combine(folder, "file")
+
+                  let names () =
+                      [ for t in (Safetensors.inspect file).Tensors do
+                            if t.Name.EndsWith(".ages", StringComparison.Ordinal) then
+                                t.Name ]
+
+                  for step in 1L .. 6L do
+                      if step = 3L then
+                          run.Save(file, 3L)
+                          Expect.isEmpty (names ()) "nothing is young"
+
+                      run.Train step
+
+                  run.Save(file, 6L)
+                  Expect.equal (names ()) [ "@rewirer.0.ages"; "@rewirer.1.ages" ] "young slots"
+
+                  for bad, problem in
+                      [ torch.tensor [| 1; 2 |], CheckpointProblem.Mismatch
+                        torch.tensor (Array.create 72 -2), CheckpointProblem.Value ] do
+                      let tensors = Safetensors.load file
+                      tensors["@rewirer.0.ages"] <- bad
+                      let other = Path.Combine(folder, "other")
+                      Safetensors.save other (Safetensors.inspect file).Metadata tensors
+                      refusedAs problem "@rewirer.0.ages" (fun () -> (start fresh adam).Resume other)))
+
           resumesAt
               5L
               ("a policy with functions",

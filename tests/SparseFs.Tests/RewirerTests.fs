@@ -380,7 +380,12 @@ let rewirerTests =
           refuses "a layer twice" "layers" "got one twice" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
 
-              new Rewirer([ struct ("a", b.Layer); struct ("b", b.Layer) ], b.Optimizer, Policy.staticSparse, Seed.ofInt 0))
+              new Rewirer(
+                  [ struct ("a", b.Layer); struct ("b", b.Layer) ],
+                  b.Optimizer,
+                  Policy.staticSparse,
+                  Seed.ofInt 0
+              ))
           refuses "another optimizer at resume" "value" "expected a state for SGD, got one for Adam" (fun () ->
               let adam = bench (fun p -> torch.optim.Adam(p, 0.1) :> _)
               let sgd = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)

@@ -72,6 +72,43 @@ module internal Assembling =
                 let cos = PortableMath.cosPi (if turn > 1.0 then 2.0 - turn else turn)
                 float32 (deviation * radius * cos))
 
+    /// The scores of grown slots, in slot order.
+    let private grownGradients (scores: CellScores) (after: Connectivity) (remap: Remap) : float32[] =
+        let from = remap.FromArray
+        let gradients: float32[] = Array.zeroCreate remap.Grown
+
+        // Grown slots before each row, so that rows are written side by side.
+        let before =
+            Array.init after.Rows (fun row ->
+                let mutable grown = 0
+
+                for slot in after.RowPtrArray[row] .. after.RowPtrArray[row + 1] - 1 do
+                    if from[slot] < 0 then
+                        grown <- grown + 1
+
+                grown)
+            |> Array.scan (+) 0
+
+        scores.EachInParts(
+            "gradient",
+            after.Rows,
+            after.Cols,
+            fun _ first count block stride ->
+                for row in first .. first + count - 1 do
+                    let mutable next = before[row]
+
+                    for slot in after.RowPtrArray[row] .. after.RowPtrArray[row + 1] - 1 do
+                        if from[slot] < 0 then
+                            gradients[next] <- block[(row - first) * stride + after.ColIdxArray[slot]]
+                            next <- next + 1
+        )
+
+        for slot in 0 .. gradients.Length - 1 do
+            if not (Single.IsFinite gradients[slot]) then
+                raise (NotFinite $"gradient {gradients[slot]} of a grown slot")
+
+        gradients
+
     let private event (state: LayerState) (c: Connectivity) (explored: Explored) (watch: Stopwatch) : RewireEvent =
         { Step = state.Step
           Layer = ""
@@ -92,6 +129,7 @@ module internal Assembling =
         { Connectivity = c
           Remap = Remap.identity c.Nnz
           GrownWeights = [||]
+          GrownGradients = [||]
           Explored = state.Explored
           Event =
             { event state c state.Explored watch with
@@ -111,6 +149,11 @@ module internal Assembling =
         { Connectivity = after
           Remap = remap
           GrownWeights = grownWeights policy.GrownWeight remap.Grown ofWeights
+          GrownGradients =
+            if policy.Moments = Moments.Seeded && remap.Grown > 0 then
+                grownGradients state.Gradient after remap
+            else
+                [||]
           Explored = explored
           Event =
             { event state after explored watch with

@@ -39,6 +39,8 @@ type Rewired =
         Remap: Remap
         /// <summary>The weights that grown slots start with, in slot order; length Remap.Grown.</summary>
         GrownWeights: float32[]
+        /// <summary>The loss's gradient of grown slots, in slot order; empty unless the policy seeds moments with it.</summary>
+        GrownGradients: float32[]
         /// <summary>Cells that have ever been slots.</summary>
         Explored: Explored
         /// <summary>What was done.</summary>

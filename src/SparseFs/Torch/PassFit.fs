@@ -94,8 +94,11 @@ module internal PassFit =
     /// are. None, as exact, where the gradient is 0.</returns>
     let find (u: float) (passes: float[][]) (gradient: float[]) : PassFit =
         let count = passes.Length
+        let isFinite (numbers: float[]) = Double.IsFinite(norm numbers)
 
-        if norm gradient = 0.0 then
+        if not (isFinite gradient && Array.forall isFinite passes) then
+            PassFit.Changed(Array.create count 1.0) // whoever reads the scores refuses them
+        elif norm gradient = 0.0 then
             // A pass that says nothing at these slots may say something elsewhere.
             let isSilent = passes |> Array.forall (fun d -> norm d = 0.0)
             PassFit.Exact(Array.create count (if isSilent then 1.0 else 0.0))

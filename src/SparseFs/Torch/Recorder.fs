@@ -122,16 +122,16 @@ type internal Recorder() =
 
                 if opened.Length >= most + running then
                     use grad = current ()
-                    let asked = Array.truncate (opened.Length - running) opened
 
                     let weights =
-                        match fit asked grad with
+                        match fit opened grad with
                         | PassFit.Exact weights
                         | PassFit.Changed weights -> weights
 
                     let gone =
                         HashSet<Pass>(
-                            Seq.zip asked weights
+                            Seq.zip opened weights
+                            |> Seq.truncate (opened.Length - running)
                             |> Seq.filter (fun (_, weight) -> weight = 0.0)
                             |> Seq.map fst,
                             HashIdentity.Reference

@@ -8,12 +8,16 @@ open TorchSharp.Modules
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type private Rewirable(name: string, layer: SparseLinear, policy: Policy) =
+type private Rewirable(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
     member _.Name = name
     member _.Layer = layer
     member _.Policy = policy
+
     member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
+
     member val Needs = Policy.needs policy
+    member val Followed = FollowedWeight optimizer
+    member r.Ages = r.Followed.Ages
     member val Recorder = Recorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
@@ -92,7 +96,7 @@ type Rewirer
 
                    raise (ArgumentException(message, nameof optimizer))
 
-               Rewirable(name, layer, policy) |]
+               Rewirable(name, layer, policy, helper) |]
 
     do
         if layers.Length = 0 then
@@ -205,11 +209,18 @@ type Rewirer
         use _ = torch.NewDisposeScope()
 
         let changes =
-            Array.map2 (fun (l: Rewirable) r -> RemapState.prepare helper l.Policy.Moments l.Layer.weight r) due rewired
+            Array.map2
+                (fun (l: Rewirable) r ->
+                    let memory = l.Followed.Memory l.Layer.weight
+                    let ofGrown = RemapState.ageOfGrown memory l.Policy.Moments
+                    struct (RemapState.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
+                due
+                rewired
 
-        for l, r, change in Array.zip3 due rewired changes do
+        for l, r, (struct (change, ofGrown)) in Array.zip3 due rewired changes do
             let struct (weight, others) = change
             RemapState.commit others
+            l.Ages.Remap(r.Remap, ofGrown)
             l.Layer.Versions.Rewire(r.Connectivity, weight, r.Remap)
             l.Explored <- r.Explored
             l.Known <- r.Connectivity
@@ -237,9 +248,10 @@ type Rewirer
         let states = due |> Array.map (stateOf at)
         let isUnseen (l: Rewirable) = l.Looks at && not (l.Recorder.Has at)
 
-        let seen =
-            [| 0 .. due.Length - 1 |]
-            |> Array.filter (fun place -> not (isUnseen due[place]))
+        let working =
+            [| 0 .. due.Length - 1 |] |> Array.filter (fun place -> due[place].HasWork at)
+
+        let seen = working |> Array.filter (fun place -> not (isUnseen due[place]))
 
         let unseen (place: int) =
             let why =
@@ -255,14 +267,15 @@ type Rewirer
 
         let rewired =
             match results |> Array.tryFind (fun r -> not (isNull r.Event.Refusal)) with
-            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states
+            | Some refused -> Array.map (Rewire.refuse refused.Event.Refusal) states // all or none
             | None ->
                 let places = Dictionary(Seq.mapi (fun i place -> KeyValuePair(place, i)) seen)
 
                 Array.init due.Length (fun place ->
                     match places.TryGetValue place with
                     | true, i -> results[i]
-                    | _ -> unseen place)
+                    | _ when due[place].HasWork at -> unseen place
+                    | _ -> Rewire.refuse null states[place])
 
         let isChanged =
             rewired
@@ -281,6 +294,9 @@ type Rewirer
             | l :: others -> l.Layer.Versions.Exclusively(fun () -> exclusively others)
 
         exclusively (List.ofArray due)
+
+    let stepOptimizer () =
+        Stepping.step helper (layers |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))
 
     let finish (at: int64) (happened: RewireEvent[]) =
         step <- at
@@ -426,23 +442,33 @@ type Rewirer
             let due = dueAt at
 
             if due.Length = 0 then
-                optimizer.step () |> ignore
+                stepOptimizer ()
                 finish at [||]
             elif due |> Array.forall _.Policy.StepsAtUpdates then
-                optimizer.step () |> ignore
+                stepOptimizer ()
                 finish at (fst (update at due))
             else
                 let happened, isChanged = update at due
                 let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
 
                 if not (isChanged || isRefused) then
-                    optimizer.step () |> ignore
+                    stepOptimizer ()
 
                 finish at happened)
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
+    /// <exception cref="T:System.InvalidOperationException">A policy's moments are <c>Fresh</c> or <c>Seeded</c>, and the
+    /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
+        for l in layers do
+            if RemapState.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments >= 0L then
+                let message =
+                    $"expected moments of Zero or RowMean for '{l.Name}', got {l.Policy.Moments}, which counts the "
+                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
+
+                raise (InvalidOperationException message)
+
         lock (RunGate.ofOptimizer optimizer) (fun () ->
             check ()
             settle ()
@@ -468,9 +494,18 @@ type Rewirer
                 seed,
                 optimizer.GetType().Name,
                 [| for l in layers -> l.Name, l.Explored |],
-                [| for l in layers -> l.Recorder.Read(fun at g x -> at, int g.shape[0], Numbers.Of g, Numbers.Of x) |]
+                [| for l in layers -> l.Recorder.Read(fun at g x -> at, int g.shape[0], Numbers.Of g, Numbers.Of x) |],
+                [| for l in layers -> l.Ages.OfSlots |]
             )
         and set (value: RewirerState) =
+            if not (isNull value) && value.Ages.Length = layers.Length then
+                for l, ages in Array.zip layers value.Ages do
+                    if not (isNull ages) && ages.Length <> l.Layer.Connectivity.Nnz then
+                        let message =
+                            $"expected ages of {l.Layer.Connectivity.Nnz} slots for '{l.Name}', got {ages.Length}"
+
+                        raise (ArgumentException(message, nameof value))
+
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
             this.Prepare value ()
@@ -521,6 +556,9 @@ type Rewirer
                 l.Known <- l.Layer.Connectivity
                 l.Refused <- 0
                 l.Recorder.Replace passes
+
+            for l, ages in Array.zip layers value.Ages do
+                l.Ages.Replace ages
 
             prepare ()
 

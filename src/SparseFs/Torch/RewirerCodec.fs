@@ -51,6 +51,13 @@ module internal RewirerCodec =
               struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, layer.out_features))
               struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, layer.in_features)) ]
 
+    /// Only where a slot is young: a file without ages is one in which all are old.
+    let private agesTensors (place: int) (ages: int[]) : struct (string * torch.Tensor) list =
+        if isNull ages then
+            []
+        else
+            [ struct (tensor place "ages", torch.tensor (ages, device = torch.CPU)) ]
+
     /// <summary>Texts and tensors of a rewirer; the open DisposeScope owns the tensors.</summary>
     let write (rewirer: Rewirer) : (string * string) list * struct (string * torch.Tensor) list =
         let state = rewirer.State
@@ -75,7 +82,8 @@ module internal RewirerCodec =
             [ for place, (_, explored) in Array.indexed state.Explored do
                   yield! exploredTensors place explored
                   let struct (_, layer) = rewirer.Layers[place]
-                  yield! passTensors place layer state.Passes[place] ]
+                  yield! passTensors place layer state.Passes[place]
+                  yield! agesTensors place state.Ages[place] ]
 
         texts, tensors
 
@@ -187,6 +195,25 @@ module internal RewirerCodec =
                         (int64s file stored)
                         passes)
 
+    /// What reads the ages of a layer's slots.
+    let private planAges (loader: Loader) (place: int) (layer: SparseLinear) : (unit -> int[]) voption =
+        let name = tensor place "ages"
+
+        if loader.File.TryFind(name).IsNone then
+            ValueSome(fun () -> null)
+        else
+            match find loader name StoredDtype.I32 (loader.ShapeOf layer.weight) with
+            | ValueNone -> ValueNone
+            | ValueSome t ->
+                ValueSome(fun () ->
+                    use _ = torch.NewDisposeScope()
+                    let ages = (loader.File.Read t).data<int>().ToArray()
+
+                    match ages |> Array.tryFind (fun age -> age < -1) with
+                    | Some age ->
+                        loader.File.Refuse(CheckpointProblem.Value, name, $"expected ages of −1 or more, got {age}")
+                    | None -> ages)
+
     let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
         for part, ours in policyTexts rewirer place do
             match loader.File.Metadata.TryGetValue(policyKey place part) with
@@ -208,11 +235,16 @@ module internal RewirerCodec =
                    | _ -> loader.Wrong $"missing: the text '{layerKey place}'"
 
                    let c = layer.Connectivity
-                   name, layer, planExplored loader place c, planPasses loader place step layer |]
+
+                   name,
+                   layer,
+                   planExplored loader place c,
+                   planPasses loader place step layer,
+                   planAges loader place layer |]
 
         loader.Plan(fun () ->
             let explored =
-                [| for name, layer, explored, _ in readers do
+                [| for name, layer, explored, _, _ in readers do
                        let explored = (ValueOption.get explored) ()
 
                        if not (explored.Covers(loader.PatternOf layer)) then
@@ -221,8 +253,9 @@ module internal RewirerCodec =
 
                        name, explored |]
 
-            let passes = [| for _, _, _, passes in readers -> (ValueOption.get passes) () |]
-            let state = RewirerState(step, seed, optimizer, explored, passes)
+            let passes = [| for _, _, _, passes, _ in readers -> (ValueOption.get passes) () |]
+            let ages = [| for _, _, _, _, ages in readers -> (ValueOption.get ages) () |]
+            let state = RewirerState(step, seed, optimizer, explored, passes, ages)
             rewirer.Prepare state)
 
     /// <summary>Plans a rewirer's state; after the model.</summary>

@@ -34,7 +34,8 @@ type RewirerState
         seed: Seed,
         optimizer: string,
         explored: (string * Explored)[],
-        passes: (int64 * int * Numbers * Numbers)[][]
+        passes: (int64 * int * Numbers * Numbers)[][],
+        ages: int[][]
     ) =
     /// <summary>Optimizer steps taken.</summary>
     member _.Step: int64 = step
@@ -50,3 +51,6 @@ type RewirerState
 
     /// For each layer: step, samples, upstream gradients, inputs.
     member internal _.Passes = passes
+
+    /// For each layer: how many steps each slot has taken since it was grown, −1 where it is old; null where all are.
+    member internal _.Ages = ages
