@@ -1,7 +1,7 @@
 /// Calls on many threads, each scenario in a process of its own: SparseFs.Stress [all | NAME | CALL+CALL] [TIMES]
 ///
-/// Before a layer's calls used one version each, 30 of the 33 scenarios failed at these counts, about half of them by a crash:
-/// all but parent loads beside other changes, optimizer steps beside them, and two disposals.
+/// Before a layer's calls used one version each, 30 or 31 of the 33 scenarios failed at these counts, about half of them by
+/// a crash; the others are changes beside changes.
 module SparseFs.Stress.Main
 
 open System

@@ -47,9 +47,12 @@ let areApart (a: Actor) (b: Actor) =
     && not (isWriter a && resizes b)
     && not (resizes a && isWriter b)
 
-/// What comes once is tried with several models.
+/// What comes once is tried with several models: a disposal, and a rewiring before its layer is loaded behind its back.
 let private rounds (a: Actor) (b: Actor) =
-    if a.Share = 0.0 || b.Share = 0.0 then 8 else 1
+    let isOnce (a: Actor) (b: Actor) =
+        a.Share = 0.0 || (a.Kind = Kind.Rewires && b.Kind = Kind.Replaces)
+
+    if isOnce a b || isOnce b a then 8 else 1
 
 /// Two actors on one model, so many calls where a forward has one; two threads where they are the same. A crash is told
 /// by the last line that stderr begins with "@".

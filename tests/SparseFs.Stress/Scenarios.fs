@@ -149,7 +149,7 @@ let all: (string * (int -> string list)) list =
       "hot-reload", (fun times -> hotReload "load" (1000 * times))
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
       "two-savers", (fun times -> twoSavers (2000 * times))
-      "all-readers", (fun times -> allReaders (400 * times)) ]
+      "all-readers", (fun times -> allReaders (1000 * times)) ]
 
 /// A scenario, or a pair of a scenario: "load+rewire".
 let tryFind (name: string) : (int -> string list) option =

@@ -323,6 +323,9 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
             c)
 
+    /// Runs work while no other thread changes the layer.
+    member _.Exclusively(work: unit -> 'a) : 'a = lock gate work
+
     /// <summary>As Replace, of weights that were carried over by a remap, which those who hold numbers a slot are
     /// told.</summary>
     member s.Rewire(c: Connectivity, values: torch.Tensor, remap: Remap) : unit =

@@ -244,7 +244,7 @@ type Rewirer
     /// The update of the layers that are due at a step, whatever the optimizer has done before; whether anything changed.
     /// A layer that took no part in the backward passes keeps its slots, and shares no budget; where none did, or a number
     /// is not finite, all are refused.
-    let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
+    let updateAlone (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
         let states = due |> Array.map (stateOf at)
         let isUnseen (l: Rewirable) = l.Looks at && not (l.Recorder.Has at)
 
@@ -285,6 +285,15 @@ type Rewirer
             apply due rewired
 
         Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
+
+    /// As updateAlone, while no other thread changes these layers: a load comes before it or after it.
+    let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
+        let rec exclusively (layers: Rewirable list) =
+            match layers with
+            | [] -> updateAlone at due
+            | l :: others -> l.Layer.Versions.Exclusively(fun () -> exclusively others)
+
+        exclusively (List.ofArray due)
 
     let stepOptimizer () =
         Stepping.step helper (layers |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))

@@ -250,9 +250,10 @@ module internal StoredLayer =
     /// gradient, of other cells, becomes 0. Call without gradients.</summary>
     let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : unit -> unit =
         let weight = layer.weight
-        use grad = weight.grad
 
         let zeros =
+            use grad = weight.grad
+
             if layer.Connectivity = c || isNull grad then
                 null
             else
@@ -262,4 +263,15 @@ module internal StoredLayer =
             layer.Versions.Replace(c, values, bias)
 
             if not (isNull zeros) then
-                weight.grad <- zeros
+                // A backward or an optimizer on another thread may be in the middle of using it: it is written to, or freed
+                // later, and never under their hands.
+                let grad = weight.grad
+
+                if not (isNull grad) && grad.shape = zeros.shape && grad.dtype = zeros.dtype then
+                    grad.zero_ () |> ignore
+                    grad.Dispose()
+                else
+                    weight.grad <- zeros
+
+                    if not (isNull grad) then
+                        Replaced.later (SharedTensors [| grad.DetachFromDisposeScope() |])
