@@ -47,7 +47,9 @@ let private dtypes =
 /// The layer's own scores, so that a factor that is rounded otherwise cannot decide a tie.
 let private scoresOf (layer: KWinnersBase) (target: float) (x: float[]) : float[] =
     use _ = torch.NewDisposeScope()
-    let struct (form, terms) = layer.Terms(layer.Enter(), target)
+
+    let struct (form, terms) =
+        layer.Reading(fun buffers -> layer.Terms(buffers, target))
 
     if isNull terms then
         x

@@ -170,6 +170,8 @@ let layerVersionsTests =
                         for _ in 1..2 do
                             let e = Expect.throwsC (fun () -> outputOf model |> ignore) id
                             Expect.stringContains e.Message "99" "what came"
+                            Expect.stringContains e.Message "load a whole state" "the cure"
+
 
                         model.load_state_dict (copyOfState (sequential (layerOf 2))) |> ignore
                         isVersion model 2) ]

@@ -319,6 +319,64 @@ let rewirerLoopsTests =
                   let plain = run (fun _ optimizer -> fun () -> optimizer.step () |> ignore)
                   Expect.equal rewired plain "weights and pattern")
 
+          testCase "refusals are counted by layers, also where two have one name" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              let layer seed =
+                  new SparseLinear(Topology.uniform rows cols nnz (Seed.ofInt seed))
+
+              let first, second = layer 1, layer 2
+
+              let often =
+                  { policy with
+                      Schedule = Schedule.constant 0.3 1L 100L }
+
+              let seldom =
+                  { policy with
+                      Schedule = Schedule.constant 0.3 100L 1000L }
+
+              first.Policy <- seldom
+              second.Policy <- often
+
+              let model =
+                  torch.nn.Sequential(
+                      struct ("a", first :> torch.nn.Module<torch.Tensor, torch.Tensor>),
+                      struct ("a", second :> torch.nn.Module<torch.Tensor, torch.Tensor>)
+                  )
+
+              use rewirer =
+                  new Rewirer(model, torch.optim.SGD([ first.weight; second.weight ], 0.1))
+
+              rewirer.Step() |> ignore
+              rewirer.Step() |> ignore
+              Expect.throwsT<InvalidOperationException> (fun () -> rewirer.Step() |> ignore) "the second's third")
+
+          testCase "a step that the library takes is seen by graphs that saved the weight" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let layer = new SparseLinear(Topology.uniform rows cols nnz (Seed.ofInt 1))
+              let optimizer = torch.optim.Adam(layer.parameters (), 0.1)
+
+              let fresh =
+                  { policy with
+                      Moments = Moments.Fresh
+                      Schedule = Schedule.constant 0.3 2L 2L }
+
+              use rewirer = new Rewirer(layer, optimizer, fresh)
+              let x = (torch.ones (2L, int64 cols)).requires_grad_ true
+
+              for _ in 1..2 do
+                  optimizer.zero_grad ()
+                  stepWith rewirer ((layer.call x).square().sum()) |> ignore
+
+              // Slots are young now.
+              let loss = (layer.call x).square().sum()
+              loss.backward (retain_graph = true)
+              let before = NativeTensor.version layer.weight
+              rewirer.Step() |> ignore
+              Expect.isGreaterThan (NativeTensor.version layer.weight) before "version"
+              let e = Expect.throwsC (fun () -> SparseOps.backward loss) id
+              Expect.stringContains e.InnerException.Message "inplace operation" "refused")
+
           testCase "a pattern that was loaded behind the rewirer is noticed at the next step" (fun () ->
               use _ = torch.NewDisposeScope()
               let b = Bench()

@@ -111,6 +111,8 @@ module internal AdamMemory =
               Rate = float32 (-(move.Rate / RunningMean.correction w.Beta1 after)) }
 
         GC.KeepAlive(struct (grad, w, root))
+        // libtorch must know that the weight was written to: a graph that saved it is refused, as after torch's own step.
+        w.Weight.narrow(0L, 0L, 0L).zero_() |> ignore
         move.Count()
 
     let private same (a: torch.Tensor) (b: torch.Tensor) : bool = a.eq(b).all().item<bool>()

@@ -110,12 +110,7 @@ type KWinners2d
             )
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
-        let buffers = this.Enter()
-
-        try
-            this.Select(buffers, backend, x)
-        finally
-            buffers.Shared.Exit()
+        this.Reading(fun buffers -> this.Select(buffers, backend, x))
 
     member private this.Select(buffers: KWinnersBuffers, backend: Backend, x: torch.Tensor) : torch.Tensor =
         this.CheckInput(buffers, x)

@@ -100,8 +100,8 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         use decay = settings.BoostDecay.ToScalar()
         lock gate (fun () -> reading (fun buffers -> buffers.BoostStrength.mul_ decay |> ignore))
 
-    /// The buffers as they are, for one call; <c>Shared.Exit()</c> ends it.
-    member internal _.Enter() : KWinnersBuffers = enter ()
+    /// Runs one call with the buffers as they are.
+    member internal _.Reading(body: KWinnersBuffers -> 'a) : 'a = reading body
 
     /// What turns an input into a score, [units] of float32, and how; null without a boost.
     member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * torch.Tensor) =

@@ -167,12 +167,15 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                     // Another thread may be in the middle of a copy.
                     | Error _ when not areOver && not (isSettled versions) -> v
                     | Error refusal ->
-                        let lent = handOuts.Latest
-
-                        if not (isNull lent) then
+                        match handOuts.Latest with
+                        // Written long after state_dict was read: nobody knows what the weights were before.
+                        | null ->
+                            raise (
+                                PatternTensors.Refusal(refusal, "load a whole state: the layer cannot be used before")
+                            )
+                        | lent ->
                             goBack v lent
-
-                        raise refusal
+                            raise (PatternTensors.Refused refusal)
 
     /// The current version, in use.
     let rec enter () : LayerVersion =
@@ -354,7 +357,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             else
                 match pattern.TryRead(v.Connectivity.Rows, v.Connectivity.Cols) with
                 | Ok c -> c
-                | Error refusal -> raise refusal)
+                | Error refusal -> raise (PatternTensors.Refused refusal))
 
         result
 

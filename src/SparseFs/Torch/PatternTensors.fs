@@ -54,13 +54,15 @@ type internal PatternTensors(connectivity: Connectivity) =
         write ownRows c.RowPtrArray
         write ownCols c.ColIdxArray
 
-    /// The pattern, or an error that names the key and says what was expected and what came.
-    static member TryPattern(rows: int, cols: int, rowPtr: int[], colIdx: int[]) : Result<Connectivity, exn> =
-        Connectivity.tryCreate rows cols rowPtr colIdx
-        |> Result.mapError (fun e ->
-            let key = if e.ParamName = "rowPtr" then "row_ptr" else "col_idx"
-            ArgumentException($"{e.Message}; the layer keeps its pattern and its weights", key))
+    /// The error that names the key, says what was expected and what came, and what follows from it.
+    static member Refusal(e: ConnectivityError, consequence: string) : exn =
+        let key = if e.ParamName = "rowPtr" then "row_ptr" else "col_idx"
+        ArgumentException($"{e.Message}; {consequence}", key)
+
+    /// As Refusal, where nothing has changed.
+    static member Refused(e: ConnectivityError) : exn =
+        PatternTensors.Refusal(e, "the layer keeps its pattern and its weights")
 
     /// What they hold, if it is a pattern of that shape.
-    member _.TryRead(rows: int, cols: int) : Result<Connectivity, exn> =
-        PatternTensors.TryPattern(rows, cols, TensorView.toInts "row_ptr" ownRows, TensorView.toInts "col_idx" ownCols)
+    member _.TryRead(rows: int, cols: int) : Result<Connectivity, ConnectivityError> =
+        Connectivity.tryCreate rows cols (TensorView.toInts "row_ptr" ownRows) (TensorView.toInts "col_idx" ownCols)

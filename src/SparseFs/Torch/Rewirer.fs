@@ -6,60 +6,6 @@ open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>One layer under a rewirer.</summary>
-[<Sealed>]
-type private Rewirable(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
-    member _.Name = name
-    member _.Layer = layer
-    member _.Policy = policy
-
-    member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
-
-    member val Needs = Policy.needs policy
-    member val Followed = FollowedWeight optimizer
-    member r.Ages = r.Followed.Ages
-    member val Recorder = Recorder()
-    member val Explored = Explored.Of layer.Connectivity with get, set
-
-    /// The pattern as the rewirer left it.
-    member val Known = layer.Connectivity with get, set
-
-    /// Updates in a row that were refused.
-    member val Refused = 0 with get, set
-
-    /// Whether it was said that gradients were changed one by one.
-    member val IsTold = false with get, set
-
-    /// A layer that does not train is left alone.
-    member _.IsFrozen = not layer.weight.requires_grad
-
-    /// Whether a step's update has anything to do.
-    member _.HasWork(step: int64) =
-        policy.Budget.IsFalling || Schedule.fraction step policy.Schedule > 0.0
-
-    /// Whether a step's update looks at gradients.
-    member r.Looks(step: int64) =
-        r.Needs <> Needs.Nothing && r.HasWork step
-
-module internal SparseLayers =
-
-    /// The sparse layers of a module, itself among them, by their place; one that is held twice comes twice.
-    let places (model: torch.nn.Module) : struct (string * SparseLinear) list =
-        [ match model with
-          | :? SparseLinear as layer -> struct ("", layer)
-          | _ ->
-              for struct (name, child) in model.named_modules () do
-                  match child with
-                  | :? SparseLinear as layer -> struct (name, layer)
-                  | _ -> () ]
-
-    /// Each once.
-    let ofModel (model: torch.nn.Module) : struct (string * SparseLinear) list =
-        if isNull (box model) then
-            nullArg (nameof model)
-
-        places model |> List.distinctBy (fun (struct (_, layer)) -> layer)
-
 /// <summary>Rewires the sparse layers of a model while it trains: a schedule and its rules, applied to layers and to the
 /// optimizer's memory together.</summary>
 /// <remarks>
@@ -298,7 +244,7 @@ type Rewirer
     let stepOptimizer () =
         Stepping.step helper (layers |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))
 
-    let finish (at: int64) (happened: RewireEvent[]) =
+    let finish (at: int64) (due: Rewirable[]) (happened: RewireEvent[]) =
         step <- at
 
         for l in layers do
@@ -316,18 +262,14 @@ type Rewirer
         Array.iter noted happened
         let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
 
-        for e in happened do
-            let l = layers |> Array.find (fun l -> l.Name = e.Layer)
+        for l in due do
             l.Refused <- (if isRefused then l.Refused + 1 else 0)
 
-        match layers |> Array.tryFind (fun l -> l.Refused >= Rewirer.Patience) with
-        | Some l when isRefused && happened.Length > 0 && refusals = Refusals.Raise ->
-            let reason =
-                (Array.find (fun (e: RewireEvent) -> e.Layer = l.Name) happened).Refusal
-
+        match due |> Array.tryFindIndex (fun l -> l.Refused >= Rewirer.Patience) with
+        | Some place when refusals = Refusals.Raise ->
             let message =
-                $"{l.Refused} updates of '{l.Name}' in a row were refused: {reason}. Call backward before Step, with "
-                + "finite losses; or set Refusals to Log or Ignore to go on without updates"
+                $"{due[place].Refused} updates of '{due[place].Name}' in a row were refused: {happened[place].Refusal}. Call "
+                + "backward before Step, with finite losses; or set Refusals to Log or Ignore to go on without updates"
 
             raise (InvalidOperationException message)
         | _ -> happened
@@ -443,10 +385,10 @@ type Rewirer
 
             if due.Length = 0 then
                 stepOptimizer ()
-                finish at [||]
+                finish at [||] [||]
             elif due |> Array.forall _.Policy.StepsAtUpdates then
                 stepOptimizer ()
-                finish at (fst (update at due))
+                finish at due (fst (update at due))
             else
                 let happened, isChanged = update at due
                 let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
@@ -454,7 +396,7 @@ type Rewirer
                 if not (isChanged || isRefused) then
                     stepOptimizer ()
 
-                finish at happened)
+                finish at due happened)
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
@@ -474,7 +416,7 @@ type Rewirer
             settle ()
             let at = step + 1L
             let due = dueAt at
-            finish at (if due.Length > 0 then fst (update at due) else [||]))
+            finish at due (if due.Length > 0 then fst (update at due) else [||]))
 
     /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
     /// before it is stepped on.</summary>

@@ -384,9 +384,9 @@ type SparseLinear
         let rowPtr = ints "row_ptr" (c.Rows + 1) c.RowPtrArray
         let colIdx = ints "col_idx" c.Nnz c.ColIdxArray
 
-        match PatternTensors.TryPattern(c.Rows, c.Cols, rowPtr, colIdx) with
+        match SparseFs.Connectivity.tryCreate c.Rows c.Cols rowPtr colIdx with
         | Ok _ -> ()
-        | Error refusal -> raise refusal
+        | Error refusal -> raise (PatternTensors.Refused refusal)
 
     override this.load
         (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)
