@@ -10,8 +10,8 @@ namespace SparseFs.CSharp;
 /// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
 /// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
-/// An optimizer that was made before holds the old parameters and would train layers that nobody uses: make it after the
-/// conversion. Replaced layers are not disposed of: they may be somebody else's.
+/// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the
+/// conversion, or give it to <c>Sparsify</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's.
 /// </remarks>
 public static class Sparsifying
 {
@@ -28,9 +28,12 @@ public static class Sparsifying
     /// <param name="minCells">Layers with fewer cells stay dense.</param>
     /// <param name="fasterAt">A batch size: a layer is replaced only if its forward and backward for so many samples is
     /// measured to be faster; null to replace without measuring.</param>
+    /// <param name="optimizer">The optimizer that trains the model, to go on with the new parameters: weights that stay keep
+    /// their moments; null for none.</param>
     /// <returns>One row for each Linear, replaced or not.</returns>
-    /// <exception cref="ArgumentException">The model is null, a number is outside its range, or more than one of allocation,
-    /// byGlobalMagnitude and sparsityOf is given: nothing has changed.</exception>
+    /// <exception cref="ArgumentException">The model is null, a number is outside its range, more than one of allocation,
+    /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
+    /// parameter that it lists: nothing has changed.</exception>
     public static SparsifyTable Sparsify(
         this nn.Module model,
         double sparsity = 0.9,
@@ -40,7 +43,8 @@ public static class Sparsifying
         string? namePattern = null,
         Func<string, bool>? wanted = null,
         long minCells = 0,
-        int? fasterAt = null)
+        int? fasterAt = null,
+        optim.Optimizer? optimizer = null)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 
@@ -75,9 +79,11 @@ public static class Sparsifying
             budget,
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);
 
-        return SparseFs.Sparsify.model(
-            namePattern is null ? all : SparseFs.Sparsify.matching(namePattern, all),
-            model);
+        var chosen = namePattern is null ? all : SparseFs.Sparsify.matching(namePattern, all);
+
+        return optimizer is null
+            ? SparseFs.Sparsify.model(chosen, model)
+            : SparseFs.Sparsify.modelWith(optimizer, chosen, model);
     }
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>

@@ -134,6 +134,26 @@ let tests =
                   use pointers = state["row_ptr"].clone()
                   Expect.equal (pointers.data<int>().ToArray()) (layer.Connectivity.RowPtr.ToArray()) "the pattern"))
 
+          testCase "an optimizer that was made before the model moved is named, with what to do" (fun () ->
+              inFolder (fun folder ->
+                  let file = Path.Combine(folder, "run")
+                  use layer = new SparseLinear(5, 4, sparsity = 0.5)
+                  let optimizer = torch.optim.Adam(layer.parameters ())
+
+                  use rewirer =
+                      new Rewirer(layer, optimizer, Policy.set (Schedule.constant 0.3 1L 10L))
+
+                  layer.``to`` torch.float64 |> ignore
+
+                  let says (what: string) (act: unit -> unit) =
+                      let e = Expect.throwsC act id
+                      Expect.isTrue (e :? InvalidOperationException) what
+                      Expect.stringContains e.Message "make the optimizer after it" what
+
+                  says "save" (fun () -> Checkpoint.saveTraining start file layer optimizer (ValueSome rewirer))
+                  Expect.isFalse (File.Exists file) "nothing written"
+                  says "step" (fun () -> rewirer.Step() |> ignore)))
+
           testCase "what an optimizer could not step with is neither saved nor put back" (fun () ->
               inFolder (fun folder ->
                   let file = Path.Combine(folder, "run")

@@ -212,6 +212,7 @@ let counterparts =
       "Sparsify.globally", []
       "Sparsify.matching", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
+      "Sparsify.modelWith", []
       "Sparsify.densify", [ "Sparsifying.Densify" ]
       "Npy.read", [ "NpyFiles.Read" ]
       "Npy.readFrom", [ "NpyFiles.ReadFrom" ]

@@ -201,6 +201,21 @@ let rewirerLoopsTests =
               Expect.isEmpty recorder.Passes "none"
               GC.KeepAlive b.Rewirer)
 
+          testCase
+              "passes that pile up without a step or a zero_grad are let go of, and the next step begins anew"
+              (fun () ->
+                  use _ = torch.NewDisposeScope()
+                  let b = Bench()
+
+                  for i in 1..1100 do
+                      b.Pass(i % 7)
+
+                  Expect.isEmpty b.Layer.Recorder.Passes "none"
+                  Expect.isNotNull (Array.exactlyOne (b.Rewirer.Step())).Refusal "nothing to look at"
+                  b.Optimizer.zero_grad ()
+                  b.PassThatCounts 0
+                  b.Step())
+
           testCase "a disposed rewirer notes nothing, and its step says so" (fun () ->
               use _ = torch.NewDisposeScope()
               let b = Bench()

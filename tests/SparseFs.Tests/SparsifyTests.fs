@@ -417,7 +417,8 @@ let sparsifyTests =
                     "first   30 x 20   60       0.9                       yes"
                     "second  10 x 30   30       0.9                       yes"
                     "last    4 x 10    40         0                       no: it has fewer than 100 cells"
-                    "all              130    0.8617                       2 of 3" ]
+                    "all              130    0.8617                       2 of 3"
+                    table.Next ]
                   "lines")
 
           testCase "conversions leave no more tensors behind than making the layers does" (fun () ->

@@ -61,7 +61,7 @@ module internal OptimizerCodec =
 
     /// Each parameter, its group and its state.
     let private entries (optimizer: OptimizerHelper) =
-        let state = optimizer.state_dict ()
+        let state = OptimizerState.all optimizer
 
         let groups =
             [| for group in 0 .. state.StateIndexRef.Count - 1 do
@@ -83,7 +83,7 @@ module internal OptimizerCodec =
         (optimizer: OptimizerHelper)
         : (string * string) list * struct (string * torch.Tensor) list =
         let entries = entries optimizer
-        let groups = optimizer.state_dict().Options
+        let groups = (OptimizerState.all optimizer).Options
 
         let texts =
             [ "sparsefs.optimizer",
@@ -239,7 +239,7 @@ module internal OptimizerCodec =
     let plan (loader: Loader) (names: Dictionary<nativeint, string>) (optimizer: OptimizerHelper) : unit =
         let file = loader.File
         let entries = entries optimizer
-        let groups = optimizer.state_dict().Options
+        let groups = (OptimizerState.all optimizer).Options
 
         let metadata (name: string) (go: string -> unit) =
             match file.Metadata.TryGetValue name with

@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System
+open System.Collections.Generic
 open TorchSharp
 open TorchSharp.Modules
 
@@ -51,13 +52,27 @@ module internal OptimizerState =
     let holds (optimizer: OptimizerHelper) (p: Parameter) : bool =
         optimizer.parameters () |> Seq.exists (fun other -> other.Handle = p.Handle)
 
+    /// <summary>What the optimizer keeps for all its parameters.</summary>
+    /// <exception cref="T:System.InvalidOperationException">It lists a parameter that it has no state of, for it was made
+    /// before the model was changed.</exception>
+    let all (optimizer: OptimizerHelper) : torch.optim.Optimizer.StateDictionary =
+        try
+            optimizer.state_dict ()
+        with :? KeyNotFoundException as e ->
+            let message =
+                $"the {optimizer.GetType().Name} lists a parameter that it has no state of: the model was moved, converted "
+                + "or thawed after the optimizer was made, so that its next step fails; make the optimizer after it, or add a "
+                + "thawed weight with add_param_group"
+
+            raise (InvalidOperationException(message, e))
+
     /// The optimizer's state and options of a weight.
     let find
         (optimizer: OptimizerHelper)
         (p: Parameter)
         : struct (TorchSharp.Modules.OptimizerState * OptimizerOptions) =
         let place = place optimizer p
-        let dict = optimizer.state_dict ()
+        let dict = all optimizer
         struct (dict.State[place], groupOf dict place)
 
     /// <summary>What an optimizer keeps for a weight, as it is now: a step may put other tensors in its place.</summary>

@@ -5,7 +5,8 @@ open System
 /// <summary>Which passes a gradient is made of, and what it was multiplied with.</summary>
 [<RequireQualifiedAccess>]
 type internal PassFit =
-    /// The gradient is the sum of passes, each times its number; 0 for those that are not in it.
+    /// The gradient is the sum of passes, each times its number: one for all that are in it unless it was multiplied between
+    /// them; 0 for those that are not.
     | Exact of weights: float[]
     /// It is no such sum: its elements were changed one by one. Passes that seem to be in it have 1.
     | Changed of weights: float[]
@@ -36,16 +37,28 @@ module internal PassFit =
 
             sum)
 
-    /// Whether the gradient is the weighted sum: each of P additions and the multiplications round by u.
+    /// Whether a multiple of a sum is the gradient: each of so many additions, and the multiplications, round by u.
+    let private isNear
+        (u: float)
+        (additions: int)
+        (sum: float[])
+        (scale: float)
+        (gradient: float[])
+        (norms: float)
+        : bool =
+        let mutable distance = 0.0
+
+        for i in 0 .. sum.Length - 1 do
+            let d = scale * sum[i] - gradient[i]
+            distance <- distance + d * d
+
+        sqrt distance <= float (additions + 4) * u * norms
+
     let private isSum (u: float) (passes: float[][]) (gradient: float[]) (weights: float[]) : bool =
-        let found = sumOf passes weights
-        let mutable scale = 0.0
+        let norms =
+            Array.fold2 (fun sum weight pass -> sum + abs weight * norm pass) 0.0 weights passes
 
-        for i in 0 .. passes.Length - 1 do
-            scale <- scale + abs weights[i] * norm passes[i]
-
-        let distance = norm (Array.map2 (-) found gradient)
-        distance <= float (passes.Length + 4) * u * scale
+        isNear u passes.Length (sumOf passes weights) 1.0 gradient norms
 
     /// The number that brings a sum nearest to the gradient; exactly 1 where it is 1 up to roundings.
     let private scaleOf (u: float) (sum: float[]) (gradient: float[]) : float =
@@ -86,52 +99,84 @@ module internal PassFit =
 
         b
 
+    /// As find, of finite passes and a finite gradient that is not 0.
+    let private findFinite (u: float) (passes: float[][]) (gradient: float[]) : PassFit =
+        let count = passes.Length
+
+        // The fewest last passes: their sum, one more at a time.
+        let sum: float[] = Array.zeroCreate gradient.Length
+        let mutable norms = 0.0
+        let mutable first = count
+        let mutable weight = 0.0
+
+        while weight = 0.0 && first > 0 do
+            first <- first - 1
+            let pass = passes[first]
+            norms <- norms + norm pass
+
+            for slot in 0 .. sum.Length - 1 do
+                sum[slot] <- sum[slot] + pass[slot]
+
+            if norm sum > 0.0 then
+                let scale = scaleOf u sum gradient
+
+                if isNear u count sum scale gradient (abs scale * norms) then
+                    weight <- scale
+
+        if weight <> 0.0 then
+            PassFit.Exact(Array.init count (fun i -> if i >= first then weight else 0.0))
+        else
+            let products = passes |> Array.map (fun a -> passes |> Array.map (dot a))
+            let found = solve products (passes |> Array.map (fun d -> dot d gradient))
+            let largest = found |> Array.maxBy abs |> abs
+
+            // Each pass has one number: that of the sum, or 0.
+            let stand = found |> Array.map (fun a -> if abs a > 0.5 * largest then 1.0 else 0.0)
+
+            let sum = sumOf passes stand
+            let scale = if norm sum = 0.0 then 1.0 else scaleOf u sum gradient
+            let weights = stand |> Array.map ((*) scale)
+
+            if isSum u passes gradient weights then
+                PassFit.Exact weights
+            // Fewer slots than passes would be any sum of them.
+            elif gradient.Length > count && isSum u passes gradient found then
+                PassFit.Exact found
+            else
+                PassFit.Changed stand
+
     /// <summary>The passes in a gradient.</summary>
     /// <param name="u">The rounding of the gradient's dtype: 2^−24 for float32.</param>
     /// <param name="passes">Each pass's gradient at some slots, in the order of the passes; one or more.</param>
     /// <param name="gradient">What is in .grad at the same slots.</param>
     /// <returns>The fewest last passes that make the gradient up, if any do; else the passes that do together, wherever they
-    /// are. None, as exact, where the gradient is 0.</returns>
+    /// are. None, as exact, where the gradient is 0. A pass that is not finite is in no finite gradient: it was thrown
+    /// away, as loss scaling does.</returns>
     let find (u: float) (passes: float[][]) (gradient: float[]) : PassFit =
-        let count = passes.Length
         let isFinite (numbers: float[]) = Double.IsFinite(norm numbers)
 
-        if not (isFinite gradient && Array.forall isFinite passes) then
-            PassFit.Changed(Array.create count 1.0) // whoever reads the scores refuses them
-        elif norm gradient = 0.0 then
-            // A pass that says nothing at these slots may say something elsewhere.
-            let isSilent = passes |> Array.forall (fun d -> norm d = 0.0)
-            PassFit.Exact(Array.create count (if isSilent then 1.0 else 0.0))
+        if not (isFinite gradient) then
+            PassFit.Changed(passes |> Array.map (fun _ -> 1.0)) // whoever reads the scores refuses them
         else
-            let ofSuffix (first: int) =
-                let ones = Array.init count (fun i -> if i >= first then 1.0 else 0.0)
-                let sum = sumOf passes ones
+            let places =
+                [| for i in 0 .. passes.Length - 1 do
+                       if isFinite passes[i] then
+                           i |]
 
-                if norm sum = 0.0 then
-                    None
-                else
-                    let weights = ones |> Array.map ((*) (scaleOf u sum gradient))
+            let finite = places |> Array.map (fun i -> passes[i])
 
-                    if isSum u passes gradient weights then
-                        Some weights
-                    else
-                        None
+            let spread (weights: float[]) =
+                let all: float[] = Array.zeroCreate passes.Length
+                Array.iter2 (fun i weight -> all[i] <- weight) places weights
+                all
 
-            match Seq.tryPick ofSuffix (seq { count - 1 .. -1 .. 0 }) with
-            | Some weights -> PassFit.Exact weights
-            | None ->
-                // Each pass has one number: that of the sum, or 0.
-                let products = passes |> Array.map (fun a -> passes |> Array.map (dot a))
-                let found = solve products (passes |> Array.map (fun d -> dot d gradient))
-                let largest = found |> Array.maxBy abs |> abs
-
-                let stand = found |> Array.map (fun a -> if abs a > 0.5 * largest then 1.0 else 0.0)
-
-                let sum = sumOf passes stand
-                let scale = if norm sum = 0.0 then 1.0 else scaleOf u sum gradient
-                let weights = stand |> Array.map ((*) scale)
-
-                if isSum u passes gradient weights then
-                    PassFit.Exact weights
-                else
-                    PassFit.Changed stand
+            if finite.Length = 0 then
+                PassFit.Exact(spread [||])
+            elif norm gradient = 0.0 then
+                // A pass that says nothing at these slots may say something elsewhere.
+                let isSilent = finite |> Array.forall (fun d -> norm d = 0.0)
+                PassFit.Exact(spread (finite |> Array.map (fun _ -> if isSilent then 1.0 else 0.0)))
+            else
+                match findFinite u finite gradient with
+                | PassFit.Exact weights -> PassFit.Exact(spread weights)
+                | PassFit.Changed weights -> PassFit.Changed(spread weights)

@@ -48,8 +48,12 @@ type internal Recorder() =
     /// Slots that are compared at most.
     static let compared = 4096L
 
-    /// Passes that are kept before it is asked which of them still count.
-    static let most = 32
+    /// Passes that are kept before it is asked which of them still count; where most do, that is asked again at twice as
+    /// many.
+    static let most = 40
+
+    /// Passes of one step, at which it is taken that no step will come: nothing is noted until the next.
+    static let tooMany = 1000
 
     /// The last passes may belong to the backward that is running, which .grad does not hold yet.
     static let running = 8
@@ -71,6 +75,11 @@ type internal Recorder() =
         | torch.ScalarType.Float16 -> 2.0 ** -11.0
         | torch.ScalarType.BFloat16 -> 2.0 ** -8.0
         | _ -> 2.0 ** -24.0
+
+    let mutable ask = most
+
+    /// The step of which there were too many.
+    let mutable closed = -1L
 
     let openPasses () =
         passes |> Seq.filter (fun pass -> not (isNull pass.Sample)) |> Array.ofSeq
@@ -117,29 +126,34 @@ type internal Recorder() =
 
             if isNull r.Owner then
                 drop (fun _ -> true)
-            else
+            elif closed <> r.Step then
                 let opened = openPasses ()
 
-                if opened.Length >= most + running then
-                    use grad = current ()
+                if opened.Length >= tooMany then
+                    closed <- r.Step
+                    drop (fun pass -> not (isNull pass.Sample))
+                else
+                    if opened.Length >= ask then
+                        use grad = current ()
 
-                    let weights =
-                        match fit opened grad with
-                        | PassFit.Exact weights
-                        | PassFit.Changed weights -> weights
+                        let weights =
+                            match fit opened grad with
+                            | PassFit.Exact weights
+                            | PassFit.Changed weights -> weights
 
-                    let gone =
-                        HashSet<Pass>(
-                            Seq.zip opened weights
-                            |> Seq.truncate (opened.Length - running)
-                            |> Seq.filter (fun (_, weight) -> weight = 0.0)
-                            |> Seq.map fst,
-                            HashIdentity.Reference
-                        )
+                        let gone =
+                            HashSet<Pass>(
+                                Seq.zip opened weights
+                                |> Seq.truncate (opened.Length - running)
+                                |> Seq.filter (fun (_, weight) -> weight = 0.0)
+                                |> Seq.map fst,
+                                HashIdentity.Reference
+                            )
 
-                    drop gone.Contains
+                        drop gone.Contains
+                        ask <- max most (2 * (opened.Length - gone.Count))
 
-                passes.Add(Pass(r.Step, copyOf g, copyOf x, sampleOf gradient)))
+                    passes.Add(Pass(r.Step, copyOf g, copyOf x, sampleOf gradient)))
 
     /// <summary>Keeps the passes that the gradient is made of, multiplied as it has been.</summary>
     /// <param name="gradient">The weight's .grad, or null.</param>
@@ -148,6 +162,7 @@ type internal Recorder() =
         lock passes (fun () ->
             use _ = torch.no_grad ()
             let opened = openPasses ()
+            ask <- most
 
             if opened.Length = 0 then
                 true

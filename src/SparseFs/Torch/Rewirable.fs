@@ -1,5 +1,6 @@
 namespace SparseFs
 
+open System
 open SparseFs.Torch
 open TorchSharp.Modules
 
@@ -7,6 +8,9 @@ open TorchSharp.Modules
 [<Sealed>]
 type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
     member _.Name = name
+
+    /// As messages call it.
+    member _.Shown = if name = "" then "the layer" else $"'{name}'"
     member _.Layer = layer
     member _.Policy = policy
 
@@ -24,11 +28,11 @@ type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optim
     /// Updates in a row that were refused.
     member val Refused = 0 with get, set
 
-    /// Whether it was said that gradients were changed one by one.
-    member val IsTold = false with get, set
-
     /// A layer that does not train is left alone.
     member _.IsFrozen = not layer.weight.requires_grad
+
+    /// Whether the optimizer has the weight: it may have been added after the rewirer was made, or replaced since.
+    member _.IsHeld = OptimizerState.holds optimizer layer.weight
 
     /// Whether a step's update has anything to do.
     member _.HasWork(step: int64) =
@@ -37,3 +41,39 @@ type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optim
     /// Whether a step's update looks at gradients.
     member r.Looks(step: int64) =
         r.Needs <> Needs.Nothing && r.HasWork step
+
+/// What is wrong with a layer before a rewirer takes it.
+module internal RewirableChecks =
+
+    /// <exception cref="T:System.ArgumentException">No step of the schedule is an update, though updates are wanted.</exception>
+    let fires (name: string) (policy: Policy) : unit =
+        let s = policy.Schedule
+
+        if (s.Fraction > 0.0 || policy.Budget.IsFalling) && s.Every > s.End - s.Start then
+            let message =
+                $"expected a schedule with at least one update, got ΔT = {s.Every} from step {s.Start} to {s.End} for "
+                + $"'{name}': make ΔT at most {s.End - s.Start}, or the end later"
+
+            raise (ArgumentException(message, "policy"))
+
+    /// <exception cref="T:System.ArgumentException">The optimizer trains another parameter than the layer's weight. A frozen
+    /// weight need not be the optimizer's.</exception>
+    let isTrained (optimizer: OptimizerHelper) (name: string) (layer: SparseLinear) : unit =
+        let refuse (got: string) =
+            let message =
+                $"expected an optimizer of all sparse layers, got one {got}; an optimizer keeps state of the parameters that "
+                + "the model had when the optimizer was made: make it after the layers became sparse, or hand it to "
+                + "Sparsify.modelWith"
+
+            raise (ArgumentException(message, "optimizer"))
+
+        let isHeld = OptimizerState.holds optimizer layer.weight
+
+        if layer.weight.requires_grad && not isHeld then
+            refuse $"without the weight of '{name}'"
+        elif isHeld then
+            // Parameters may be listed anew each time, so that a weight is listed without a state.
+            try
+                OptimizerState.find optimizer layer.weight |> ignore
+            with :? InvalidOperationException ->
+                refuse $"that lists a parameter which it has no state of, perhaps the weight of '{name}'"

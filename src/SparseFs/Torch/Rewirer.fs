@@ -36,12 +36,8 @@ type Rewirer
                if isNull (box layer) then
                    nullArg (nameof layers)
 
-               if not (OptimizerState.holds helper layer.weight) then
-                   let message =
-                       $"expected an optimizer of all sparse layers, got one without the weight of '{name}'"
-
-                   raise (ArgumentException(message, nameof optimizer))
-
+               RewirableChecks.fires name policy
+               RewirableChecks.isTrained helper name layer
                Rewirable(name, layer, policy, helper) |]
 
     do
@@ -59,6 +55,8 @@ type Rewirer
     let mutable step = 0L
     let mutable isDisposed = false
     let mutable refusals = Refusals.Raise
+    let board = NoticeBoard()
+    let watch = LoopWatch(helper, board)
 
     /// Stands for this rewirer in its layers and recorders, which do not keep it.
     let token = obj ()
@@ -68,7 +66,23 @@ type Rewirer
         && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
 
     let dueAt (at: int64) =
-        layers |> Array.filter (fun l -> l.IsUpdate at && not l.IsFrozen)
+        let due = layers |> Array.filter (fun l -> l.IsUpdate at && not l.IsFrozen)
+
+        for l in due do
+            if not l.IsHeld then
+                let message =
+                    $"{l.Shown} trains, but its weight is none of the optimizer's: add it with add_param_group where the "
+                    + "layer was frozen, or make optimizer and rewirer after the model was moved or converted"
+
+                raise (InvalidOperationException message)
+
+        due
+
+    /// The weight of a layer that trains, and what the optimizer keeps for it.
+    let watched () =
+        layers
+        |> Array.tryFind (fun l -> not l.IsFrozen && l.IsHeld)
+        |> Option.map (fun l -> l.Layer.weight, l.Followed.Memory l.Layer.weight)
 
     /// Whether the passes of a step are wanted by an update.
     let isWanted (l: Rewirable) (at: int64) =
@@ -85,6 +99,7 @@ type Rewirer
 
             if isOurs l then
                 l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
+                l.Layer.Unattended <- 0
 
     let stateOf (at: int64) (l: Rewirable) : LayerState =
         let index = Array.IndexOf(layers, l)
@@ -108,7 +123,7 @@ type Rewirer
         Telemetry.count e
 
         if not (isNull e.Refusal) && refusals = Refusals.Log then
-            Notices.Log.Refused(e.Layer, e.Refusal)
+            NoticeSource.Log.Refused(e.Layer, e.Refusal)
 
     /// What is wrong with a step, before anything has happened.
     let check () =
@@ -118,7 +133,7 @@ type Rewirer
         for l in layers do
             if not (isOurs l) then
                 let message =
-                    $"'{l.Name}' has a newer rewirer, which has taken it over: step with that one, and dispose of this one"
+                    $"{l.Shown} has a newer rewirer, which has taken it over: step with that one, and dispose of this one"
 
                 raise (InvalidOperationException message)
 
@@ -127,7 +142,7 @@ type Rewirer
             if not (obj.ReferenceEquals(now, l.Known)) then
                 if now <> l.Known then
                     let message =
-                        $"the pattern of '{l.Name}' was loaded behind the rewirer, so that the optimizer's moments belong "
+                        $"the pattern of {l.Shown} was loaded behind the rewirer, so that the optimizer's moments belong "
                         + "to other connections: make optimizer and rewirer after the load, or use Checkpoint.resume"
 
                     raise (InvalidOperationException message)
@@ -140,10 +155,9 @@ type Rewirer
             if l.Needs <> Needs.Nothing then
                 use grad = l.Layer.weight.grad
 
-                if not (l.Recorder.Settle grad) && not l.IsTold then
-                    l.IsTold <- true
-
-                    Notices.Log.Noticed(
+                if not (l.Recorder.Settle grad) then
+                    board.Post(
+                        NoticeKind.ChangedGradient,
                         l.Name,
                         "the weight's gradient is not a multiple of what its backward passes gave (clipped by value, "
                         + "noise, or set by hand): growth looks at the passes as they were"
@@ -202,7 +216,7 @@ type Rewirer
         let unseen (place: int) =
             let why =
                 if seen.Length = 0 then
-                    $"no backward pass has reached '{due[place].Name}' since the last step"
+                    $"no backward pass has reached {due[place].Shown} since the last step"
                 else
                     "the layer took no part in the backward passes since the last step"
 
@@ -268,7 +282,7 @@ type Rewirer
         match due |> Array.tryFindIndex (fun l -> l.Refused >= Rewirer.Patience) with
         | Some place when refusals = Refusals.Raise ->
             let message =
-                $"{due[place].Refused} updates of '{due[place].Name}' in a row were refused: {happened[place].Refusal}. Call "
+                $"{due[place].Refused} updates of {due[place].Shown} in a row were refused: {happened[place].Refusal}. Call "
                 + "backward before Step, with finite losses; or set Refusals to Log or Ignore to go on without updates"
 
             raise (InvalidOperationException message)
@@ -278,16 +292,6 @@ type Rewirer
         for l in layers do
             l.Recorder.Owner <- token
             l.Layer.Rewiring <- WeakReference token
-            let schedule = l.Policy.Schedule
-
-            if
-                (schedule.Fraction > 0.0 || l.Policy.Budget.IsFalling)
-                && schedule.Every > schedule.End - schedule.Start
-            then
-                Notices.Log.Noticed(
-                    l.Name,
-                    $"the schedule never fires: an update every {schedule.Every} steps, the last at step {schedule.End}"
-                )
 
         prepare ()
 
@@ -361,6 +365,10 @@ type Rewirer
 
             refusals <- value
 
+    /// <summary>What was noticed about the loop so far, each kind once a layer; the event source "SparseFs" has it
+    /// too.</summary>
+    member _.Notices: IReadOnlyList<Notice> = board.All
+
     /// <summary>How each layer is rewired, in the layers' order.</summary>
     member _.Policies: IReadOnlyList<Policy> = [| for l in layers -> l.Policy |]
 
@@ -382,21 +390,22 @@ type Rewirer
             settle ()
             let at = step + 1L
             let due = dueAt at
+            watched () |> Option.iter watch.BeforeStep
 
-            if due.Length = 0 then
-                stepOptimizer ()
-                finish at [||] [||]
-            elif due |> Array.forall _.Policy.StepsAtUpdates then
-                stepOptimizer ()
-                finish at due (fst (update at due))
-            else
-                let happened, isChanged = update at due
-                let isRefused = happened |> Array.forall (fun e -> not (isNull e.Refusal))
-
-                if not (isChanged || isRefused) then
+            let happened =
+                if due |> Array.forall _.Policy.StepsAtUpdates then
                     stepOptimizer ()
+                    if due.Length = 0 then [||] else fst (update at due)
+                else
+                    let happened, isChanged = update at due
 
-                finish at due happened)
+                    if not isChanged && happened |> Array.exists (fun e -> isNull e.Refusal) then
+                        stepOptimizer ()
+
+                    happened
+
+            watched () |> Option.iter watch.AfterStep
+            finish at due happened)
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
@@ -404,9 +413,12 @@ type Rewirer
     /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
         for l in layers do
-            if RemapState.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments >= 0L then
+            if
+                not l.IsFrozen
+                && RemapState.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments >= 0L
+            then
                 let message =
-                    $"expected moments of Zero or RowMean for '{l.Name}', got {l.Policy.Moments}, which counts the "
+                    $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "
                     + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
 
                 raise (InvalidOperationException message)
@@ -414,6 +426,7 @@ type Rewirer
         lock (RunGate.ofOptimizer optimizer) (fun () ->
             check ()
             settle ()
+            watch.Forget()
             let at = step + 1L
             let due = dueAt at
             finish at due (if due.Length > 0 then fst (update at due) else [||]))
@@ -492,6 +505,7 @@ type Rewirer
         fun () ->
             step <- value.Step
             seed <- value.Seed
+            watch.Forget()
 
             for l, (_, explored), passes in Array.zip3 layers value.Explored passes do
                 l.Explored <- explored
@@ -504,15 +518,19 @@ type Rewirer
 
             prepare ()
 
+    /// <summary>Lets go of the layers, which note nothing any more, and of all that was noted. Patterns, weights and the
+    /// optimizer stay as they are.</summary>
+    member _.Dispose() : unit =
+        if not isDisposed then
+            isDisposed <- true
+            watch.Forget()
+
+            for l in layers do
+                if isOurs l then
+                    l.Layer.Recorder <- null
+                    l.Layer.Rewiring <- null
+
+                l.Recorder.Forget(fun _ -> true)
+
     interface IDisposable with
-        /// Lets go of the layers, which note nothing any more.
-        member _.Dispose() =
-            if not isDisposed then
-                isDisposed <- true
-
-                for l in layers do
-                    if isOurs l then
-                        l.Layer.Recorder <- null
-                        l.Layer.Rewiring <- null
-
-                    l.Recorder.Forget(fun _ -> true)
+        member this.Dispose() = this.Dispose()

@@ -76,7 +76,6 @@ type SparseLinear
     let mutable arithmetic = Arithmetic.Sparse
     let mutable recorder: Recorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
-    let mutable unattended = 0
 
     let backendFor (c: Connectivity) (samples: int) =
         match arithmetic with
@@ -233,7 +232,7 @@ type SparseLinear
     /// that is not one.</exception>
     /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
     override this.forward(x: torch.Tensor) : torch.Tensor =
-        if not (isNull (box policy)) && this.training then
+        if not (isNull this.Rewiring && isNull (box policy)) && this.training then
             this.Attend()
 
         let version = versions.Enter()
@@ -250,23 +249,33 @@ type SparseLinear
         finally
             version.Numbers.Shared.Exit()
 
-    /// Says once that a policy is followed by nobody: a layer rewires nothing by itself.
+    /// Says once that nobody rewires the layer, as if it were to be: a layer does nothing by itself.
     member private this.Attend() =
-        if
-            isNull this.Rewiring
-            && unattended < SparseLinear.Patience
-            && torch.is_grad_enabled ()
-        then
-            unattended <- unattended + 1
+        if this.Unattended < SparseLinear.Patience && torch.is_grad_enabled () then
+            this.Unattended <- this.Unattended + 1
 
-            if unattended = SparseLinear.Patience then
-                Notices.Log.Noticed(
-                    this.ToString(),
-                    "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is rewired: "
-                    + "make a Rewirer over the model and its optimizer, and call its Step"
-                )
+            if this.Unattended = SparseLinear.Patience then
+                let isFollowed = not (isNull this.Rewiring) && this.Rewiring.IsAlive
 
-    /// Forward passes in training before an unattended policy is noticed.
+                if isFollowed then
+                    NoticeSource.Log.Noticed(
+                        string NoticeKind.NotStepped,
+                        this.ToString(),
+                        $"{SparseLinear.Patience} passes in training since the layer's rewirer took its last step: call its "
+                        + "Step in place of optimizer.step(), or Follow after it; or dispose of it"
+                    )
+                elif not (isNull (box policy)) then
+                    NoticeSource.Log.Noticed(
+                        string NoticeKind.NotFollowed,
+                        this.ToString(),
+                        "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is rewired: "
+                        + "make a Rewirer over the model and its optimizer, and call its Step"
+                    )
+
+    /// Forward passes in training since its rewirer's last step, as far as they are counted.
+    member val internal Unattended = 0 with get, set
+
+    /// So many are noticed.
     static member private Patience = 1000
 
     override _.ToString() =

@@ -11,8 +11,8 @@ open TorchSharp.Modules
 /// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
 /// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
-/// An optimizer that was made before holds the old parameters and would train layers that nobody uses: make it after the
-/// conversion. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
+/// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the
+/// conversion, or convert with <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
 /// </remarks>
 [<RequireQualifiedAccess>]
 module Sparsify =
@@ -188,18 +188,28 @@ module Sparsify =
 
             reraise ()
 
-    /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones, in place.</summary>
-    /// <param name="rule">Which, and by what.</param>
-    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Convert.ofDense</c>.</param>
-    /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
-    /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
-    /// <exception cref="T:System.ArgumentException">An argument is null, or a part of the rule is outside its range: nothing
-    /// has changed.</exception>
-    /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
-    /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
-    let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
-        check rule
-        ArgumentNullException.ThrowIfNull(model, nameof model)
+    /// The parameters of a dense layer and those that take their place.
+    let private successors (linear: Linear) (layer: SparseLinear) : Successor list =
+        let c = layer.Connectivity
+        let rows = Connectivity.rowIndices c
+
+        let cells =
+            Array.map2 (fun row col -> int64 row * int64 c.Cols + int64 col) rows c.ColIdxArray
+
+        [ { Old = linear.weight
+            New = layer.weight
+            Cells = torch.tensor (cells, device = torch.CPU) }
+          if not (isNull linear.bias) then
+              { Old = linear.bias
+                New = layer.bias
+                Cells = null } ]
+
+    /// With the optimizer that goes along, or none.
+    let private replaceIn
+        (carrying: OptimizerTransfer voption)
+        (rule: SparsifyRule)
+        (model: torch.nn.Module)
+        : SparsifyTable =
         let found = model |> ModulePlaces.find (fun m -> m :? Linear) |> Array.ofList
         let tied = tied model
         let refusals = found |> Array.map (refusal rule tied)
@@ -229,10 +239,25 @@ module Sparsify =
                         | ValueSome(struct (dense, sparse)) -> sparse < dense
                         | ValueNone -> true)
 
-                ModulePlaces.replace
+                let replaced =
                     [ for held, layer, faster in Array.zip3 candidates made isFaster do
                           if faster then
-                              held, layer :> torch.nn.Module ]
+                              held, layer ]
+
+                let carry =
+                    carrying
+                    |> ValueOption.map (fun transfer ->
+                        use _ = torch.NewDisposeScope()
+
+                        transfer.Prepare
+                            [| for held, layer in replaced do
+                                   yield! successors (linearOf held) layer |])
+
+                ModulePlaces.replace
+                    [ for held, layer in replaced do
+                          held, layer :> torch.nn.Module ]
+
+                carry |> ValueOption.iter (fun carry -> carry ())
 
                 struct (made, times, isFaster))
 
@@ -257,8 +282,38 @@ module Sparsify =
                     | true, row -> row
                     | _ -> rowOf held (cellsOf held) why ValueNone)
                 found
-                refusals
+                refusals,
+            carrying.IsNone
         )
+
+    /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones, in place.</summary>
+    /// <param name="rule">Which, and by what.</param>
+    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Convert.ofDense</c>.</param>
+    /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
+    /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
+    /// <exception cref="T:System.ArgumentException">An argument is null, or a part of the rule is outside its range: nothing
+    /// has changed.</exception>
+    /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
+    /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
+    let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
+        check rule
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        replaceIn ValueNone rule model
+
+    /// <summary>As <c>model</c>, with the optimizer that trains the model: it goes on with the new parameters.</summary>
+    /// <param name="optimizer">SGD, Adam, AdamW, RMSProp, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, made from
+    /// the model's parameters.</param>
+    /// <param name="rule">Which, and by what.</param>
+    /// <param name="model">As <c>model</c>.</param>
+    /// <returns>As <c>model</c>.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>model</c>, or the optimizer is of another kind or has no state of a
+    /// parameter that it lists: nothing has changed.</exception>
+    /// <remarks>Weights that stay keep their moments, and every count goes on. Groups keep their options and their order;
+    /// from now on each holds a fixed list of parameters. A learning-rate scheduler goes on unchanged.</remarks>
+    let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
+        check rule
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        replaceIn (ValueSome(OptimizerTransfer(OptimizerState.known optimizer))) rule model
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
@@ -285,5 +340,6 @@ module Sparsify =
             Array.map2
                 (fun held why -> rowOf held (int64 (held.Module :?> SparseLinear).Connectivity.Nnz) why ValueNone)
                 found
-                refusals
+                refusals,
+            true
         )

@@ -36,7 +36,7 @@ type SparsifyRow =
 
 /// <summary>What a conversion of a model did, one row a layer, in the model's order.</summary>
 [<Sealed; AllowNullLiteral>]
-type SparsifyTable internal (rows: SparsifyRow[]) =
+type SparsifyTable internal (rows: SparsifyRow[], needsOptimizer: bool) =
 
     static let invariant (format: string) (value: float) =
         value.ToString(format, CultureInfo.InvariantCulture)
@@ -56,7 +56,15 @@ type SparsifyTable internal (rows: SparsifyRow[]) =
     /// <summary>Cells of all layers.</summary>
     member _.Cells: int64 = rows |> Array.sumBy _.Cells
 
-    /// <summary>A table for people, columns aligned.</summary>
+    /// <summary>What has to be made anew, and in which order; empty where nothing was replaced, or where the optimizer was
+    /// carried over.</summary>
+    member t.Next: string =
+        if needsOptimizer && t.Replaced > 0 then
+            "next: make the optimizer (one made before has no state of the new weights), then the Rewirer"
+        else
+            ""
+
+    /// <summary>A table for people, columns aligned, and what comes next.</summary>
     override t.ToString() =
         let heading =
             [| "layer"; "shape"; "nnz"; "sparsity"; "dense ms"; "sparse ms"; "replaced" |]
@@ -103,4 +111,5 @@ type SparsifyTable internal (rows: SparsifyRow[]) =
 
             String.Join("  ", padded).TrimEnd()
 
-        String.Join("\n", Array.map pad lines)
+        let next = if t.Next = "" then [||] else [| t.Next |]
+        String.Join("\n", Array.append (Array.map pad lines) next)

@@ -1,0 +1,123 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>A weight after a step, as far as the next step asks for it.</summary>
+[<RequireQualifiedAccess>]
+type internal Seen =
+    | Nothing
+    /// The steps that the optimizer has counted.
+    | Counted of steps: int64
+    /// The weight and its gradient, of an optimizer that counts none.
+    | Weight of weight: torch.Tensor * grad: torch.Tensor
+
+/// <summary>Notices faults of the loop around a rewirer in its first steps: a loop does the same all over again.</summary>
+[<Sealed>]
+type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
+    /// Steps that are looked at.
+    static let most = 10
+
+    let mutable watched = 0
+    let mutable seen = Seen.Nothing
+
+    let forget () =
+        match seen with
+        | Seen.Weight(weight, grad) ->
+            weight.Dispose()
+
+            if not (isNull grad) then
+                grad.Dispose()
+        | _ -> ()
+
+        seen <- Seen.Nothing
+
+    let hasGradient () =
+        optimizer.parameters ()
+        |> Seq.exists (fun p ->
+            use grad = p.grad
+            not (isNull grad) && grad.any().item<bool>())
+
+    /// What SGD's last step added to a weight, had it this gradient.
+    let moveOf (o: SGD.Options) (state: SGD.State) (before: torch.Tensor) (grad: torch.Tensor) : torch.Tensor =
+        let number (value: Nullable<float>) = value.GetValueOrDefault 0.0
+        let grad = grad.add (before.mul ((number o.weight_decay).ToScalar()))
+
+        let move =
+            match state.momentum_buffer with
+            | null -> grad
+            | buffer when o.nesterov.GetValueOrDefault false -> grad.add (buffer.mul ((number o.momentum).ToScalar()))
+            | buffer -> buffer
+
+        let rate = number o.LearningRate
+        move.mul ((if o.maximize.GetValueOrDefault false then rate else -rate).ToScalar())
+
+    /// Whether the weight has moved by one step with its gradient of now, or with that of the last step.
+    let hasMoved (p: Parameter) (before: torch.Tensor) (lastGrad: torch.Tensor) : bool =
+        match OptimizerState.find optimizer p with
+        | struct ((:? SGD.State as state), (:? SGD.Options as options)) when
+            before.numel () = p.numel () && p.ne(before).any().item<bool>()
+            ->
+            let moved = p.sub before
+
+            [ p.grad; lastGrad ]
+            |> List.exists (fun grad ->
+                not (isNull grad)
+                && grad.numel () = before.numel ()
+                && (let rest = moved.sub (moveOf options state before grad)
+                    // A float32 sum rounds to a few parts in a million; another change is nothing like it.
+                    rest.norm().item<float32>() <= 1e-3f * moved.norm().item<float32>()))
+        | _ -> false
+
+    let hasStepped (p: Parameter) (memory: OptimizerMemory) : bool =
+        match seen with
+        | Seen.Nothing -> false
+        | Seen.Counted steps -> memory.Steps = steps + 1L
+        | Seen.Weight(before, grad) -> hasMoved p before grad
+
+    /// <summary>Before the optimizer steps.</summary>
+    /// <param name="p">The weight of a layer that trains.</param>
+    /// <param name="memory">What the optimizer keeps for it.</param>
+    member _.BeforeStep(p: Parameter, memory: OptimizerMemory) : unit =
+        if watched < most then
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+
+            if not (hasGradient ()) then
+                board.Post(
+                    NoticeKind.NoGradient,
+                    "",
+                    "no parameter of the optimizer has a gradient: call loss.backward() before rewirer.Step(), and "
+                    + "optimizer.zero_grad() after it or before backward"
+                )
+
+            if hasStepped p memory then
+                board.Post(
+                    NoticeKind.SteppedTwice,
+                    "",
+                    "the optimizer has stepped since the last Step(), which steps it too: call rewirer.Step() in place of "
+                    + "optimizer.step(), or rewirer.Follow() after it"
+                )
+
+    /// After the step.
+    member _.AfterStep(p: Parameter, memory: OptimizerMemory) : unit =
+        forget ()
+        watched <- watched + 1
+
+        if watched < most then
+            if memory.Steps >= 0L then
+                seen <- Seen.Counted memory.Steps
+            elif optimizer :? SGD then
+                use _ = torch.no_grad ()
+
+                let copy (t: torch.Tensor) =
+                    use detached = t.detach ()
+                    detached.clone().DetachFromDisposeScope()
+
+                use grad = p.grad
+                seen <- Seen.Weight(copy p, (if isNull grad then null else copy grad))
+
+    /// Where a step was somebody else's, or a state was put in.
+    member _.Forget() : unit = forget ()
