@@ -44,6 +44,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     let mutable current = KWinnersBuffers(dutyCycle, samplesSeen, boostStrength)
     let mutable isDisposed = 0
+    let mutable isTraining = true
 
     /// The buffers as they are, in use.
     let rec enter () : KWinnersBuffers =
@@ -196,6 +197,11 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         this.Move(new torch.Device(deviceType, deviceIndex))
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
+
+    // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
+    override _.training = isTraining
+
+    override _.train(train: bool) = isTraining <- train
 
     // The base's own is not for two threads at once.
     override this.Dispose(disposing: bool) =

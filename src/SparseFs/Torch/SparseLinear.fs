@@ -74,6 +74,7 @@ type SparseLinear
         LayerVersions("SparseLinear", connectivity, weight, bias)
 
     let mutable arithmetic = Arithmetic.Sparse
+    let mutable isTraining = true
     let mutable recorder: Recorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
 
@@ -292,6 +293,11 @@ type SparseLinear
                ")"
            else
                $", arithmetic={arithmetic})")
+
+    // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
+    override _.training = isTraining
+
+    override _.train(train: bool) = isTraining <- train
 
     // Parameters are registered by name above; the default would reflect over fields.
     override _.RegisterComponents() = ()
