@@ -12,6 +12,7 @@ type Arguments =
     | Costs
     | Topologies
     | Rewire
+    | Steps
     | Sparse_Inputs
     | [<CustomCommandLine "--kwinners">] KWinners
     | Replot of path: string
@@ -35,6 +36,7 @@ type Arguments =
             | Topologies ->
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
             | Rewire -> "an update of dynamic training beside a training step, in place of the comparison"
+            | Steps -> "Rewirer.Step between updates beside optimizer.step(), in place of the comparison"
             | Sparse_Inputs -> "where walking only the inputs that are not 0 is faster, in place of the comparison"
             | KWinners ->
                 "k-winners beside topk and scatter, and its share of a training step, in place of the comparison"
@@ -120,6 +122,8 @@ let main args =
             TopologiesBenchmark.run ()
         elif given.Contains Rewire then
             RewireBenchmark.run ()
+        elif given.Contains Steps then
+            RewireBenchmark.runSteps ()
         elif given.Contains Sparse_Inputs then
             SparseInputsBenchmark.run ()
         elif given.Contains KWinners then

@@ -48,6 +48,72 @@ let private times (size: int) (sparsity: float) (batch: int) (make: Schedule -> 
 let private policies =
     [ "RigL", Policy.rigL; "SET", Policy.set; "SRigL", Policy.srigL ValueNone ]
 
+/// Milliseconds of optimizer.step() and of Rewirer.Step() on steps that are no updates, in turn, of twins.
+let private ordinarySteps (rows: int) (cols: int) (moments: Moments) (make: SparseLinear -> torch.optim.Optimizer) =
+    let every = 64L
+
+    let twin () =
+        let layer = new SparseLinear(cols, rows, sparsity = 0.9, seed = Seed.ofInt 1)
+        layer, make layer
+
+    let plain, ofPlain = twin ()
+    let layer, optimizer = twin ()
+
+    let policy =
+        { Policy.rigL (Schedule.constant 0.3 every 1_000_000L) with
+            Moments = moments }
+
+    use rewirer = new Rewirer(layer, optimizer, policy, Seed.ofInt 2)
+    use x = torch.randn (8L, int64 cols)
+    let steps, rewired = ResizeArray<float>(), ResizeArray<float>()
+
+    let timed (into: ResizeArray<float>) (step: unit -> unit) =
+        let watch = Stopwatch.StartNew()
+        step ()
+        into.Add watch.Elapsed.TotalMilliseconds
+
+    for step in 1..1500 do
+        use _ = torch.NewDisposeScope()
+
+        for l in [ plain; layer ] do
+            l.zero_grad ()
+            (l.call x).square().mean().backward()
+
+        let ofTorch () =
+            timed steps (fun () -> ofPlain.step () |> ignore)
+
+        if step % 2 = 0 then
+            ofTorch ()
+
+        if int64 step % every = 0L then
+            rewirer.Step() |> ignore
+        else
+            timed rewired (fun () -> rewirer.Step() |> ignore)
+
+        if step % 2 = 1 then
+            ofTorch ()
+
+    plain.Dispose()
+    layer.Dispose()
+    // The first update, and what is compiled, come before.
+    let settled (times: ResizeArray<float>) = times.GetRange(500, times.Count - 500)
+    struct (median (settled steps), median (settled rewired))
+
+/// Rewirer.Step beside optimizer.step() where nothing is rewired, with young slots and without.
+let runSteps () =
+    printfn "Rewirer.Step() beside optimizer.step() on steps between updates, 90 %%, microseconds"
+
+    for name, make in
+        [ "Adam", (fun (l: SparseLinear) -> torch.optim.Adam(l.parameters (), 1e-3) :> torch.optim.Optimizer)
+          "AdamW", fun l -> torch.optim.AdamW(l.parameters (), 1e-3)
+          "SGD", fun l -> torch.optim.SGD(l.parameters (), 1e-3, momentum = 0.9) ] do
+        for rows, cols in [ 1024, 1024; 256, 256; 100, 784 ] do
+            for moments in [ Moments.Zero; Moments.Fresh; Moments.Seeded ] do
+                let struct (plain, rewired) = ordinarySteps rows cols moments make
+
+                printfn
+                    $"{name, -6} {rows, 5} x {cols, -5} {moments, -7} {1000.0 * plain, 8:F1} {1000.0 * rewired, 8:F1}  {rewired / plain:F2}"
+
 let run () =
     printfn "an update (drop, grow, optimizer and pattern) beside a training step that is none; ms"
 

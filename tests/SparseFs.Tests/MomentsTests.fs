@@ -34,7 +34,23 @@ let private wholly: (string * Make) list =
       "NAdam, decay", of' (fun p -> torch.optim.NAdam(p, 0.01, weight_decay = 0.01, momentum_decay = 0.04))
       "Adamax", of' (fun p -> torch.optim.Adamax(p, 0.01))
       "Adamax, decay", of' (fun p -> torch.optim.Adamax(p, 0.01, weight_decay = 0.01))
-      "Rprop", of' (fun p -> torch.optim.Rprop(p, 0.01)) ]
+      "Rprop", of' (fun p -> torch.optim.Rprop(p, 0.01))
+      "Adam, a group with options of its own",
+      of' (fun p ->
+          new Adam(
+              [| Adam.ParamGroup(p, 0.01, beta1 = 0.8, beta2 = 0.99, weight_decay = 0.01)
+                 Adam.ParamGroup([ new Parameter(torch.zeros 3L) ], 0.5) |],
+              0.3,
+              0.5,
+              0.6
+          ))
+      "SGD, a group with options of its own",
+      of' (fun p ->
+          new SGD(
+              [| SGD.ParamGroup(p, 0.05, momentum = 0.8, dampening = 0.4)
+                 SGD.ParamGroup([ new Parameter(torch.zeros 3L) ], 0.5) |],
+              0.3
+          )) ]
 
 /// Those that correct nothing.
 let private uncorrected: (string * Make) list =

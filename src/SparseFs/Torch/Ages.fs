@@ -155,4 +155,4 @@ type internal Ages() =
             onDevice <- torch.tensor(cohorts, device = device).DetachFromDisposeScope()
 
         let index = onDevice.nonzero().squeeze 1L
-        struct (index, onDevice.index_select(0L, index).to_type torch.ScalarType.Int64 - 1L.ToScalar())
+        struct (index, onDevice.index_select(0L, index).to_type torch.ScalarType.Int64 - Scalars.Of 1L)

@@ -67,21 +67,21 @@ type internal Average(start: torch.Tensor) =
                     else
                         1.0 - decay
 
-                average.lerp_ (value, torch.full_like (value, weight.ToScalar())) |> ignore
+                average.lerp_ (value, torch.full_like (value, Scalars.Of weight)) |> ignore
         else
             let weight =
                 if decay < 0.0 then
-                    counts.add(1.0.ToScalar()).reciprocal().to_type average.dtype
+                    counts.add(Scalars.Of 1.0).reciprocal().to_type average.dtype
                 else
-                    torch.full_like (average, (1.0 - decay).ToScalar())
+                    torch.full_like (average, Scalars.Of(1.0 - decay))
 
             // The first time, a number is its own average.
-            let isFirst = counts.eq (0.0.ToScalar())
+            let isFirst = counts.eq (Scalars.Of 0.0)
 
             average.copy_ (torch.where (isFirst, value, average.lerp (value, weight)))
             |> ignore
 
-            counts.add_ (1.0.ToScalar()) |> ignore
+            counts.add_ (Scalars.Of 1.0) |> ignore
 
     /// <summary>Follows a rewire: averages of slots that went go, those that grew begin with the weight that they have
     /// now.</summary>
@@ -107,12 +107,12 @@ type internal Average(start: torch.Tensor) =
 
         let ownCounts =
             if isNull counts then
-                torch.full_like(padded average, (float before).ToScalar()).to_type torch.ScalarType.Float32
+                torch.full_like(padded average, Scalars.Of(float before)).to_type torch.ScalarType.Float32
             else
                 padded counts
 
         let carriedCounts =
-            ownCounts.index_select(0L, index).masked_fill(grown, 0.0.ToScalar())
+            ownCounts.index_select(0L, index).masked_fill(grown, Scalars.Of 0.0)
 
         replace (torch.where (grown, value, carried))
 

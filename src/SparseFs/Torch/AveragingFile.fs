@@ -157,7 +157,7 @@ module AveragingFile =
                 | ValueSome stored ->
                     let t = file.Read stored
 
-                    if t.numel () > 0L && not (t.ge(0.0.ToScalar()).all().item<bool>()) then
+                    if t.numel () > 0L && not (t.ge(Scalars.Of 0.0).all().item<bool>()) then
                         file.Refuse(CheckpointProblem.Value, stored.Name, "expected counts of 0 or more")
 
                     t.``to`` value.device

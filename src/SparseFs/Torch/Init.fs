@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open SparseFs.Torch
 open TorchSharp
 
 /// <summary>How the weights of a new layer are drawn; torch.manual_seed governs the draws.</summary>
@@ -35,7 +36,7 @@ module internal Initial =
         let nnz = int64 c.Nnz
 
         let uniform () =
-            torch.rand(nnz, device = torch.CPU).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar())
+            torch.rand(nnz, device = torch.CPU).mul_(Scalars.Of 2.0).sub_(Scalars.Of 1.0)
 
         let perSlot (scaleOf: float -> float) =
             let fanIn =
@@ -46,7 +47,7 @@ module internal Initial =
         let values =
             match init with
             | Init.FanIn -> uniform().mul_(perSlot (fun fanIn -> 1.0 / sqrt fanIn))
-            | Init.DenseFanIn -> uniform().mul_((denseScale c).ToScalar())
+            | Init.DenseFanIn -> uniform().mul_(Scalars.Of(denseScale c))
             | Init.KaimingUniform -> uniform().mul_(perSlot (fun fanIn -> sqrt (6.0 / fanIn)))
             | Init.KaimingNormal -> torch.randn(nnz, device = torch.CPU).mul_(perSlot (fun fanIn -> sqrt (2.0 / fanIn)))
             | Init.Zeros -> torch.zeros (nnz, device = torch.CPU)
@@ -59,11 +60,11 @@ module internal Initial =
         use _ = torch.no_grad ()
 
         let within (scale: torch.Tensor) =
-            torch.rand(int64 c.Rows, device = torch.CPU).mul_(2.0f.ToScalar()).sub_(1.0f.ToScalar()).mul_ scale
+            torch.rand(int64 c.Rows, device = torch.CPU).mul_(Scalars.Of 2.0).sub_(Scalars.Of 1.0).mul_ scale
 
         let values =
             match init with
-            | Init.DenseFanIn -> within (torch.full ([| int64 c.Rows |], (denseScale c).ToScalar(), device = torch.CPU))
+            | Init.DenseFanIn -> within (torch.full ([| int64 c.Rows |], Scalars.Of(denseScale c), device = torch.CPU))
             | Init.Zeros -> torch.zeros (int64 c.Rows, device = torch.CPU) // torch's generator stays where it is
             | _ -> within (torch.tensor (scales c (fun fanIn -> 1.0 / sqrt fanIn), device = torch.CPU))
 

@@ -43,16 +43,16 @@ type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
     /// What SGD's last step added to a weight, had it this gradient.
     let moveOf (o: SGD.Options) (state: SGD.State) (before: torch.Tensor) (grad: torch.Tensor) : torch.Tensor =
         let number (value: Nullable<float>) = value.GetValueOrDefault 0.0
-        let grad = grad.add (before.mul ((number o.weight_decay).ToScalar()))
+        let grad = grad.add (before.mul (Scalars.Of(number o.weight_decay)))
 
         let move =
             match state.momentum_buffer with
             | null -> grad
-            | buffer when o.nesterov.GetValueOrDefault false -> grad.add (buffer.mul ((number o.momentum).ToScalar()))
+            | buffer when o.nesterov.GetValueOrDefault false -> grad.add (buffer.mul (Scalars.Of(number o.momentum)))
             | buffer -> buffer
 
         let rate = number o.LearningRate
-        move.mul ((if o.maximize.GetValueOrDefault false then rate else -rate).ToScalar())
+        move.mul (Scalars.Of(if o.maximize.GetValueOrDefault false then rate else -rate))
 
     /// Whether the weight has moved by one step with its gradient of now, or with that of the last step.
     let hasMoved (p: Parameter) (before: torch.Tensor) (lastGrad: torch.Tensor) : bool =

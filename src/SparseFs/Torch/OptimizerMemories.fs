@@ -26,7 +26,7 @@ module internal OptimizerMemories =
                     let young = YoungSlots(ages, p)
                     let g = young.Gradient(grad, 1.0, options.weight_decay.Value)
                     // The optimizer makes it momentum · buffer + (1 − dampening) · g.
-                    young.Put(state.momentum_buffer, g * (dampening / momentum).ToScalar())
+                    young.Put(state.momentum_buffer, g * (Scalars.Of(dampening / momentum)))
 
                 Prepared.Before ignore }
 
@@ -154,7 +154,7 @@ module internal OptimizerMemories =
                         young.Numbers(own |> Array.map (fun (struct (weight, _)) -> weight))
 
                     let ownOfMean = young.Numbers(own |> Array.map (fun (struct (_, weight)) -> weight))
-                    let scalar (x: float) = x.ToScalar()
+                    let scalar (x: float) = Scalars.Of x
                     let mean = young.Of s.exp_avg * scalar beta1 + g * scalar (1.0 - beta1)
 
                     // The step multiplies the mean by ofMean and adds ofGradient · g.

@@ -230,7 +230,7 @@ type internal Recorder() =
                             match weightOf pass.Step with
                             | 0.0 -> ()
                             | 1.0 -> struct (wide pass.G, wide pass.X)
-                            | weight -> struct ((wide pass.G).mul(weight.ToScalar()), wide pass.X) |]
+                            | weight -> struct ((wide pass.G).mul(Scalars.Of weight), wide pass.X) |]
 
                  let one (ts: torch.Tensor[]) =
                      (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).DetachFromDisposeScope()

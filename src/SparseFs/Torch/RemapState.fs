@@ -59,7 +59,7 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
             carried values (float32 number)
         else
             let extra =
-                torch.full ([| 1L |], number.ToScalar(), dtype = values.dtype, device = values.device)
+                torch.full ([| 1L |], Scalars.Of number, dtype = values.dtype, device = values.device)
 
             take values extra constant.Value
 
@@ -86,11 +86,11 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
         let zeros () =
             torch.zeros ([| int64 after.Rows |], dtype = values.dtype, device = values.device)
 
-        let sums = zeros().index_add(0L, rows, ofKept, 1.0f.ToScalar())
-        let counts = zeros().index_add(0L, rows, torch.ones_like ofKept, 1.0f.ToScalar())
-        let means = sums / counts.clamp_min (1.0f.ToScalar())
-        let fill = torch.full_like (means, otherwise.ToScalar())
-        take values (torch.where (counts.gt (0.0f.ToScalar()), means, fill)) byRow.Value
+        let sums = zeros().index_add(0L, rows, ofKept, Scalars.Of 1.0)
+        let counts = zeros().index_add(0L, rows, torch.ones_like ofKept, Scalars.Of 1.0)
+        let means = sums / counts.clamp_min (Scalars.Of 1.0)
+        let fill = torch.full_like (means, Scalars.Of otherwise)
+        take values (torch.where (counts.gt (Scalars.Of 0.0), means, fill)) byRow.Value
 
 /// <summary>Carrying a layer's weight, its gradient and its moments over to another pattern, in place.</summary>
 module internal RemapState =

@@ -202,9 +202,9 @@ module internal StoredLayer =
 
     let private readMasked (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (mask: StoredTensor) =
         let stored = file.Read mask
-        let isOne = stored.eq (1.0f.ToScalar())
+        let isOne = stored.eq (Scalars.Of 1.0)
 
-        if not (isOne.logical_or(stored.eq (0.0f.ToScalar())).all().item<bool>()) then
+        if not (isOne.logical_or(stored.eq (Scalars.Of 0.0)).all().item<bool>()) then
             file.Refuse(CheckpointProblem.Value, mask.Name, "expected a mask of 0 and 1")
 
         ofMask file rows cols weight (file.Read weight) isOne
@@ -243,7 +243,7 @@ module internal StoredLayer =
         | LayerParts.Dense(weight, ValueSome sparsity) -> readLargest file rows cols weight sparsity
         | LayerParts.Dense(weight, ValueNone) ->
             let numbers = file.Read weight
-            ofMask file rows cols weight numbers (numbers.ne (0.0f.ToScalar()))
+            ofMask file rows cols weight numbers (numbers.ne (Scalars.Of 0.0))
 
     /// <summary>What gives a layer a pattern, its weights and, if it is not null, a bias: what it needs is allocated before
     /// it runs, in the open DisposeScope. The parameters keep their identity; where the pattern changes, the weight's

@@ -39,4 +39,4 @@ type internal YoungSlots(ages: Ages, p: Parameter) =
         if decay = 0.0 then
             g
         else
-            g.add (y.Of p, alpha = decay.ToScalar())
+            g.add (y.Of p, alpha = Scalars.Of decay)
