@@ -198,6 +198,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     override this._to(_: torch.ScalarType, _: bool) = this :> torch.nn.Module
 
+    /// <summary>Whether the layer is in training mode, as <c>train</c> and <c>eval</c> have set it.</summary>
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 

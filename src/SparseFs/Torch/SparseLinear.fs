@@ -294,6 +294,7 @@ type SparseLinear
            else
                $", arithmetic={arithmetic})")
 
+    /// <summary>Whether the layer is in training mode, as <c>train</c> and <c>eval</c> have set it.</summary>
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 
