@@ -115,8 +115,7 @@ type KernelBenchmarks() =
     member val Lanes = 1 with get, set
 
     member private b.Machine =
-        { Width = enum<Width> b.Lanes
-          Threads = 1 }
+        Dispatch.machineOf (enum<Width> b.Lanes) 1
 
     [<GlobalSetup>]
     member b.Setup() =

@@ -1,0 +1,126 @@
+namespace SparseFs.Kernels
+
+open System.Runtime.Intrinsics
+open System.Runtime.Intrinsics.X86
+
+/// What a call may use; a test forces each.
+[<Struct>]
+type internal Machine =
+    { Width: Width
+      Threads: int
+      Team: ParallelFor }
+
+/// Some samples of a batch: as many as one kernel call takes, the last ones made up to whole vectors with zeros.
+[<Struct>]
+type internal Tile =
+    { Sample: int
+      Samples: int
+      Vectors: int }
+
+/// <summary>How a batch is cut into tiles of 4, 2 or 1 vectors.</summary>
+/// <remarks>It follows from shapes alone, so that results do not depend on the number of threads.</remarks>
+[<Struct>]
+type internal Cut =
+    {
+        Width: Width
+        N: int
+        /// Vectors of a whole tile.
+        Vectors: int
+    }
+
+    member c.Lanes = int c.Width
+
+    member private c.Whole = c.N / (c.Vectors * c.Lanes)
+
+    /// The vectors of the samples behind the last whole tile.
+    member private c.Rest =
+        let samples = c.N - c.Whole * c.Vectors * c.Lanes
+        (samples + c.Lanes - 1) / c.Lanes
+
+    /// Three vectors are a tile of two and one of one.
+    member c.Tiles =
+        c.Whole
+        + (match c.Rest with
+           | 0 -> 0
+           | 3 -> 2
+           | _ -> 1)
+
+    member c.Tile(index: int) : Tile =
+        let before = min index c.Whole * c.Vectors * c.Lanes
+
+        if index < c.Whole then
+            { Sample = before
+              Samples = c.Vectors * c.Lanes
+              Vectors = c.Vectors }
+        else
+            let sample, vectors =
+                match c.Rest with
+                | 3 when index = c.Whole -> before, 2
+                | 3 -> before + 2 * c.Lanes, 1
+                | rest -> before, rest
+
+            { Sample = sample
+              Samples = min (vectors * c.Lanes) (c.N - sample)
+              Vectors = vectors }
+
+    /// Samples of a tile with its padding.
+    member c.Wide(tile: Tile) = tile.Vectors * c.Lanes
+
+    /// Floats of a packed tile of so many features, at most.
+    member c.Floats(features: int) =
+        int64 c.Vectors * int64 c.Lanes * int64 features
+
+[<RequireQualifiedAccess>]
+module internal Cut =
+
+    /// The widths that this machine has, the widest last.
+    let widths: Width list =
+        [ Width.Scalar
+          if Vector128.IsHardwareAccelerated then
+              Width.V128
+          if Avx2.IsSupported && Fma.IsSupported then
+              Width.V256
+          if Avx512F.IsSupported && Vector512.IsHardwareAccelerated then
+              Width.V512 ]
+
+    /// The narrowest width that holds the whole batch in one vector, or the one that is given.
+    let private narrowed (width: Width) (n: int) : Width =
+        if n = 1 then Width.Scalar
+        elif n <= 4 && width >= Width.V128 then Width.V128
+        elif n <= 8 && width >= Width.V256 then Width.V256
+        else width
+
+    /// A tile of 512-bit vectors up to this size is four vectors wide; beyond, two: it stays near a second-level cache of
+    /// 1 MiB, and an access to it is 128 bytes either way. Narrower vectors lose more than they win by fewer of them.
+    let private wideTileBytes = 768L * 1024L
+
+    /// For n samples and a layer with so many features on its wider side.
+    let ofBatch (width: Width) (n: int) (features: int) : Cut =
+        let width = narrowed width n
+
+        let vectors =
+            if width = Width.V512 && int64 features * 64L * 4L > wideTileBytes then
+                2
+            else
+                4
+
+        { Width = width
+          N = n
+          Vectors = vectors }
+
+    /// The first row of a part, of equal work: a slot and a row count alike.
+    let rowOfPart (rowPtr: int[]) (part: int) (parts: int) : int =
+        let rows = rowPtr.Length - 1
+        let target = (int64 rowPtr[rows] + int64 rows) * int64 part / int64 parts
+        let mutable low = 0
+        let mutable high = rows
+
+        while low < high do
+            let mid = (low + high) / 2
+
+            if int64 rowPtr[mid] + int64 mid < target then
+                low <- mid + 1
+            else
+                high <- mid
+
+        low

@@ -1,0 +1,75 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// The dense product of which only the best cells are wanted.
+module internal ProductDispatch =
+
+    /// Rows of a dense product that are handed on together: up to 64, and 6 MB of them.
+    let private productRows (stride: int) =
+        max Product.Rows (min 64 (1_572_864 / max 1 stride / Product.Rows * Product.Rows))
+
+    /// <summary>gᵀ · x, for g [n, rows] and x [n, cols], handed to body some rows at a time by as many parts side by side
+    /// as there are threads.</summary>
+    /// <remarks>A part's rows come in order, and before those of the next part. What is beyond a row's columns, up to the
+    /// stride, is 0.</remarks>
+    let product
+        (machine: Machine)
+        (g: nativeptr<float32>)
+        (x: nativeptr<float32>)
+        (n: int)
+        rows
+        cols
+        (body: ScoreBlock)
+        =
+        let width = Product.Vectors * int machine.Width
+        let stride = (cols + width - 1) / width * width
+        use strips = new Block(4L * int64 n * int64 stride)
+        let columns = stride / width
+
+        let bound count part parts =
+            int (int64 count * int64 part / int64 parts)
+
+        let parts = machine.Threads
+        let together = productRows stride
+
+        machine.Team.Run(
+            parts,
+            parts,
+            fun part ->
+                let from, next = bound columns part parts, bound columns (part + 1) parts
+                let own = min cols (next * width) - from * width
+
+                if own > 0 then
+                    let into = Pointer.at strips.Floats (int64 from * int64 n * int64 width)
+                    Product.pack x cols n (from * width) own width into
+        )
+
+        machine.Team.Run(
+            parts,
+            parts,
+            fun part ->
+                let last = bound rows (part + 1) parts
+                let mutable first = bound rows part parts
+
+                let most =
+                    (min together (last - first) + Product.Rows - 1) / Product.Rows * Product.Rows
+
+                if most > 0 then
+                    let block: float32[] = Array.zeroCreate (most * stride)
+                    use pin = fixed block
+                    let gStrips = Scratch.rent (int64 n * int64 most)
+
+                    while first < last do
+                        let count = min together (last - first)
+                        let whole = (count + Product.Rows - 1) / Product.Rows * Product.Rows
+                        Product.pack g rows n first count Product.Rows gStrips.Floats
+                        TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
+                        body.Invoke(part, first, count, block, stride)
+                        first <- first + count
+
+                    Scratch.giveBack gStrips
+        )

@@ -1,0 +1,143 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+#nowarn "3535"
+#nowarn "3536"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// A selection of k winners in each of some rows; all are row-major, and the caller has checked every size.
+[<Struct>]
+type internal Selection =
+    {
+        /// [rows, n]
+        X: nativeptr<float32>
+        Form: Scores
+        /// [n], or null where the scores are the inputs.
+        Terms: nativeptr<float32>
+        Rows: int
+        N: int
+        /// 1..n
+        K: int
+        /// [rows, n], overwritten.
+        Y: nativeptr<float32>
+        /// [rows, Winners.blocks n], overwritten.
+        Mask: nativeptr<int>
+        /// [n], overwritten; or null where nobody counts.
+        Wins: nativeptr<int>
+    }
+
+/// The kernels of the selection at one width, for some rows.
+[<AbstractClass>]
+type internal WinnersKernels() =
+    /// keys has room for whole blocks and a vector; wins is added to, or null.
+    abstract Select: s: Selection * rowFrom: int * rowTo: int * keys: nativeptr<int> * wins: nativeptr<int> -> unit
+
+    abstract Keep:
+        mask: nativeptr<int> * u: nativeptr<float32> * rowFrom: int * rowTo: int * n: int * d: nativeptr<float32> ->
+            unit
+
+[<Sealed>]
+type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>() =
+    inherit WinnersKernels()
+
+    [<FullyOptimized>]
+    override _.Select(s, rowFrom, rowTo, keys, wins) =
+        let mutable near = Key.Nothing
+
+        for row in rowFrom .. rowTo - 1 do
+            let at = int64 row * int64 s.N
+            let x = Pointer.at s.X at
+            let struct (low, high) = Winners.keysOf<'L, 'K> s.Form x s.Terms s.N keys
+            let struct (threshold, ties) = Winners.threshold<'L, 'K> keys s.N s.K low high near
+            near <- threshold
+            Winners.raise<'L, 'K> keys threshold ties
+            let mask = Pointer.at s.Mask (int64 row * int64 (Winners.blocks s.N))
+            Winners.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
+
+    [<FullyOptimized>]
+    override _.Keep(mask, u, rowFrom, rowTo, n, d) =
+        for row in rowFrom .. rowTo - 1 do
+            let at = int64 row * int64 n
+            let mask = Pointer.at mask (int64 row * int64 (Winners.blocks n))
+            Winners.keep<'L, 'K> mask (Pointer.at u at) n (Pointer.at d at)
+
+/// <summary>The one place that chooses for the selection: width and threads.</summary>
+/// <remarks>Rows are shared out, and counts of wins are integers: results do not depend on the number of threads.</remarks>
+module internal WinnersDispatch =
+
+    let private ofWidth (width: Width) : WinnersKernels =
+        match width with
+        | Width.V512 -> WinnersKernels<KeyLanes16, _>()
+        | Width.V256 -> WinnersKernels<KeyLanes8, _>()
+        | Width.V128 -> WinnersKernels<KeyLanes4, _>()
+        | _ -> WinnersKernels<KeyLanes1, _>()
+
+    let private kernels =
+        dict
+            [ for width in [ Width.Scalar; Width.V128; Width.V256; Width.V512 ] do
+                  width, ofWidth width ]
+
+    /// Units below which a second thread costs more than it brings.
+    let private unitsOfThread = 16_384L
+
+    /// The widest width, and as many of the threads as the units keep busy.
+    let machineFor (team: ParallelFor) (threads: int) (rows: int) (n: int) : Machine =
+        let busy = int64 rows * int64 n / unitsOfThread
+
+        { Width = Dispatch.widest
+          Threads = int (max 1L (min (int64 (min threads rows)) busy))
+          Team = team }
+
+    let private rowOf (rows: int) (part: int) (parts: int) : int =
+        int (int64 rows * int64 part / int64 parts)
+
+    let private asInts (block: Block) : nativeptr<int> =
+        NativePtr.ofNativeInt (NativePtr.toNativeInt block.Floats)
+
+    let select (machine: Machine) (s: Selection) =
+        let kernels = kernels[machine.Width]
+        let parts = machine.Threads
+        let counts = not (Pointer.isNull s.Wins)
+        let keysRoom = Winners.Block * (Winners.blocks s.N + 1)
+        // A part's keys, and behind them its wins; whole cache lines.
+        let room = (keysRoom + (if counts then s.N else 0) + 15) &&& ~~~15
+        let scratch = Scratch.rent (int64 parts * int64 room)
+
+        let keysOf part =
+            Pointer.at (asInts scratch) (int64 part * int64 room)
+
+        let winsOf part =
+            Pointer.at (keysOf part) (int64 keysRoom)
+
+        machine.Team.Run(
+            machine.Threads,
+            parts,
+            fun part ->
+                let wins =
+                    if counts then
+                        let wins = winsOf part
+                        Pointer.clear (NativePtr.ofNativeInt (NativePtr.toNativeInt wins)) (int64 s.N)
+                        wins
+                    else
+                        Pointer.nothing
+
+                kernels.Select(s, rowOf s.Rows part parts, rowOf s.Rows (part + 1) parts, keysOf part, wins)
+        )
+
+        if counts then
+            Winners.addParts parts room (winsOf 0) s.N s.Wins
+
+        Scratch.giveBack scratch
+
+    /// d [rows, n] = u where the mask's bit is set, 0 elsewhere; d is overwritten.
+    let keep (machine: Machine) (mask: nativeptr<int>) (u: nativeptr<float32>) (rows: int) (n: int) d =
+        machine.Team.Run(
+            machine.Threads,
+            machine.Threads,
+            fun part ->
+                let rowFrom = rowOf rows part machine.Threads
+                let rowTo = rowOf rows (part + 1) machine.Threads
+                kernels[machine.Width].Keep(mask, u, rowFrom, rowTo, n, d)
+        )

@@ -1,0 +1,32 @@
+namespace SparseFs.Kernels
+
+open System.Threading.Tasks
+
+/// <summary>Threads for the parts of a call.</summary>
+/// <remarks>Results never depend on it, nor on the number of threads.</remarks>
+[<AbstractClass; AllowNullLiteral>]
+type ParallelFor() =
+
+    static let threadPool =
+        { new ParallelFor() with
+            member _.Share(threads, parts, body) =
+                Parallel.For(0, parts, ParallelOptions(MaxDegreeOfParallelism = threads), body)
+                |> ignore }
+
+    /// <summary>.NET's thread pool.</summary>
+    static member ThreadPool: ParallelFor = threadPool
+
+    /// <summary>Calls body for each part from 0 to parts − 1, on so many threads at most; returns when all are done, and
+    /// raises what a part has raised.</summary>
+    /// <param name="threads">2 or more.</param>
+    /// <param name="parts">2 or more.</param>
+    /// <param name="body">Takes the number of a part; may run on any thread.</param>
+    abstract Share: threads: int * parts: int * body: (int -> unit) -> unit
+
+    /// Calls body for each part from 0 to parts − 1, where one thread is enough on this one.
+    member internal team.Run(threads: int, parts: int, body: int -> unit) : unit =
+        if threads = 1 || parts = 1 then
+            for part in 0 .. parts - 1 do
+                body part
+        else
+            team.Share(threads, parts, body)

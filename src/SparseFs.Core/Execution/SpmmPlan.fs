@@ -1,0 +1,194 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open System
+open System.Runtime.CompilerServices
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>A counting sort of slots by column: each part takes rows of its own, in order.</summary>
+/// <remarks>Where a part puts its slots of a column follows from the rows before its own, so that the parts need not wait
+/// for each other, and the result does not depend on their number.</remarks>
+module private ByColumn =
+
+    /// counts[c] = slots of column c in rows from and to.
+    [<FullyOptimized>]
+    let count (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (counts: Span<int>) =
+        counts.Clear()
+
+        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+            let col = colIdx[s]
+            counts[col] <- counts[col] + 1
+
+    /// rowsOf[next[c]] = r for the slots (r, c) of rows from and to, and next[c] moves on.
+    [<FullyOptimized>]
+    let fill (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (next: Span<int>) (rowsOf: int[]) =
+        for r in rowFrom .. rowTo - 1 do
+            for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
+                let col = colIdx[s]
+                let target = next[col]
+                rowsOf[target] <- r
+                next[col] <- target + 1
+
+    /// next[c] = the first slot of column c, of a transposed pattern, whose row is not before this one.
+    [<FullyOptimized>]
+    let seek (colPtr: int[]) (rowsOf: int[]) (row: int) (next: Span<int>) =
+        for c in 0 .. next.Length - 1 do
+            let mutable low = colPtr[c]
+            let mutable high = if row = 0 then low else colPtr[c + 1]
+
+            while low < high do
+                let mid = low + (high - low) / 2
+
+                if rowsOf[mid] < row then low <- mid + 1 else high <- mid
+
+            next[c] <- low
+
+    /// ordered[next[c]] = values[s] for the slots (r, c) of rows from and to, and next[c] moves on.
+    [<FullyOptimized>]
+    let order
+        (rowPtr: int[])
+        (colIdx: int[])
+        (values: nativeptr<float32>)
+        (rowFrom: int)
+        (rowTo: int)
+        (next: Span<int>)
+        (ordered: nativeptr<float32>)
+        =
+        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+            let col = colIdx[s]
+            let target = next[col]
+            Pointer.set ordered target (Pointer.get values s)
+            next[col] <- target + 1
+
+    /// values[s] = ordered[next[c]] for the slots (r, c) of rows from and to, and next[c] moves on.
+    [<FullyOptimized>]
+    let disorder
+        (rowPtr: int[])
+        (colIdx: int[])
+        (ordered: nativeptr<float32>)
+        (rowFrom: int)
+        (rowTo: int)
+        (next: Span<int>)
+        (values: nativeptr<float32>)
+        =
+        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+            let col = colIdx[s]
+            let source = next[col]
+            Pointer.set values s (Pointer.get ordered source)
+            next[col] <- source + 1
+
+/// <summary>What the kernels need of a pattern beyond itself: its transpose.</summary>
+/// <remarks>Immutable; the transpose is made when a backward first asks for it. 4 bytes a slot, beside the pattern's
+/// own 4 and the value's 4; where each value goes in the transpose is found anew in each call, from the columns.</remarks>
+[<Sealed>]
+type internal Plan(connectivity: Connectivity) =
+    let rows, cols = connectivity.Rows, connectivity.Cols
+    let rowPtr, colIdx = connectivity.RowPtrArray, connectivity.ColIdxArray
+    let gate = obj ()
+    let mutable transposed: Connectivity = Unchecked.defaultof<Connectivity>
+    let sources = lazy (snd (Connectivity.transpose connectivity))
+
+    /// A number for each part and column must not cost more than the slots do.
+    let useful (threads: int) =
+        max 1 (min threads (connectivity.Nnz / (cols + 1)))
+
+    /// Calls body with each part's rows, from and to, and a place for a number for each column; returns the places.
+    let overRows (machine: Machine) (threads: int) (body: int -> int -> Memory<int> -> unit) =
+        let room = Buffers.ArrayPool<int>.Shared.Rent(max 1 (threads * cols))
+
+        machine.Team.Run(
+            threads,
+            threads,
+            fun part ->
+                let rowFrom = Cut.rowOfPart rowPtr part threads
+                let rowTo = Cut.rowOfPart rowPtr (part + 1) threads
+                body rowFrom rowTo (room.AsMemory(part * cols, cols))
+        )
+
+        room
+
+    let transpose (machine: Machine) : Connectivity =
+        let threads = useful machine.Threads
+
+        let places =
+            overRows machine threads (fun rowFrom rowTo counts ->
+                ByColumn.count rowPtr colIdx rowFrom rowTo counts.Span)
+
+        // From counts to the place of each part's first slot of each column.
+        let colPtr: int[] = Array.zeroCreate (cols + 1)
+        let mutable total = 0
+
+        for c in 0 .. cols - 1 do
+            colPtr[c] <- total
+
+            for part in 0 .. threads - 1 do
+                let at = part * cols + c
+                let count = places[at]
+                places[at] <- total
+                total <- total + count
+
+        colPtr[cols] <- total
+        let rowsOf: int[] = Array.zeroCreate total
+
+        machine.Team.Run(
+            threads,
+            threads,
+            fun part ->
+                let rowFrom = Cut.rowOfPart rowPtr part threads
+                let rowTo = Cut.rowOfPart rowPtr (part + 1) threads
+                ByColumn.fill rowPtr colIdx rowFrom rowTo (places.AsSpan(part * cols, cols)) rowsOf
+        )
+
+        Buffers.ArrayPool<int>.Shared.Return places
+        Connectivity.ofTrusted cols rows colPtr rowsOf
+
+    member _.Connectivity = connectivity
+
+    /// The pattern ordered by column, made on the machine's threads.
+    member _.Transposed(machine: Machine) : Connectivity =
+        if isNull (box transposed) then
+            let made = transpose machine
+
+            lock gate (fun () ->
+                if isNull (box transposed) then
+                    transposed <- made)
+
+        transposed
+
+    /// Calls body with each part's rows, from and to, and the transpose's next slot of each column.
+    member private plan.OverRows(machine: Machine, body: int -> int -> Memory<int> -> unit) =
+        let t = plan.Transposed machine
+        let colPtr, rowsOf = t.RowPtrArray, t.ColIdxArray
+        let threads = useful machine.Threads
+
+        overRows machine threads (fun rowFrom rowTo next ->
+            ByColumn.seek colPtr rowsOf rowFrom next.Span
+            body rowFrom rowTo next)
+        |> Buffers.ArrayPool<int>.Shared.Return
+
+    /// The place of each slot of the transpose among the pattern's: for products that touch few of them.
+    member _.Sources: int[] = sources.Value
+
+    /// ordered[s] = the value of the transpose's slot s.
+    member plan.Order(machine: Machine, values: nativeptr<float32>, ordered: nativeptr<float32>) =
+        plan.OverRows(
+            machine,
+            fun rowFrom rowTo next -> ByColumn.order rowPtr colIdx values rowFrom rowTo next.Span ordered
+        )
+
+    /// The other way round: values[s] from the transpose's slots.
+    member plan.Disorder(machine: Machine, ordered: nativeptr<float32>, values: nativeptr<float32>) =
+        plan.OverRows(
+            machine,
+            fun rowFrom rowTo next -> ByColumn.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
+        )
+
+module internal Plans =
+
+    let private cache = ConditionalWeakTable<Connectivity, Plan>()
+
+    /// The plan of a pattern, made once for as long as the pattern lives.
+    let planOf (connectivity: Connectivity) : Plan =
+        cache.GetValue(connectivity, (fun c -> Plan c))

@@ -1,0 +1,302 @@
+namespace SparseFs.Torch
+
+open System
+open System.Collections.Generic
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+
+/// <summary>One backward pass of a layer.</summary>
+/// <remarks>Copies: the tensors themselves may be changed, or freed, before the update.</remarks>
+[<Sealed>]
+type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[]) =
+    /// The optimizer step that it belongs to.
+    member _.Step = step
+
+    /// Upstream gradients [n, rows].
+    member _.G = g
+
+    /// Inputs [n, cols].
+    member _.X = x
+
+    /// Its gradient at the slots that are compared; null where the pass has been settled.
+    member _.Sample = sample
+
+    member _.Settled = Pass(step, g, x, null)
+
+    member _.Free() =
+        g.Dispose()
+        x.Dispose()
+
+/// <summary>What a layer's backward passes have seen: upstream gradients and inputs, from which the gradient of every cell
+/// is computed when it is asked for.</summary>
+/// <remarks>Which of them count is settled when the optimizer is about to step: those that <c>.grad</c> is made of. Backward
+/// may run on other threads than the training loop's, so that adding is locked. A recorder does not keep its rewirer, and
+/// stops with it.</remarks>
+[<Sealed; AllowNullLiteral>]
+type internal Recorder() =
+    let passes = List<Pass>()
+    let mutable owner: WeakReference = null
+
+    let copyOf (t: torch.Tensor) =
+        use detached = t.detach ()
+        detached.clone().DetachFromDisposeScope()
+
+    /// All samples of several passes together, as scores are computed from them.
+    let joined = List<struct (torch.Tensor * torch.Tensor)>()
+
+    /// Slots that are compared at most.
+    static let compared = 4096L
+
+    /// Passes that are kept before it is asked which of them still count; where most do, that is asked again at twice as
+    /// many.
+    static let most = 40
+
+    /// Passes of one step, at which it is taken that no step will come: nothing is noted until the next.
+    static let tooMany = 1000
+
+    /// The last passes may belong to the backward that is running, which .grad does not hold yet.
+    static let running = 8
+
+    /// Numbers at slots that are the same for all gradients of one length.
+    static let sampleOf (gradient: torch.Tensor) : float[] =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
+        let every = max 1L ((gradient.numel () + compared - 1L) / compared)
+
+        let some = gradient.detach().slice(0L, 0L, gradient.numel (), every)
+
+        some.cpu().to_type(torch.ScalarType.Float64).contiguous().data<float>().ToArray()
+
+    /// How the dtype rounds.
+    static let roundingOf (dtype: torch.ScalarType) =
+        match dtype with
+        | torch.ScalarType.Float64 -> 2.0 ** -53.0
+        | torch.ScalarType.Float16 -> 2.0 ** -11.0
+        | torch.ScalarType.BFloat16 -> 2.0 ** -8.0
+        | _ -> 2.0 ** -24.0
+
+    let mutable ask = most
+
+    /// The step of which there were too many.
+    let mutable closed = -1L
+
+    let openPasses () =
+        passes |> Seq.filter (fun pass -> not (isNull pass.Sample)) |> Array.ofSeq
+
+    let fit (opened: Pass[]) (gradient: torch.Tensor) : PassFit =
+        if isNull gradient then
+            PassFit.Exact(Array.zeroCreate opened.Length)
+        else
+            let samples = opened |> Array.map _.Sample
+            let found = sampleOf gradient
+
+            if samples |> Array.exists (fun sample -> sample.Length <> found.Length) then
+                PassFit.Exact(Array.zeroCreate opened.Length) // of another number of slots
+            else
+                PassFit.find (roundingOf gradient.dtype) samples found
+
+    let drop (gone: Pass -> bool) =
+        for pass in passes do
+            if gone pass then
+                pass.Free()
+
+        passes.RemoveAll(fun pass -> gone pass) |> ignore
+
+    /// The optimizer step to which passes belong that come next.
+    member val Step = 0L with get, set
+
+    /// Whoever reads the passes; without it nothing is noted.
+    member _.Owner
+        with get (): obj = if isNull owner then null else owner.Target
+        and set (value: obj) = owner <- (if isNull value then null else WeakReference value)
+
+    /// Whether a pass of that step counts.
+    member _.Has(step: int64) : bool =
+        passes.Exists(fun pass -> pass.Step = step)
+
+    /// <summary>Notes a pass.</summary>
+    /// <param name="g">Upstream gradients.</param>
+    /// <param name="x">Inputs.</param>
+    /// <param name="gradient">The weight's gradient of this pass, [nnz].</param>
+    /// <param name="current">Gives the weight's .grad before this pass is added to it, or null.</param>
+    member r.Add(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor, current: unit -> torch.Tensor) =
+        lock passes (fun () ->
+            use _ = torch.no_grad ()
+
+            if isNull r.Owner then
+                drop (fun _ -> true)
+            elif closed <> r.Step then
+                let opened = openPasses ()
+
+                if opened.Length >= tooMany then
+                    closed <- r.Step
+                    drop (fun pass -> not (isNull pass.Sample))
+                else
+                    if opened.Length >= ask then
+                        use grad = current ()
+
+                        let weights =
+                            match fit opened grad with
+                            | PassFit.Exact weights
+                            | PassFit.Changed weights -> weights
+
+                        let gone =
+                            HashSet<Pass>(
+                                Seq.zip opened weights
+                                |> Seq.truncate (opened.Length - running)
+                                |> Seq.filter (fun (_, weight) -> weight = 0.0)
+                                |> Seq.map fst,
+                                HashIdentity.Reference
+                            )
+
+                        drop gone.Contains
+                        ask <- max most (2 * (opened.Length - gone.Count))
+
+                    passes.Add(Pass(r.Step, copyOf g, copyOf x, sampleOf gradient)))
+
+    /// <summary>Keeps the passes that the gradient is made of, multiplied as it has been.</summary>
+    /// <param name="gradient">The weight's .grad, or null.</param>
+    /// <returns>Whether it is such a sum; false where its elements were changed one by one.</returns>
+    member _.Settle(gradient: torch.Tensor) : bool =
+        lock passes (fun () ->
+            use _ = torch.no_grad ()
+            let opened = openPasses ()
+            ask <- most
+
+            if opened.Length = 0 then
+                true
+            else
+                let fitted = fit opened gradient
+
+                let weights =
+                    match fitted with
+                    | PassFit.Exact weights
+                    | PassFit.Changed weights -> weights
+
+                for pass, weight in Array.zip opened weights do
+                    let at = passes.IndexOf pass
+
+                    if weight = 0.0 then
+                        pass.Free()
+                        passes.RemoveAt at
+                    else
+                        if weight <> 1.0 then
+                            use scale = weight.ToScalar()
+                            pass.G.mul_ scale |> ignore
+
+                        passes[at] <- pass.Settled
+
+                fitted.IsExact)
+
+    /// Forgets the passes of some steps, and what scores were computed from.
+    member _.Forget(isGone: int64 -> bool) =
+        lock passes (fun () ->
+            for struct (g, x) in joined do
+                g.Dispose()
+                x.Dispose()
+
+            joined.Clear()
+            drop (fun pass -> isGone pass.Step))
+
+    /// Takes tensors over as its passes, in place of those that it has.
+    member r.Replace(taken: struct (int64 * torch.Tensor * torch.Tensor)[]) =
+        r.Forget(fun _ -> true)
+
+        lock passes (fun () ->
+            for struct (at, g, x) in taken do
+                g.DetachFromDisposeScope() |> ignore
+                x.DetachFromDisposeScope() |> ignore
+                passes.Add(Pass(at, g, x, null)))
+
+    /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
+    /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
+    /// until anything is forgotten; at least one pass must have a weight.</returns>
+    member _.Scores(rows: int, cols: int, weightOf: int64 -> float) : CellScores =
+        // All passes as one: their samples follow each other. Kept for as long as the scores are asked for.
+        let together =
+            lazy
+                (use _ = torch.no_grad ()
+                 use _ = torch.NewDisposeScope()
+
+                 let wide (t: torch.Tensor) =
+                     if t.dtype = torch.ScalarType.Float64 then
+                         t
+                     else
+                         t.to_type torch.ScalarType.Float32
+
+                 let weighted =
+                     [| for pass in passes do
+                            match weightOf pass.Step with
+                            | 0.0 -> ()
+                            | 1.0 -> struct (wide pass.G, wide pass.X)
+                            | weight -> struct ((wide pass.G).mul(Scalars.Of weight), wide pass.X) |]
+
+                 let one (ts: torch.Tensor[]) =
+                     (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).DetachFromDisposeScope()
+
+                 let both =
+                     struct (one [| for struct (g, _) in weighted -> g |], one [| for struct (_, x) in weighted -> x |])
+
+                 joined.Add both
+                 both)
+
+        let onKernels =
+            passes.TrueForAll(fun pass ->
+                pass.G.device_type = DeviceType.CPU && pass.G.dtype <> torch.ScalarType.Float64)
+
+        let samples =
+            passes
+            |> Seq.sumBy (fun pass -> pass.G.shape[0])
+            |> min (int64 Int32.MaxValue)
+            |> int
+
+        let buffer: float32[] ref = ref [||]
+
+        let rowsOf (first: int) (count: int) : float32[] =
+            // One array for all blocks of a size: whoever asks copies.
+            if buffer.Value.LongLength <> int64 count * int64 cols then
+                buffer.Value <- Array.zeroCreate (count * cols)
+
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+            let struct (g, x) = together.Value
+            let block = g.narrow(1L, int64 first, int64 count).t().mm(x)
+            TensorView.copyTo buffer.Value (block.to_type(torch.ScalarType.Float32).cpu().contiguous())
+            buffer.Value
+
+        if not onKernels then
+            CellScores rowsOf
+        else
+            let machine =
+                OpenMpTeam.machineFor
+                    (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue)))
+                    samples
+
+            CellScores(
+                rowsOf,
+                machine.Threads,
+                fun body ->
+                    use _ = torch.NewDisposeScope()
+                    let struct (g, x) = together.Value
+                    let g, x = TensorView.contiguous g, TensorView.contiguous x
+
+                    ProductDispatch.product
+                        machine
+                        (TensorView.floats "g" g)
+                        (TensorView.floats "x" x)
+                        (int g.shape[0])
+                        rows
+                        cols
+                        body
+
+                    GC.KeepAlive(struct (g, x))
+            )
+
+    /// What each pass gives, for a state that outlives the process; a backward on another thread waits.
+    member _.Read(read: int64 -> torch.Tensor -> torch.Tensor -> 'a) : 'a[] =
+        lock passes (fun () -> [| for pass in passes -> read pass.Step pass.G pass.X |])
+
+    /// The passes themselves, where nothing runs beside.
+    member r.Passes: struct (int64 * torch.Tensor * torch.Tensor)[] =
+        r.Read(fun at g x -> struct (at, g, x))

@@ -1,0 +1,100 @@
+namespace SparseFs.Torch
+
+open System
+open System.IO
+open System.Runtime.ExceptionServices
+open System.Runtime.InteropServices
+open System.Threading
+open SparseFs.Kernels
+open TorchSharp
+
+/// The parts of one call: each is taken by one thread, once.
+[<Sealed; AllowNullLiteral>]
+type private WorkItems(count: int, body: int -> unit) =
+    let mutable taken = 0
+    let mutable failure: ExceptionDispatchInfo = null
+
+    /// Runs parts until none is left. An exception waits for the end: it may not leave a thread that is not ours.
+    member _.Work() =
+        let mutable part = Interlocked.Increment &taken - 1
+
+        while part < count do
+            try
+                body part
+            with e ->
+                failure <- ExceptionDispatchInfo.Capture e
+
+            part <- Interlocked.Increment &taken - 1
+
+    member _.ThrowIfFailed() =
+        if not (isNull failure) then
+            failure.Throw()
+
+[<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
+type private Region = delegate of nativeint -> unit
+
+[<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
+type private GompParallel = delegate of region: nativeint * data: nativeint * threads: uint32 * flags: uint32 -> unit
+
+/// <summary>GNU's OpenMP threads, those that libtorch's own operations run on.</summary>
+[<Sealed>]
+type private GompTeam(start: GompParallel) =
+    inherit ParallelFor()
+
+    // Kept for good, so that the address stays valid.
+    static let region =
+        Region(fun data -> (GCHandle.FromIntPtr(data).Target :?> WorkItems).Work())
+
+    static let regionAddress = Marshal.GetFunctionPointerForDelegate region
+
+    override _.Share(threads, parts, body) =
+        let items = WorkItems(parts, body)
+        let handle = GCHandle.Alloc items
+
+        try
+            start.Invoke(regionAddress, GCHandle.ToIntPtr handle, uint32 threads, 0u)
+        finally
+            handle.Free()
+
+        items.ThrowIfFailed()
+
+/// <summary>The threads of libtorch's operations.</summary>
+/// <remarks>
+/// libtorch's operations run on OpenMP threads that spin for milliseconds after each of them, so other threads find the
+/// cores taken. Where that OpenMP is GNU's (Linux), the parts run on the same threads; elsewhere on the thread pool.
+/// </remarks>
+module internal OpenMpTeam =
+
+    /// GOMP_parallel of the libgomp that this process has loaded: libtorch brings one under a name of its own.
+    let private find () : ParallelFor =
+        let maps = "/proc/self/maps"
+
+        let path =
+            if File.Exists maps then
+                File.ReadLines maps
+                |> Seq.filter (fun line -> line.Contains '/')
+                |> Seq.map (fun line -> line.Substring(line.IndexOf '/'))
+                |> Seq.tryFind (fun path -> Path.GetFileName(path).StartsWith("libgomp", StringComparison.Ordinal))
+            else
+                None
+
+        let mutable library = 0n
+        let mutable symbol = 0n
+
+        if
+            path.IsSome
+            && NativeLibrary.TryLoad(path.Value, &library)
+            && NativeLibrary.TryGetExport(library, "GOMP_parallel", &symbol)
+        then
+            GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
+        else
+            ParallelFor.ThreadPool
+
+    let private found = lazy (find ())
+
+    /// Looked for once; to be called when libtorch is loaded.
+    let get () : ParallelFor = found.Value
+
+    /// What a product of so many slots and samples may use.
+    let machineFor (nnz: int) (samples: int) : Machine =
+        Dispatch.machineFor (get ()) (torch.get_num_threads ()) nnz samples

@@ -1,0 +1,53 @@
+/// The core without torch: nothing of it is beside the program, nor in its memory.
+module SparseFs.Tests.ProcessTests
+
+open System
+open System.IO
+open Expecto
+open SparseFs
+
+let private isTorch (path: string) =
+    let name = Path.GetFileName(path).ToLowerInvariant()
+
+    [ "torch"; "libc10"; "libgomp"; "libiomp" ]
+    |> List.exists (fun (word: string) -> name.Contains word)
+
+[<Tests>]
+let processTests =
+    testList
+        "Without torch"
+        [ testCase "no file of torch lies beside the program" (fun () ->
+              let files =
+                  Directory.GetFiles(AppContext.BaseDirectory, "*", SearchOption.AllDirectories)
+
+              Expect.exists files (fun file -> Path.GetFileName file = "SparseFs.Core.dll") "not vacuous"
+              Expect.isEmpty (files |> Array.filter isTorch) "files")
+
+          testCase "no library of torch is in the process" (fun () ->
+              // Something of the core has run.
+              Expect.equal (Topology.uniform 3 4 5 (Seed.ofInt 1)).Nnz 5 "a pattern"
+
+              Expect.isEmpty
+                  (AppDomain.CurrentDomain.GetAssemblies()
+                   |> Array.filter (fun a -> isTorch (a.GetName().Name)))
+                  "assemblies"
+
+              let maps = "/proc/self/maps"
+
+              if File.Exists maps then
+                  let mapped =
+                      File.ReadAllLines maps
+                      |> Array.filter (fun line -> line.Contains '/')
+                      |> Array.map (fun line -> line.Substring(line.IndexOf '/'))
+
+                  Expect.exists mapped (fun path -> path.Contains "libcoreclr") "not vacuous"
+                  Expect.isEmpty (mapped |> Array.filter isTorch) "mapped files")
+
+          testCase "the core references FSharp.Core and .NET alone" (fun () ->
+              let others =
+                  typeof<Connectivity>.Assembly.GetReferencedAssemblies()
+                  |> Array.map _.Name
+                  |> Array.filter (fun name ->
+                      name <> "netstandard" && not (name.StartsWith("System.", StringComparison.Ordinal)))
+
+              Expect.equal (Array.sort others) [| "FSharp.Core" |] "references") ]

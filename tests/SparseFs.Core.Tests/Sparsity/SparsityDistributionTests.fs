@@ -1,0 +1,98 @@
+module SparseFs.Tests.SparsityDistributionTests
+
+open System
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open SparseFs
+open SparseFs.Tests.Refusals
+
+let private rules =
+    [ Allocation.Uniform; Allocation.ErdosRenyi; Allocation.ErdosRenyiKernel ]
+
+let private cellsOf (shape: int[]) =
+    Array.fold (fun cells size -> cells * size) 1 shape
+
+/// Linear layers and convolutions, some empty, at a sparsity written with two digits.
+let private networks: Gen<int[][] * float> =
+    gen {
+        let size = Gen.choose (0, 30)
+        let! linear = Gen.listOf (Gen.arrayOfLength 2 size)
+        let! convolutions = Gen.listOf (Gen.arrayOfLength 4 (Gen.choose (1, 9)))
+        let! percent = Gen.choose (0, 99)
+        return Array.ofList (linear @ convolutions), float percent / 100.0
+    }
+
+let private law name (body: int[][] * float -> unit) =
+    testProperty name (Prop.forAll (Arb.fromGen networks) body)
+
+[<Tests>]
+let allocationTests =
+    testList
+        "Allocation"
+        [ law "the sum is the budget, and no layer exceeds its cells" (fun (shapes, sparsity) ->
+              let all = shapes |> Array.sumBy cellsOf
+
+              let budget =
+                  Math.Round((1m - decimal sparsity) * decimal all, MidpointRounding.ToEven)
+
+              for rule in rules do
+                  let counts = Allocation.counts rule [||] sparsity shapes
+                  Expect.equal (decimal (Array.sum counts)) budget $"{rule}"
+                  Expect.all (Array.zip shapes counts) (fun (shape, n) -> n >= 0 && n <= cellsOf shape) $"{rule}")
+
+          law "the uniform rule gives each layer its density, within one slot" (fun (shapes, sparsity) ->
+              for shape, count in Array.zip shapes (Allocation.counts Allocation.Uniform [||] sparsity shapes) do
+                  let wanted = (1m - decimal sparsity) * decimal (cellsOf shape)
+                  // Half a slot at most from rounding the budget, less than one from sharing it out.
+                  Expect.isLessThan (abs (decimal count - wanted)) 1.5m "count")
+
+          testCase "Erdős–Rényi densities are in proportion to (out + in) / (out · in), kernels to all sizes" (fun () ->
+              let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 64; 32; 3; 3 |] |]
+
+              let densities rule =
+                  Array.map2
+                      (fun shape count -> float count / float (cellsOf shape))
+                      shapes
+                      (Allocation.counts rule [||] 0.9 shapes)
+
+              let raw (shape: int[]) =
+                  float (Array.sum shape) / float (cellsOf shape)
+
+              let pair (shape: int[]) = raw shape[..1]
+
+              for rule, weight in [ Allocation.ErdosRenyi, pair; Allocation.ErdosRenyiKernel, raw ] do
+                  let scaled =
+                      Array.map2 (fun density shape -> density / weight shape) (densities rule) shapes
+                  // A count is within one of its share.
+                  let tolerance =
+                      shapes |> Array.map (fun shape -> 1.0 / float (cellsOf shape) / weight shape)
+
+                  Expect.isLessThan (abs (scaled[0] - scaled[1])) (tolerance[0] + tolerance[1]) $"{rule}: linear"
+                  Expect.isLessThan (abs (scaled[0] - scaled[2])) (tolerance[0] + tolerance[2]) $"{rule}: kernel")
+
+          testCase "a small layer that would exceed its cells is dense, and the others share the rest" (fun () ->
+              let shapes = [| [| 1000; 1000 |]; [| 10; 1000 |]; [| 10; 10 |] |]
+              let counts = Allocation.counts Allocation.ErdosRenyi [||] 0.95 shapes
+              Expect.equal counts[2] 100 "the last is dense"
+              // 50505 in all: 10,000 of the second would be 1010 / 2000 of the rest, more than its cells.
+              Expect.equal counts [| 40405; 10000; 100 |] "counts")
+
+          testCase "layers are kept dense on request" (fun () ->
+              let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
+
+              for rule in rules do
+                  let counts = Allocation.counts rule [| 2 |] 0.9 shapes
+                  Expect.equal counts[2] 1000 "dense"
+                  Expect.equal (Array.sum counts) 26620 "the same budget")
+
+          refuses "a budget below what is kept dense" "keptDense" "at most the budget of 10 slots, got 100" (fun () ->
+              Allocation.counts Allocation.Uniform [| 0 |] 0.9 [| [| 10; 10 |] |])
+          refuses "a layer that is not there" "keptDense" "in 0..0, got 1" (fun () ->
+              Allocation.counts Allocation.Uniform [| 1 |] 0.9 [| [| 10; 10 |] |])
+          refuses "a shape of one size" "shapes" "two or more sizes" (fun () ->
+              Allocation.counts Allocation.Uniform [||] 0.9 [| [| 10 |] |])
+          refuses "a rule that does not exist" "rule" "got 9" (fun () ->
+              Allocation.counts (enum<Allocation> 9) [||] 0.9 [| [| 10; 10 |] |])
+          refuses "a sparsity of 1" "sparsity" "[0, 1)" (fun () ->
+              Allocation.counts Allocation.Uniform [||] 1.0 [| [| 10; 10 |] |]) ]

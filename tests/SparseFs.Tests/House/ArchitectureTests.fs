@@ -1,0 +1,205 @@
+module SparseFs.Tests.ArchitectureTests
+
+open System.Reflection
+open System
+open System.IO
+open System.Text.RegularExpressions
+open System.Xml.Linq
+open Expecto
+open SparseFs
+open SparseFs.Kernels
+
+/// The folder that holds SparseFs.sln, above the program's own.
+let private root =
+    let rec find (folder: DirectoryInfo) =
+        if isNull folder then
+            failtest $"expected SparseFs.sln above {AppContext.BaseDirectory}, got none"
+        elif File.Exists(Path.Combine(folder.FullName, "SparseFs.sln")) then
+            folder.FullName
+        else
+            find folder.Parent
+
+    lazy find (DirectoryInfo AppContext.BaseDirectory)
+
+let private relative (path: string) =
+    Path.GetRelativePath(root.Value, path).Replace('\\', '/')
+
+let private filesUnder (folder: string) (patterns: string list) =
+    let full = Path.Combine(root.Value, folder)
+
+    if Directory.Exists full then
+        patterns
+        |> List.collect (fun pattern -> List.ofArray (Directory.GetFiles(full, pattern, SearchOption.AllDirectories)))
+        |> List.map relative
+        |> List.filter (fun path -> not (Regex.IsMatch(path, "(^|/)(bin|obj|artifacts)/")))
+        |> List.sort
+    else
+        []
+
+let private read (path: string) =
+    File.ReadAllText(Path.Combine(root.Value, path))
+
+/// The assemblies in F#, from leaf to root.
+let private assemblies = [ "src/SparseFs.Core/"; "src/SparseFs/" ]
+
+let private everything =
+    BindingFlags.Static
+    ||| BindingFlags.Instance
+    ||| BindingFlags.Public
+    ||| BindingFlags.NonPublic
+    ||| BindingFlags.DeclaredOnly
+
+/// The files of an assembly, in the order of their compilation.
+let private compiled (assembly: string) : string list =
+    let name = Path.GetFileName(assembly.TrimEnd '/')
+
+    XDocument.Parse(read $"{assembly}{name}.fsproj").Descendants(XName.Get "Compile")
+    |> Seq.map (fun item -> assembly + item.Attribute(XName.Get "Include").Value.Replace('\\', '/'))
+    |> List.ofSeq
+
+/// The files that may hold addresses: the kernels, their memory, and the one place where a tensor becomes one.
+let private mayHoldPointers =
+    set
+        [ "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
+          "src/SparseFs.Core/Execution/CpuSparseActivations.fs"
+          "src/SparseFs.Core/Execution/CpuSpmm.fs"
+          "src/SparseFs.Core/Execution/CpuTopK.fs"
+          "src/SparseFs.Core/Execution/KernelTable.fs"
+          "src/SparseFs.Core/Execution/ScratchPool.fs"
+          "src/SparseFs.Core/Execution/SpmmPlan.fs"
+          "src/SparseFs.Core/Kernels/DenseConversion.fs"
+          "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
+          "src/SparseFs.Core/Kernels/GatherSlots.fs"
+          "src/SparseFs.Core/Kernels/Gemm.fs"
+          "src/SparseFs.Core/Kernels/Pack.fs"
+          "src/SparseFs.Core/Kernels/Reduce.fs"
+          "src/SparseFs.Core/Kernels/Sddmm.fs"
+          "src/SparseFs.Core/Kernels/Simd/SimdKeyLanes.fs"
+          "src/SparseFs.Core/Kernels/Simd/SimdKeys.fs"
+          "src/SparseFs.Core/Kernels/Simd/SimdVector.fs"
+          "src/SparseFs.Core/Kernels/SparseActivations.fs"
+          "src/SparseFs.Core/Kernels/Spmm.fs"
+          "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
+          "src/SparseFs.Core/Kernels/TopKRows.fs"
+          "src/SparseFs.Core/Kernels/YoungMoments.fs"
+          "src/SparseFs/Tensors/TensorView.fs" ]
+
+let private holdsPointers (text: string) =
+    Regex.IsMatch(text, "#nowarn \"9\"|NativePtr|nativeptr<")
+
+/// Written in pieces, so that this file holds none of them.
+let private forbidden =
+    [ "a package registry's host", @"\b(nuget|npmjs|pypi|crates|debian|ubuntu|pythonhosted)\" + @".(org|com|io)\b"
+      "an absolute path of a machine", @"(?<![\w.)}\]-])/(work|root|home|Users)" + @"/\w"
+      "a folder of a machine", @"(?<![\w.)}\]/-])/(work|root)" + @"(?![\w/-])" ]
+
+let private sources =
+    lazy
+        ([ "src"; "tests"; "benchmarks"; "examples"; "eng"; "docs"; ".ci"; ".config" ]
+         |> List.collect (fun folder ->
+             filesUnder
+                 folder
+                 [ "*.fs"
+                   "*.fsi"
+                   "*.fsx"
+                   "*.cs"
+                   "*proj"
+                   "*.props"
+                   "*.targets"
+                   "*.references"
+                   "*.md"
+                   "*.json"
+                   "run" ])
+         |> List.append
+             [ "build.fsx"
+               "paket.dependencies"
+               "paket.lock"
+               "README.md"
+               "CONTRIBUTING.md"
+               "CHANGELOG.md"
+               "global.json" ])
+
+[<Tests>]
+let architecture =
+    testList
+        "Architecture"
+        [ testCase "every source file of an assembly is compiled, and no folder holds more than 14" (fun () ->
+              for assembly in assemblies do
+                  let onDisk = filesUnder assembly [ "*.fs"; "*.fsi" ]
+                  Expect.equal (List.sort (compiled assembly)) onDisk $"files of {assembly}"
+
+                  for folder, files in onDisk |> List.groupBy Path.GetDirectoryName do
+                      Expect.isLessThanOrEqual files.Length 14 folder)
+
+          testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
+              let holders =
+                  assemblies
+                  |> List.collect compiled
+                  |> List.filter (fun file -> holdsPointers (read file))
+                  |> set
+
+              Expect.isTrue
+                  (Set.isSubset holders mayHoldPointers)
+                  $"pointers outside the list: {holders - mayHoldPointers}"
+
+              Expect.equal mayHoldPointers holders "each file of the list holds some")
+
+          testCase "each kernel is compiled with all optimisations at its first call" (fun () ->
+              let marked =
+                  [ for t in typeof<Connectivity>.Assembly.GetTypes() do
+                        for m in t.GetMethods(everything) do
+                            if m.IsDefined typeof<FullyOptimizedAttribute> then
+                                m ]
+
+              let kernels =
+                  [ "tile"
+                    "untile"
+                    "rows4"
+                    "rows2"
+                    "rows1"
+                    "rowSums"
+                    "order"
+                    "transpose"
+                    "countAbove"
+                    "keep" ]
+
+              let names = marked |> List.map _.Name
+              Expect.all kernels (fun name -> List.contains name names) "not vacuous"
+
+              for m in marked do
+                  Expect.isTrue
+                      (m.GetMethodImplementationFlags().HasFlag MethodImplAttributes.AggressiveOptimization)
+                      $"{m.DeclaringType.Name}.{m.Name}: the build has set the flag")
+
+          testCase "no source holds the address of a registry or a path of a machine" (fun () ->
+              Expect.isGreaterThan sources.Value.Length 30 "not vacuous"
+
+              for file in sources.Value do
+                  let text = read file
+
+                  for what, pattern in forbidden do
+                      let found = Regex.Match(text, pattern)
+                      Expect.isFalse found.Success $"{file} holds {what}: {found.Value}")
+
+          testCase "the patterns find what they are for and pass what they are not" (fun () ->
+              let finds (text: string) =
+                  forbidden |> List.exists (fun (_, pattern) -> Regex.IsMatch(text, pattern))
+
+              let host = String.concat "." [ "https://api"; "nuget"; "org/v3/index.json" ]
+              let slash = "/"
+
+              for text in
+                  [ host
+                    $"\"{slash}work{slash}main\""
+                    $"cd {slash}root"
+                    $" {slash}home{slash}me" ] do
+                  Expect.isTrue (finds text) text
+
+              for text in
+                  [ "the NuGet client"
+                    "Debian 12"
+                    $"artifacts{slash}work{slash}x"
+                    $"$(Root){slash}work{slash}x"
+                    "../root/x"
+                    "and/or/work" ] do
+                  Expect.isFalse (finds text) text) ]
