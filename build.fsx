@@ -201,7 +201,11 @@ let test (arguments: string list) =
     finally
         File.Delete counts
 
-let libraries = [ "src/SparseFs.Core"; "src/SparseFs"; "src/SparseFs.FsCheck"; "src/SparseFs.CSharp" ]
+let libraries =
+    [ "src/SparseFs.Core"
+      "src/SparseFs"
+      "src/SparseFs.FsCheck"
+      "src/SparseFs.CSharp" ]
 
 let pack () =
     setUp ()

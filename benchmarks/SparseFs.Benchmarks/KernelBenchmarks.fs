@@ -114,8 +114,7 @@ type KernelBenchmarks() =
     [<ParamsSource("Widths")>]
     member val Lanes = 1 with get, set
 
-    member private b.Machine =
-        Dispatch.machineOf (enum<Width> b.Lanes) 1
+    member private b.Machine = Dispatch.machineOf (enum<Width> b.Lanes) 1
 
     [<GlobalSetup>]
     member b.Setup() =

@@ -76,7 +76,8 @@ module Dynamics =
 
         let last = events |> List.groupBy _.Layer |> List.map (snd >> List.maxBy _.Step)
 
-        { Churn = float (events |> List.sumBy _.Grown)
+        { Churn =
+            float (events |> List.sumBy _.Grown)
             / float (max 1 (events |> List.sumBy _.Nnz))
           Explored =
             (last |> List.sumBy (fun e -> e.Explored * cells[e.Layer]))

@@ -5,7 +5,9 @@ open System.Threading.Tasks
 /// <summary>Threads for the parts of a call.</summary>
 /// <remarks>Results never depend on it, nor on the number of threads.</remarks>
 [<AbstractClass; AllowNullLiteral>]
-type ParallelFor() =
+type ParallelFor
+    /// <summary>For those who inherit.</summary>
+    () =
 
     static let threadPool =
         { new ParallelFor() with

@@ -269,9 +269,7 @@ type internal Recorder() =
             CellScores rowsOf
         else
             let machine =
-                OpenMpTeam.machineFor
-                    (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue)))
-                    samples
+                OpenMpTeam.machineFor (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))) samples
 
             CellScores(
                 rowsOf,

@@ -30,7 +30,13 @@ module internal RawMasks =
     let machineFor (backend: Backend) (x: torch.Tensor) : Machine voption =
         match backend with
         | Backend.Auto when x.device_type = DeviceType.CPU && x.dtype <> torch.ScalarType.Float64 ->
-            ValueSome(WinnersDispatch.machineFor (OpenMpTeam.get ()) (torch.get_num_threads ()) (int x.shape[0]) (int x.shape[1]))
+            ValueSome(
+                WinnersDispatch.machineFor
+                    (OpenMpTeam.get ())
+                    (torch.get_num_threads ())
+                    (int x.shape[0])
+                    (int x.shape[1])
+            )
         | Backend.Kernels machine -> ValueSome machine
         | _ -> ValueNone
 

@@ -13,8 +13,7 @@ module internal DenseOps =
     let private hasKernels (t: torch.Tensor) =
         t.dtype = torch.ScalarType.Float32 && t.device_type = DeviceType.CPU
 
-    let private machineFor (c: Connectivity) =
-        OpenMpTeam.machineFor c.Nnz 16
+    let private machineFor (c: Connectivity) = OpenMpTeam.machineFor c.Nnz 16
 
     /// values at the pattern, 0 elsewhere: [rows, cols].
     let toDense (c: Connectivity) (values: torch.Tensor) : torch.Tensor =

@@ -41,7 +41,7 @@ type private GompParallel = delegate of region: nativeint * data: nativeint * th
 type private GompTeam(start: GompParallel) =
     inherit ParallelFor()
 
-    // Kept for good, so that the address stays valid.
+    // Kept for good, so that the address stays valid; it is a field because Share names it.
     static let region =
         Region(fun data -> (GCHandle.FromIntPtr(data).Target :?> WorkItems).Work())
 
@@ -55,6 +55,7 @@ type private GompTeam(start: GompParallel) =
             start.Invoke(regionAddress, GCHandle.ToIntPtr handle, uint32 threads, 0u)
         finally
             handle.Free()
+            GC.KeepAlive region
 
         items.ThrowIfFailed()
 

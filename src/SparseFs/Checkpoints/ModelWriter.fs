@@ -26,7 +26,8 @@ module internal ModelFile =
 
                 raise (ArgumentException($"{expected}, got '{note.Key}'", nameof notes))
 
-    let private library = typeof<Connectivity>.Assembly.GetName().Version.ToString 3
+    let private library =
+        System.Reflection.Assembly.GetExecutingAssembly().GetName().Version.ToString 3
 
     let formatTexts =
         [ "format", "pt" // what other tools ask for: tensors as PyTorch lays them out

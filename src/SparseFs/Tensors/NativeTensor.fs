@@ -77,7 +77,7 @@ module private LibTorch =
     let exports =
         lazy
             (NativeLibrary.SetDllImportResolver(
-                typeof<Connectivity>.Assembly,
+                Reflection.Assembly.GetExecutingAssembly(),
                 fun name _ _ ->
                     match name with
                     | Sharp -> sharp.Value

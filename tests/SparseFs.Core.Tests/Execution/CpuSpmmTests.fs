@@ -195,9 +195,7 @@ let dispatchTests =
               let c = make (Connectivity.full 2 5) 40 1
               let bound, wanted = Wanted.spmm c
 
-              spmm
-                  (Dispatch.machineOf Dispatch.widest 16)
-                  c
+              spmm (Dispatch.machineOf Dispatch.widest 16) c
               |> expectWithin "spmm" bound wanted)
 
           testCase "very wide inputs, with the smallest tiles" (fun () ->
@@ -252,7 +250,12 @@ let planTests =
 
               for threads in 1..4 do
                   let plan = Plan c.Pattern
-                  Expect.equal (plan.Transposed(Dispatch.machineOf Dispatch.widest threads)) transposed $"transpose, {threads} threads"
+
+                  Expect.equal
+                      (plan.Transposed(Dispatch.machineOf Dispatch.widest threads))
+                      transposed
+                      $"transpose, {threads} threads"
+
                   use ordered = new Guarded(garbage c.Pattern.Nnz)
                   plan.Order(Dispatch.machineOf Dispatch.widest threads, values.Address, ordered.Address)
                   ordered.CheckMargins "ordered"
@@ -265,7 +268,10 @@ let planTests =
               let transposed, _ = Connectivity.transpose c.Pattern
 
               for threads in 1..4 do
-                  Expect.equal ((Plan c.Pattern).Transposed(Dispatch.machineOf Dispatch.widest threads)) transposed $"{threads} threads") ]
+                  Expect.equal
+                      ((Plan c.Pattern).Transposed(Dispatch.machineOf Dispatch.widest threads))
+                      transposed
+                      $"{threads} threads") ]
 
 [<Tests>]
 let scratchTests =

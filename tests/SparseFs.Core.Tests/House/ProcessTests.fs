@@ -48,6 +48,7 @@ let processTests =
                   typeof<Connectivity>.Assembly.GetReferencedAssemblies()
                   |> Array.map _.Name
                   |> Array.filter (fun name ->
-                      name <> "netstandard" && not (name.StartsWith("System.", StringComparison.Ordinal)))
+                      name <> "netstandard"
+                      && not (name.StartsWith("System.", StringComparison.Ordinal)))
 
               Expect.equal (Array.sort others) [| "FSharp.Core" |] "references") ]

@@ -81,7 +81,7 @@ let private settings: Setting list =
           { Label = $"float32, kernels at {width}"
             Dtype = torch.ScalarType.Float32
             Roundoff = float32Roundoff
-            Backend = Backend.Kernels (Dispatch.machineOf width 1) } ]
+            Backend = Backend.Kernels(Dispatch.machineOf width 1) } ]
 
 /// Directions that are float32 numbers, so that both precisions start from the same ones.
 let private direction (seed: int) (length: int) : float[] =

@@ -13,7 +13,7 @@ let private backends: (string * Backend) list =
     [ "portable", Backend.Portable
       "dense", Backend.Dense
       for width in Dispatch.widths do
-          $"kernels at {width}", Backend.Kernels (Dispatch.machineOf width 2) ]
+          $"kernels at {width}", Backend.Kernels(Dispatch.machineOf width 2) ]
 
 let vector (values: float32[]) : torch.Tensor = torch.tensor values
 

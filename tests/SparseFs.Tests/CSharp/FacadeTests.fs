@@ -46,7 +46,7 @@ let signatures =
                   publicTypes facade
                   |> List.collect publicMembers
                   |> List.collect signatureOf
-                  |> List.filter (fun t -> t.Assembly = core)
+                  |> List.filter (fun t -> t.Assembly = core || t.Assembly = layers)
                   |> List.distinct
 
               Expect.contains shown typeof<Connectivity> "not vacuous"
@@ -84,12 +84,12 @@ let coreNames =
     let sourceName (t: Type) =
         let short = t.FullName.Replace("Module", "")
 
-        if isNull (core.GetType short) then
-            t.Name
-        else
-            core.GetType(short).Name
+        [ core; layers ]
+        |> List.tryPick (fun assembly -> Option.ofObj (assembly.GetType short))
+        |> Option.map _.Name
+        |> Option.defaultValue t.Name
 
-    [ for t in publicTypes core do
+    [ for t in publicTypes core @ publicTypes layers do
           if FSharpType.IsModule t then
               yield! publicMembers t |> namesOf sourceName
           elif isLayer t then

@@ -32,7 +32,7 @@ let private npyDtypes =
       torch.ScalarType.Int8
       torch.ScalarType.Byte ]
 
-let private interop = Path.Combine(__SOURCE_DIRECTORY__, "..", "interop")
+let private interop = Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "interop")
 
 /// Whether python3 can be run, with its standard library.
 let private python =

@@ -221,7 +221,7 @@ let idx =
 
           testCase "the demo carries 500 and 100 digits of each class" (fun () ->
               let data =
-                  Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "examples", "Digits", "data")
+                  Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "..", "examples", "Digits", "data")
 
               let train, test = Idx.ofFolder data
 

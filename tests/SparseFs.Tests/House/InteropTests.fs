@@ -12,7 +12,7 @@ open SparseFs
 open SparseFs.Tests.CheckpointFiles
 open TorchSharp
 
-let private scripts = Path.Combine(__SOURCE_DIRECTORY__, "..", "interop")
+let private scripts = Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "interop")
 
 /// What a script prints, or nothing where there is no Python.
 let private python (script: string) (argument: string) : string option =

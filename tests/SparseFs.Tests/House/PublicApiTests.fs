@@ -75,7 +75,7 @@ let undocumented (assembly: Assembly) =
 let documentation =
     testList
         "Documentation"
-        [ for assembly in [ core; facade ] do
+        [ for assembly in [ core; layers; facade ] do
               let name = assembly.GetName().Name
 
               testCase $"every public name of {name} has a summary" (fun () ->
@@ -168,7 +168,7 @@ let surface (assembly: Assembly) =
 let publicSurface =
     testList
         "Public surface"
-        [ for assembly in [ core; facade ] do
+        [ for assembly in [ core; layers; facade ] do
               let name = assembly.GetName().Name
 
               testCase $"{name} shows what its baseline says" (fun () ->

@@ -9,7 +9,9 @@ open Microsoft.FSharp.Reflection
 open SparseFs
 open SparseFs.CSharp
 
+/// Without torch.
 let core = typeof<Connectivity>.Assembly
+let layers = typeof<SparseLinear>.Assembly
 let facade = typeof<Initialization>.Assembly
 
 let rec typeName (t: Type) : string =

@@ -21,7 +21,7 @@ let private backends: (string * Backend) list =
     [ "portable", Backend.Portable
       "auto", Backend.Auto
       for width in Dispatch.widths do
-          $"kernels at {width}", Backend.Kernels (Dispatch.machineOf width 2) ]
+          $"kernels at {width}", Backend.Kernels(Dispatch.machineOf width 2) ]
 
 let private scoped (body: unit -> unit) =
     use _ = torch.NewDisposeScope()
