@@ -102,8 +102,11 @@ public static class Policies
     /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>
     /// <param name="growNeeds">What growScore has to know beside the weights.</param>
     /// <param name="grownBound">Grown weights are uniform within ± this; 0 for zero.</param>
+    /// <param name="dropName">What files of training runs call dropScore: a run does not go on under a rule of another name.
+    /// Null for a rule that files cannot tell from another.</param>
+    /// <param name="growName">What they call growScore.</param>
     /// <returns>The policy.</returns>
-    /// <exception cref="ArgumentException">A part is null or outside its range.</exception>
+    /// <exception cref="ArgumentException">A part is null or outside its range, or a name has no score.</exception>
     public static Policy Custom(
         Schedule schedule,
         DropRule drop = DropRule.Magnitude,
@@ -115,28 +118,14 @@ public static class Policies
         Func<LayerState, float[]>? dropScore = null,
         Func<LayerState, CellScores>? growScore = null,
         Needs growNeeds = Needs.Nothing,
-        double grownBound = 0.0) =>
+        double grownBound = 0.0,
+        string? dropName = null,
+        string? growName = null) =>
         PolicyModule.check(
             new Policy(
                 Require.NotNull(schedule),
-                dropScore is null
-                    ? drop switch
-                    {
-                        DropRule.Magnitude => Drop.Magnitude,
-                        DropRule.NearestZero => Drop.NearestZero,
-                        DropRule.Random => Drop.Random,
-                        _ => throw new ArgumentException($"expected a rule, got {drop}", nameof(drop)),
-                    }
-                    : Drop.NewScore(FuncConvert.FromFunc(dropScore)),
-                growScore is null
-                    ? grow switch
-                    {
-                        GrowRule.Gradient => Grow.Gradient,
-                        GrowRule.Momentum => Grow.Momentum,
-                        GrowRule.Random => Grow.Random,
-                        _ => throw new ArgumentException($"expected a rule, got {grow}", nameof(grow)),
-                    }
-                    : Grow.NewScore(growNeeds, FuncConvert.FromFunc(growScore)),
+                DropOf(drop, dropScore, dropName),
+                GrowOf(grow, growNeeds, growScore, growName),
                 regrow,
                 budget switch
                 {
@@ -149,6 +138,36 @@ public static class Policies
                 grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(grownBound),
                 moments,
                 stepsAtUpdates));
+
+    private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>
+        (score, name) switch
+        {
+            ({ } own, { } called) => Drop.NewNamedScore(called, FuncConvert.FromFunc(own)),
+            ({ } own, null) => Drop.NewScore(FuncConvert.FromFunc(own)),
+            (null, { }) => throw new ArgumentException("expected a dropScore that the name is of, got none", "dropName"),
+            _ => rule switch
+            {
+                DropRule.Magnitude => Drop.Magnitude,
+                DropRule.NearestZero => Drop.NearestZero,
+                DropRule.Random => Drop.Random,
+                _ => throw new ArgumentException($"expected a rule, got {rule}", "drop"),
+            },
+        };
+
+    private static Grow GrowOf(GrowRule rule, Needs needs, Func<LayerState, CellScores>? score, string? name) =>
+        (score, name) switch
+        {
+            ({ } own, { } called) => Grow.NewNamedScore(called, needs, FuncConvert.FromFunc(own)),
+            ({ } own, null) => Grow.NewScore(needs, FuncConvert.FromFunc(own)),
+            (null, { }) => throw new ArgumentException("expected a growScore that the name is of, got none", "growName"),
+            _ => rule switch
+            {
+                GrowRule.Gradient => Grow.Gradient,
+                GrowRule.Momentum => Grow.Momentum,
+                GrowRule.Random => Grow.Random,
+                _ => throw new ArgumentException($"expected a rule, got {rule}", "grow"),
+            },
+        };
 
     /// <summary>What the rules of a policy need to know beside the weights.</summary>
     /// <param name="policy">The policy.</param>

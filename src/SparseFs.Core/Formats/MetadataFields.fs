@@ -11,6 +11,12 @@ module internal Fields =
 
     let ofFloat (value: float) : string = value.ToString("R", invariant)
 
+    /// As FieldReader.Bool reads it.
+    let ofBool (value: bool) : string = if value then "True" else "False"
+
+    /// As FieldReader.Integer reads it.
+    let ofInteger (value: int64) : string = value.ToString invariant
+
     let write (fields: (string * string) list) : string =
         String.Join(" ", [ for key, value in fields -> $"{key}={value}" ])
 

@@ -1,41 +1,168 @@
 namespace SparseFs
 
 open System
-open Microsoft.FSharp.Reflection
+
+/// <summary>A part of a policy as files hold it.</summary>
+type internal PolicyPart =
+    {
+        /// The part's name in files.
+        Name: string
+        /// What files hold of it.
+        Text: string
+        /// What files hold of a rule of the user's own that has no name: this part's text without the name. None where the
+        /// part is a rule of the library's.
+        Unnamed: string voption
+    }
+
+/// <summary>What a file's text says about a part of the policy that is given.</summary>
+[<RequireQualifiedAccess>]
+type internal PartMatch =
+    /// It is the file's.
+    | Same
+    /// Both are functions of the user's, of which the file holds no name: they may be the same, and may not.
+    | Unknown
+    /// Both are functions of the user's, and the file's has a name that this one does not have.
+    | OtherName
+    /// It is another part.
+    | Other
 
 /// <summary>A policy as texts, to tell whether a run goes on with the one that it began with.</summary>
+/// <remarks>
+/// These texts are in files, and files are read by later versions: a name of F# may change, its text here may not. A case of
+/// a union without a text does not compile; PolicyTextTests holds the texts against a table.
+/// </remarks>
+[<RequireQualifiedAccess>]
 module internal PolicyText =
 
-    /// Records and unions by their parts; a function, which no text can hold, as "custom".
-    let rec private describe (t: Type) (value: obj) : string =
-        let fields (names: seq<string * Type>) (values: obj[]) =
-            Seq.zip names values
-            |> Seq.map (fun ((name, t), value) -> $"{name} = {describe t value}")
-            |> String.concat "; "
+    let private fields (values: (string * string) list) : string =
+        String.Join("; ", [ for name, value in values -> $"{name} = {value}" ])
 
-        match value with
-        | :? float as number -> Fields.ofFloat number
-        | _ when FSharpType.IsFunction t -> "custom"
-        | _ when FSharpType.IsRecord t ->
-            let names =
-                FSharpType.GetRecordFields t |> Seq.map (fun f -> f.Name, f.PropertyType)
+    let private case (name: string) (values: (string * string) list) : string = $"{name}({fields values})"
 
-            $"{{ {fields names (FSharpValue.GetRecordFields value)} }}"
-        | _ when FSharpType.IsUnion t ->
-            let case, values = FSharpValue.GetUnionFields(value, t)
+    /// Policy.check lets none of these through.
+    let private unknown (what: string) (value: 'a) : string =
+        raise (ArgumentException($"expected {what} that files have a text for, got {value}", "policy"))
 
-            if values.Length = 0 then
-                case.Name
-            else
-                let names = case.GetFields() |> Seq.map (fun f -> f.Name, f.PropertyType)
-                $"{case.Name}({fields names values})"
-        | _ -> String.Format(Globalization.CultureInfo.InvariantCulture, "{0}", value)
+    let private ofDecay (decay: Decay) : string =
+        match decay with
+        | Decay.Constant -> "Constant"
+        | Decay.Cosine -> "Cosine"
+        | Decay.Linear -> "Linear"
+        | Decay.InversePower power -> case "InversePower" [ "power", Fields.ofFloat power ]
 
-    /// <summary>The name and the text of each part.</summary>
-    let parts (policy: Policy) : (string * string)[] =
-        let values = FSharpValue.GetRecordFields policy
+    let private ofSchedule (schedule: Schedule) : string =
+        let values =
+            [ "Fraction", Fields.ofFloat schedule.Fraction
+              "Decay", ofDecay schedule.Decay
+              "Start", Fields.ofInteger schedule.Start
+              "End", Fields.ofInteger schedule.End
+              "Every", Fields.ofInteger schedule.Every ]
 
-        Array.map2
-            (fun (field: Reflection.PropertyInfo) value -> field.Name, describe field.PropertyType value)
-            (FSharpType.GetRecordFields typeof<Policy>)
-            values
+        $"{{ {fields values} }}"
+
+    let private ofNeeds (needs: Needs) : string =
+        match needs with
+        | Needs.Nothing -> "Nothing"
+        | Needs.Gradient -> "Gradient"
+        | Needs.Momentum -> "Momentum"
+        | _ when needs = (Needs.Gradient ||| Needs.Momentum) -> "Gradient, Momentum"
+        | _ -> Fields.ofInteger (int64 needs) // bits that mean nothing are no error, and files hold them as the number
+
+    let private ofPlacement (placement: Placement) : string =
+        match placement with
+        | Placement.Centred -> "Centred"
+        | Placement.Stretched -> "Stretched"
+        | _ -> unknown "a placement" placement
+
+    let private ofRegrow (regrow: Regrow) : string =
+        match regrow with
+        | Regrow.Never -> "Never"
+        | Regrow.Fresh -> "Fresh"
+        | Regrow.Kept -> "Kept"
+        | _ -> unknown "a rule of regrowing" regrow
+
+    let private ofBudget (budget: Budget) : string =
+        match budget with
+        | Budget.Layer -> "Layer"
+        | Budget.Row -> "Row"
+        | Budget.RowAblated salient -> case "RowAblated" [ "salient", Fields.ofFloat salient ]
+        | Budget.AcrossByMagnitude -> "AcrossByMagnitude"
+        | Budget.AcrossByMomentum -> "AcrossByMomentum"
+        | Budget.Falling(initial, final) ->
+            case "Falling" [ "initial", Fields.ofFloat initial; "final", Fields.ofFloat final ]
+
+    let private ofGrownWeight (weight: GrownWeight) : string =
+        match weight with
+        | GrownWeight.Zero -> "Zero"
+        | GrownWeight.Uniform bound -> case "Uniform" [ "bound", Fields.ofFloat bound ]
+        | GrownWeight.Normal deviation -> case "Normal" [ "deviation", Fields.ofFloat deviation ]
+
+    let private ofMoments (moments: Moments) : string =
+        match moments with
+        | Moments.Zero -> "Zero"
+        | Moments.RowMean -> "RowMean"
+        | Moments.Fresh -> "Fresh"
+        | Moments.Seeded -> "Seeded"
+        | _ -> unknown "a treatment of moments" moments
+
+    /// A part that is the library's.
+    let private known (name: string) (text: string) : PolicyPart =
+        { Name = name
+          Text = text
+          Unnamed = ValueNone }
+
+    /// A function, of which no text can hold more than what it is called.
+    let private own (part: string) (values: (string * string) list) (name: string voption) : PolicyPart =
+        let unnamed = case "Score" values
+
+        { Name = part
+          Text =
+            match name with
+            | ValueSome name -> case "Score" (values @ [ "name", name ])
+            | ValueNone -> unnamed
+          Unnamed = ValueSome unnamed }
+
+    let private ofDrop (drop: Drop) : PolicyPart =
+        let part = "Drop"
+
+        match drop with
+        | Drop.Magnitude -> known part "Magnitude"
+        | Drop.NearestZero -> known part "NearestZero"
+        | Drop.Random -> known part "Random"
+        | Drop.Score _ -> own part [ "Item", "custom" ] ValueNone
+        | Drop.NamedScore(name, _) -> own part [ "Item", "custom" ] (ValueSome name)
+
+    let private ofGrow (grow: Grow) : PolicyPart =
+        let part = "Grow"
+
+        let score (needs: Needs) =
+            own part [ "needs", ofNeeds needs; "score", "custom" ]
+
+        match grow with
+        | Grow.Gradient -> known part "Gradient"
+        | Grow.Momentum -> known part "Momentum"
+        | Grow.Random -> known part "Random"
+        | Grow.Nearby(placement, lambda) ->
+            known part (case "Nearby" [ "placement", ofPlacement placement; "lambda", Fields.ofFloat lambda ])
+        | Grow.Score(needs, _) -> score needs ValueNone
+        | Grow.NamedScore(name, needs, _) -> score needs (ValueSome name)
+
+    /// <summary>All parts, in the order of files.</summary>
+    let parts (policy: Policy) : PolicyPart list =
+        [ known "Schedule" (ofSchedule policy.Schedule)
+          ofDrop policy.Drop
+          ofGrow policy.Grow
+          known "Regrow" (ofRegrow policy.Regrow)
+          known "Budget" (ofBudget policy.Budget)
+          known "GrownWeight" (ofGrownWeight policy.GrownWeight)
+          known "Moments" (ofMoments policy.Moments)
+          known "StepsAtUpdates" (Fields.ofBool policy.StepsAtUpdates) ]
+
+    /// <summary>Holds a part against what a file has for it.</summary>
+    let compare (part: PolicyPart) (stored: string) : PartMatch =
+        match part.Unnamed with
+        | ValueSome unnamed when stored = unnamed -> PartMatch.Unknown
+        | _ when stored = part.Text -> PartMatch.Same
+        | ValueSome unnamed when stored.StartsWith(unnamed.TrimEnd ')' + "; name = ", StringComparison.Ordinal) ->
+            PartMatch.OtherName
+        | _ -> PartMatch.Other

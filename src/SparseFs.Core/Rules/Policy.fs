@@ -34,6 +34,9 @@ type Drop =
     | Random
     /// <summary>Those of the lowest score; the function gives one a slot, in slot order.</summary>
     | Score of (LayerState -> float32[])
+    /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
+    /// name.</summary>
+    | NamedScore of name: string * score: (LayerState -> float32[])
 
 /// <summary>What a rule of one's own has to know beside the weights.</summary>
 [<Flags>]
@@ -59,6 +62,9 @@ type Grow =
     | Nearby of placement: Placement * lambda: float
     /// <summary>Those of the highest score.</summary>
     | Score of needs: Needs * score: (LayerState -> CellScores)
+    /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
+    /// name.</summary>
+    | NamedScore of name: string * needs: Needs * score: (LayerState -> CellScores)
 
 /// <summary>Whether a slot that an update drops may be grown by the same update.</summary>
 type Regrow =
@@ -220,7 +226,8 @@ module Policy =
             match policy.Grow with
             | Grow.Gradient -> Needs.Gradient
             | Grow.Momentum -> Needs.Momentum
-            | Grow.Score(needs, _) -> needs
+            | Grow.Score(needs, _)
+            | Grow.NamedScore(_, needs, _) -> needs
             | Grow.Random
             | Grow.Nearby _ -> Needs.Nothing
 
@@ -232,6 +239,15 @@ module Policy =
 
     let private refuse (name: string) (message: string) =
         raise (ArgumentException(message, name))
+
+    /// Files hold the name as UTF-8, which has no half of a surrogate pair.
+    let private checkName (part: string) (name: string) =
+        let isText =
+            not (String.IsNullOrWhiteSpace name)
+            && Text.Encoding.UTF8.GetString(Text.Encoding.UTF8.GetBytes name) = name
+
+        if not isText then
+            refuse "name" $"expected a name for the policy's own {part} rule, got '{name}'"
 
     /// <summary>Checks a policy and gives it back.</summary>
     /// <param name="policy">The policy.</param>
@@ -266,7 +282,12 @@ module Policy =
         | GrownWeight.Uniform bound -> scale "bound" bound
         | GrownWeight.Normal deviation -> scale "deviation" deviation
 
+        match policy.Drop with
+        | Drop.NamedScore(name, _) -> checkName "drop" name
+        | _ -> ()
+
         match policy.Grow with
+        | Grow.NamedScore(name, _, _) -> checkName "grow" name
         | Grow.Nearby(placement, lambda) ->
             SmallWorld.checkPlacement placement
 

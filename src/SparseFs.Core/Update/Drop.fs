@@ -90,7 +90,8 @@ module internal Dropping =
                 marked[int slot] <- true
 
             marked
-        | Drop.Score score ->
+        | Drop.Score score
+        | Drop.NamedScore(_, score) ->
             let scores = score state
 
             if isNull scores || scores.Length <> weight.Length then

@@ -161,7 +161,8 @@ module internal Growing =
         match rule with
         | Grow.Gradient -> bestCells "gradient" state.Gradient true taken count
         | Grow.Momentum -> bestCells "momentum" state.Momentum true taken count
-        | Grow.Score(_, score) -> bestCells "grow" (score state) false taken count
+        | Grow.Score(_, score)
+        | Grow.NamedScore(_, _, score) -> bestCells "grow" (score state) false taken count
         | Grow.Random -> randomCells (taken.ToConnectivity()) count (Draws seed)
         | Grow.Nearby(placement, lambda) -> Nearby.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
 
@@ -170,7 +171,8 @@ module internal Growing =
         match rule with
         | Grow.Gradient -> bestOfRows "gradient" state.Gradient true taken wanted
         | Grow.Momentum -> bestOfRows "momentum" state.Momentum true taken wanted
-        | Grow.Score(_, score) -> bestOfRows "grow" (score state) false taken wanted
+        | Grow.Score(_, score)
+        | Grow.NamedScore(_, _, score) -> bestOfRows "grow" (score state) false taken wanted
         | Grow.Random -> randomOfRows (taken.ToConnectivity()) wanted (Draws seed)
         | Grow.Nearby(placement, lambda) -> Nearby.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed)
 

@@ -223,7 +223,8 @@ module Checkpoint =
 
         let training =
             Fields.write (
-                [ "step", $"{progress.Step}"; "rewirer", $"{rewirer.IsSome}" ]
+                [ "step", Fields.ofInteger progress.Step
+                  "rewirer", Fields.ofBool rewirer.IsSome ]
                 @ RewirerCodec.seedFields progress.Seed
             )
 
@@ -250,9 +251,15 @@ module Checkpoint =
     /// model, optimizer, policy or layers: the message says what differs; model, optimizer, rewirer and torch's random
     /// numbers are as they were.</exception>
     /// <exception cref="T:System.ArgumentException">As <c>saveTraining</c>.</exception>
-    /// <remarks>A policy is compared part by part; a function of the user's is taken to be the same. Modules are put into
-    /// train or eval mode by the caller; a scheduler of the learning rate is brought to its place by
-    /// <c>resumeScheduler</c>, before or after.</remarks>
+    /// <remarks>
+    /// A policy is compared part by part. Of a rule of the user's own, <c>NamedScore</c>, the name is compared: rules of two
+    /// names are refused, and that what one name stands for has not changed is the user's word. Of one without a name,
+    /// <c>Score</c>, the file knows nothing but that it is the user's own: any other is taken to be the same, and the
+    /// rewirer notes <c>NoticeKind.UnnamedRule</c>. So is a named one over a file without the name; an unnamed one over a
+    /// file with a name is refused.
+    /// Modules are put into train or eval mode by the caller; a scheduler of the learning rate is brought to its place by
+    /// <c>resumeScheduler</c>, before or after.
+    /// </remarks>
     let resume
         (path: string)
         (model: torch.nn.Module)
@@ -285,7 +292,7 @@ module Checkpoint =
         OptimizerCodec.plan loader (Inventory.names inventory) helper
 
         match rewirer with
-        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader (helper.GetType().Name) rewirer
+        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader (OptimizerFields.kind helper) rewirer
         | ValueNone when not hasRewirer -> ()
         | ValueSome _ -> loader.Wrong "the file's run has no rewirer, but one is given"
         | ValueNone -> loader.Wrong "the file's run has a rewirer, but none is given"

@@ -2,39 +2,30 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
-open System.Reflection
 open SparseFs
 open TorchSharp
 open TorchSharp.Modules
 
 /// <summary>An optimizer's memory as texts and tensors: options of each group, and state of each parameter by the name that
 /// the model has for it.</summary>
-/// <remarks>TorchSharp's optimizers keep both in public fields: numbers, switches and tensors. The eleven that
-/// OptimizerState knows keep nothing else.</remarks>
+/// <remarks>Names of options, numbers and moments are those of OptimizerFields.</remarks>
 module internal OptimizerCodec =
 
-    let private fieldsOf (o: obj) : FieldInfo[] =
-        o.GetType().GetFields(BindingFlags.Public ||| BindingFlags.Instance)
-
-    let private momentsOf (state: obj) =
-        fieldsOf state |> Array.filter (fun f -> f.FieldType = typeof<torch.Tensor>)
-
-    let private numbersOf (state: obj) =
-        fieldsOf state |> Array.filter (fun f -> f.FieldType <> typeof<torch.Tensor>)
-
-    let private text (value: obj) : string =
+    let private text (value: OptimizerNumber) : string =
         match value with
-        | null -> "none"
-        | :? float as number when Double.IsNaN number ->
+        | OptimizerNumber.None -> "none"
+        | OptimizerNumber.Steps steps -> Fields.ofInteger steps
+        | OptimizerNumber.Switch isOn -> Fields.ofBool isOn
+        | OptimizerNumber.Number number when Double.IsNaN number ->
             raise (ArgumentException("expected an optimizer of numbers, got NaN", "optimizer"))
-        | :? float as number -> Fields.ofFloat number
-        | other -> other.ToString() // an integer or a switch
+        | OptimizerNumber.Number number -> Fields.ofFloat number
 
     let private key (parameter: string) = $"sparsefs.optimizer.state.{parameter}"
     let private groupKey (group: int) = $"sparsefs.optimizer.group.{group}"
     let private moment (parameter: string) (field: string) = $"@optimizer.{parameter}.{field}"
 
-    /// What an optimizer's own constructor would refuse, and what no number at all may be; the name of an option tells which.
+    /// What an optimizer's own constructor would refuse, and what no number at all may be; an option's name in files tells
+    /// which.
     let private isSound (name: string) (value: float) : bool =
         match name with
         | "beta1"
@@ -48,16 +39,13 @@ module internal OptimizerCodec =
         | "lr_decay" -> value >= 0.0 && Double.IsFinite value
         | _ -> Double.IsFinite value
 
-    let private optionFields (options: OptimizerOptions) : (string * string) list =
-        [ "LearningRate", box options.LearningRate
-          "InitialLearningRate", box options.InitialLearningRate
-          for field in fieldsOf options do
-              field.Name, field.GetValue options ]
-        |> List.map (fun (name, value) ->
-            match value with
-            | :? float as number when not (isSound name number) ->
-                raise (ArgumentException($"expected an optimizer whose {name} can be used, got {number}", "optimizer"))
-            | value -> name, text value)
+    let private optionTexts (options: OptimizerOptions) : (string * string) list =
+        [ for field in OptimizerFields.ofOptions options do
+              match field.Value() with
+              | OptimizerNumber.Number number when not (isSound field.Name number) ->
+                  let expected = $"expected an optimizer whose {field.Name} can be used"
+                  raise (ArgumentException($"{expected}, got {number}", "optimizer"))
+              | value -> field.Name, text value ]
 
     /// Each parameter, its group and its state.
     let private entries (optimizer: OptimizerHelper) =
@@ -67,7 +55,8 @@ module internal OptimizerCodec =
             [| for group in 0 .. state.StateIndexRef.Count - 1 do
                    for _ in state.StateIndexRef[group] -> group |]
 
-        Seq.zip3 (optimizer.parameters ()) groups state.State |> Array.ofSeq
+        Seq.zip3 (optimizer.parameters ()) groups (state.State |> Seq.map OptimizerFields.ofState)
+        |> Array.ofSeq
 
     /// <exception cref="T:System.ArgumentException">The optimizer holds a parameter that is not the model's.</exception>
     let private nameOf (names: Dictionary<nativeint, string>) (p: Parameter) : string =
@@ -88,12 +77,12 @@ module internal OptimizerCodec =
         let texts =
             [ "sparsefs.optimizer",
               Fields.write
-                  [ "kind", optimizer.GetType().Name
+                  [ "kind", OptimizerFields.kind optimizer
                     "groups", $"{groups.Count}"
                     "parameters", $"{entries.Length}" ]
 
               for group in 0 .. groups.Count - 1 do
-                  groupKey group, Fields.write (optionFields groups[group])
+                  groupKey group, Fields.write (optionTexts groups[group])
 
               for p, group, state in entries do
                   use grad = p.grad
@@ -101,46 +90,33 @@ module internal OptimizerCodec =
                   key (nameOf names p),
                   Fields.write
                       [ "group", $"{group}"
-                        "grad", $"{not (isNull grad)}"
-                        for field in numbersOf state do
-                            field.Name, text (field.GetValue state) ] ]
+                        "grad", Fields.ofBool (not (isNull grad))
+                        for field in state.Numbers do
+                            field.Name, text (field.Value()) ] ]
 
         let tensors =
             [ for p, _, state in entries do
-                  for field in momentsOf state do
-                      match field.GetValue state with
-                      | :? torch.Tensor as t -> struct (moment (nameOf names p) field.Name, t)
-                      | _ -> () ]
+                  for field in state.Moments do
+                      match field.Value() with
+                      | null -> ()
+                      | t -> struct (moment (nameOf names p) field.Name, t) ]
 
         texts, tensors
 
-    /// What a text says that an option, or a number of a state, is. Steps leave room for the next ones.
-    let private parsed (reader: FieldReader) (name: string) (t: Type) (current: obj) : obj =
-        match Nullable.GetUnderlyingType t with
-        | null when t = typeof<int64> -> box (reader.Integer(name, 0L, Int64.MaxValue / 2L))
-        | null -> box (reader.Float name)
-        | _ when isNull current && reader.Text name = "none" -> null
-        | inner when inner = typeof<bool> -> box (reader.Bool name)
-        | _ -> box (reader.Float name)
-
+    /// The options that a text holds by their names, and what sets them.
     let private stageOptions (file: StoredFile) (group: int) (options: OptimizerOptions) (text: string) =
         let reader = FieldReader(file.File, groupKey group, text)
-        let rate = reader.Float "LearningRate"
-        let initial = reader.Float "InitialLearningRate"
 
-
-        let values =
-            [| for field in fieldsOf options -> field, parsed reader field.Name field.FieldType (field.GetValue options) |]
+        let staged =
+            [ for field in OptimizerFields.ofOptions options do
+                  let struct (value, set) = field.Stage reader
+                  struct (field.Name, value, set) ]
 
         reader.End()
 
-        for name, value in
-            [ "LearningRate", box rate
-              "InitialLearningRate", box initial
-              for field, value in values do
-                  field.Name, value ] do
+        for struct (name, value, _) in staged do
             match value with
-            | :? float as number when not (isSound name number) ->
+            | OptimizerNumber.Number number when not (isSound name number) ->
                 file.Refuse(
                     CheckpointProblem.Value,
                     groupKey group,
@@ -148,38 +124,26 @@ module internal OptimizerCodec =
                 )
             | _ -> ()
 
-        let change () =
-            options.LearningRate <- rate
-            options.InitialLearningRate <- initial
+        staged
 
-            for field, value in values do
-                field.SetValue(options, value)
-
-        values, change
-
-    /// Whether a state must have this tensor: SGD makes its own when it first needs it, and Adam where it is asked to.
-    let private isNeeded (field: string) (isAmsgrad: bool) : bool voption =
-        match field with
-        | "momentum_buffer" -> ValueNone
-        | "max_exp_avg_sq" -> ValueSome isAmsgrad
-        | _ -> ValueSome true
-
-    let private stageMoment (loader: Loader) (p: Parameter) (name: string) (field: FieldInfo) (state: obj) isNeeded =
+    let private stageMoment (loader: Loader) (p: Parameter) (name: string) (isAmsgrad: bool) (field: MomentField) =
         let stored = moment name field.Name
 
         let give (fresh: torch.Tensor) =
-            match field.GetValue state with
-            | :? torch.Tensor as old when not (obj.ReferenceEquals(old, fresh)) -> old.Dispose()
+            match field.Value() with
+            | null -> ()
+            | old when not (obj.ReferenceEquals(old, fresh)) -> old.Dispose()
             | _ -> ()
 
-            field.SetValue(state, fresh)
+            field.Set fresh
 
         let isThere = loader.File.TryFind(stored).IsSome
 
-        match isNeeded with
-        | ValueSome false when isThere -> loader.Wrong $"'{stored}': the optimizer's options have no use for it"
-        | ValueSome false -> loader.Plan(fun () -> fun () -> give null)
-        | ValueNone when not isThere && (state :? SGD.State) -> loader.Plan(fun () -> fun () -> give null)
+        match field.Use with
+        | MomentUse.WithAmsgrad when not isAmsgrad && isThere ->
+            loader.Wrong $"'{stored}': the optimizer's options have no use for it"
+        | MomentUse.WithAmsgrad when not isAmsgrad -> loader.Plan(fun () -> fun () -> give null)
+        | MomentUse.Later when not isThere -> loader.Plan(fun () -> fun () -> give null)
         | _ ->
             match loader.Find stored with
             | ValueNone -> ()
@@ -207,10 +171,10 @@ module internal OptimizerCodec =
         (loader: Loader)
         (isAmsgrad: int -> bool)
         (p: Parameter)
-        name
+        (name: string)
         (group: int)
-        (state: obj)
-        text
+        (state: StateFields)
+        (text: string)
         =
         let reader = FieldReader(loader.File.File, key name, text)
         let stored = reader.Integer("group", 0L, int64 Int32.MaxValue)
@@ -219,18 +183,20 @@ module internal OptimizerCodec =
         if stored <> int64 group then
             loader.Wrong $"'{name}': expected it in the optimizer's group {group}, got it in {stored}"
 
-        let values =
-            [| for field in numbersOf state -> field, parsed reader field.Name field.FieldType (field.GetValue state) |]
+        let changes =
+            [ for field in state.Numbers do
+                  let struct (_, set) = field.Stage reader
+                  set ]
 
         reader.End()
 
         loader.Plan(fun () ->
             fun () ->
-                for field, value in values do
-                    field.SetValue(state, value))
+                for set in changes do
+                    set ())
 
-        for field in momentsOf state do
-            stageMoment loader p name field state (isNeeded field.Name (isAmsgrad group))
+        for field in state.Moments do
+            stageMoment loader p name (isAmsgrad group) field
 
         stageGradient loader p hasGradient
 
@@ -249,7 +215,7 @@ module internal OptimizerCodec =
         metadata "sparsefs.optimizer" (fun text ->
             let reader = FieldReader(file.File, "sparsefs.optimizer", text)
             let kind = reader.Text "kind"
-            let ours = optimizer.GetType().Name
+            let ours = OptimizerFields.kind optimizer
             let groupCount = reader.Integer("groups", 0L, Int64.MaxValue)
             let parameters = reader.Integer("parameters", 0L, Int64.MaxValue)
             reader.End()
@@ -264,15 +230,13 @@ module internal OptimizerCodec =
 
                 for group in 0 .. groups.Count - 1 do
                     metadata (groupKey group) (fun text ->
-                        let values, change = stageOptions file group groups[group] text
+                        let staged = stageOptions file group groups[group] text
 
-                        if
-                            values
-                            |> Array.exists (fun (f, value) -> f.Name = "amsgrad" && value = box true)
-                        then
-                            amsgrad.Add group |> ignore
+                        for struct (name, value, set) in staged do
+                            if name = "amsgrad" && value = OptimizerNumber.Switch true then
+                                amsgrad.Add group |> ignore
 
-                        loader.Plan(fun () -> change))
+                            loader.Plan(fun () -> set))
 
                 for p, group, state in entries do
                     let name = nameOf names p

@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System
+open System.Collections.Generic
 open SparseFs
 open TorchSharp
 
@@ -10,6 +11,10 @@ module internal RewirerCodec =
     let private stateKey = "sparsefs.rewirer"
     let private layerKey (place: int) = $"sparsefs.rewirer.layer.{place}"
     let private policyKey (place: int) (part: string) = $"sparsefs.policy.{place}.{part}"
+
+    [<Literal>]
+    let private FirstLayer = "first layer"
+
     let private tensor (place: int) (what: string) = $"@rewirer.{place}.{what}"
 
     /// Two numbers in hexadecimal.
@@ -26,14 +31,19 @@ module internal RewirerCodec =
     // Writing
     // ---------------------------------------------------------------------------------------------------------
 
-    /// A policy's parts, and the first layer that has the same one: layers of one policy are rewired together.
-    let private policyTexts (rewirer: Rewirer) (place: int) : (string * string) list =
+    /// The first layer that has the same policy: layers of one policy are rewired together.
+    let private firstLayer (rewirer: Rewirer) (place: int) : string =
         let policies = rewirer.Policies
 
-        let same =
-            policies |> Seq.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
+        policies
+        |> Seq.findIndex (fun p -> obj.ReferenceEquals(p, policies[place]))
+        |> string
 
-        List.ofArray (PolicyText.parts policies[place]) @ [ "first layer", string same ]
+    let private policyTexts (rewirer: Rewirer) (place: int) : (string * string) list =
+        [ for part in PolicyText.parts rewirer.Policies[place] do
+              part.Name, part.Text
+
+          FirstLayer, firstLayer rewirer place ]
 
     let private exploredTensors (place: int) (explored: Explored) : struct (string * torch.Tensor) list =
         match explored.Cells with
@@ -69,9 +79,9 @@ module internal RewirerCodec =
 
               stateKey,
               Fields.write (
-                  [ "step", $"{state.Step}"
+                  [ "step", Fields.ofInteger state.Step
                     "optimizer", state.Optimizer
-                    "layers", $"{state.Explored.Length}" ]
+                    "layers", Fields.ofInteger state.Explored.LongLength ]
                   @ seedFields state.Seed
               )
 
@@ -214,12 +224,57 @@ module internal RewirerCodec =
                         loader.File.Refuse(CheckpointProblem.Value, name, $"expected ages of −1 or more, got {age}")
                     | None -> ages)
 
+    /// What says which rules cannot be told from the file's: the rewirer does, once the run is back.
+    let private noteUnknown (loader: Loader) (rewirer: Rewirer) (layer: string) (rules: string list) =
+        let shown = String.Join(" and ", rules)
+
+        let message =
+            $"the file has no name for the policy's own rule ({shown}), so that the rule given may be another than the one "
+            + "that the run was saved with: a named one (Drop.NamedScore, Grow.NamedScore; in C# dropName, growName) is "
+            + "written with its name, and checked from the next file on"
+
+        loader.Plan(fun () -> fun () -> rewirer.Board.Post(NoticeKind.UnnamedRule, layer, message))
+
     let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
-        for part, ours in policyTexts rewirer place do
+        let struct (layer, _) = rewirer.Layers[place]
+
+        let where =
+            if layer = "" then
+                "policy"
+            else
+                $"policy of layer '{layer}'"
+
+        let stored (part: string) (go: string -> unit) =
             match loader.File.Metadata.TryGetValue(policyKey place part) with
-            | true, theirs when theirs = ours -> ()
-            | true, theirs -> loader.Wrong $"policy: expected {part} = {ours}, got {theirs}"
+            | true, theirs -> go theirs
             | _ -> loader.Wrong $"missing: the text '{policyKey place part}'"
+
+        let differs (part: string) (ours: string) (theirs: string) (cure: string) =
+            loader.Wrong $"{where}: expected {part} = {ours}, got {theirs}{cure}"
+
+        let unknown = List<string>()
+
+        for part in PolicyText.parts rewirer.Policies[place] do
+            stored part.Name (fun theirs ->
+                match PolicyText.compare part theirs with
+                | PartMatch.Same -> ()
+                | PartMatch.Unknown -> unknown.Add part.Name
+                | PartMatch.OtherName ->
+                    differs
+                        part.Name
+                        part.Text
+                        theirs
+                        " (make the rewirer with the rule of the file's name, or, if the rule given is that one, name it so)"
+                | PartMatch.Other -> differs part.Name part.Text theirs "")
+
+        stored FirstLayer (fun theirs ->
+            let ours = firstLayer rewirer place
+
+            if theirs <> ours then
+                differs FirstLayer ours theirs "")
+
+        if unknown.Count > 0 then
+            noteUnknown loader rewirer layer (List.ofSeq unknown)
 
     let private planState (loader: Loader) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
         let file = loader.File

@@ -16,6 +16,9 @@ type NoticeKind =
     | NotStepped = 3
     /// The layer carries a policy, and no rewirer follows it.
     | NotFollowed = 4
+    /// A run was resumed from a file that has no name for a rule of the user's own: whether the rule given is the one that
+    /// the run was saved with cannot be known.
+    | UnnamedRule = 5
 
 /// <summary>One thing that was noticed.</summary>
 type Notice =

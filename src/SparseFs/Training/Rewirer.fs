@@ -369,6 +369,9 @@ type Rewirer
     /// too.</summary>
     member _.Notices: IReadOnlyList<Notice> = board.All
 
+    /// Where what is noticed is posted.
+    member internal _.Board: NoticeBoard = board
+
     /// <summary>How each layer is rewired, in the layers' order.</summary>
     member _.Policies: IReadOnlyList<Policy> = [| for l in layers -> l.Policy |]
 
@@ -447,7 +450,7 @@ type Rewirer
             RewirerState(
                 step,
                 seed,
-                optimizer.GetType().Name,
+                OptimizerFields.kind optimizer,
                 [| for l in layers -> l.Name, l.Explored |],
                 [| for l in layers -> l.Recorder.Read(fun at g x -> at, int g.shape[0], Numbers.Of g, Numbers.Of x) |],
                 [| for l in layers -> l.Ages.OfSlots |]
@@ -478,8 +481,10 @@ type Rewirer
         let refuse (what: string) =
             raise (ArgumentException(what, nameof value))
 
-        if value.Optimizer <> optimizer.GetType().Name then
-            refuse $"expected a state for {optimizer.GetType().Name}, got one for {value.Optimizer}"
+        let kind = OptimizerFields.kind optimizer
+
+        if value.Optimizer <> kind then
+            refuse $"expected a state for {kind}, got one for {value.Optimizer}"
 
         let names (of': seq<string>) = String.Join(", ", of')
 

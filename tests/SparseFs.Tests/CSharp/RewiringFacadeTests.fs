@@ -63,6 +63,38 @@ let rewiringFacade =
                   Grow = Grow.Score(Needs.Gradient, (fun s -> s.Gradient))
                   GrownWeight = GrownWeight.Uniform 0.1 }
 
+          sameUpdate
+              "one's own, by names,"
+              (Policies.Custom(
+                  soon,
+                  dropScore = (fun s -> Array.map (fun w -> -w) s.Weight),
+                  dropName = "largest",
+                  growScore = (fun s -> s.Gradient),
+                  growName = "uphill",
+                  growNeeds = Needs.Gradient
+              ))
+              { Policy.staticSparse with
+                  Schedule = core
+                  Drop = Drop.Score(fun s -> Array.map (fun w -> -w) s.Weight)
+                  Grow = Grow.Score(Needs.Gradient, (fun s -> s.Gradient)) }
+
+          testCase "names of one's own rules are the policy's" (fun () ->
+              let policy =
+                  Policies.Custom(
+                      soon,
+                      dropScore = (fun s -> s.Weight),
+                      dropName = "smallest",
+                      growScore = (fun s -> s.Gradient),
+                      growName = "uphill",
+                      growNeeds = Needs.Gradient
+                  )
+
+              match policy.Drop, policy.Grow with
+              | Drop.NamedScore("smallest", _), Grow.NamedScore("uphill", Needs.Gradient, _) -> ()
+              | other -> failtest $"expected the names, got {other}"
+
+              Expect.equal (policy.RuleNeeds()) Needs.Gradient "needs")
+
           testCase "a rewirer tells its handler" (fun () ->
               let layer = sparsenn.SparseLinear(20L, 10L)
               let optimizer = torch.optim.SGD(layer.parameters (), 0.1)
@@ -83,4 +115,9 @@ let rewiringFacade =
 
           refuses "a rule that does not exist" "drop" "expected a rule, got 9" (fun () ->
               Policies.Custom(soon, drop = enum<DropRule> 9))
+          refuses "a name of no drop rule" "dropName" "got none" (fun () ->
+              Policies.Custom(soon, dropName = "smallest"))
+          refuses "a name of no grow rule" "growName" "got none" (fun () -> Policies.Custom(soon, growName = "uphill"))
+          refuses "a drop rule of an empty name" "name" "own drop rule" (fun () ->
+              Policies.Custom(soon, dropScore = (fun s -> s.Weight), dropName = ""))
           refuses "no schedule" "schedule" "" (fun () -> Policies.RigL Unchecked.defaultof<Schedule>) ]

@@ -64,6 +64,13 @@ let private resumed (fixture: RunFixture) =
     Expect.equal progress.Step Saved "the caller's step"
     model, optimizer, rewirer
 
+/// All texts of a file but the library's version.
+let private textsOf (file: string) : (string * string) list =
+    [ for text in (Safetensors.inspect file).Metadata do
+          if text.Key <> "sparsefs.version" then
+              text.Key, text.Value ]
+    |> List.sort
+
 let private expectLosses (found: Record) (expected: Record) =
     for at, (loss, wanted) in Array.indexed (Array.zip found.Losses expected.Losses) do
         let distance = abs (float loss - float wanted)
@@ -90,6 +97,46 @@ let fixtureTests =
     <| testList
         "Files of earlier versions"
         [ testList "runs go on" [ for fixture in runs -> testCase fixture.Name (fun () -> goesOn fixture) ]
+
+          testList
+              "runs are saved with the texts that they were read with"
+              [ for fixture in runs do
+                    testCase fixture.Name (fun () ->
+                        let model, optimizer, rewirer = resumed fixture
+
+                        let saved =
+                            CheckpointFiles.withFile (fun file ->
+                                let progress =
+                                    { Step = Saved
+                                      Seed = Seed.ofInt 5
+                                      Notes = Dictionary<string, string>() }
+
+                                Checkpoint.saveTraining progress file model optimizer (ValueSome rewirer)
+                                textsOf file)
+
+                        Expect.equal saved (unpacked folder fixture.Name textsOf) "texts") ]
+
+          testList
+              "rules that the file has no name for may have one now"
+              [ for fixture in runs |> List.filter (fun fixture -> isRunOf "own" fixture.Name) do
+                    testCase fixture.Name (fun () ->
+                        let policy =
+                            match fixture.Policy.Drop, fixture.Policy.Grow with
+                            | Drop.Score drop, Grow.Score(needs, grow) ->
+                                { fixture.Policy with
+                                    Drop = Drop.NamedScore("column products", drop)
+                                    Grow = Grow.NamedScore("far from the diagonal", needs, grow) }
+                            | _ -> failtest "expected rules of one's own"
+
+                        let named = { fixture with Policy = policy }
+                        let _, _, rewirer = resumed named
+
+                        Expect.equal
+                            [ for notice in rewirer.Notices -> notice.Kind, notice.Layer ]
+                            [ NoticeKind.UnnamedRule, "hidden"; NoticeKind.UnnamedRule, "output" ]
+                            "noticed"
+
+                        goesOn named) ]
 
           // Policies as callers write them, whose treatment of moments may be another by now: the file's stays the run's.
           testList

@@ -157,6 +157,34 @@ let private refusedRun (name: string) (says: string) (saved: unit -> Run) (loade
             Expect.equal second.Everything before "everything is as it was"
             Expect.equal (bytesOf (torch.get_rng_state ())) generator "torch's generator too"))
 
+/// RigL but for the rules of the user's own that are given.
+let private ownRules (drop: Drop) (grow: Grow) = { rigL with Drop = drop; Grow = grow }
+
+let private smallest (state: LayerState) = Array.map abs state.Weight
+let private steepest (state: LayerState) = state.Gradient
+let private unnamedDrop = Drop.Score smallest
+let private unnamedGrow = Grow.Score(Needs.Gradient, steepest)
+let private dropBy (name: string) = Drop.NamedScore(name, smallest)
+
+let private growBy (name: string) =
+    Grow.NamedScore(name, Needs.Gradient, steepest)
+
+/// What a run that is saved under one policy and resumed under another notes: layers, and what is said of them.
+let private notedOf (saved: Policy) (given: Policy) : (string * string) list =
+    withFile (fun file ->
+        torch.manual_seed 1L |> ignore
+        let first = Run(saved, adam)
+        first.Train 1L
+        first.Save(file, 1L)
+        let second = Run(given, adam)
+        second.Resume file |> ignore
+        second.Resume file |> ignore
+        Expect.equal second.Everything first.Everything "the run"
+
+        [ for notice in second.Rewirer.Notices do
+              Expect.equal notice.Kind NoticeKind.UnnamedRule "kind"
+              notice.Layer, notice.Message ])
+
 /// A saved run whose header or tensors are changed, and what must be said of it.
 let private hostile: (string * CheckpointProblem * string * (string -> string)) list =
     let swap (was: string) (is: string) (header: string) =
@@ -341,6 +369,36 @@ let resumeTests =
                    GrownWeight = GrownWeight.Normal 0.1
                    Moments = Moments.RowMean })
               optimizers.Head
+
+          resumesAt 5L ("a policy with named rules", ownRules (dropBy "smallest") (growBy "steepest")) optimizers.Head
+
+          testCase
+              "a rule without a name, in the file or in both, is taken to be the same, and noted once a layer"
+              (fun () ->
+                  for saved, given, rules in
+                      [ ownRules unnamedDrop unnamedGrow, ownRules unnamedDrop unnamedGrow, "Drop and Grow"
+                        ownRules unnamedDrop unnamedGrow, ownRules (dropBy "a") (growBy "b"), "Drop and Grow"
+                        ownRules unnamedDrop (growBy "b"), ownRules unnamedDrop (growBy "b"), "(Drop)"
+                        ownRules Drop.Magnitude unnamedGrow, ownRules Drop.Magnitude (growBy "b"), "(Grow)" ] do
+                      let noted = notedOf saved given
+                      Expect.equal (List.map fst noted) [ "hidden"; "output" ] "once a layer"
+
+                      for _, message in noted do
+                          Expect.stringContains message rules "which rules"
+                          Expect.stringContains message "NamedScore" "what helps")
+
+          testCase "nothing is noted of rules whose names are the file's, nor of the library's rules" (fun () ->
+              let named = ownRules (dropBy "a") (growBy "b")
+              Expect.isEmpty (notedOf named named) "named"
+              Expect.isEmpty (notedOf rigL rigL) "RigL")
+
+          testCase "nothing is noted of a run that is refused" (fun () ->
+              withFile (fun file ->
+                  let first = Run(ownRules unnamedDrop (growBy "a"), adam)
+                  first.Save(file, 0L)
+                  let second = Run(ownRules unnamedDrop (growBy "b"), adam)
+                  refusedAs CheckpointProblem.Mismatch "name = b" (fun () -> second.Resume file)
+                  Expect.isEmpty second.Rewirer.Notices "notices"))
 
           testCase "passes that momentum rules have noted come back to the bit, of every dtype" (fun () ->
               inFolder (fun folder ->
@@ -555,6 +613,22 @@ let resumeTests =
               "expected Grow = Gradient, got Random"
               (fun () -> Run({ rigL with Grow = Grow.Random }, adam))
               (fun () -> Run(rigL, adam))
+          for what, says, given in
+              [ "a drop rule of another name",
+                "expected Drop = Score(Item = custom; name = b), got Score(Item = custom; name = a)",
+                ownRules (dropBy "b") (growBy "a")
+                "a grow rule of another name",
+                "expected Grow = Score(needs = Gradient; score = custom; name = b), got Score(needs = Gradient; score = custom; "
+                + "name = a)",
+                ownRules (dropBy "a") (growBy "b")
+                "a rule without the name that the file has",
+                "expected Drop = Score(Item = custom), got Score(Item = custom; name = a)",
+                ownRules unnamedDrop (growBy "a")
+                "a rule of another name: the layer", "policy of layer 'output'", ownRules (dropBy "b") (growBy "a")
+                "a rule of another name: what helps", "name it so", ownRules (dropBy "b") (growBy "a") ] do
+              refusedRun what says (fun () -> Run(ownRules (dropBy "a") (growBy "a"), adam)) (fun () ->
+                  Run(given, adam))
+
           refusedRun
               "another schedule"
               "Every = 4"

@@ -1,0 +1,289 @@
+/// What files hold of a policy is written out here: a name of F# may change, a text that is in files may not.
+module SparseFs.Tests.PolicyTextTests
+
+open System
+open Expecto
+open Microsoft.FSharp.Reflection
+open SparseFs
+open SparseFs.Tests.Refusals
+
+let private texts (policy: Policy) : (string * string) list =
+    [ for part in PolicyText.parts policy -> part.Name, part.Text ]
+
+let private own (state: LayerState) = state.Weight
+let private ownCells (state: LayerState) = state.Gradient
+let private any = Policy.staticSparse
+
+let private schedule = Schedule.from 7L (Schedule.cosine 0.3 4L 40L)
+
+let private cosine =
+    "{ Fraction = 0.3; Decay = Cosine; Start = 7; End = 40; Every = 4 }"
+
+/// Every policy of the module Policy, and all that files hold of it.
+let private policies: (string * Policy * (string * string) list) list =
+    [ "staticSparse",
+      Policy.staticSparse,
+      [ "Schedule", "{ Fraction = 0; Decay = Constant; Start = 0; End = 0; Every = 9223372036854775807 }"
+        "Drop", "Magnitude"
+        "Grow", "Random"
+        "Regrow", "Never"
+        "Budget", "Layer"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "True" ]
+      "rigL",
+      Policy.rigL schedule,
+      [ "Schedule", cosine
+        "Drop", "Magnitude"
+        "Grow", "Gradient"
+        "Regrow", "Kept"
+        "Budget", "Layer"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "False" ]
+      "set",
+      Policy.set schedule,
+      [ "Schedule", cosine
+        "Drop", "NearestZero"
+        "Grow", "Random"
+        "Regrow", "Never"
+        "Budget", "Layer"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "True" ]
+      "snfs",
+      Policy.snfs schedule,
+      [ "Schedule", cosine
+        "Drop", "Magnitude"
+        "Grow", "Momentum"
+        "Regrow", "Never"
+        "Budget", "AcrossByMomentum"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "True" ]
+      "srigL",
+      Policy.srigL ValueNone schedule,
+      [ "Schedule", cosine
+        "Drop", "Magnitude"
+        "Grow", "Gradient"
+        "Regrow", "Never"
+        "Budget", "Row"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "False" ]
+      "srigL with ablation",
+      Policy.srigL (ValueSome 0.3) schedule,
+      [ "Schedule", cosine
+        "Drop", "Magnitude"
+        "Grow", "Gradient"
+        "Regrow", "Never"
+        "Budget", "RowAblated(salient = 0.3)"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "False" ]
+      "gradual",
+      Policy.gradual 0.5 0.8 schedule,
+      [ "Schedule", cosine
+        "Drop", "Magnitude"
+        "Grow", "Random"
+        "Regrow", "Never"
+        "Budget", "Falling(initial = 0.5; final = 0.8)"
+        "GrownWeight", "Zero"
+        "Moments", "Zero"
+        "StepsAtUpdates", "True" ] ]
+
+let private decays: (Decay * string) list =
+    [ Decay.Constant, "{ Fraction = 0; Decay = Constant; Start = 0; End = 40; Every = 4 }"
+      Decay.Cosine, "{ Fraction = 0; Decay = Cosine; Start = 0; End = 40; Every = 4 }"
+      Decay.Linear, "{ Fraction = 0; Decay = Linear; Start = 0; End = 40; Every = 4 }"
+      Decay.InversePower 3.0, "{ Fraction = 0; Decay = InversePower(power = 3); Start = 0; End = 40; Every = 4 }"
+      Decay.InversePower 1e-20, "{ Fraction = 0; Decay = InversePower(power = 1E-20); Start = 0; End = 40; Every = 4 }" ]
+
+let private drops: (Drop * string) list =
+    [ Drop.Magnitude, "Magnitude"
+      Drop.NearestZero, "NearestZero"
+      Drop.Random, "Random"
+      Drop.Score own, "Score(Item = custom)"
+      Drop.NamedScore("oldest first", own), "Score(Item = custom; name = oldest first)" ]
+
+let private grows: (Grow * string) list =
+    [ Grow.Gradient, "Gradient"
+      Grow.Momentum, "Momentum"
+      Grow.Random, "Random"
+      Grow.Nearby(Placement.Centred, 2.5), "Nearby(placement = Centred; lambda = 2.5)"
+      Grow.Nearby(Placement.Stretched, 0.0), "Nearby(placement = Stretched; lambda = 0)"
+      Grow.Score(Needs.Nothing, ownCells), "Score(needs = Nothing; score = custom)"
+      Grow.Score(Needs.Gradient, ownCells), "Score(needs = Gradient; score = custom)"
+      Grow.Score(Needs.Momentum, ownCells), "Score(needs = Momentum; score = custom)"
+      Grow.Score(Needs.Gradient ||| Needs.Momentum, ownCells), "Score(needs = Gradient, Momentum; score = custom)"
+      Grow.Score(enum<Needs> 5, ownCells), "Score(needs = 5; score = custom)"
+      Grow.NamedScore("far", Needs.Gradient, ownCells), "Score(needs = Gradient; score = custom; name = far)" ]
+
+let private regrows: (Regrow * string) list =
+    [ Regrow.Never, "Never"; Regrow.Fresh, "Fresh"; Regrow.Kept, "Kept" ]
+
+let private budgets: (Budget * string) list =
+    [ Budget.Layer, "Layer"
+      Budget.Row, "Row"
+      Budget.RowAblated 0.25, "RowAblated(salient = 0.25)"
+      Budget.AcrossByMagnitude, "AcrossByMagnitude"
+      Budget.AcrossByMomentum, "AcrossByMomentum"
+      Budget.Falling(0.5, 0.95), "Falling(initial = 0.5; final = 0.95)" ]
+
+let private grownWeights: (GrownWeight * string) list =
+    [ GrownWeight.Zero, "Zero"
+      GrownWeight.Uniform 0.1, "Uniform(bound = 0.1)"
+      GrownWeight.Normal 0.05, "Normal(deviation = 0.05)" ]
+
+let private moments: (Moments * string) list =
+    [ Moments.Zero, "Zero"
+      Moments.RowMean, "RowMean"
+      Moments.Fresh, "Fresh"
+      Moments.Seeded, "Seeded" ]
+
+/// Each value of a part has its text, and no other value of the table has it.
+let private pinned (part: string) (table: ('a * string) list) (withPart: 'a -> Policy) =
+    testCase $"{part}: the texts of files" (fun () ->
+        for value, text in table do
+            Expect.equal (texts (withPart value) |> List.find (fun (name, _) -> name = part)) (part, text) part
+
+        Expect.equal (table |> List.map snd |> List.distinct |> List.length) table.Length "no two are alike")
+
+let private allCases<'a> (table: ('a * string) list) =
+    testCase $"{typeof<'a>.Name}: every case is in the table" (fun () ->
+        let found =
+            set [ for value, _ in table -> fst (FSharpValue.GetUnionFields(value, typeof<'a>)) |> _.Name ]
+
+        Expect.equal found (set [ for case in FSharpType.GetUnionCases typeof<'a> -> case.Name ]) "cases")
+
+let private allValues<'a when 'a: struct and 'a :> Enum and 'a: (new: unit -> 'a) and 'a: comparison>
+    (values: 'a list)
+    =
+    testCase $"{typeof<'a>.Name}: every value is in the table" (fun () ->
+        Expect.equal (set values) (set (Enum.GetValues<'a>())) "values")
+
+[<Tests>]
+let policyTexts =
+    testList
+        "Policy texts"
+        [ for name, policy, expected in policies do
+              testCase $"{name}: the texts of files" (fun () -> Expect.equal (texts policy) expected "texts")
+
+          pinned "Schedule" decays (fun decay ->
+              { any with
+                  Schedule =
+                      { Fraction = 0.0
+                        Decay = decay
+                        Start = 0L
+                        End = 40L
+                        Every = 4L } })
+          pinned "Drop" drops (fun drop -> { any with Drop = drop })
+          pinned "Grow" grows (fun grow -> { any with Grow = grow })
+          pinned "Regrow" regrows (fun regrow -> { any with Regrow = regrow })
+          pinned "Budget" budgets (fun budget -> { any with Budget = budget })
+          pinned "GrownWeight" grownWeights (fun weight -> { any with GrownWeight = weight })
+          pinned "Moments" moments (fun moments -> { any with Moments = moments })
+
+          allCases decays
+          allCases drops
+          allCases grows
+          allCases budgets
+          allCases grownWeights
+          allValues (List.map fst regrows)
+          allValues (List.map fst moments)
+          allValues [ Placement.Centred; Placement.Stretched ]
+          allValues [ Needs.Nothing; Needs.Gradient; Needs.Momentum ]
+
+          testCase "every policy of the module is in the table" (fun () ->
+              let made =
+                  typeof<Policy>.Assembly.GetType("SparseFs.PolicyModule").GetMembers()
+                  |> Array.filter (function
+                      | :? Reflection.MethodInfo as m ->
+                          m.ReturnType = typeof<Policy>
+                          && not (m.Name.StartsWith "get_")
+                          && m.Name <> "check"
+                      | :? Reflection.PropertyInfo as p -> p.PropertyType = typeof<Policy>
+                      | _ -> false)
+                  |> Array.map _.Name
+
+              Expect.equal (set made) (set [ for name, _, _ in policies -> name.Split(' ')[0] ]) "policies")
+
+          testCase "a part of a policy is a text, and a part of a schedule is a part of its text" (fun () ->
+              Expect.equal (texts any).Length (FSharpType.GetRecordFields typeof<Policy>).Length "policy"
+              Expect.equal (cosine.Split ';').Length (FSharpType.GetRecordFields typeof<Schedule>).Length "schedule")
+
+          testCase "texts are the same under every culture" (fun () ->
+              let before = Globalization.CultureInfo.CurrentCulture
+              let fraction = Policy.srigL (ValueSome 0.3) schedule
+
+              try
+                  let culture =
+                      Globalization.CultureInfo.InvariantCulture.Clone() :?> Globalization.CultureInfo
+
+                  culture.NumberFormat.NumberDecimalSeparator <- ","
+                  culture.NumberFormat.NegativeSign <- "minus"
+                  Globalization.CultureInfo.CurrentCulture <- culture
+                  Expect.equal $"{0.5}" "0,5" "not vacuous"
+
+                  let _, _, expected =
+                      policies |> List.find (fun (name, _, _) -> name = "srigL with ablation")
+
+                  Expect.equal (texts fraction) expected "texts"
+              finally
+                  Globalization.CultureInfo.CurrentCulture <- before)
+
+          testCase "what a text can tell of a rule of one's own" (fun () ->
+              let named (name: string) =
+                  Grow.NamedScore(name, Needs.Gradient, ownCells)
+
+              let unnamed = Grow.Score(Needs.Gradient, ownCells)
+
+              let text (grow: Grow) =
+                  texts { any with Grow = grow }
+                  |> List.find (fun (name, _) -> name = "Grow")
+                  |> snd
+
+              let compared (given: Grow) (stored: Grow) =
+                  let part =
+                      PolicyText.parts { any with Grow = given }
+                      |> List.find (fun part -> part.Name = "Grow")
+
+                  PolicyText.compare part (text stored)
+
+              for given, stored, expected in
+                  [ named "a", named "a", PartMatch.Same
+                    named "a", named "b", PartMatch.OtherName
+                    named "a", named "a)", PartMatch.OtherName
+                    unnamed, named "a", PartMatch.OtherName
+                    named "a", unnamed, PartMatch.Unknown
+                    unnamed, unnamed, PartMatch.Unknown
+                    named "a", Grow.NamedScore("a", Needs.Momentum, ownCells), PartMatch.Other
+                    unnamed, Grow.Score(Needs.Momentum, ownCells), PartMatch.Other
+                    unnamed, Grow.Gradient, PartMatch.Other
+                    named "a", Grow.Gradient, PartMatch.Other
+                    Grow.Gradient, named "a", PartMatch.Other
+                    Grow.Gradient, Grow.Gradient, PartMatch.Same ] do
+                  Expect.equal (compared given stored) expected $"{text given} against {text stored}")
+
+          for what, name in
+              [ "null", null
+                "empty", ""
+                "blank", " \t"
+                "half of a surrogate pair", String(char 0xd800, 1) ] do
+              refuses $"a drop rule whose name is {what}" "name" "own drop rule" (fun () ->
+                  Policy.check
+                      { any with
+                          Drop = Drop.NamedScore(name, own) })
+
+              refuses $"a grow rule whose name is {what}" "name" "own grow rule" (fun () ->
+                  Policy.check
+                      { any with
+                          Grow = Grow.NamedScore(name, Needs.Nothing, ownCells) })
+
+          testCase "any other name is one" (fun () ->
+              for name in [ "x"; "größte; Spalte) = \"1\""; "\U0001F33F" ] do
+                  { any with
+                      Drop = Drop.NamedScore(name, own)
+                      Grow = Grow.NamedScore(name, Needs.Nothing, ownCells) }
+                  |> Policy.check
+                  |> ignore) ]
