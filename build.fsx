@@ -167,7 +167,11 @@ let runProject (folder: string) (arguments: string list) =
     let name = Path.GetFileName folder
     loudly (inRoot $"artifacts/bin/{name}/release/{name}.dll" :: arguments)
 
-let libraries = [ "src/SparseFs"; "src/SparseFs.FsCheck"; "src/SparseFs.CSharp" ]
+let libraries =
+    [ "src/SparseFs"
+      "src/SparseFs.FsCheck"
+      "src/SparseFs.CSharp"
+      "src/SparseFs.Onnx" ]
 
 let pack () =
     setUp ()

@@ -11,6 +11,7 @@ open SparseFs.CSharp
 
 let core = typeof<Connectivity>.Assembly
 let facade = typeof<Initialization>.Assembly
+let onnx = typeof<OnnxOptions>.Assembly
 
 let rec typeName (t: Type) : string =
     if t.IsByRef then
@@ -43,6 +44,14 @@ let publicTypes (assembly: Assembly) =
     assembly.GetExportedTypes()
     |> Array.filter (fun t -> isWrittenInside t && not (isCase t))
     |> List.ofArray
+
+/// What C# is meant to use, and what F# is. SparseFs.Onnx has its face for C# in its own assembly.
+let facadeTypes, coreTypes =
+    let ofOnnxForCSharp, ofOnnx =
+        publicTypes onnx
+        |> List.partition (fun t -> t.Namespace = typeof<Initialization>.Namespace)
+
+    publicTypes facade @ ofOnnxForCSharp, publicTypes core @ ofOnnx
 
 let casesOf (t: Type) =
     if FSharpType.IsUnion t then
