@@ -205,7 +205,8 @@ let libraries =
     [ "src/SparseFs.Core"
       "src/SparseFs"
       "src/SparseFs.FsCheck"
-      "src/SparseFs.CSharp" ]
+      "src/SparseFs.CSharp"
+      "src/SparseFs.Onnx" ]
 
 let pack () =
     setUp ()

@@ -11,7 +11,12 @@ let packages = Path.Combine(root, "artifacts", "packages")
 let outside = Directory.CreateTempSubdirectory("sparsefs-consume-").FullName
 
 /// Its own packages folder, because a cache would answer with an older build of the same version.
-let project (reference: string) (source: string) =
+let project (references: string list) (source: string) =
+    let packageReferences =
+        references
+        |> List.map (fun name -> $"""<PackageReference Include="{name}" Version="*" />""")
+        |> String.concat "\n    "
+
     $"""<Project Sdk="Microsoft.NET.Sdk">
   <PropertyGroup>
     <OutputType>Exe</OutputType>
@@ -22,13 +27,13 @@ let project (reference: string) (source: string) =
   </PropertyGroup>
   <ItemGroup>
     <Compile Include="{source}" />
-    <PackageReference Include="{reference}" Version="*" />
+    {packageReferences}
     <PackageReference Include="TorchSharp-cpu" Version="0.107.0" />
   </ItemGroup>
 </Project>
 """
 
-/// Each trains a layer and fails if it learns nothing.
+/// The first two train a layer and fail if it learns nothing.
 let fsharpProgram =
     """open SparseFs
 open TorchSharp
@@ -75,9 +80,27 @@ Console.WriteLine($"{layer}: loss {first} -> {last}");
 return last < first ? 0 : 1;
 """
 
+/// Fails if the files are not there, or the sparse one is not the smaller.
+let onnxProgram =
+    """using System;
+using System.IO;
+using SparseFs.CSharp;
+using static TorchSharp.torch;
+
+var model = nn.Sequential(("hidden", sparsenn.SparseLinear(20, 30, sparsity: 0.9, seed: 1)), ("relu", nn.ReLU()));
+model.ExportOnnx("sparse.onnx");
+model.ExportOnnx("dense.onnx", sparseWeights: false, inputShape: [20]);
+using var stream = new MemoryStream();
+model.WriteOnnx(stream);
+var (sparse, dense) = (new FileInfo("sparse.onnx").Length, new FileInfo("dense.onnx").Length);
+Console.WriteLine($"{sparse} bytes sparse, {dense} dense");
+return sparse == stream.Length && sparse < dense ? 0 : 1;
+"""
+
 let programs =
-    [ "FSharpUser.fsproj", project "SparseFs" "Program.fs", "Program.fs", fsharpProgram
-      "CSharpUser.csproj", project "SparseFs.CSharp" "Program.cs", "Program.cs", csharpProgram ]
+    [ "FSharpUser.fsproj", project [ "SparseFs" ] "Program.fs", "Program.fs", fsharpProgram
+      "CSharpUser.csproj", project [ "SparseFs.CSharp" ] "Program.cs", "Program.cs", csharpProgram
+      "OnnxUser.csproj", project [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "Program.cs", "Program.cs", onnxProgram ]
 
 let run (folder: string) (command: string) (arguments: string list) =
     let start = ProcessStartInfo(command, arguments, WorkingDirectory = folder)

@@ -29,10 +29,11 @@ let private plans () =
               Seconds = 2.0 }
 
         let make threads =
-            contender $"{threads}" (fun () -> Plan(pattern).Transposed threads |> ignore)
+            let machine = Dispatch.machineOf Dispatch.widest threads
+            contender $"{threads}" (fun () -> Plan(pattern).Transposed machine |> ignore)
 
         let ms = inTurn 15 [ make 1; make 2; contender "step" step ]
-        let t = (Plan pattern).Transposed 1
+        let t = (Plan pattern).Transposed(Dispatch.machineOf Dispatch.widest 1)
 
         let bytes =
             4L

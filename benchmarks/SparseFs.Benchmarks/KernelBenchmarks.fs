@@ -122,7 +122,7 @@ type KernelBenchmarks() =
         let n = int64 c.Batch
         let room length = NativePtr.toNativeInt (buffer length)
         plan <- Plan(Topology.uniform c.Rows c.Cols c.Nnz (Seed.ofInt 1))
-        plan.Transposed 1 |> ignore
+        plan.Transposed b.Machine |> ignore
         x <- room (n * int64 c.Cols)
         dx <- room (n * int64 c.Cols)
         g <- room (n * int64 c.Rows)

@@ -13,6 +13,7 @@ open SparseFs.CSharp
 let core = typeof<Connectivity>.Assembly
 let layers = typeof<SparseLinear>.Assembly
 let facade = typeof<Initialization>.Assembly
+let onnx = typeof<OnnxOptions>.Assembly
 
 let rec typeName (t: Type) : string =
     if t.IsByRef then
@@ -45,6 +46,14 @@ let publicTypes (assembly: Assembly) =
     assembly.GetExportedTypes()
     |> Array.filter (fun t -> isWrittenInside t && not (isCase t))
     |> List.ofArray
+
+/// What C# is meant to use, and what F# is. SparseFs.Onnx has its face for C# in its own assembly.
+let facadeTypes, coreTypes =
+    let ofOnnxForCSharp, ofOnnx =
+        publicTypes onnx
+        |> List.partition (fun t -> t.Namespace = typeof<Initialization>.Namespace)
+
+    publicTypes facade @ ofOnnxForCSharp, publicTypes core @ publicTypes layers @ ofOnnx
 
 let casesOf (t: Type) =
     if FSharpType.IsUnion t then

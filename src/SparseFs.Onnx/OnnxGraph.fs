@@ -1,47 +1,13 @@
-namespace SparseFs.Torch
+namespace SparseFs
 
 open System
+open System.Buffers.Binary
 open System.Collections.Generic
 open System.Runtime.InteropServices
-open SparseFs
+open SparseFs.OnnxMessages
+open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
-
-/// <summary>A value of a node's attribute.</summary>
-[<RequireQualifiedAccess>]
-type internal OnnxAttribute =
-    | Integer of int64
-    | Float of float32
-    | Text of string
-
-type internal OnnxNode =
-    { Op: string
-      Name: string
-      Inputs: string list
-      Output: string
-      Attributes: (string * OnnxAttribute) list }
-
-/// <summary>A constant of the graph: all its numbers, or those at sorted cells only.</summary>
-type internal OnnxConstant =
-    {
-        Name: string
-        Shape: int64[]
-        DataType: int
-        /// Little-endian numbers.
-        Data: byte[]
-        /// Row-major cells, rising, one a number; none where Data holds all.
-        Cells: int64[] voption
-    }
-
-type internal OnnxGraph =
-    {
-        Nodes: OnnxNode list
-        Constants: OnnxConstant list
-        DataType: int
-        /// Without the batch.
-        InputShape: int64[]
-        OutputShape: int64[]
-    }
 
 /// <summary>Translates modules into ONNX's operators, version 20: ONNX, "Operators", ai.onnx.</summary>
 module internal OnnxGraph =
@@ -51,33 +17,50 @@ module internal OnnxGraph =
 
     let private refuse (message: string) : exn = ArgumentException(message, "model")
 
-    let private isNone (t: torch.Tensor) = isNull (box t)
-
-    /// ONNX's numbers for element types.
-    let private dataType (name: string) (dtype: torch.ScalarType) : int =
+    let private elementsOf (name: string) (dtype: torch.ScalarType) : ElementType =
         match dtype with
-        | torch.ScalarType.Float32 -> 1
-        | torch.ScalarType.Float64 -> 11
+        | torch.ScalarType.Float32 -> ElementType.Float
+        | torch.ScalarType.Float64 -> ElementType.Double
         | other -> raise (refuse $"expected Float32 or Float64, got {other} in '{name}'")
 
-    let private littleEndian (bytes: byte[]) (size: int) : byte[] =
+    /// Numbers of 4 or 8 bytes, in place.
+    let private toLittleEndian (size: int) (bytes: byte[]) : unit =
         if not BitConverter.IsLittleEndian then
-            for i in 0..size .. bytes.Length - size do
-                Array.Reverse(bytes, i, size)
+            if size = 8 then
+                let words = MemoryMarshal.Cast<byte, int64>(bytes.AsSpan())
+                BinaryPrimitives.ReverseEndianness(words, words)
+            else
+                let words = MemoryMarshal.Cast<byte, int>(bytes.AsSpan())
+                BinaryPrimitives.ReverseEndianness(words, words)
 
+    /// The one copy that is made of a tensor's numbers: the message keeps it, and training may go on.
+    let private bytesOf (t: torch.Tensor) : byte[] =
+        use _ = torch.NewDisposeScope()
+        // Flat, because TorchSharp cannot read a tensor [3, 0].
+        let flat = t.detach().cpu().contiguous().flatten()
+        let bytes = if flat.numel () = 0L then [||] else flat.bytes.ToArray()
+        toLittleEndian (int (flat.element_size ())) bytes
         bytes
 
-    let private bytesOf (t: torch.Tensor) : byte[] =
-        match t.dtype with
-        | torch.ScalarType.Float64 ->
-            littleEndian (MemoryMarshal.AsBytes((Elements.copy<float> t.dtype t).AsSpan()).ToArray()) 8
-        | _ -> littleEndian (MemoryMarshal.AsBytes((Elements.copy<float32> t.dtype t).AsSpan()).ToArray()) 4
+    /// Row-major cells of a pattern, in slot order.
+    let private cellsOf (c: Connectivity) : byte[] =
+        let bytes: byte[] = Array.zeroCreate (c.Nnz * sizeof<int64>)
+        let cells = MemoryMarshal.Cast<byte, int64>(bytes.AsSpan())
+        let rowPtr = c.RowPtr
+        let colIdx = c.ColIdx
+
+        for row in 0 .. c.Rows - 1 do
+            for slot in rowPtr[row] .. rowPtr[row + 1] - 1 do
+                cells[slot] <- int64 row * int64 c.Cols + int64 colIdx[slot]
+
+        toLittleEndian sizeof<int64> bytes
+        bytes
 
     /// A module under a name, in the order in which they are run; Sequential opened, Dropout and Identity left out.
     let rec private steps (name: string) (m: torch.nn.Module) : (string * torch.nn.Module) list =
         match m with
         | :? Sequential as sequential ->
-            let forward = m.GetType().GetMethod("forward", [| typeof<torch.Tensor> |])
+            let forward = nonNull (m.GetType().GetMethod("forward", [| typeof<torch.Tensor> |]))
 
             if forward.DeclaringType <> typeof<Sequential> then
                 raise (refuse $"'{name}' is a {m.GetType().Name} with a forward of its own; {kinds} can be exported")
@@ -107,7 +90,7 @@ module internal OnnxGraph =
     /// <param name="isSparse">Whether weights of sparse layers are sparse constants.</param>
     /// <param name="inputShape">Without the batch; empty for what the first layer takes.</param>
     /// <param name="model">Run as in evaluation.</param>
-    let ofModel (isSparse: bool) (inputShape: int64[]) (model: torch.nn.Module) : OnnxGraph =
+    let ofModel (isSparse: bool) (inputShape: int64[]) (model: torch.nn.Module) : GraphProto =
         let steps = steps "" model
 
         let inputShape =
@@ -116,10 +99,10 @@ module internal OnnxGraph =
             else
                 firstShape steps
 
-        let nodes, constants = ResizeArray<OnnxNode>(), ResizeArray<OnnxConstant>()
+        let graph = GraphProto(Name = "model")
         let shape = ref inputShape // without the batch
         let current = ref "input"
-        let graphType = ref ValueNone
+        let graphElements = ref ValueNone
 
         /// Of constants that no module has.
         let usualType =
@@ -130,13 +113,13 @@ module internal OnnxGraph =
 
         let label (name: string) = if name = "" then "model" else name
 
-        let setType (name: string) (dtype: torch.ScalarType) =
-            let found = dataType (label name) dtype
+        let setElements (name: string) (dtype: torch.ScalarType) =
+            let found = elementsOf (label name) dtype
 
-            match graphType.Value with
+            match graphElements.Value with
             | ValueSome earlier when earlier <> found ->
                 raise (refuse $"expected one dtype in the whole model, got another, {dtype}, in '{label name}'")
-            | _ -> graphType.Value <- ValueSome found
+            | _ -> graphElements.Value <- ValueSome found
 
             found
 
@@ -159,27 +142,14 @@ module internal OnnxGraph =
         let constant (name: string) (layer: string) (shape: int64[]) (t: torch.Tensor) : string =
             takeName name layer
             claim (t.numel ()) (t.element_size ())
-
-            constants.Add
-                { Name = name
-                  Shape = shape
-                  DataType = setType layer t.dtype
-                  Data = bytesOf t
-                  Cells = ValueNone }
-
+            let elements = setElements layer t.dtype
+            graph.Initializer.Add(OnnxMessage.tensor name shape elements (bytesOf t))
             name
 
-        let add (name: string) (op: string) (inputs: string list) (attributes: (string * OnnxAttribute) list) =
+        let add (name: string) (op: string) (inputs: string list) (attributes: AttributeProto list) =
             let output = $"{label name}.{op}"
             takeName output name
-
-            nodes.Add
-                { Op = op
-                  Name = output
-                  Inputs = inputs
-                  Output = output
-                  Attributes = attributes }
-
+            graph.Node.Add(OnnxMessage.node output op inputs attributes)
             current.Value <- output
 
         let checkLast (name: string) (expected: int64[]) =
@@ -190,10 +160,12 @@ module internal OnnxGraph =
                 raise (refuse $"expected an input [*, {wanted}] of '{label name}', got {shown shape.Value}")
 
         /// x · W + b, with W [in, out].
-        let linear (name: string) (outputs: int64) (weight: string) (bias: torch.Tensor) =
+        let linear (name: string) (outputs: int64) (weight: string) (bias: torch.Tensor | null) =
             add name "MatMul" [ current.Value; weight ] []
 
-            if not (isNone bias) then
+            match bias with
+            | null -> ()
+            | bias ->
                 let bias = constant $"{label name}.bias" name [| outputs |] bias
                 add name "Add" [ current.Value; bias ] []
 
@@ -209,25 +181,24 @@ module internal OnnxGraph =
             let c = version.Connectivity
             claim (int64 c.Nnz) (version.Numbers.Values.element_size () + 8L)
             let turned, from = Connectivity.transpose c
-            let rowIdx = Connectivity.rowIndices turned
 
             let values =
                 version.Numbers.Values.cpu().index_select(0L, torch.tensor (Array.map int64 from, device = torch.CPU))
 
-            takeName $"{label name}.weight" name
+            let weight = $"{label name}.weight"
+            takeName weight name
+            let elements = setElements name values.dtype
 
-            constants.Add
-                { Name = $"{label name}.weight"
-                  Shape = [| int64 c.Cols; int64 c.Rows |]
-                  DataType = setType name values.dtype
-                  Data = bytesOf values
-                  Cells =
-                    ValueSome(
-                        Array.init c.Nnz (fun slot ->
-                            int64 rowIdx[slot] * int64 c.Rows + int64 turned.ColIdxArray[slot])
-                    ) }
+            graph.SparseInitializer.Add(
+                OnnxMessage.sparseTensor
+                    weight
+                    [| int64 turned.Rows; int64 turned.Cols |]
+                    elements
+                    (cellsOf turned)
+                    (bytesOf values)
+            )
 
-            $"{label name}.weight"
+            weight
 
         let axis (name: string) (dim: int64) =
             let rank = int64 shape.Value.Length + 1L
@@ -235,7 +206,7 @@ module internal OnnxGraph =
             if dim < -rank || dim >= rank then
                 raise (refuse $"expected a dimension of {shown shape.Value} in '{label name}', got {dim}")
 
-            [ "axis", OnnxAttribute.Integer dim ]
+            [ OnnxMessage.integer "axis" dim ]
 
         for name, m in steps do
             match m with
@@ -257,25 +228,26 @@ module internal OnnxGraph =
             | :? LayerNorm as norm ->
                 checkLast name norm.normalized_shape
 
+                let weight: torch.Tensor | null = norm.weight // null without weights, whatever TorchSharp declares
+
                 let scale =
-                    if isNone norm.weight then
+                    match weight with
+                    | null ->
                         use ones = torch.ones (norm.normalized_shape, dtype = usualType, device = torch.CPU)
                         constant $"{label name}.weight" name norm.normalized_shape ones
-                    else
-                        constant $"{label name}.weight" name norm.normalized_shape norm.weight
+                    | weight -> constant $"{label name}.weight" name norm.normalized_shape weight
 
                 let bias =
-                    if isNone norm.bias then
-                        []
-                    else
-                        [ constant $"{label name}.bias" name norm.normalized_shape norm.bias ]
+                    match norm.bias with
+                    | null -> []
+                    | bias -> [ constant $"{label name}.bias" name norm.normalized_shape bias ]
 
                 add
                     name
                     "LayerNormalization"
                     ([ current.Value; scale ] @ bias)
-                    [ "axis", OnnxAttribute.Integer(-norm.normalized_shape.LongLength)
-                      "epsilon", OnnxAttribute.Float(float32 norm.eps) ]
+                    [ OnnxMessage.integer "axis" (-norm.normalized_shape.LongLength)
+                      OnnxMessage.float "epsilon" (float32 norm.eps) ]
             | :? ReLU -> add name "Relu" [ current.Value ] []
             | :? Sigmoid -> add name "Sigmoid" [ current.Value ] []
             | :? Tanh -> add name "Tanh" [ current.Value ] []
@@ -286,7 +258,7 @@ module internal OnnxGraph =
                     else
                         "none"
 
-                add name "Gelu" [ current.Value ] [ "approximate", OnnxAttribute.Text approximate ]
+                add name "Gelu" [ current.Value ] [ OnnxMessage.text "approximate" approximate ]
             | :? Softmax as softmax -> add name "Softmax" [ current.Value ] (axis name softmax.dim)
             | :? LogSoftmax as softmax -> add name "LogSoftmax" [ current.Value ] (axis name softmax.dim)
             | :? Flatten as flatten ->
@@ -298,18 +270,15 @@ module internal OnnxGraph =
                             $"expected Flatten from 1 to -1 in '{label name}', got {flatten.start_dim} to {flatten.end_dim}"
                     )
 
-                add name "Flatten" [ current.Value ] [ "axis", OnnxAttribute.Integer 1L ]
+                add name "Flatten" [ current.Value ] [ OnnxMessage.integer "axis" 1L ]
                 shape.Value <- [| Array.fold (*) 1L shape.Value |]
             | other -> raise (refuse $"'{label name}' is a {other.GetType().Name}; {kinds} can be exported")
 
-        if nodes.Count = 0 then
+        if graph.Node.Count = 0 then
             add "" "Identity" [ current.Value ] []
 
-        let last = nodes.Count - 1
-        nodes[last] <- { nodes[last] with Output = "output" }
-
-        { Nodes = List.ofSeq nodes
-          Constants = List.ofSeq constants
-          DataType = ValueOption.defaultValue 1 graphType.Value
-          InputShape = inputShape
-          OutputShape = shape.Value }
+        graph.Node[graph.Node.Count - 1].Output[ 0 ] <- "output"
+        let elements = ValueOption.defaultValue ElementType.Float graphElements.Value
+        graph.Input.Add(OnnxMessage.batch "input" inputShape elements)
+        graph.Output.Add(OnnxMessage.batch "output" shape.Value elements)
+        graph
