@@ -105,6 +105,7 @@ let private sources =
                    "*.fsi"
                    "*.fsx"
                    "*.cs"
+                   "*.proto"
                    "*proj"
                    "*.props"
                    "*.targets"
