@@ -103,6 +103,7 @@ let private sources =
                    "*.fsi"
                    "*.fsx"
                    "*.cs"
+                   "*.proto"
                    "*proj"
                    "*.props"
                    "*.targets"
