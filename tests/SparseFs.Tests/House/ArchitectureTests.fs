@@ -132,6 +132,25 @@ let architecture =
                   for folder, files in onDisk |> List.groupBy Path.GetDirectoryName do
                       Expect.isLessThanOrEqual files.Length 14 folder)
 
+          testCase "docs/architecture.md names every folder of src, and each has its README" (fun () ->
+              let page = read "docs/architecture.md"
+
+              let folders =
+                  filesUnder "src" [ "*.fs"; "*.fsi"; "*.cs"; "*.proto" ]
+                  |> List.map (fun file -> Path.GetDirectoryName(file).Replace('\\', '/').Substring 4)
+                  |> List.distinct
+                  |> List.filter (fun folder -> not (folder.EndsWith "buildTransitive"))
+
+              Expect.isGreaterThan folders.Length 25 "not vacuous"
+
+              for folder in folders do
+                  Expect.stringContains page $"`{folder}`" folder
+
+                  if folder.Contains '/' then
+                      Expect.isTrue
+                          (File.Exists(Path.Combine(root.Value, "src", folder, "README.md")))
+                          $"{folder}/README.md")
+
           testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
               let holders =
                   assemblies
