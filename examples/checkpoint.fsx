@@ -1,5 +1,6 @@
 // A run that rewires, saved in its middle and resumed in fresh objects. After one build: dotnet fsi examples/checkpoint.fsx
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 
 open System.Collections.Generic

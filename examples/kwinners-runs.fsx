@@ -8,6 +8,7 @@
 // rewired) or dense-rigl (as dense), all by another recipe: SGD 0.1, which falls to 0 as a cosine, momentum 0.9, weight
 // decay 2e-4, batches of 64.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
 

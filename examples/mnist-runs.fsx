@@ -2,6 +2,7 @@
 //   dotnet fsi examples/mnist-runs.fsx FOLDER NETWORK POLICY SEED EPOCHS
 // FOLDER holds MNIST's four gzipped files; NETWORK is lenet, notebook or sparselab; POLICY is rigl, set, static or dense.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
 

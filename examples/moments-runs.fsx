@@ -4,6 +4,7 @@
 // FOLDER holds MNIST's four gzipped files. 784-300-100-10 under Adam, the first two layers sparse; every treatment under
 // RigL and SET, at 90 and 98 %, for so many seeds.
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
 

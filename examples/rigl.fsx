@@ -1,5 +1,6 @@
 // Dynamic sparse training in F# Interactive. After one build (dotnet fsi build.fsx): dotnet fsi examples/rigl.fsx
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 
 open SparseFs

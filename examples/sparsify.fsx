@@ -1,6 +1,7 @@
 // A dense network made sparse, trained on, and handed on. After one build of everything (dotnet fsi build.fsx check):
 // dotnet fsi examples/sparsify.fsx [folder for the files]
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/SparseFs/release/Google.Protobuf.dll"
 #r "../artifacts/bin/SparseFs.Onnx/release/SparseFs.Onnx.dll"

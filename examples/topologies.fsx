@@ -2,6 +2,7 @@
 // Writes artifacts/topologies/{adjacency,degrees,small-worlds}.html; the pages need no network.
 #r "nuget: Plotly.NET, 6.0.0"
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
+#r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 
 open System.IO
