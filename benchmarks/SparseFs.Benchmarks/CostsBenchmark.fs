@@ -30,10 +30,10 @@ let private plans () =
 
         let make threads =
             let machine = Dispatch.machineOf Dispatch.widest threads
-            contender $"{threads}" (fun () -> Plan(pattern).Transposed machine |> ignore)
+            contender $"{threads}" (fun () -> SpmmPlan(pattern).Transposed machine |> ignore)
 
         let ms = inTurn 15 [ make 1; make 2; contender "step" step ]
-        let t = (Plan pattern).Transposed(Dispatch.machineOf Dispatch.widest 1)
+        let t = (SpmmPlan pattern).Transposed(Dispatch.machineOf Dispatch.widest 1)
 
         let bytes =
             4L

@@ -89,7 +89,7 @@ type KernelBenchmarks() =
 
         p
 
-    let mutable plan = Unchecked.defaultof<Plan>
+    let mutable plan = Unchecked.defaultof<SpmmPlan>
     let mutable x, g, y, dx = 0n, 0n, 0n, 0n
     let mutable values, d, packed = 0n, 0n, 0n
     let at (address: nativeint) : nativeptr<float32> = NativePtr.ofNativeInt address
@@ -121,7 +121,7 @@ type KernelBenchmarks() =
         let c = b.Case
         let n = int64 c.Batch
         let room length = NativePtr.toNativeInt (buffer length)
-        plan <- Plan(Topology.uniform c.Rows c.Cols c.Nnz (Seed.ofInt 1))
+        plan <- SpmmPlan(Topology.uniform c.Rows c.Cols c.Nnz (Seed.ofInt 1))
         plan.Transposed b.Machine |> ignore
         x <- room (n * int64 c.Cols)
         dx <- room (n * int64 c.Cols)

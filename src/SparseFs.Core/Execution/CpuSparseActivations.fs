@@ -13,7 +13,7 @@ module internal SparseInputsDispatch =
     let private fewSamples = 8
 
     /// <summary>As spmm, for inputs of which few are not 0.</summary>
-    let spmm (machine: Machine) (plan: Plan) values bias (x: nativeptr<float32>) (n: int) y =
+    let spmm (machine: Machine) (plan: SpmmPlan) values bias (x: nativeptr<float32>) (n: int) y =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
         let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
@@ -44,7 +44,7 @@ module internal SparseInputsDispatch =
             Scratch.giveBack ordered
 
     /// <summary>As sddmm, for inputs of which few are not 0.</summary>
-    let sddmm (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+    let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
         let c = Dispatch.cutOf machine pattern n

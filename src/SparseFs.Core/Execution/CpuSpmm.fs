@@ -18,6 +18,22 @@ type internal Gradients =
         Input: nativeptr<float32>
     }
 
+/// What the parts of one spmm share.
+[<Struct>]
+type internal SpmmCall =
+    {
+        Cut: Cut
+        /// Shares of a tile's rows.
+        Groups: int
+        RowPtr: int[]
+        Cols: int
+        Pattern: Pattern
+        Values: nativeptr<float32>
+        Bias: nativeptr<float32>
+        X: nativeptr<float32>
+        Y: nativeptr<float32>
+    }
+
 /// <summary>The only place that chooses: width, tile, threads.</summary>
 /// <remarks>
 /// A call is cut into parts that own the outputs which they write, and pack their tiles for themselves, so that no thread
@@ -66,42 +82,59 @@ module internal Dispatch =
         else
             machine.Threads
 
+    /// A part of a product: some rows of a tile.
+    let private spmmPart (s: SpmmCall) (part: int) : unit =
+        let tile, group = s.Cut.Tile(part / s.Groups), part % s.Groups
+        let rowFrom = Cut.rowOfPart s.RowPtr group s.Groups
+        let rowTo = Cut.rowOfPart s.RowPtr (group + 1) s.Groups
+
+        if s.Cut.N = 1 then
+            // One sample is its own tile, and its outputs lie as the rows do.
+            let y = Pointer.at s.Y (int64 rowFrom)
+            TileKernels.ofWidth(s.Cut.Width).Spmm(tile, s.Pattern, s.Values, s.Bias, s.X, rowFrom, rowTo, y)
+        else
+            let rows = s.RowPtr.Length - 1
+            let scratch = Scratch.rent (s.Cut.Floats s.Cols)
+            TileKernels.ofWidth(s.Cut.Width).Pack(tile, s.X, s.Cols, s.Cols, scratch.Floats)
+            TileKernels.multiply s.Cut tile s.Pattern s.Values s.Bias scratch.Floats rows rowFrom rowTo s.Y
+            Scratch.giveBack scratch
+
+    /// On threads, which takes a closure.
+    let private spmmShared (machine: Machine) (s: SpmmCall) (parts: int) : unit =
+        machine.Team.Run(machine.Threads, parts, (fun part -> spmmPart s part))
+
     let private spmmOf (machine: Machine) (pattern: Connectivity) values bias (x: nativeptr<float32>) (n: int) y =
-        let rowPtr, rows, cols = pattern.RowPtrArray, pattern.Rows, pattern.Cols
+        let rowPtr = pattern.RowPtrArray
         let c = cutOf machine pattern n
         use rowPtrPin = fixed rowPtr
         use colIdxPin = fixed pattern.ColIdxArray
-
-        let p =
-            { RowPtr = rowPtrPin
-              ColIdx = colIdxPin
-              FetchTo = fetchTo c pattern }
-
         let tiles = c.Tiles
         let groups = groupsOfTile machine tiles
 
-        machine.Team.Run(
-            machine.Threads,
-            tiles * groups,
-            fun part ->
-                let tile, group = c.Tile(part / groups), part % groups
-                let rowFrom = Cut.rowOfPart rowPtr group groups
-                let rowTo = Cut.rowOfPart rowPtr (group + 1) groups
+        let s =
+            { Cut = c
+              Groups = groups
+              RowPtr = rowPtr
+              Cols = pattern.Cols
+              Pattern =
+                { RowPtr = rowPtrPin
+                  ColIdx = colIdxPin
+                  FetchTo = fetchTo c pattern }
+              Values = values
+              Bias = bias
+              X = x
+              Y = y }
 
-                if n = 1 then
-                    // One sample is its own tile, and its outputs lie as the rows do.
-                    let y = Pointer.at y (int64 rowFrom)
-                    TileKernels.ofWidth(c.Width).Spmm(tile, p, values, bias, x, rowFrom, rowTo, y)
-                else
-                    let scratch = Scratch.rent (c.Floats cols)
-                    TileKernels.ofWidth(c.Width).Pack(tile, x, cols, cols, scratch.Floats)
-                    TileKernels.multiply c tile p values bias scratch.Floats rows rowFrom rowTo y
-                    Scratch.giveBack scratch
-        )
+        if machine.Threads = 1 then
+            // Allocates nothing.
+            for part in 0 .. tiles * groups - 1 do
+                spmmPart s part
+        else
+            spmmShared machine s (tiles * groups)
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
-    let spmm (machine: Machine) (plan: Plan) values bias x n y =
+    let spmm (machine: Machine) (plan: SpmmPlan) values bias x n y =
         spmmOf machine plan.Connectivity values bias x n y
 
     /// Adding to the columns, row by row, costs less than bringing the values into their order for one tile only, and
@@ -130,13 +163,13 @@ module internal Dispatch =
             Scratch.giveBack scratch
 
     /// The values in the order of the transposed pattern: brought into it once a call, not once a tile.
-    let transposedValues (machine: Machine) (plan: Plan) (values: nativeptr<float32>) : Block =
+    let transposedValues (machine: Machine) (plan: SpmmPlan) (values: nativeptr<float32>) : Block =
         let scratch = Scratch.rent (int64 plan.Connectivity.Nnz)
         plan.Order(machine, values, scratch.Floats)
         scratch
 
     /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
-    let spmmT (machine: Machine) (plan: Plan) (values: nativeptr<float32>) (g: nativeptr<float32>) (n: int) x =
+    let spmmT (machine: Machine) (plan: SpmmPlan) (values: nativeptr<float32>) (g: nativeptr<float32>) (n: int) x =
         let pattern = plan.Connectivity
         let rows, cols = pattern.Rows, pattern.Cols
         let c = cutOf machine pattern n
@@ -189,7 +222,7 @@ module internal Dispatch =
     /// tiles keep all threads busy, one pass packs each tile of g once for the three gradients.</remarks>
     let gradients
         (machine: Machine)
-        (plan: Plan)
+        (plan: SpmmPlan)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)
@@ -336,7 +369,7 @@ module internal Dispatch =
                 Scratch.giveBack valuesT
 
     /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
-    let sddmm (machine: Machine) (plan: Plan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+    let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
         gradients
             machine
             plan

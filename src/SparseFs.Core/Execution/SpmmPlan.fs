@@ -80,10 +80,10 @@ module private ByColumn =
             next[col] <- source + 1
 
 /// <summary>What the kernels need of a pattern beyond itself: its transpose.</summary>
-/// <remarks>Immutable; the transpose is made when a backward first asks for it. 4 bytes a slot, beside the pattern's
+/// <remarks>Immutable, and for any number of threads; the transpose is made when a backward first asks for it. 4 bytes a slot, beside the pattern's
 /// own 4 and the value's 4; where each value goes in the transpose is found anew in each call, from the columns.</remarks>
 [<Sealed>]
-type internal Plan(connectivity: Connectivity) =
+type SpmmPlan(connectivity: Connectivity) =
     let rows, cols = connectivity.Rows, connectivity.Cols
     let rowPtr, colIdx = connectivity.RowPtrArray, connectivity.ColIdxArray
     let gate = obj ()
@@ -144,10 +144,11 @@ type internal Plan(connectivity: Connectivity) =
         Buffers.ArrayPool<int>.Shared.Return places
         Connectivity.ofTrusted cols rows colPtr rowsOf
 
-    member _.Connectivity = connectivity
+    /// <summary>The pattern.</summary>
+    member _.Connectivity: Connectivity = connectivity
 
     /// The pattern ordered by column, made on the machine's threads.
-    member _.Transposed(machine: Machine) : Connectivity =
+    member internal _.Transposed(machine: Machine) : Connectivity =
         if isNull (box transposed) then
             let made = transpose machine
 
@@ -169,17 +170,17 @@ type internal Plan(connectivity: Connectivity) =
         |> Buffers.ArrayPool<int>.Shared.Return
 
     /// The place of each slot of the transpose among the pattern's: for products that touch few of them.
-    member _.Sources: int[] = sources.Value
+    member internal _.Sources: int[] = sources.Value
 
     /// ordered[s] = the value of the transpose's slot s.
-    member plan.Order(machine: Machine, values: nativeptr<float32>, ordered: nativeptr<float32>) =
+    member internal plan.Order(machine: Machine, values: nativeptr<float32>, ordered: nativeptr<float32>) =
         plan.OverRows(
             machine,
             fun rowFrom rowTo next -> ByColumn.order rowPtr colIdx values rowFrom rowTo next.Span ordered
         )
 
     /// The other way round: values[s] from the transpose's slots.
-    member plan.Disorder(machine: Machine, ordered: nativeptr<float32>, values: nativeptr<float32>) =
+    member internal plan.Disorder(machine: Machine, ordered: nativeptr<float32>, values: nativeptr<float32>) =
         plan.OverRows(
             machine,
             fun rowFrom rowTo next -> ByColumn.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
@@ -187,8 +188,8 @@ type internal Plan(connectivity: Connectivity) =
 
 module internal Plans =
 
-    let private cache = ConditionalWeakTable<Connectivity, Plan>()
+    let private cache = ConditionalWeakTable<Connectivity, SpmmPlan>()
 
     /// The plan of a pattern, made once for as long as the pattern lives.
-    let planOf (connectivity: Connectivity) : Plan =
-        cache.GetValue(connectivity, (fun c -> Plan c))
+    let planOf (connectivity: Connectivity) : SpmmPlan =
+        cache.GetValue(connectivity, (fun c -> SpmmPlan c))

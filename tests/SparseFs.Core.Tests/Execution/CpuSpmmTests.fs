@@ -249,7 +249,7 @@ let planTests =
               use values = new Guarded(c.Values)
 
               for threads in 1..4 do
-                  let plan = Plan c.Pattern
+                  let plan = SpmmPlan c.Pattern
 
                   Expect.equal
                       (plan.Transposed(Dispatch.machineOf Dispatch.widest threads))
@@ -269,7 +269,7 @@ let planTests =
 
               for threads in 1..4 do
                   Expect.equal
-                      ((Plan c.Pattern).Transposed(Dispatch.machineOf Dispatch.widest threads))
+                      ((SpmmPlan c.Pattern).Transposed(Dispatch.machineOf Dispatch.widest threads))
                       transposed
                       $"{threads} threads") ]
 

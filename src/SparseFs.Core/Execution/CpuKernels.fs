@@ -1,0 +1,331 @@
+namespace SparseFs.Kernels
+
+#nowarn "9" // this is where spans become addresses; everything is checked here
+
+open System
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>Products with a sparse matrix on the CPU, over spans of float32.</summary>
+/// <remarks>
+/// Matrices are row-major: x [samples, cols], y and g [samples, rows]; values has one number for each slot of the plan's
+/// pattern, in slot order. Outputs are overwritten, and may not overlap inputs. Results do not depend on the number of threads,
+/// to the bit. Any number of threads may call one object. Sizes are checked once a call; a wrong one raises
+/// ArgumentException and nothing has been written.
+/// </remarks>
+/// <example>
+/// <code>
+/// let plan = SpmmPlan(Topology.uniform 100 784 7840 (Seed.ofInt 1))
+/// let values, x, y = Array.create 7840 0.1f, Array.create 784 1f, Array.zeroCreate 100
+/// CpuKernels.Shared.Spmm(plan, values, ReadOnlySpan.Empty, x, 1, y) // y = W x
+/// </code>
+/// </example>
+[<Sealed; AllowNullLiteral>]
+type CpuKernels
+    /// <summary>Kernels on threads of one's own.</summary>
+    /// <param name="threads">The most threads that a call uses, 1 or more.</param>
+    /// <param name="team">Runs the parts of a call.</param>
+    /// <exception cref="T:System.ArgumentException">threads is below 1, or team is null.</exception>
+    (threads: int, team: ParallelFor) =
+
+    do
+        if threads < 1 then
+            raise (ArgumentException($"expected 1 or more, got {threads}", nameof threads))
+
+        ArgumentNullException.ThrowIfNull(team, nameof team)
+
+    static let shared = lazy (CpuKernels(Environment.ProcessorCount, ParallelFor.ThreadPool))
+
+    let machineFor (plan: SpmmPlan) (samples: int) =
+        Dispatch.machineFor team threads plan.Connectivity.Nnz samples
+
+    static let refuse (name: string) (what: string) (expected: int64) (got: int) =
+        let message =
+            String.Concat(
+                "expected ",
+                what,
+                " = ",
+                expected.ToString(),
+                String.Concat(" numbers, got ", got.ToString())
+            )
+
+        raise (ArgumentException(message, name))
+
+    static let checkPlan (plan: SpmmPlan) (samples: int) =
+        ArgumentNullException.ThrowIfNull(plan, nameof plan)
+
+        if samples < 0 then
+            raise (ArgumentException(String.Concat("expected 0 or more, got ", samples.ToString()), nameof samples))
+
+    static let checkOf (name: string) (what: string) (samples: int) (units: int) (got: int) =
+        let expected = int64 samples * int64 units
+
+        if int64 got <> expected then
+            refuse name what expected got
+
+    static let checkSlots (name: string) (plan: SpmmPlan) (got: int) =
+        if got <> plan.Connectivity.Nnz then
+            refuse name "nnz" (int64 plan.Connectivity.Nnz) got
+
+    static let checkApart (name: string) (overlaps: bool) =
+        if overlaps then
+            raise (ArgumentException("expected memory of its own, got some of an input's", name))
+
+    /// <summary>Kernels on the thread pool, with as many threads as there are processors.</summary>
+    static member Shared: CpuKernels = shared.Value
+
+    /// <summary>The most threads that a call uses.</summary>
+    member _.Threads: int = threads
+
+    /// <summary>Bits of the vectors that the kernels use on this machine: 512, 256, 128, or 32 for none.</summary>
+    member _.VectorBits: int = 32 * int Dispatch.widest
+
+    /// <summary>y = x · Wᵀ + bias.</summary>
+    /// <param name="plan">The plan of W's pattern.</param>
+    /// <param name="values">[nnz]</param>
+    /// <param name="bias">[rows], or empty for none.</param>
+    /// <param name="x">[samples, cols]</param>
+    /// <param name="samples">0 or more.</param>
+    /// <param name="y">[samples, rows], overwritten.</param>
+    /// <exception cref="T:System.ArgumentException">A size is not as said, or y overlaps an input.</exception>
+    member _.Spmm
+        (
+            plan: SpmmPlan,
+            values: ReadOnlySpan<float32>,
+            bias: ReadOnlySpan<float32>,
+            x: ReadOnlySpan<float32>,
+            samples: int,
+            y: Span<float32>
+        ) : unit =
+        checkPlan plan samples
+        let c = plan.Connectivity
+        checkSlots (nameof values) plan values.Length
+
+        if bias.Length <> 0 then
+            checkOf (nameof bias) "rows" 1 c.Rows bias.Length
+
+        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
+        checkOf (nameof y) "samples · rows" samples c.Rows y.Length
+        checkApart (nameof y) (y.Overlaps x || y.Overlaps values || y.Overlaps bias)
+
+        if samples > 0 then
+            use valuesPin = fixed values
+            use biasPin = fixed bias
+            use xPin = fixed x
+            use yPin = fixed y
+            Dispatch.spmm (machineFor plan samples) plan valuesPin biasPin xPin samples yPin
+
+    /// <summary>x = g · W: what flows back to the inputs.</summary>
+    /// <param name="plan">The plan of W's pattern.</param>
+    /// <param name="values">[nnz]</param>
+    /// <param name="g">[samples, rows]</param>
+    /// <param name="samples">0 or more.</param>
+    /// <param name="x">[samples, cols], overwritten.</param>
+    /// <exception cref="T:System.ArgumentException">A size is not as said, or x overlaps an input.</exception>
+    member _.SpmmT
+        (plan: SpmmPlan, values: ReadOnlySpan<float32>, g: ReadOnlySpan<float32>, samples: int, x: Span<float32>)
+        : unit =
+        checkPlan plan samples
+        let c = plan.Connectivity
+        checkSlots (nameof values) plan values.Length
+        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
+        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
+        checkApart (nameof x) (x.Overlaps g || x.Overlaps values)
+
+        if samples > 0 then
+            use valuesPin = fixed values
+            use gPin = fixed g
+            use xPin = fixed x
+            Dispatch.spmmT (machineFor plan samples) plan valuesPin gPin samples xPin
+
+    /// <summary>d = gᵀ · x at the pattern: the gradient of the values.</summary>
+    /// <param name="plan">The plan of the pattern.</param>
+    /// <param name="g">[samples, rows]</param>
+    /// <param name="x">[samples, cols]</param>
+    /// <param name="samples">0 or more.</param>
+    /// <param name="d">[nnz], overwritten.</param>
+    /// <exception cref="T:System.ArgumentException">A size is not as said, or d overlaps an input.</exception>
+    member _.Sddmm
+        (plan: SpmmPlan, g: ReadOnlySpan<float32>, x: ReadOnlySpan<float32>, samples: int, d: Span<float32>)
+        : unit =
+        checkPlan plan samples
+        let c = plan.Connectivity
+        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
+        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
+        checkSlots (nameof d) plan d.Length
+        checkApart (nameof d) (d.Overlaps g || d.Overlaps x)
+
+        if samples = 0 then
+            d.Clear()
+        else
+            use gPin = fixed g
+            use xPin = fixed x
+            use dPin = fixed d
+            Dispatch.sddmm (machineFor plan samples) plan gPin xPin samples dPin
+
+    /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
+    /// <param name="plan">The plan of W's pattern.</param>
+    /// <param name="values">[nnz]</param>
+    /// <param name="g">[samples, rows]</param>
+    /// <param name="x">[samples, cols]</param>
+    /// <param name="samples">0 or more.</param>
+    /// <param name="dValues">[nnz], overwritten; or empty where it is not wanted.</param>
+    /// <param name="dBias">[rows], overwritten; or empty where it is not wanted.</param>
+    /// <param name="dx">[samples, cols], overwritten; or empty where it is not wanted.</param>
+    /// <exception cref="T:System.ArgumentException">A size is not as said, or an output overlaps an input or another
+    /// output.</exception>
+    member _.Backward
+        (
+            plan: SpmmPlan,
+            values: ReadOnlySpan<float32>,
+            g: ReadOnlySpan<float32>,
+            x: ReadOnlySpan<float32>,
+            samples: int,
+            dValues: Span<float32>,
+            dBias: Span<float32>,
+            dx: Span<float32>
+        ) : unit =
+        checkPlan plan samples
+        let c = plan.Connectivity
+        checkSlots (nameof values) plan values.Length
+        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
+        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
+
+        if dValues.Length <> 0 then
+            checkSlots (nameof dValues) plan dValues.Length
+
+        if dBias.Length <> 0 then
+            checkOf (nameof dBias) "rows" 1 c.Rows dBias.Length
+
+        if dx.Length <> 0 then
+            checkOf (nameof dx) "samples · cols" samples c.Cols dx.Length
+
+        checkApart (nameof dValues) (dValues.Overlaps values || dValues.Overlaps g || dValues.Overlaps x)
+
+        checkApart
+            (nameof dBias)
+            (dBias.Overlaps values
+             || dBias.Overlaps g
+             || dBias.Overlaps x
+             || dBias.Overlaps(Span.op_Implicit dValues: ReadOnlySpan<float32>))
+
+        checkApart
+            (nameof dx)
+            (dx.Overlaps values
+             || dx.Overlaps g
+             || dx.Overlaps x
+             || dx.Overlaps(Span.op_Implicit dValues: ReadOnlySpan<float32>)
+             || dx.Overlaps(Span.op_Implicit dBias: ReadOnlySpan<float32>))
+
+        if samples = 0 then
+            dValues.Clear()
+            dBias.Clear()
+        else
+            use valuesPin = fixed values
+            use gPin = fixed g
+            use xPin = fixed x
+            use dValuesPin = fixed dValues
+            use dBiasPin = fixed dBias
+            use dxPin = fixed dx
+
+            Dispatch.gradients
+                (machineFor plan samples)
+                plan
+                valuesPin
+                gPin
+                xPin
+                samples
+                { Values = dValuesPin
+                  Bias = dBiasPin
+                  Input = dxPin }
+
+    /// <summary>The k largest numbers of each row, and 0 elsewhere; a tie keeps the lower place.</summary>
+    /// <param name="x">[rows, n]; NaN counts as more than any number.</param>
+    /// <param name="rows">0 or more.</param>
+    /// <param name="n">1 or more.</param>
+    /// <param name="k">1 to n.</param>
+    /// <param name="y">[rows, n], overwritten.</param>
+    /// <exception cref="T:System.ArgumentException">A size is not as said, or y overlaps x.</exception>
+    member _.TopKRows(x: ReadOnlySpan<float32>, rows: int, n: int, k: int, y: Span<float32>) : unit =
+        if rows < 0 then
+            raise (ArgumentException(String.Concat("expected 0 or more, got ", rows.ToString()), nameof rows))
+
+        if n < 1 then
+            raise (ArgumentException(String.Concat("expected 1 or more, got ", n.ToString()), nameof n))
+
+        if k < 1 || k > n then
+            let message = String.Concat("expected 1 to ", n.ToString(), ", got ", k.ToString())
+
+            raise (ArgumentException(message, nameof k))
+
+        checkOf (nameof x) "rows · n" rows n x.Length
+        checkOf (nameof y) "rows · n" rows n y.Length
+        checkApart (nameof y) (y.Overlaps x)
+
+        if rows > 0 then
+            use xPin = fixed x
+            use yPin = fixed y
+            let mask = Scratch.rent (int64 rows * int64 (Winners.blocks n))
+
+            try
+                WinnersDispatch.select
+                    (WinnersDispatch.machineFor team threads rows n)
+                    { X = xPin
+                      Form = Scores.Inputs
+                      Terms = Pointer.nothing
+                      Rows = rows
+                      N = n
+                      K = k
+                      Y = yPin
+                      Mask = NativePtr.ofNativeInt (NativePtr.toNativeInt mask.Floats)
+                      Wins = Pointer.nothing }
+            finally
+                Scratch.giveBack mask
+
+    /// <summary>gᵀ · x for every cell, the scores of growth by gradient (RigL), some rows at a time: for Rewire.</summary>
+    /// <param name="rows">Units of an upstream sample.</param>
+    /// <param name="cols">Units of an input sample.</param>
+    /// <param name="g">[samples, rows]; not to be changed while the scores are in use.</param>
+    /// <param name="x">[samples, cols]; not to be changed while the scores are in use.</param>
+    /// <param name="samples">0 or more.</param>
+    /// <exception cref="T:System.ArgumentException">An array is null, or a size is not as said.</exception>
+    member _.GrowthScores(rows: int, cols: int, g: float32[], x: float32[], samples: int) : CellScores =
+        ArgumentNullException.ThrowIfNull(g, nameof g)
+        ArgumentNullException.ThrowIfNull(x, nameof x)
+
+        for name, value in [| nameof rows, rows; nameof cols, cols; nameof samples, samples |] do
+            if value < 0 then
+                raise (ArgumentException(String.Concat("expected 0 or more, got ", value.ToString()), name))
+
+        checkOf (nameof g) "samples · rows" samples rows g.Length
+        checkOf (nameof x) "samples · cols" samples cols x.Length
+        let cells = int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))
+        let machine = Dispatch.machineFor team threads cells samples
+
+        let rowsOf (first: int) (count: int) : float32[] =
+            let block: float32[] = Array.zeroCreate (count * cols)
+
+            for sample in 0 .. samples - 1 do
+                for row in 0 .. count - 1 do
+                    let upstream = g[sample * rows + first + row]
+
+                    if upstream <> 0.0f then
+                        let inputs = ReadOnlySpan(x, sample * cols, cols)
+                        let sums = Span(block, row * cols, cols)
+
+                        for col in 0 .. cols - 1 do
+                            sums[col] <- sums[col] + upstream * inputs[col]
+
+            block
+
+        if samples = 0 then
+            CellScores rowsOf
+        else
+            CellScores(
+                rowsOf,
+                machine.Threads,
+                fun body ->
+                    use gPin = fixed g
+                    use xPin = fixed x
+                    ProductDispatch.product machine gPin xPin samples rows cols body
+            )
