@@ -216,6 +216,12 @@ let pack () =
 
     printfn "packages are in artifacts/packages"
 
+/// The core's package, compiled ahead of time.
+let aot () =
+    setUp ()
+    quietly "packing src/SparseFs.Core" [ "pack"; "src/SparseFs.Core"; "-c"; "Release"; "--no-restore" ]
+    loudly [ "fsi"; "eng/aot.fsx" ]
+
 let sources = [ "src"; "tests"; "benchmarks"; "examples"; "eng"; "build.fsx" ]
 
 let format () =
@@ -246,6 +252,7 @@ let targets: (string * string * (string list -> unit)) list =
       "test", "build and run the tests; arguments go to Expecto", test
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
+      "aot", "compile a program over the core ahead of time", ignore >> aot
       "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
       "format", "format the sources", ignore >> format
       "check", "check the format and build everything", ignore >> check

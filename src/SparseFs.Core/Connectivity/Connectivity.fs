@@ -56,11 +56,14 @@ type Connectivity =
     override c.GetHashCode() = c.Fingerprint.GetHashCode()
 
     override c.ToString() =
-        FormattableString.Invariant $"Connectivity(rows={c.rows}, cols={c.cols}, nnz={c.Nnz}, sparsity={c.Sparsity:G6})"
+        invariant $"Connectivity(rows={c.rows}, cols={c.cols}, nnz={c.Nnz}, sparsity={c.Sparsity:G6})"
 
 type ConnectivityDiff =
     { Added: Connectivity
       Removed: Connectivity }
+
+    override d.ToString() =
+        invariant $"{d.Added.Nnz} added, {d.Removed.Nnz} removed"
 
 [<RequireQualifiedAccess>]
 module Connectivity =
@@ -235,7 +238,7 @@ module Connectivity =
         let cells = weights |> Array.sumBy _.LongLength
 
         if nnz < 0L || nnz > cells then
-            raise (ArgumentOutOfRangeException(nameof nnz, nnz, $"expected 0..{cells} slots, got {nnz}"))
+            raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0..{cells} slots, got {nnz}")))
 
         largest nnz weights
 
@@ -248,7 +251,9 @@ module Connectivity =
         let cells = Sparsity.cells rows cols
 
         if cells > int64 Int32.MaxValue then
-            let message = $"expected at most {Int32.MaxValue} cells, got [{rows}, {cols}]"
+            let message =
+                (invariant $"expected at most {Int32.MaxValue} cells, got [{rows}, {cols}]")
+
             raise (ArgumentOutOfRangeException(nameof cols, cols, message))
 
         { rows = rows
@@ -269,7 +274,7 @@ module Connectivity =
 
         if c.Cells > int64 Int32.MaxValue then
             let message =
-                $"expected at most {Int32.MaxValue} cells for a dense mask, got {c.Cells}"
+                (invariant $"expected at most {Int32.MaxValue} cells for a dense mask, got {c.Cells}")
 
             raise (ArgumentException(message, nameof connectivity))
 
@@ -283,10 +288,10 @@ module Connectivity =
 
     let tryFindSlot (row: int) (col: int) (c: Connectivity) =
         if uint32 row >= uint32 c.rows then
-            raise (ArgumentOutOfRangeException(nameof row, row, $"expected 0..{c.rows - 1}, got {row}"))
+            raise (ArgumentOutOfRangeException(nameof row, row, (invariant $"expected 0..{c.rows - 1}, got {row}")))
 
         if uint32 col >= uint32 c.cols then
-            raise (ArgumentOutOfRangeException(nameof col, col, $"expected 0..{c.cols - 1}, got {col}"))
+            raise (ArgumentOutOfRangeException(nameof col, col, (invariant $"expected 0..{c.cols - 1}, got {col}")))
 
         let slot =
             Array.BinarySearch(c.colIdx, c.rowPtr[row], c.rowPtr[row + 1] - c.rowPtr[row], col)
@@ -306,7 +311,9 @@ module Connectivity =
 
     let private checkSameShape (a: Connectivity) (b: Connectivity) (nameOfB: string) =
         if a.rows <> b.rows || a.cols <> b.cols then
-            let message = $"expected shape [{a.rows}, {a.cols}], got [{b.rows}, {b.cols}]"
+            let message =
+                (invariant $"expected shape [{a.rows}, {a.cols}], got [{b.rows}, {b.cols}]")
+
             raise (ArgumentException(message, nameOfB))
 
     let private merge (keep: Merge.Keep) (a: Connectivity) (b: Connectivity) =

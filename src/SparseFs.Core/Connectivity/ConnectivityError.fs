@@ -23,15 +23,16 @@ type ConnectivityError =
     /// <summary>The rule in words: what was expected and what came.</summary>
     member e.Message =
         match e with
-        | Shape(rows, cols) -> $"expected sizes in 0..{Sparsity.maxSize}, got [{rows}, {cols}]"
-        | RowPtrLength(expected, actual) -> $"expected rows + 1 = {expected} entries, got {actual}"
+        | Shape(rows, cols) -> (invariant $"expected sizes in 0..{Sparsity.maxSize}, got [{rows}, {cols}]")
+        | RowPtrLength(expected, actual) -> (invariant $"expected rows + 1 = {expected} entries, got {actual}")
         | RowPtr(entry, value, nnz) ->
-            $"expected entries that start at 0, never fall and end at nnz = {nnz}, got {value} as entry {entry}"
-        | Row(pair, row, rows) -> $"expected 0..{rows - 1}, got row {row} in pair {pair}"
-        | Column(row, col, cols) -> $"expected 0..{cols - 1}, got column {col} in row {row}"
-        | Order(row, col, previous) -> $"expected rising columns in row {row}, got {col} after {previous}"
-        | Duplicate(row, col) -> $"expected each cell at most once, got ({row}, {col}) twice"
-        | Lengths(rowIdx, colIdx) -> $"expected as many columns as rows ({rowIdx}), got {colIdx}"
+            (invariant
+                $"expected entries that start at 0, never fall and end at nnz = {nnz}, got {value} as entry {entry}")
+        | Row(pair, row, rows) -> (invariant $"expected 0..{rows - 1}, got row {row} in pair {pair}")
+        | Column(row, col, cols) -> (invariant $"expected 0..{cols - 1}, got column {col} in row {row}")
+        | Order(row, col, previous) -> (invariant $"expected rising columns in row {row}, got {col} after {previous}")
+        | Duplicate(row, col) -> (invariant $"expected each cell at most once, got ({row}, {col}) twice")
+        | Lengths(rowIdx, colIdx) -> (invariant $"expected as many columns as rows ({rowIdx}), got {colIdx}")
 
     /// <summary>The argument that breaks the rule.</summary>
     member e.ParamName =
@@ -44,3 +45,5 @@ type ConnectivityError =
         | Order _
         | Duplicate _
         | Lengths _ -> "colIdx"
+
+    override e.ToString() = e.Message

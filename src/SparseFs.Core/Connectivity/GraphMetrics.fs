@@ -17,6 +17,9 @@ type DegreeDistribution =
         Counts: int[]
     }
 
+    override d.ToString() =
+        invariant $"{d.Least} to {d.Most} slots, {d.Mean:G4} in the mean, deviation {d.Deviation:G4}"
+
 /// <summary>What a pattern is like as a graph whose nodes are the rows and the columns, and whose edges are the slots.</summary>
 [<RequireQualifiedAccess>]
 module Measure =
@@ -129,7 +132,7 @@ module Measure =
     /// All of 0..size − 1, or the wanted number of them, drawn, rising.
     let private sample (wanted: int) (size: int) (seed: Seed) : int[] =
         if wanted < 1 then
-            raise (ArgumentOutOfRangeException("samples", wanted, $"expected 1 or more, got {wanted}"))
+            raise (ArgumentOutOfRangeException("samples", wanted, (invariant $"expected 1 or more, got {wanted}")))
 
         if size <= wanted then
             Array.init size id

@@ -24,7 +24,7 @@ module internal Magnitude =
         for row in 0 .. Array2D.length1 weight - 1 do
             for col in 0 .. Array2D.length2 weight - 1 do
                 if Single.IsNaN weight[row, col] then
-                    raise (ArgumentException($"expected numbers, got NaN at ({row}, {col})", name))
+                    raise (ArgumentException((invariant $"expected numbers, got NaN at ({row}, {col})"), name))
 
     /// <summary>The count-th largest magnitude of all numbers, and how many of those that equal it are among the count.</summary>
     /// <param name="count">1 .. how many numbers there are.</param>

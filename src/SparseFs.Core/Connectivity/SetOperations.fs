@@ -54,7 +54,10 @@ module internal Merge =
                 then
                     if count = Array.MaxLength then
                         raise (
-                            ArgumentException($"expected a result of at most {Array.MaxLength} slots, got more", "b")
+                            ArgumentException(
+                                (invariant $"expected a result of at most {Array.MaxLength} slots, got more"),
+                                "b"
+                            )
                         )
 
                     kept[count] <- min colA colB

@@ -30,11 +30,11 @@ type CpuKernels
 
     do
         if threads < 1 then
-            raise (ArgumentException($"expected 1 or more, got {threads}", nameof threads))
+            raise (ArgumentException((invariant $"expected 1 or more, got {threads}"), nameof threads))
 
         ArgumentNullException.ThrowIfNull(team, nameof team)
 
-    static let shared = lazy (CpuKernels(Environment.ProcessorCount, ParallelFor.ThreadPool))
+    static let shared = CpuKernels(Environment.ProcessorCount, ParallelFor.ThreadPool)
 
     let machineFor (plan: SpmmPlan) (samples: int) =
         Dispatch.machineFor team threads plan.Connectivity.Nnz samples
@@ -72,7 +72,7 @@ type CpuKernels
             raise (ArgumentException("expected memory of its own, got some of an input's", name))
 
     /// <summary>Kernels on the thread pool, with as many threads as there are processors.</summary>
-    static member Shared: CpuKernels = shared.Value
+    static member Shared: CpuKernels = shared
 
     /// <summary>The most threads that a call uses.</summary>
     member _.Threads: int = threads

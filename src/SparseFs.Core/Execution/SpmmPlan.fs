@@ -83,12 +83,18 @@ module private ByColumn =
 /// <remarks>Immutable, and for any number of threads; the transpose is made when a backward first asks for it. 4 bytes a slot, beside the pattern's
 /// own 4 and the value's 4; where each value goes in the transpose is found anew in each call, from the columns.</remarks>
 [<Sealed>]
-type SpmmPlan(connectivity: Connectivity) =
+type SpmmPlan
+    /// <summary>The plan of a pattern; keep it for as long as the pattern is used.</summary>
+    /// <param name="connectivity">The pattern.</param>
+    /// <exception cref="T:System.ArgumentNullException">The pattern is null.</exception>
+    (connectivity: Connectivity) =
+    do ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
     let rows, cols = connectivity.Rows, connectivity.Cols
     let rowPtr, colIdx = connectivity.RowPtrArray, connectivity.ColIdxArray
     let gate = obj ()
     let mutable transposed: Connectivity = Unchecked.defaultof<Connectivity>
-    let sources = lazy (snd (Connectivity.transpose connectivity))
+    // The `lazy` of F# cannot be trimmed.
+    let sources = Lazy<int[]>(fun () -> snd (Connectivity.transpose connectivity))
 
     /// A number for each part and column must not cost more than the slots do.
     let useful (threads: int) =

@@ -5,7 +5,7 @@ open System
 /// <summary>A file of arrays that is not what it says, or not what is wanted: where, what was expected and what came.</summary>
 [<Sealed; AllowNullLiteral>]
 type ArrayFileException internal (fileName: string, position: string, expected: string, got: string) =
-    inherit FormatException($"{fileName}, {position}: expected {expected}, got {got}")
+    inherit FormatException(invariant $"{fileName}, {position}: expected {expected}, got {got}")
 
     /// <summary>The file, or what the caller calls the stream.</summary>
     member _.FileName: string = fileName
@@ -26,6 +26,6 @@ module internal ArrayFile =
         let clean = text |> String.map (fun ch -> if ch < ' ' || ch > '~' then '?' else ch)
 
         if clean.Length <= 40 then
-            $"'{clean}'"
+            (invariant $"'{clean}'")
         else
-            $"'{clean.Substring(0, 37)}...'"
+            (invariant $"'{clean.Substring(0, 37)}...'")

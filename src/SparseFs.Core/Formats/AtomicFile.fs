@@ -18,7 +18,7 @@ module internal WholeFile =
           FlushFolder = SystemFiles.flushFolder }
 
     let private refuse (path: string) (reason: string) : 'a =
-        raise (UnauthorizedAccessException $"Access to the path '{path}' is denied: {reason}.")
+        raise (UnauthorizedAccessException(invariant $"Access to the path '{path}' is denied: {reason}."))
 
     /// <summary>What exists at a path and is no regular file, said without opening it: opening a pipe waits for its other
     /// end.</summary>
@@ -27,7 +27,7 @@ module internal WholeFile =
         | PathKind.Missing
         | PathKind.File -> ValueNone
         | PathKind.Folder -> ValueSome "expected a file, got a folder"
-        | PathKind.Other name -> ValueSome $"expected a file, got {name}"
+        | PathKind.Other name -> ValueSome(invariant $"expected a file, got {name}")
 
     let private checkKind (path: string) : unit =
         tryWrongKind path |> ValueOption.iter (refuse path)
@@ -72,8 +72,8 @@ module internal WholeFile =
             match SystemFiles.tryGive stream.SafeFileHandle old with
             | ValueNone -> ()
             | ValueSome reason ->
-                let owner = $"owner {old.User} and group {old.Group}"
-                refuse target $"a new file in its place could not keep {owner} ({reason}); delete it first"
+                let owner = (invariant $"owner {old.User} and group {old.Group}")
+                refuse target (invariant $"a new file in its place could not keep {owner} ({reason}); delete it first")
         | _ -> ()
 
         File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode target)
@@ -124,7 +124,7 @@ module internal WholeFile =
         let folder, name = Path.GetDirectoryName target, Path.GetFileName target
         // The target's name may be as long as a name can be.
         let some = name.Substring(0, min 32 name.Length)
-        let temporary = Path.Combine(folder, $".{some}.{Guid.NewGuid():N}.tmp")
+        let temporary = Path.Combine(folder, (invariant $".{some}.{Guid.NewGuid():N}.tmp"))
 
         try
             (use file = createBeside target isThere temporary

@@ -31,9 +31,9 @@ module private CheckpointMessage =
 
     let compose (file: string) (tensor: string) (reason: string) =
         if tensor = "" then
-            $"{file}: {reason}"
+            (invariant $"{file}: {reason}")
         else
-            $"{file}: '{tensor}': {reason}"
+            (invariant $"{file}: '{tensor}': {reason}")
 
 /// <summary>A checkpoint could not be written, or was refused; whatever it was to be loaded into is as it was.</summary>
 [<Sealed>]

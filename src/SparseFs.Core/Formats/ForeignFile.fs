@@ -17,7 +17,7 @@ module internal ForeignFile =
         + "'model.safetensors')"
 
     let private ofTorch =
-        $"with tensors = {Package}.load(file, map_location='cpu', weights_only=True), {toConvert}"
+        (invariant $"with tensors = {Package}.load(file, map_location='cpu', weights_only=True), {toConvert}")
 
     let private startsWith (text: string) (bytes: byte[]) =
         bytes.AsSpan().StartsWith(ReadOnlySpan(Encoding.Latin1.GetBytes text))
@@ -32,21 +32,21 @@ module internal ForeignFile =
                 Encoding.Latin1.GetString(start, 30, min length (start.Length - 30))
 
         if first.EndsWith(".npy", StringComparison.Ordinal) then
-            $"got a zip archive of NumPy's (.npz): {toConvert}"
+            (invariant $"got a zip archive of NumPy's (.npz): {toConvert}")
         elif first.EndsWith("data.pkl", StringComparison.Ordinal) then
-            $"got a zip archive with a pickle of PyTorch's (.pt, .pth): {ofTorch}"
+            (invariant $"got a zip archive with a pickle of PyTorch's (.pt, .pth): {ofTorch}")
         else
-            $"got a zip archive, such as PyTorch's (.pt, .pth): {ofTorch}"
+            (invariant $"got a zip archive, such as PyTorch's (.pt, .pth): {ofTorch}")
 
     let private ofStart (start: byte[]) : string voption =
         if startsWith "PK\003\004" start || startsWith "PK\005\006" start then
             ValueSome(ofZip start)
         elif start[0] = 0x80uy && start[1] >= 2uy && start[1] <= 5uy then
-            ValueSome $"got a Python pickle, such as PyTorch's before 1.6 (.pt, .pth): {ofTorch}"
+            ValueSome(invariant $"got a Python pickle, such as PyTorch's before 1.6 (.pt, .pth): {ofTorch}")
         elif startsWith "GGUF" start then
-            ValueSome $"got a GGUF file of llama.cpp's: take the model's safetensors instead, or {toConvert}"
+            ValueSome(invariant $"got a GGUF file of llama.cpp's: take the model's safetensors instead, or {toConvert}")
         elif startsWith "\137HDF\r\n" start then
-            ValueSome $"got an HDF5 file, such as Keras' (.h5): read it with h5py and {toConvert}"
+            ValueSome(invariant $"got an HDF5 file, such as Keras' (.h5): read it with h5py and {toConvert}")
         elif startsWith "\147NUMPY" start then
             ValueSome "got a NumPy array (.npy): Arrays.ofNpy (C#: TensorFiles.ReadNpy) reads it"
         elif startsWith "version https://git-lfs" start then
@@ -66,4 +66,4 @@ module internal ForeignFile =
             stream.ReadAtLeast(more.AsSpan(), more.Length, throwOnEndOfStream = false)
 
         ofStart (Array.append prefix more[.. count - 1])
-        |> ValueOption.map (fun name -> $"expected a safetensors file, {name}")
+        |> ValueOption.map (fun name -> (invariant $"expected a safetensors file, {name}"))

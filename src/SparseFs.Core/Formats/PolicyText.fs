@@ -35,13 +35,13 @@ type internal PartMatch =
 module internal PolicyText =
 
     let private fields (values: (string * string) list) : string =
-        String.Join("; ", [ for name, value in values -> $"{name} = {value}" ])
+        String.Join("; ", [ for name, value in values -> (invariant $"{name} = {value}") ])
 
-    let private case (name: string) (values: (string * string) list) : string = $"{name}({fields values})"
+    let private case (name: string) (values: (string * string) list) : string = (invariant $"{name}({fields values})")
 
     /// Policy.check lets none of these through.
     let private unknown (what: string) (value: 'a) : string =
-        raise (ArgumentException($"expected {what} that files have a text for, got {value}", "policy"))
+        raise (ArgumentException((invariant $"expected {what} that files have a text for, got {value}"), "policy"))
 
     let private ofDecay (decay: Decay) : string =
         match decay with
@@ -58,7 +58,7 @@ module internal PolicyText =
               "End", Fields.ofInteger schedule.End
               "Every", Fields.ofInteger schedule.Every ]
 
-        $"{{ {fields values} }}"
+        (invariant $"{{ {fields values} }}")
 
     let private ofNeeds (needs: Needs) : string =
         match needs with

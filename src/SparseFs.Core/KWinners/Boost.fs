@@ -18,6 +18,12 @@ type Boost =
     /// its share.</remarks>
     | Additive of strength: float
 
+    override b.ToString() =
+        match b with
+        | None -> "None"
+        | Exponential strength -> invariant $"Exponential({strength})"
+        | Additive strength -> invariant $"Additive({strength})"
+
 /// <summary>Boosted scores, as values.</summary>
 [<RequireQualifiedAccess>]
 module Boost =
@@ -37,11 +43,17 @@ module Boost =
 
     let internal checkStrength (name: string) (strength: float) =
         if not (strength >= 0.0 && Double.IsFinite strength) then
-            raise (ArgumentOutOfRangeException(name, strength, $"expected a finite number, 0 or more, got {strength}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    name,
+                    strength,
+                    (invariant $"expected a finite number, 0 or more, got {strength}")
+                )
+            )
 
     let internal checkDecay (name: string) (decay: float) =
         if not (decay >= 0.0 && decay <= 1.0) then
-            raise (ArgumentOutOfRangeException(name, decay, $"expected a factor in [0, 1], got {decay}"))
+            raise (ArgumentOutOfRangeException(name, decay, (invariant $"expected a factor in [0, 1], got {decay}")))
 
     /// <summary>The boost itself, if its strength is one.</summary>
     /// <exception cref="T:System.ArgumentOutOfRangeException">The strength is negative, infinite or NaN.</exception>
@@ -72,10 +84,16 @@ module Boost =
         let strength = strength (check boost)
 
         if not (target > 0.0 && target <= 1.0) then
-            raise (ArgumentOutOfRangeException(nameof target, target, $"expected k / n in (0, 1], got {target}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof target,
+                    target,
+                    (invariant $"expected k / n in (0, 1], got {target}")
+                )
+            )
 
         if duty.Length <> x.Length then
-            raise (ArgumentException($"expected {x.Length} duty cycles, got {duty.Length}", nameof duty))
+            raise (ArgumentException((invariant $"expected {x.Length} duty cycles, got {duty.Length}"), nameof duty))
 
         match boost with
         | Boost.None -> Array.copy x

@@ -11,6 +11,11 @@ type DutyCycle =
     /// <remarks>Ahmad and Scheinkman 2019, algorithm 1, where the period is 1000.</remarks>
     | Period of samples: int
 
+    override d.ToString() =
+        match d with
+        | Alpha alpha -> invariant $"Alpha({alpha})"
+        | Period samples -> invariant $"Period({samples})"
+
 /// <summary>Duty cycles and their entropy, as values.</summary>
 [<RequireQualifiedAccess>]
 module DutyCycle =
@@ -23,9 +28,11 @@ module DutyCycle =
 
         match rule with
         | DutyCycle.Alpha alpha when not (alpha > 0.0 && alpha <= 1.0) ->
-            raise (ArgumentOutOfRangeException("alpha", alpha, $"expected a weight in (0, 1], got {alpha}"))
+            raise (ArgumentOutOfRangeException("alpha", alpha, (invariant $"expected a weight in (0, 1], got {alpha}")))
         | DutyCycle.Period period when period < 1 ->
-            raise (ArgumentOutOfRangeException("period", period, $"expected 1 sample or more, got {period}"))
+            raise (
+                ArgumentOutOfRangeException("period", period, (invariant $"expected 1 sample or more, got {period}"))
+            )
         | rule -> rule
 
     /// <summary>The weight of a batch in the duty cycle.</summary>
@@ -37,10 +44,22 @@ module DutyCycle =
     /// is less than samples.</exception>
     let weight (rule: DutyCycle) (seen: int64) (samples: int) : float =
         if samples < 1 then
-            raise (ArgumentOutOfRangeException(nameof samples, samples, $"expected 1 sample or more, got {samples}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof samples,
+                    samples,
+                    (invariant $"expected 1 sample or more, got {samples}")
+                )
+            )
 
         if seen < int64 samples then
-            raise (ArgumentOutOfRangeException(nameof seen, seen, $"expected at least the {samples} of this batch"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof seen,
+                    seen,
+                    (invariant $"expected at least the {samples} of this batch")
+                )
+            )
 
         match check rule with
         | DutyCycle.Alpha alpha -> alpha
@@ -55,17 +74,29 @@ module DutyCycle =
     /// <exception cref="T:System.ArgumentException">A number is out of its range, or the lengths differ.</exception>
     let update (weight: float) (samples: int) (wins: int[]) (duty: float[]) : float[] =
         if not (weight >= 0.0 && weight <= 1.0) then
-            raise (ArgumentOutOfRangeException(nameof weight, weight, $"expected a weight in [0, 1], got {weight}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof weight,
+                    weight,
+                    (invariant $"expected a weight in [0, 1], got {weight}")
+                )
+            )
 
         if samples < 1 then
-            raise (ArgumentOutOfRangeException(nameof samples, samples, $"expected 1 sample or more, got {samples}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof samples,
+                    samples,
+                    (invariant $"expected 1 sample or more, got {samples}")
+                )
+            )
 
         if wins.Length <> duty.Length then
-            raise (ArgumentException($"expected {duty.Length} counts, got {wins.Length}", nameof wins))
+            raise (ArgumentException((invariant $"expected {duty.Length} counts, got {wins.Length}"), nameof wins))
 
         for won in wins do
             if won < 0 || won > samples then
-                raise (ArgumentException($"expected 0..{samples} wins, got {won}", nameof wins))
+                raise (ArgumentException((invariant $"expected 0..{samples} wins, got {won}"), nameof wins))
 
         Array.map2 (fun won duty -> (1.0 - weight) * duty + weight * float won / float samples) wins duty
 
@@ -89,9 +120,15 @@ module DutyCycle =
     /// <exception cref="T:System.ArgumentException">A number is out of its range.</exception>
     let maxEntropy (features: int) (k: int) : float =
         if features < 1 then
-            raise (ArgumentOutOfRangeException(nameof features, features, $"expected 1 unit or more, got {features}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof features,
+                    features,
+                    (invariant $"expected 1 unit or more, got {features}")
+                )
+            )
 
         if k < 1 || k > features then
-            raise (ArgumentOutOfRangeException(nameof k, k, $"expected 1..{features} winners, got {k}"))
+            raise (ArgumentOutOfRangeException(nameof k, k, (invariant $"expected 1..{features} winners, got {k}")))
 
         float features * ofCoin (float k / float features)

@@ -10,15 +10,17 @@ module KWinners =
 
     let internal checkFeatures (name: string) (features: int) =
         if features < 1 then
-            raise (ArgumentOutOfRangeException(name, features, $"expected 1 unit or more, got {features}"))
+            raise (ArgumentOutOfRangeException(name, features, (invariant $"expected 1 unit or more, got {features}")))
 
     let internal checkK (features: int) (k: int) =
         if k < 1 || k > features then
-            raise (ArgumentOutOfRangeException("k", k, $"expected 1..{features} winners, got {k}"))
+            raise (ArgumentOutOfRangeException("k", k, (invariant $"expected 1..{features} winners, got {k}")))
 
     let internal checkFactor (name: string) (factor: float) =
         if not (factor > 0.0 && Double.IsFinite factor) then
-            raise (ArgumentOutOfRangeException(name, factor, $"expected a finite factor above 0, got {factor}"))
+            raise (
+                ArgumentOutOfRangeException(name, factor, (invariant $"expected a finite factor above 0, got {factor}"))
+            )
 
     /// <summary>The number of winners among so many units at a sparsity.</summary>
     /// <param name="features">n, 1 or more.</param>
@@ -54,7 +56,7 @@ module KWinners =
         checkK scores.Length k
 
         match Array.tryFindIndex Double.IsNaN scores with
-        | Some at -> raise (ArgumentException($"expected numbers, got NaN at {at}", nameof scores))
+        | Some at -> raise (ArgumentException((invariant $"expected numbers, got NaN at {at}"), nameof scores))
         | Option.None -> ()
 
         let order = Array.init scores.Length id
@@ -76,7 +78,7 @@ module KWinners =
     /// <exception cref="T:System.ArgumentException">k is outside 1..n, a score is NaN, or the lengths differ.</exception>
     let activate (k: int) (scores: float[]) (x: float[]) : float[] =
         if x.Length <> scores.Length then
-            raise (ArgumentException($"expected {scores.Length} inputs, got {x.Length}", nameof x))
+            raise (ArgumentException((invariant $"expected {scores.Length} inputs, got {x.Length}"), nameof x))
 
         let y: float[] = Array.zeroCreate x.Length
 

@@ -20,7 +20,7 @@ type Seed =
         }
 
     override s.ToString() =
-        $"Seed({s.state:x16}/{s.gammaOffset:x16})"
+        (invariant $"Seed({s.state:x16}/{s.gammaOffset:x16})")
 
 /// <summary>Making, splitting and reading seeds.</summary>
 [<RequireQualifiedAccess>]

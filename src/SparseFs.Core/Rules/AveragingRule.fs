@@ -11,6 +11,11 @@ type AveragingRule =
     /// 2018.</summary>
     | Mean
 
+    override r.ToString() =
+        match r with
+        | Exponential decay -> invariant $"Exponential({decay})"
+        | Mean -> "Mean"
+
 /// <summary>Checking averaging rules.</summary>
 [<RequireQualifiedAccess>]
 module AveragingRule =
@@ -21,7 +26,7 @@ module AveragingRule =
     let check (rule: AveragingRule) : AveragingRule =
         match rule with
         | AveragingRule.Exponential decay when not (decay >= 0.0 && decay < 1.0) ->
-            raise (ArgumentException($"expected a decay in [0, 1), got {decay}", nameof decay))
+            raise (ArgumentException((invariant $"expected a decay in [0, 1), got {decay}"), nameof decay))
         | _ -> rule
 
     /// The weight of what was; below 0 for a mean.

@@ -22,6 +22,9 @@ type LayerState =
         Seed: Seed
     }
 
+    override s.ToString() =
+        invariant $"{s.Connectivity}, step {s.Step}"
+
 /// <summary>Which slots are dropped. A tie keeps the lower cell.</summary>
 [<RequireQualifiedAccess>]
 type Drop =
@@ -37,6 +40,14 @@ type Drop =
     /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
     /// name.</summary>
     | NamedScore of name: string * score: (LayerState -> float32[])
+
+    override d.ToString() =
+        match d with
+        | Magnitude -> "Magnitude"
+        | NearestZero -> "NearestZero"
+        | Random -> "Random"
+        | Score _ -> "Score"
+        | NamedScore(name, _) -> name
 
 /// <summary>What a rule of one's own has to know beside the weights.</summary>
 [<Flags>]
@@ -66,6 +77,15 @@ type Grow =
     /// name.</summary>
     | NamedScore of name: string * needs: Needs * score: (LayerState -> CellScores)
 
+    override g.ToString() =
+        match g with
+        | Gradient -> "Gradient"
+        | Momentum -> "Momentum"
+        | Random -> "Random"
+        | Nearby(placement, lambda) -> invariant $"Nearby({placement}, {lambda})"
+        | Score _ -> "Score"
+        | NamedScore(name, _, _) -> name
+
 /// <summary>Whether a slot that an update drops may be grown by the same update.</summary>
 type Regrow =
     /// It may not.
@@ -84,6 +104,12 @@ type GrownWeight =
     | Uniform of bound: float
     /// <summary>Normal around 0.</summary>
     | Normal of deviation: float
+
+    override w.ToString() =
+        match w with
+        | Zero -> "Zero"
+        | Uniform bound -> invariant $"Uniform({bound})"
+        | Normal deviation -> invariant $"Normal({deviation})"
 
 /// <summary>Optimizer state of grown slots.</summary>
 /// <remarks>Optimizers count steps by the weight, not by the slot. Moments of 0 under the count of a long run make the first
@@ -123,6 +149,15 @@ type Budget =
     /// 2017.</summary>
     | Falling of initial: float * final: float
 
+    override b.ToString() =
+        match b with
+        | Layer -> "Layer"
+        | Row -> "Row"
+        | RowAblated salient -> invariant $"RowAblated({salient})"
+        | AcrossByMagnitude -> "AcrossByMagnitude"
+        | AcrossByMomentum -> "AcrossByMomentum"
+        | Falling(initial, final) -> invariant $"Falling({initial}, {final})"
+
 /// <summary>How a layer is rewired: a value made of rules.</summary>
 type Policy =
     {
@@ -143,6 +178,10 @@ type Policy =
         /// <summary>Whether the optimizer also steps at an update: RigL's does not.</summary>
         StepsAtUpdates: bool
     }
+
+    override p.ToString() =
+        invariant
+            $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}; {p.Schedule}"
 
 /// <summary>The policies of the literature, and their parts.</summary>
 [<RequireQualifiedAccess>]
@@ -247,7 +286,7 @@ module Policy =
             && Text.Encoding.UTF8.GetString(Text.Encoding.UTF8.GetBytes name) = name
 
         if not isText then
-            refuse "name" $"expected a name for the policy's own {part} rule, got '{name}'"
+            refuse "name" (invariant $"expected a name for the policy's own {part} rule, got '{name}'")
 
     /// <summary>Checks a policy and gives it back.</summary>
     /// <param name="policy">The policy.</param>
@@ -260,22 +299,22 @@ module Policy =
 
         let inUnit (name: string) (value: float) =
             if not (value >= 0.0 && value < 1.0) then
-                refuse name $"expected a sparsity in [0, 1), got {value}"
+                refuse name (invariant $"expected a sparsity in [0, 1), got {value}")
 
         match policy.Budget with
         | Budget.RowAblated salient when not (salient >= 0.0 && salient <= 1.0) ->
-            refuse "salient" $"expected γ in [0, 1], got {salient}"
+            refuse "salient" (invariant $"expected γ in [0, 1], got {salient}")
         | Budget.Falling(initial, final) ->
             inUnit "initial" initial
             inUnit "final" final
 
             if final < initial then
-                refuse "final" $"expected a sparsity of {initial} or more, got {final}"
+                refuse "final" (invariant $"expected a sparsity of {initial} or more, got {final}")
         | _ -> ()
 
         let scale (name: string) (value: float) =
             if not (value >= 0.0 && Double.IsFinite value) then
-                refuse name $"expected a finite number of 0 or more, got {value}"
+                refuse name (invariant $"expected a finite number of 0 or more, got {value}")
 
         match policy.GrownWeight with
         | GrownWeight.Zero -> ()
@@ -292,13 +331,13 @@ module Policy =
             SmallWorld.checkPlacement placement
 
             if not (lambda >= 0.0 && lambda <= 1000.0) then
-                refuse "lambda" $"expected λ in [0, 1000], got {lambda}"
+                refuse "lambda" (invariant $"expected λ in [0, 1000], got {lambda}")
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then
-            refuse "regrow" $"expected Never, Fresh or Kept, got {policy.Regrow}"
+            refuse "regrow" (invariant $"expected Never, Fresh or Kept, got {policy.Regrow}")
 
         if not (Enum.IsDefined policy.Moments) then
-            refuse "moments" $"expected Zero, RowMean, Fresh or Seeded, got {policy.Moments}"
+            refuse "moments" (invariant $"expected Zero, RowMean, Fresh or Seeded, got {policy.Moments}")
 
         policy

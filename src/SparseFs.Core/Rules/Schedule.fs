@@ -14,6 +14,13 @@ type Decay =
     /// <summary>α · (1 − p)^power: RigL, appendix G.</summary>
     | InversePower of power: float
 
+    override d.ToString() =
+        match d with
+        | Constant -> "Constant"
+        | Cosine -> "Cosine"
+        | Linear -> "Linear"
+        | InversePower power -> invariant $"InversePower({power})"
+
 /// <summary>When a layer is rewired, and what part of its slots.</summary>
 type Schedule =
     {
@@ -29,6 +36,9 @@ type Schedule =
         Every: int64
     }
 
+    override s.ToString() =
+        invariant $"{s.Decay} {s.Fraction}, every {s.Every} steps from {s.Start} to {s.End}"
+
 /// <summary>Making and asking schedules. Steps are optimizer steps, counted from 1.</summary>
 [<RequireQualifiedAccess>]
 module Schedule =
@@ -42,20 +52,20 @@ module Schedule =
             raise (ArgumentException(message, name))
 
         if not (schedule.Fraction >= 0.0 && schedule.Fraction <= 1.0) then
-            refuse "fraction" $"expected α in [0, 1], got {schedule.Fraction}"
+            refuse "fraction" (invariant $"expected α in [0, 1], got {schedule.Fraction}")
 
         if schedule.Every < 1L then
-            refuse "every" $"expected ΔT of 1 or more, got {schedule.Every}"
+            refuse "every" (invariant $"expected ΔT of 1 or more, got {schedule.Every}")
 
         if schedule.Start < 0L then
-            refuse "start" $"expected a start of 0 or more, got {schedule.Start}"
+            refuse "start" (invariant $"expected a start of 0 or more, got {schedule.Start}")
 
         if schedule.End < schedule.Start then
-            refuse "end" $"expected an end at {schedule.Start} or later, got {schedule.End}"
+            refuse "end" (invariant $"expected an end at {schedule.Start} or later, got {schedule.End}")
 
         match schedule.Decay with
         | Decay.InversePower power when not (power >= 0.0 && Double.IsFinite power) ->
-            refuse "power" $"expected a number of 0 or more, got {power}"
+            refuse "power" (invariant $"expected a number of 0 or more, got {power}")
         | _ -> schedule
 
     let private make (decay: Decay) (fraction: float) (every: int64) (last: int64) : Schedule =

@@ -11,7 +11,7 @@ module Flops =
     /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
     let forward (nnz: int64) : float =
         if nnz < 0L then
-            raise (ArgumentOutOfRangeException(nameof nnz, nnz, $"expected 0 or more, got {nnz}"))
+            raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more, got {nnz}")))
 
         2.0 * float nnz
 
@@ -28,7 +28,9 @@ module Flops =
     /// <remarks>Evci et al., ICML 2020, appendix H: at an update, the gradient for all weights costs a dense product.</remarks>
     let rigL (sparse: float) (dense: float) (every: int64) : float =
         if every < 1L then
-            raise (ArgumentOutOfRangeException(nameof every, every, $"expected ΔT of 1 or more, got {every}"))
+            raise (
+                ArgumentOutOfRangeException(nameof every, every, (invariant $"expected ΔT of 1 or more, got {every}"))
+            )
 
         let t = float every
         (3.0 * sparse * t + 2.0 * sparse + dense) / (t + 1.0)

@@ -16,7 +16,7 @@ module Sparsity =
 
     let internal checkSize (name: string) (size: int) =
         if not (isSize size) then
-            raise (ArgumentOutOfRangeException(name, size, $"expected a size in 0..{maxSize}, got {size}"))
+            raise (ArgumentOutOfRangeException(name, size, (invariant $"expected a size in 0..{maxSize}, got {size}")))
 
     let internal checkShape (rows: int) (cols: int) =
         checkSize "rows" rows
@@ -26,12 +26,20 @@ module Sparsity =
         checkShape rows cols
 
         if nnz < 0 || int64 nnz > cells rows cols then
-            let expected = $"expected 0..{cells rows cols} slots in a [{rows}, {cols}] matrix"
-            raise (ArgumentOutOfRangeException("nnz", nnz, $"{expected}, got {nnz}"))
+            let expected =
+                (invariant $"expected 0..{cells rows cols} slots in a [{rows}, {cols}] matrix")
+
+            raise (ArgumentOutOfRangeException("nnz", nnz, (invariant $"{expected}, got {nnz}")))
 
     let private checkSparsity (sparsity: float) =
         if not (sparsity >= 0.0 && sparsity < 1.0) then
-            raise (ArgumentOutOfRangeException("sparsity", sparsity, $"expected a sparsity in [0, 1), got {sparsity}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    "sparsity",
+                    sparsity,
+                    (invariant $"expected a sparsity in [0, 1), got {sparsity}")
+                )
+            )
 
     /// The exact decimal that the caller wrote: 1 - 0.9 is 0.1 here, where binary floats make it less and miss the ties.
     let internal density (sparsity: float) : decimal =
@@ -40,7 +48,9 @@ module Sparsity =
 
     let internal toNnz (what: string) (count: decimal) : int =
         if count > decimal Int32.MaxValue then
-            let message = $"expected at most {Int32.MaxValue} slots, got {count} in {what}"
+            let message =
+                (invariant $"expected at most {Int32.MaxValue} slots, got {count} in {what}")
+
             raise (ArgumentOutOfRangeException("sparsity", message))
 
         int count
@@ -56,7 +66,7 @@ module Sparsity =
         checkShape rows cols
 
         Math.Round(density sparsity * decimal (cells rows cols), MidpointRounding.ToEven)
-        |> toNnz $"a [{rows}, {cols}] matrix at sparsity {sparsity}"
+        |> toNnz (invariant $"a [{rows}, {cols}] matrix at sparsity {sparsity}")
 
     /// <summary>The sparsity of a [rows, cols] matrix that has <paramref name="nnz"/> slots; 1 where there is no cell.</summary>
     /// <param name="rows">out_features, 0 or more.</param>

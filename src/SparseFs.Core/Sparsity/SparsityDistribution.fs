@@ -89,16 +89,27 @@ module Allocation =
         ArgumentNullException.ThrowIfNull(shapes, nameof shapes)
 
         if not (Enum.IsDefined rule) then
-            raise (ArgumentException($"expected Uniform, ErdosRenyi or ErdosRenyiKernel, got {rule}", nameof rule))
+            raise (
+                ArgumentException(
+                    (invariant $"expected Uniform, ErdosRenyi or ErdosRenyiKernel, got {rule}"),
+                    nameof rule
+                )
+            )
 
         for shape in shapes do
             if isNull shape || shape.Length < 2 || Array.exists (fun size -> size < 0) shape then
                 let got = if isNull shape then "null" else String.Join(", ", shape)
-                raise (ArgumentException($"expected two or more sizes of 0 or more, got [{got}]", nameof shapes))
+
+                raise (
+                    ArgumentException(
+                        (invariant $"expected two or more sizes of 0 or more, got [{got}]"),
+                        nameof shapes
+                    )
+                )
 
         for layer in keptDense do
             if layer < 0 || layer >= shapes.Length then
-                let message = $"expected layers in 0..{shapes.Length - 1}, got {layer}"
+                let message = (invariant $"expected layers in 0..{shapes.Length - 1}, got {layer}")
                 raise (ArgumentOutOfRangeException(nameof keptDense, layer, message))
 
         let struct (density, scale) = fraction (Sparsity.density sparsity)
@@ -122,7 +133,7 @@ module Allocation =
 
         if kept > budget then
             let message =
-                $"expected at most the budget of {budget} slots, got {kept} in layers kept dense"
+                (invariant $"expected at most the budget of {budget} slots, got {kept} in layers kept dense")
 
             raise (ArgumentException(message, nameof keptDense))
 
@@ -153,4 +164,4 @@ module Allocation =
                 missing <- missing - 1I
 
         counts
-        |> Array.mapi (fun layer count -> Sparsity.toNnz $"layer {layer}" (decimal count))
+        |> Array.mapi (fun layer count -> Sparsity.toNnz (invariant $"layer {layer}") (decimal count))

@@ -7,11 +7,13 @@ module internal Degrees =
 
     let checkAtMost (name: string) (most: int) (value: int) (what: string) =
         if value < 0 || value > most then
-            raise (ArgumentOutOfRangeException(name, value, $"expected 0..{most} ({what}), got {value}"))
+            raise (ArgumentOutOfRangeException(name, value, (invariant $"expected 0..{most} ({what}), got {value}")))
 
     let checkTotal (name: string) (lines: int) (each: int) =
         if int64 lines * int64 each > int64 Int32.MaxValue then
-            let message = $"expected at most {Int32.MaxValue} slots, got {lines} times {each}"
+            let message =
+                (invariant $"expected at most {Int32.MaxValue} slots, got {lines} times {each}")
+
             raise (ArgumentOutOfRangeException(name, each, message))
 
     /// Each row's columns, rising, fanIn of them.
@@ -31,7 +33,7 @@ module internal Degrees =
 
         if cols > 0 && int64 rows * int64 fanIn % int64 cols <> 0L then
             let message =
-                $"expected {rows} times fanIn to be a multiple of the {cols} columns, got {fanIn}"
+                (invariant $"expected {rows} times fanIn to be a multiple of the {cols} columns, got {fanIn}")
 
             raise (ArgumentOutOfRangeException(nameof fanIn, fanIn, message))
 
@@ -91,12 +93,18 @@ module internal Degrees =
 
         if nnz > 0 && nnz < cols then
             let message =
-                $"expected 0, or at least one slot for each of the {cols} columns, got {nnz}"
+                (invariant $"expected 0, or at least one slot for each of the {cols} columns, got {nnz}")
 
             raise (ArgumentOutOfRangeException(nameof nnz, nnz, message))
 
         if not (exponent > 2.0 && exponent <= 100.0) then
-            raise (ArgumentOutOfRangeException(nameof exponent, exponent, $"expected γ in (2, 100], got {exponent}"))
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof exponent,
+                    exponent,
+                    (invariant $"expected γ in (2, 100], got {exponent}")
+                )
+            )
 
         if nnz = 0 then
             Connectivity.empty rows cols

@@ -54,7 +54,7 @@ module internal SmallWorld =
 
     let checkPlacement (placement: Placement) =
         if not (Enum.IsDefined placement) then
-            raise (ArgumentException($"expected Centred or Stretched, got {placement}", nameof placement))
+            raise (ArgumentException((invariant $"expected Centred or Stretched, got {placement}"), nameof placement))
 
     /// The column that each row lies at; it may lie outside the columns.
     let placeOf (placement: Placement) (rows: int) (cols: int) : int -> int64 =
@@ -170,7 +170,7 @@ module internal SmallWorld =
                 drawn <- drawn + 1
 
         if drawn < nnz then
-            invalidOp $"drew {drawn} of {nnz} cells" // cannot be: the chances add up to nnz, and none exceeds 1
+            invalidOp (invariant $"drew {drawn} of {nnz} cells") // cannot be: the chances add up to nnz, and none exceeds 1
 
         cells
 
@@ -182,7 +182,9 @@ module internal SmallWorld =
 
         match lambda with
         | ValueSome value when not (value >= 0.0 && value <= 1000.0) ->
-            raise (ArgumentOutOfRangeException(nameof lambda, value, $"expected λ in [0, 1000], got {value}"))
+            raise (
+                ArgumentOutOfRangeException(nameof lambda, value, (invariant $"expected λ in [0, 1000], got {value}"))
+            )
         | _ -> ()
 
         if nnz = 0 || int64 nnz = Sparsity.cells rows cols then
@@ -197,7 +199,8 @@ module internal SmallWorld =
 
             if lambda.IsNone && float nnz < sizes[0] then
                 let message =
-                    $"expected at least {sizes[0]} slots, the cells at distance 0, whose chance is 1 whatever λ is; got {nnz}"
+                    (invariant
+                        $"expected at least {sizes[0]} slots, the cells at distance 0, whose chance is 1 whatever λ is; got {nnz}")
 
                 raise (ArgumentOutOfRangeException(nameof nnz, nnz, message))
 

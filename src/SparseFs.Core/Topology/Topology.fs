@@ -157,7 +157,9 @@ module Topology =
         Degrees.checkTotal (nameof fanIn) rows fanIn
 
         if not (beta >= 0.0 && beta <= 1.0) then
-            raise (ArgumentOutOfRangeException(nameof beta, beta, $"expected a chance in [0, 1], got {beta}"))
+            raise (
+                ArgumentOutOfRangeException(nameof beta, beta, (invariant $"expected a chance in [0, 1], got {beta}"))
+            )
 
         let draws = Draws seed
         let certain = 1L <<< 53
@@ -204,24 +206,27 @@ module Topology =
         Sparsity.checkShape rows cols
 
         if size < 1 then
-            raise (ArgumentOutOfRangeException(nameof size, size, $"expected 1 or more, got {size}"))
+            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more, got {size}")))
 
         for name, features in [ nameof rows, rows; nameof cols, cols ] do
             if features % size <> 0 then
-                let message = $"expected a multiple of the block's {size}, got {features}"
+                let message =
+                    (invariant $"expected a multiple of the block's {size}, got {features}")
+
                 raise (ArgumentOutOfRangeException(name, features, message))
 
         let gridRows, gridCols = rows / size, cols / size
 
         if blocks < 0 || int64 blocks > int64 gridRows * int64 gridCols then
             let message =
-                $"expected 0..{int64 gridRows * int64 gridCols} blocks of {size} by {size} in a [{rows}, {cols}] matrix, got {blocks}"
+                (invariant
+                    $"expected 0..{int64 gridRows * int64 gridCols} blocks of {size} by {size} in a [{rows}, {cols}] matrix, got {blocks}")
 
             raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
 
         if int64 blocks * int64 size * int64 size > int64 Int32.MaxValue then
             let message =
-                $"expected at most {Int32.MaxValue} slots, got {blocks} blocks of {size} by {size}"
+                (invariant $"expected at most {Int32.MaxValue} slots, got {blocks} blocks of {size} by {size}")
 
             raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
 
@@ -254,12 +259,14 @@ module Topology =
         Sparsity.checkShape rows cols
 
         if m < 1 then
-            raise (ArgumentOutOfRangeException(nameof m, m, $"expected 1 or more, got {m}"))
+            raise (ArgumentOutOfRangeException(nameof m, m, (invariant $"expected 1 or more, got {m}")))
 
         Degrees.checkAtMost (nameof n) m n "the group's columns"
 
         if cols % m <> 0 then
-            raise (ArgumentOutOfRangeException(nameof cols, cols, $"expected a multiple of {m}, got {cols}"))
+            raise (
+                ArgumentOutOfRangeException(nameof cols, cols, (invariant $"expected a multiple of {m}, got {cols}"))
+            )
 
         Degrees.checkTotal (nameof n) rows (cols / m * n)
         let draws = Draws seed

@@ -44,10 +44,14 @@ type CellScores internal (rowsOf: Func<int, int, float32[]>, parts: int, inParts
             let given = rowsOf.Invoke(first, count)
 
             if isNull given || given.LongLength <> int64 count * int64 cols then
-                let got = if isNull given then "null" else $"{given.LongLength}"
+                let got =
+                    if isNull given then
+                        "null"
+                    else
+                        (invariant $"{given.LongLength}")
 
                 let message =
-                    $"expected {int64 count * int64 cols} scores for {count} rows, got {got}"
+                    (invariant $"expected {int64 count * int64 cols} scores for {count} rows, got {got}")
 
                 raise (ArgumentException(message, what))
 

@@ -24,7 +24,7 @@ module internal Dropping =
             i <- i + 1
 
         if i < numbers.Length then
-            raise (NotFinite $"{what} {numbers[i]} at slot {i}")
+            raise (NotFinite(invariant $"{what} {numbers[i]} at slot {i}"))
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
     let private lowest (scores: float32[]) (count: int) : bool[] =
@@ -95,8 +95,18 @@ module internal Dropping =
             let scores = score state
 
             if isNull scores || scores.Length <> weight.Length then
-                let got = if isNull scores then "null" else $"{scores.Length}"
-                raise (ArgumentException($"expected a score for each of the {weight.Length} slots, got {got}", "drop"))
+                let got =
+                    if isNull scores then
+                        "null"
+                    else
+                        (invariant $"{scores.Length}")
+
+                raise (
+                    ArgumentException(
+                        (invariant $"expected a score for each of the {weight.Length} slots, got {got}"),
+                        "drop"
+                    )
+                )
 
             checkFinite "drop score" scores
             lowest scores count

@@ -115,4 +115,4 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
     override _.GetHashCode() = hash count
 
     override e.ToString() =
-        $"Explored({count} of [{rows}, {cols}])"
+        (invariant $"Explored({count} of [{rows}, {cols}])")

@@ -12,7 +12,7 @@ module internal Growing =
         while abs scores[col] <= Single.MaxValue do
             col <- col + 1
 
-        raise (NotFinite $"{what} {scores[col]} at ({row}, {col})")
+        raise (NotFinite(invariant $"{what} {scores[col]} at ({row}, {col})"))
 
     /// <summary>Calls body for each row, the parts of the scores side by side.</summary>
     /// <param name="what">What the scores are, for errors.</param>

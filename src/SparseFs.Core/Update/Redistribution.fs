@@ -162,7 +162,7 @@ module internal Budgets =
         | _ -> Array.iteri add state.Weight
 
         if not (Double.IsFinite sum) then
-            raise (NotFinite $"momentum {sum}")
+            raise (NotFinite(invariant $"momentum {sum}"))
 
         if kept = 0 then 0.0 else sum / float kept
 
@@ -177,7 +177,7 @@ module internal Budgets =
             let free = layers |> Array.filter (fun layer -> counts[layer] < room[layer])
 
             if free.Length = 0 then
-                invalidOp $"expected room for {total} slots, got {Array.sum room}"
+                invalidOp (invariant $"expected room for {total} slots, got {Array.sum room}")
 
             let sum = free |> Array.sumBy (fun layer -> shares[layer])
 

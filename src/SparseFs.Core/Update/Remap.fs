@@ -38,7 +38,7 @@ type Remap internal (before: int, from: int[]) =
             slot = from.Length)
 
     override _.ToString() =
-        $"Remap({before} -> {from.Length}, grown={grown}, dropped={before - (from.Length - grown)})"
+        (invariant $"Remap({before} -> {from.Length}, grown={grown}, dropped={before - (from.Length - grown)})")
 
 /// <summary>Making and applying remaps.</summary>
 [<RequireQualifiedAccess>]
@@ -49,7 +49,7 @@ module Remap =
     /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
     let identity (nnz: int) : Remap =
         if nnz < 0 then
-            raise (ArgumentOutOfRangeException(nameof nnz, nnz, $"expected 0 or more slots, got {nnz}"))
+            raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more slots, got {nnz}")))
 
         Remap(nnz, Array.init nnz id)
 
@@ -61,7 +61,7 @@ module Remap =
     let between (before: Connectivity) (after: Connectivity) : Remap =
         if before.Rows <> after.Rows || before.Cols <> after.Cols then
             let message =
-                $"expected shape [{before.Rows}, {before.Cols}], got [{after.Rows}, {after.Cols}]"
+                (invariant $"expected shape [{before.Rows}, {before.Cols}], got [{after.Rows}, {after.Cols}]")
 
             raise (ArgumentException(message, nameof after))
 
@@ -92,7 +92,7 @@ module Remap =
         ArgumentNullException.ThrowIfNull(values, nameof values)
 
         if values.Length <> remap.Before then
-            raise (ArgumentException($"expected {remap.Before} values, got {values.Length}", nameof values))
+            raise (ArgumentException((invariant $"expected {remap.Before} values, got {values.Length}"), nameof values))
 
         remap.FromArray
         |> Array.map (fun slot -> if slot < 0 then grown else values[slot])

@@ -16,7 +16,7 @@ module Rewire =
             Dropping.checkFinite "weight" state.Weight
             update watch
         with NotFinite what ->
-            unchanged state watch $"expected finite numbers, got {what}"
+            unchanged state watch (invariant $"expected finite numbers, got {what}")
 
     let private checkState (state: LayerState) =
         if isNull (box state.Connectivity) then
@@ -27,12 +27,17 @@ module Rewire =
                 if isNull state.Weight then
                     "null"
                 else
-                    $"{state.Weight.Length}"
+                    (invariant $"{state.Weight.Length}")
 
-            raise (ArgumentException($"expected {state.Connectivity.Nnz} weights, got {got}", "Weight"))
+            raise (ArgumentException((invariant $"expected {state.Connectivity.Nnz} weights, got {got}"), "Weight"))
 
         if isNull state.Explored || not (state.Explored.Fits state.Connectivity) then
-            raise (ArgumentException($"expected cells of {state.Connectivity}, got {state.Explored}", "Explored"))
+            raise (
+                ArgumentException(
+                    (invariant $"expected cells of {state.Connectivity}, got {state.Explored}"),
+                    "Explored"
+                )
+            )
 
     /// <summary>A layer as it is before its first update, for rules that need nothing but its weights.</summary>
     /// <param name="connectivity">Which weights exist.</param>
@@ -42,7 +47,7 @@ module Rewire =
     /// <exception cref="T:System.ArgumentException">weight does not have nnz numbers.</exception>
     let state (connectivity: Connectivity) (weight: float32[]) (step: int64) (seed: Seed) : LayerState =
         let unknown (what: string) =
-            CellScores(fun _ _ -> raise (InvalidOperationException $"no {what} was given to this state"))
+            CellScores(fun _ _ -> raise (InvalidOperationException(invariant $"no {what} was given to this state")))
 
         let state =
             { Connectivity = connectivity
@@ -62,7 +67,7 @@ module Rewire =
 
     let private checkFraction (fraction: float) =
         if not (fraction >= 0.0 && fraction <= 1.0) then
-            raise (ArgumentException($"expected a part in [0, 1], got {fraction}", nameof fraction))
+            raise (ArgumentException((invariant $"expected a part in [0, 1], got {fraction}"), nameof fraction))
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
     /// <param name="policy">Its budget is the layer's or the rows'; the schedule is asked by <c>Falling</c> alone.</param>
@@ -134,7 +139,7 @@ module Rewire =
                 finish policy state watch dropped[layer] cells)
         with NotFinite what ->
             states
-            |> Array.map (fun state -> unchanged state watch $"expected finite numbers, got {what}")
+            |> Array.map (fun state -> unchanged state watch (invariant $"expected finite numbers, got {what}"))
 
     /// <summary>Drops and grows a given part of the slots of several layers under one policy.</summary>
     /// <param name="policy">Any; the schedule is asked by <c>Falling</c> alone.</param>
@@ -169,4 +174,9 @@ module Rewire =
             layersBy policy (Schedule.fraction step policy.Schedule) states
         | [| _ |] -> states |> Array.map (fun state -> unchanged state (Stopwatch.StartNew()) null)
         | steps ->
-            raise (ArgumentException($"expected layers at the same step, got {steps.Length} steps", nameof states))
+            raise (
+                ArgumentException(
+                    (invariant $"expected layers at the same step, got {steps.Length} steps"),
+                    nameof states
+                )
+            )

@@ -30,6 +30,15 @@ type RewireEvent =
         Refusal: string
     }
 
+    override e.ToString() =
+        let layer = if e.Layer = "" then "" else e.Layer + ", "
+
+        if isNull e.Refusal then
+            invariant
+                $"{layer}step {e.Step}: {e.Dropped} dropped, {e.Grown} grown, {e.Regrown} regrown; nnz {e.Nnz}, R_s {e.Explored:G3}"
+        else
+            invariant $"{layer}step {e.Step}: refused, {e.Refusal}"
+
 /// <summary>A layer after an update.</summary>
 type Rewired =
     {
@@ -46,3 +55,5 @@ type Rewired =
         /// <summary>What was done.</summary>
         Event: RewireEvent
     }
+
+    override r.ToString() = invariant $"{r.Event}"

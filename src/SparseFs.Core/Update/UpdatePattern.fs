@@ -105,7 +105,7 @@ module internal Assembling =
 
         for slot in 0 .. gradients.Length - 1 do
             if not (Single.IsFinite gradients[slot]) then
-                raise (NotFinite $"gradient {gradients[slot]} of a grown slot")
+                raise (NotFinite(invariant $"gradient {gradients[slot]} of a grown slot"))
 
         gradients
 

@@ -61,6 +61,7 @@ let private compiled (assembly: string) : string list =
 let private mayHoldPointers =
     set
         [ "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
+          "src/SparseFs.Core/Execution/CpuKernels.fs"
           "src/SparseFs.Core/Execution/CpuSparseActivations.fs"
           "src/SparseFs.Core/Execution/CpuSpmm.fs"
           "src/SparseFs.Core/Execution/CpuTopK.fs"

@@ -37,7 +37,7 @@ type internal MatrixLines(name: string, stream: Stream) =
             int b
 
     /// Where errors are, lines counted from 1.
-    member _.Position: string = $"line {number}"
+    member _.Position: string = (invariant $"line {number}")
 
     /// Lines read, those that were left out too.
     member _.Number: int64 = number
@@ -49,7 +49,7 @@ type internal MatrixLines(name: string, stream: Stream) =
         ArrayFileException(name, lines.Position, expected, got)
 
     member _.RefuseAt(line: int64, expected: string, got: string) : exn =
-        ArrayFileException(name, $"line {line}", expected, got)
+        ArrayFileException(name, (invariant $"line {line}"), expected, got)
 
     /// The next line whatever is in it, or false at the end.
     member lines.TryRaw() : bool =
@@ -63,7 +63,7 @@ type internal MatrixLines(name: string, stream: Stream) =
 
         while b >= 0 && b <> 10 do
             if length = maxLine then
-                raise (lines.Refuse($"lines of at most {maxLine} bytes", "a longer one"))
+                raise (lines.Refuse((invariant $"lines of at most {maxLine} bytes"), "a longer one"))
 
             if length = line.Length then
                 Array.Resize(&line, 2 * length)
@@ -86,7 +86,7 @@ type internal MatrixLines(name: string, stream: Stream) =
     /// As TryNext, for a line that has to be there.
     member lines.Next(expected: string) : unit =
         if not (lines.TryNext()) then
-            raise (ArrayFileException(name, $"line {number + 1L}", expected, "the end of the file"))
+            raise (ArrayFileException(name, (invariant $"line {number + 1L}"), expected, "the end of the file"))
 
     member private _.IsBlankOrComment() : bool =
         let mutable i = 0
@@ -131,7 +131,7 @@ type internal MatrixLines(name: string, stream: Stream) =
         then
             value
         else
-            raise (lines.Refuse($"{what} in {least}..{most}", lines.Shown word))
+            raise (lines.Refuse((invariant $"{what} in {least}..{most}"), lines.Shown word))
 
     /// The word with E where Fortran writes the exponent of a double precision number with D.
     static member private OfFortran(word: ReadOnlySpan<byte>) : ReadOnlySpan<byte> =

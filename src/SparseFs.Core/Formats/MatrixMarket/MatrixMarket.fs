@@ -14,6 +14,9 @@ type SparseMatrix =
         Values: float[]
     }
 
+    override m.ToString() =
+        invariant $"SparseMatrix({m.Connectivity})"
+
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
 /// <remarks>
 /// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
@@ -33,7 +36,7 @@ module MatrixMarket =
     /// The format, the field and the symmetry that the first line names.
     let private header (lines: MatrixLines) : struct (string * string * string) =
         if not (lines.TryRaw()) then
-            raise (lines.RefuseAt(1L, $"{banner} matrix ...", "the end of the file"))
+            raise (lines.RefuseAt(1L, (invariant $"{banner} matrix ..."), "the end of the file"))
 
         let next (allowed: string list) =
             let word = lines.Text()
@@ -76,7 +79,7 @@ module MatrixMarket =
 
     let private nothingMore (lines: MatrixLines) (count: int64) =
         if lines.TryNext() then
-            raise (lines.Refuse($"the end of the file after {count} entries", "one more"))
+            raise (lines.Refuse((invariant $"the end of the file after {count} entries"), "one more"))
 
     let private number (lines: MatrixLines) (field: string) : float =
         match field with
@@ -87,7 +90,12 @@ module MatrixMarket =
 
     let private checkSquare (lines: MatrixLines) (symmetry: string) (rows: int) (cols: int) =
         if symmetry <> "general" && rows <> cols then
-            raise (lines.Refuse($"as many rows as columns in a {symmetry} file", $"{rows} and {cols}"))
+            raise (
+                lines.Refuse(
+                    (invariant $"as many rows as columns in a {symmetry} file"),
+                    (invariant $"{rows} and {cols}")
+                )
+            )
 
     let private open' (name: string) (stream: Stream) (wanted: string) : struct (MatrixLines * string * string) =
         ArgumentNullException.ThrowIfNull(name, nameof name)
@@ -128,18 +136,23 @@ module MatrixMarket =
             places.Add lines.Number
 
         for entry in 1L .. nnz do
-            lines.Next $"entry {entry} of {nnz}"
+            lines.Next(invariant $"entry {entry} of {nnz}")
             let row = lines.Integer("a row", 1L, int64 rows) - 1L
             let col = lines.Integer("a column", 1L, int64 cols) - 1L
 
             if symmetry = "skew-symmetric" && row = col then
-                raise (lines.Refuse("no cell on the diagonal of a skew-symmetric file", $"({row + 1L}, {col + 1L})"))
+                raise (
+                    lines.Refuse(
+                        "no cell on the diagonal of a skew-symmetric file",
+                        (invariant $"({row + 1L}, {col + 1L})")
+                    )
+                )
 
             let value = number lines field
             lines.End()
 
             if cells.Count > Array.MaxLength - 2 then
-                raise (lines.Refuse($"at most {Array.MaxLength} cells", "more"))
+                raise (lines.Refuse((invariant $"at most {Array.MaxLength} cells"), "more"))
 
             add row col value
 
@@ -152,9 +165,9 @@ module MatrixMarket =
 
         if int64 rows + int64 cols > most then
             let expected =
-                $"at most {most} rows and columns in a file of {lines.Consumed} bytes"
+                (invariant $"at most {most} rows and columns in a file of {lines.Consumed} bytes")
 
-            raise (lines.RefuseAt(sizesAt, expected, $"{rows} and {cols}"))
+            raise (lines.RefuseAt(sizesAt, expected, (invariant $"{rows} and {cols}")))
 
         // By cell, and by place within a cell, so that the second of two is the one to complain about.
         let order = Array.init cells.Count id
@@ -165,7 +178,7 @@ module MatrixMarket =
             if cells[i] = cells[i - 1] then
                 let struct (row, col) = Math.DivRem(cells[i], int64 cols)
                 let place = max places[order[i]] places[order[i - 1]]
-                raise (lines.RefuseAt(place, "each cell at most once", $"({row + 1L}, {col + 1L}) again"))
+                raise (lines.RefuseAt(place, "each cell at most once", (invariant $"({row + 1L}, {col + 1L}) again")))
 
         { Connectivity = Connectivity.ofSortedCells rows cols cells
           Values = order |> Array.map (fun i -> values[i]) }
@@ -204,7 +217,7 @@ module MatrixMarket =
         let numbers = ResizeArray<float>()
 
         while int64 numbers.Count < count do
-            lines.Next $"number {numbers.Count + 1} of {count}"
+            lines.Next(invariant $"number {numbers.Count + 1} of {count}")
             numbers.Add(number lines field)
             lines.End()
 
@@ -249,7 +262,7 @@ module MatrixMarket =
     let private checkFinite (name: string) (values: seq<float>) =
         for value in values do
             if not (Double.IsFinite value) then
-                raise (ArgumentException($"expected finite numbers, got {text value}", name))
+                raise (ArgumentException((invariant $"expected finite numbers, got {text value}"), name))
 
     let private writing (stream: Stream) (work: TextWriter -> unit) =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
@@ -258,8 +271,8 @@ module MatrixMarket =
         work writer
 
     let private writeCells (writer: TextWriter) (field: string) (c: Connectivity) (valueOf: int -> string) =
-        writer.WriteLine $"{banner} matrix coordinate {field} general"
-        writer.WriteLine $"{whole c.Rows} {whole c.Cols} {whole c.Nnz}"
+        writer.WriteLine(invariant $"{banner} matrix coordinate {field} general")
+        writer.WriteLine(invariant $"{whole c.Rows} {whole c.Cols} {whole c.Nnz}")
 
         for row in 0 .. c.Rows - 1 do
             for slot in c.RowPtrArray[row] .. c.RowPtrArray[row + 1] - 1 do
@@ -279,7 +292,7 @@ module MatrixMarket =
 
         if matrix.Values.Length <> matrix.Connectivity.Nnz then
             let message =
-                $"expected {matrix.Connectivity.Nnz} values, one a slot, got {matrix.Values.Length}"
+                (invariant $"expected {matrix.Connectivity.Nnz} values, one a slot, got {matrix.Values.Length}")
 
             raise (ArgumentException(message, nameof matrix))
 
@@ -306,8 +319,8 @@ module MatrixMarket =
         let rows, cols = Array2D.length1 matrix, Array2D.length2 matrix
 
         writing stream (fun writer ->
-            writer.WriteLine $"{banner} matrix array real general"
-            writer.WriteLine $"{whole rows} {whole cols}"
+            writer.WriteLine(invariant $"{banner} matrix array real general")
+            writer.WriteLine(invariant $"{whole rows} {whole cols}")
 
             for col in 0 .. cols - 1 do
                 for row in 0 .. rows - 1 do

@@ -13,12 +13,14 @@ open System.Text
 module Npy =
 
     let private refuse (name: string) (at: int64) (expected: string) (got: string) : exn =
-        ArrayFileException(name, $"byte {at}", expected, got)
+        ArrayFileException(name, (invariant $"byte {at}"), expected, got)
 
     /// <summary>Reads so many bytes, or refuses; a false length costs no memory.</summary>
     let private readBytes (name: string) (at: int64) (what: string) (count: int64) (stream: Stream) : byte[] =
         if stream.CanSeek && stream.Length - stream.Position < count then
-            raise (refuse name at $"{count} bytes of {what}" $"{stream.Length - stream.Position}")
+            raise (
+                refuse name at (invariant $"{count} bytes of {what}") (invariant $"{stream.Length - stream.Position}")
+            )
 
         let mutable bytes: byte[] =
             Array.zeroCreate (int (if stream.CanSeek then count else min count 65536L))
@@ -35,7 +37,7 @@ module Npy =
             length <- length + got
 
         if int64 length < count then
-            raise (refuse name at $"{count} bytes of {what}" $"{length}")
+            raise (refuse name at (invariant $"{count} bytes of {what}") (invariant $"{length}"))
 
         bytes
 
@@ -44,7 +46,7 @@ module Npy =
         let wrong = bytes.AsSpan().IndexOfAnyExcept(0uy, 1uy)
 
         if wrong >= 0 then
-            raise (refuse name (at + int64 wrong) "0 or 1" $"{bytes[wrong]}")
+            raise (refuse name (at + int64 wrong) "0 or 1" (invariant $"{bytes[wrong]}"))
 
     let private magic = [| 0x93uy; byte 'N'; byte 'U'; byte 'M'; byte 'P'; byte 'Y' |]
 
@@ -61,7 +63,7 @@ module Npy =
             | 1uy, 0uy -> 2
             | 2uy, 0uy
             | 3uy, 0uy -> 4
-            | major, minor -> raise (refuse name 6L "version 1.0, 2.0 or 3.0" $"{major}.{minor}")
+            | major, minor -> raise (refuse name 6L "version 1.0, 2.0 or 3.0" (invariant $"{major}.{minor}"))
 
         let lengthField = readBytes name 8L "the header's length" (int64 lengthBytes) stream
 
@@ -74,7 +76,7 @@ module Npy =
         let textAt = 8L + int64 lengthBytes
 
         if length > 1048576L then
-            raise (refuse name 8L "a header of at most 1048576 bytes" $"{length}")
+            raise (refuse name 8L "a header of at most 1048576 bytes" (invariant $"{length}"))
 
         let text = readBytes name textAt "header" length stream
 
@@ -108,7 +110,7 @@ module Npy =
                     String.Join(", ", NpyElements.all |> List.map (fun element -> "<" + element.Code))
 
                 let got = ArrayFile.shown header.Descr
-                raise (ArrayFileException(name, "the header's 'descr'", $"one of {known}, or with >", got))
+                raise (ArrayFileException(name, "the header's 'descr'", (invariant $"one of {known}, or with >"), got))
 
         let size = element.Size
         let count = header.Shape |> Array.fold (fun n size -> n * bigint size) 1I
@@ -124,7 +126,12 @@ module Npy =
             let sizes = String.Join(", ", header.Shape) |> ArrayFile.shown
 
             raise (
-                ArrayFileException(name, "the header's 'shape'", $"at most {Array.MaxLength} bytes of numbers", sizes)
+                ArrayFileException(
+                    name,
+                    "the header's 'shape'",
+                    (invariant $"at most {Array.MaxLength} bytes of numbers"),
+                    sizes
+                )
             )
 
         let bytes = readBytes name dataAt "numbers" (int64 count * int64 size) stream
@@ -159,7 +166,7 @@ module Npy =
 
             if stream.ReadByte() >= 0 then
                 let at = stream.Position - 1L
-                raise (refuse path at "the end of the file" $"{stream.Length - at} more bytes")
+                raise (refuse path at "the end of the file" (invariant $"{stream.Length - at} more bytes"))
 
             array)
 
@@ -191,7 +198,9 @@ module Npy =
         let bytes = int64 array.Data.Length * int64 element.Size
 
         if bytes > int64 Array.MaxLength then
-            raise (ArgumentException($"expected at most {Array.MaxLength} bytes, got {bytes}", nameof array))
+            raise (
+                ArgumentException((invariant $"expected at most {Array.MaxLength} bytes, got {bytes}"), nameof array)
+            )
 
         stream.Write(NpyHeader.write (NpyElements.descr element) array.Shape)
         writeNumbers element.Size stream (Span.op_Implicit (NpyElements.bytesOf element array.Data))

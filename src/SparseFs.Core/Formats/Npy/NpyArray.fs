@@ -21,21 +21,28 @@ type NpyArray
             let known =
                 String.Join(", ", NpyElements.all |> List.map (fun element -> element.Type.Name))
 
-            raise (ArgumentException($"expected an array of {known}, got {data.GetType().Name}", nameof data))
+            raise (
+                ArgumentException((invariant $"expected an array of {known}, got {data.GetType().Name}"), nameof data)
+            )
 
         if shape.Length > NpyHeader.maxRank then
-            let message = $"expected at most {NpyHeader.maxRank} sizes, got {shape.Length}"
+            let message =
+                (invariant $"expected at most {NpyHeader.maxRank} sizes, got {shape.Length}")
+
             raise (ArgumentException(message, nameof shape))
 
         for size in shape do
             if size < 0 then
-                raise (ArgumentException($"expected sizes of 0 or more, got {size}", nameof shape))
+                raise (ArgumentException((invariant $"expected sizes of 0 or more, got {size}"), nameof shape))
 
         let count = shape |> Array.fold (fun count size -> count * bigint size) 1I
 
         if count <> bigint data.Length then
             let sizes = String.Join(", ", shape)
-            let message = $"expected the {count} numbers of shape [{sizes}], got {data.Length}"
+
+            let message =
+                (invariant $"expected the {count} numbers of shape [{sizes}], got {data.Length}")
+
             raise (ArgumentException(message, nameof data))
 
     let shape = Array.copy shape

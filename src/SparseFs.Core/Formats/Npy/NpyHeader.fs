@@ -40,7 +40,7 @@ module internal NpyHeader =
 
         let take (ch: char) =
             if not (isNext ch) then
-                refuseHere $"'{ch}'"
+                refuseHere (invariant $"'{ch}'")
 
             at.Value <- at.Value + 1
 
@@ -103,7 +103,7 @@ module internal NpyHeader =
 
             while isOpen do
                 if sizes.Count = maxRank then
-                    refuseHere $"at most {maxRank} dimensions"
+                    refuseHere (invariant $"at most {maxRank} dimensions")
 
                 sizes.Add(number ())
 
@@ -156,7 +156,8 @@ module internal NpyHeader =
         let sizes = String.Join(", ", shape)
         let sizes = if shape.Length = 1 then sizes + "," else sizes
 
-        let text = $"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
+        let text =
+            (invariant $"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}")
 
         let length = (10 + text.Length + 1 + 63) / 64 * 64
         let bytes = Array.create length (byte ' ')

@@ -27,7 +27,7 @@ module internal SafetensorsParser =
 
     let private expectObject (file: string) (name: string) (reader: byref<Utf8JsonReader>) =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
-            ofEntry file name $"expected an object, got {reader.TokenType}"
+            ofEntry file name (invariant $"expected an object, got {reader.TokenType}")
 
     /// Numbers of 0 or more, as they are written: no fraction, no exponent.
     let private sizes
@@ -38,7 +38,7 @@ module internal SafetensorsParser =
         (reader: byref<Utf8JsonReader>)
         =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartArray then
-            ofEntry file name $"expected an array, got {reader.TokenType}"
+            ofEntry file name (invariant $"expected an array, got {reader.TokenType}")
 
         let numbers = List<int64>()
 
@@ -49,10 +49,10 @@ module internal SafetensorsParser =
                 ofEntry file name "expected integers of at most 63 bits"
 
             if number < 0L then
-                Refuse.because problem file name $"expected sizes of 0 or more, got {number}"
+                Refuse.because problem file name (invariant $"expected sizes of 0 or more, got {number}")
 
             if numbers.Count = most then
-                Refuse.because problem file name $"expected at most {most} numbers"
+                Refuse.because problem file name (invariant $"expected at most {most} numbers")
 
             numbers.Add number
 
@@ -60,7 +60,7 @@ module internal SafetensorsParser =
 
     let private text (file: string) (name: string) (reader: byref<Utf8JsonReader>) : string =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.String then
-            ofEntry file name $"expected a string, got {reader.TokenType}"
+            ofEntry file name (invariant $"expected a string, got {reader.TokenType}")
 
         reader.GetString()
 
@@ -73,7 +73,7 @@ module internal SafetensorsParser =
             let key = reader.GetString()
 
             if not (seen.Add key) then
-                ofEntry file MetadataKey $"expected each name once, got '{key}' twice"
+                ofEntry file MetadataKey (invariant $"expected each name once, got '{key}' twice")
 
             entries.Add(struct (key, text file MetadataKey &reader))
 
@@ -93,7 +93,7 @@ module internal SafetensorsParser =
             | "dtype" when isNull dtype -> dtype <- text file name &reader
             | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape StoredTensor.maxRank &reader
             | "data_offsets" when isNull offsets -> offsets <- sizes file name CheckpointProblem.Layout 2 &reader
-            | other -> ofEntry file name $"expected dtype, shape and data_offsets, each once, got '{other}'"
+            | other -> ofEntry file name (invariant $"expected dtype, shape and data_offsets, each once, got '{other}'")
 
         if isNull dtype || isNull shape || isNull offsets || offsets.Length <> 2 then
             ofEntry file name "expected dtype, shape and two data_offsets"
@@ -103,27 +103,33 @@ module internal SafetensorsParser =
             | ValueSome stored -> stored
             | ValueNone ->
                 let known = String.Join(", ", Enum.GetNames<StoredDtype>())
-                Refuse.because CheckpointProblem.Dtype file name $"expected one of {known}, got '{dtype}'"
+                Refuse.because CheckpointProblem.Dtype file name (invariant $"expected one of {known}, got '{dtype}'")
 
         let first, next = offsets[0], offsets[1]
 
         if next < first then
-            Refuse.because CheckpointProblem.Layout file name $"expected rising offsets, got [{first}, {next}]"
+            Refuse.because
+                CheckpointProblem.Layout
+                file
+                name
+                (invariant $"expected rising offsets, got [{first}, {next}]")
 
         match StoredTensor.tryBits stored shape with
         | ValueSome bits when bits = Int128.op_Implicit (next - first) * eight -> ()
         | ValueSome bits ->
             let expected =
                 if bits % eight = Int128.Zero then
-                    $"{bits / eight} bytes"
+                    (invariant $"{bits / eight} bytes")
                 else
-                    $"whole bytes, not {bits} bits,"
+                    (invariant $"whole bytes, not {bits} bits,")
 
-            let expected = $"expected {expected} for {stored} {StoredTensor.describe shape}"
-            Refuse.because CheckpointProblem.Shape file name $"{expected}, got {next - first}"
+            let expected =
+                (invariant $"expected {expected} for {stored} {StoredTensor.describe shape}")
+
+            Refuse.because CheckpointProblem.Shape file name (invariant $"{expected}, got {next - first}")
         | ValueNone ->
-            let got = $"got {StoredTensor.describe shape}"
-            Refuse.because CheckpointProblem.Shape file name $"expected fewer than 2^63 bytes, {got}"
+            let got = (invariant $"got {StoredTensor.describe shape}")
+            Refuse.because CheckpointProblem.Shape file name (invariant $"expected fewer than 2^63 bytes, {got}")
 
         { Name = name
           Dtype = stored
@@ -167,18 +173,18 @@ module internal SafetensorsParser =
 
         for t in tensors do
             if t.Start < next then
-                refuse t.Name $"overlaps what comes before it: expected offset {next}, got {t.Start}"
+                refuse t.Name (invariant $"overlaps what comes before it: expected offset {next}, got {t.Start}")
 
             if t.Start > next then
-                refuse t.Name $"leaves a gap before it: expected offset {next}, got {t.Start}"
+                refuse t.Name (invariant $"leaves a gap before it: expected offset {next}, got {t.Start}")
 
             next <- t.Start + t.Bytes
 
             if next > dataBytes then
-                refuse t.Name $"expected bytes up to {next}, but there are {dataBytes}"
+                refuse t.Name (invariant $"expected bytes up to {next}, but there are {dataBytes}")
 
         if next < dataBytes then
-            refuse "" $"expected {next} bytes after the header, got {dataBytes}"
+            refuse "" (invariant $"expected {next} bytes after the header, got {dataBytes}")
 
     /// <summary>Checks a header.</summary>
     /// <param name="file">For messages.</param>
@@ -196,8 +202,8 @@ module internal SafetensorsParser =
             try
                 parseJson file json
             with
-            | :? JsonException as e -> header file $"expected JSON: {e.Message}"
-            | :? InvalidOperationException as e -> header file $"expected Unicode: {e.Message}" // a lone surrogate
+            | :? JsonException as e -> header file (invariant $"expected JSON: {e.Message}")
+            | :? InvalidOperationException as e -> header file (invariant $"expected Unicode: {e.Message}") // a lone surrogate
 
         let ordered = tensors |> Array.sortBy (fun t -> struct (t.Start, t.Bytes))
         checkLayout file dataBytes ordered
@@ -212,7 +218,7 @@ module internal SafetensorsParser =
         let length = stream.Length
 
         if length < 8L then
-            header file $"expected at least 8 bytes, got {length}"
+            header file (invariant $"expected at least 8 bytes, got {length}")
 
         let prefix: byte[] = Array.zeroCreate 8
         stream.ReadExactly prefix
@@ -222,7 +228,7 @@ module internal SafetensorsParser =
         if announced > room then
             match ForeignFile.tryName prefix stream with
             | ValueSome name -> header file name
-            | ValueNone -> header file $"expected a header of at most {room} bytes, got {announced}"
+            | ValueNone -> header file (invariant $"expected a header of at most {room} bytes, got {announced}")
 
         let json: byte[] = Array.zeroCreate (int announced)
         stream.ReadExactly json

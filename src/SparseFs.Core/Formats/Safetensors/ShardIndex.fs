@@ -42,7 +42,7 @@ module internal ShardIndex =
 
     let private weightMap (file: string) (reader: byref<Utf8JsonReader>) : Dictionary<string, string> =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
-            refuse file "weight_map" $"expected an object, got {reader.TokenType}"
+            refuse file "weight_map" (invariant $"expected an object, got {reader.TokenType}")
 
         let shards = Dictionary<string, string>()
 
@@ -50,7 +50,7 @@ module internal ShardIndex =
             let tensor = reader.GetString()
 
             if not (reader.Read()) || reader.TokenType <> JsonTokenType.String then
-                refuse file tensor $"expected the name of a file, got {reader.TokenType}"
+                refuse file tensor (invariant $"expected the name of a file, got {reader.TokenType}")
 
             let shard = reader.GetString()
 
@@ -58,7 +58,7 @@ module internal ShardIndex =
                 refuse
                     file
                     tensor
-                    $"expected the plain name of a file in the index's folder, got {ArrayFile.shown shard}"
+                    (invariant $"expected the plain name of a file in the index's folder, got {ArrayFile.shown shard}")
 
             if not (shards.TryAdd(tensor, shard)) then
                 refuse file tensor "expected each name once, got it twice"
@@ -79,7 +79,7 @@ module internal ShardIndex =
                 Utf8JsonReader(ReadOnlySpan json, JsonReaderOptions(MaxDepth = 8))
 
             if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
-                refuse file "" $"expected an object, got {reader.TokenType}"
+                refuse file "" (invariant $"expected an object, got {reader.TokenType}")
 
             while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
                 if reader.GetString() <> "weight_map" then
@@ -93,8 +93,8 @@ module internal ShardIndex =
             while reader.Read() do
                 ()
         with
-        | :? JsonException as e -> refuse file "" $"expected JSON: {e.Message}"
-        | :? InvalidOperationException as e -> refuse file "" $"expected Unicode: {e.Message}" // a lone surrogate
+        | :? JsonException as e -> refuse file "" (invariant $"expected JSON: {e.Message}")
+        | :? InvalidOperationException as e -> refuse file "" (invariant $"expected Unicode: {e.Message}") // a lone surrogate
 
         if isNull map then
             refuse file "" "expected a safetensors file, or an index of several with a weight_map; got other JSON"
@@ -102,7 +102,7 @@ module internal ShardIndex =
         let count = (HashSet<string> map.Values).Count
 
         if count > maxShards then
-            refuse file "weight_map" $"expected at most {maxShards} files, got {count}"
+            refuse file "weight_map" (invariant $"expected at most {maxShards} files, got {count}")
 
         map
 
@@ -110,7 +110,10 @@ module internal ShardIndex =
     /// <exception cref="T:SparseFs.CheckpointException">It is not as the format has it.</exception>
     let read (file: string) (stream: Stream) : Dictionary<string, string> =
         if stream.Length > SafetensorsParser.maxHeader then
-            refuse file "" $"expected an index of at most {SafetensorsParser.maxHeader} bytes, got {stream.Length}"
+            refuse
+                file
+                ""
+                (invariant $"expected an index of at most {SafetensorsParser.maxHeader} bytes, got {stream.Length}")
 
         let json: byte[] = Array.zeroCreate (int stream.Length)
         stream.ReadExactly json

@@ -54,8 +54,13 @@ module internal ShardSet =
         for entry in shards do
             for t in entry.Value.Header.Tensors do
                 if not (places.TryAdd(t.Name, entry.Key)) then
-                    let reason = $"it is in '{places[t.Name]}' and in '{entry.Key}'"
-                    Refuse.because CheckpointProblem.Layout index t.Name $"expected each name in one file, {reason}"
+                    let reason = (invariant $"it is in '{places[t.Name]}' and in '{entry.Key}'")
+
+                    Refuse.because
+                        CheckpointProblem.Layout
+                        index
+                        t.Name
+                        (invariant $"expected each name in one file, {reason}")
 
         for entry in map do
             match places.TryGetValue entry.Key with
@@ -65,13 +70,13 @@ module internal ShardSet =
                     CheckpointProblem.Layout
                     index
                     entry.Key
-                    $"expected it in '{entry.Value}', as the index says, got it in '{place}'"
+                    (invariant $"expected it in '{entry.Value}', as the index says, got it in '{place}'")
             | _ ->
                 Refuse.because
                     CheckpointProblem.Layout
                     index
                     entry.Key
-                    $"expected it in '{entry.Value}', as the index says, but it is in none of its files"
+                    (invariant $"expected it in '{entry.Value}', as the index says, but it is in none of its files")
 
     let private openShards (index: string) (map: Dictionary<string, string>) : Shard[] =
         let folder = Path.GetDirectoryName index
@@ -84,7 +89,11 @@ module internal ShardSet =
                 let file = Path.Combine(folder, name)
 
                 if SystemFiles.kind file = PathKind.Missing then
-                    Refuse.because CheckpointProblem.NotFound index "" $"the index names '{name}', which is not there"
+                    Refuse.because
+                        CheckpointProblem.NotFound
+                        index
+                        ""
+                        (invariant $"the index names '{name}', which is not there")
 
                 opened.Add(name, new Shard(file, openFile file))
 

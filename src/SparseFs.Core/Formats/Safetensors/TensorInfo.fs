@@ -65,6 +65,9 @@ type StoredTensor =
         Bytes: int64
     }
 
+    override t.ToString() =
+        invariant $"{t.Name}: {t.Dtype} [{String.Join(',', t.Shape)}], {t.Bytes} bytes"
+
 /// <summary>What a safetensors file says of itself, checked against its length.</summary>
 type internal StoredHeader =
     {

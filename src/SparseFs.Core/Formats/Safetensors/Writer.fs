@@ -86,7 +86,8 @@ module internal SafetensorsWriter =
 
         if head.LongLength - 8L > SafetensorsParser.maxHeader then
             let message =
-                $"expected names and texts of at most {SafetensorsParser.maxHeader} bytes, got {head.LongLength - 8L}"
+                (invariant
+                    $"expected names and texts of at most {SafetensorsParser.maxHeader} bytes, got {head.LongLength - 8L}")
 
             raise (ArgumentException(message, nameof tensors))
 

@@ -1,0 +1,94 @@
+/// Compiles examples/Spans ahead of time, outside this repository and with the package SparseFs.Core: without a warning, and
+/// with the vectors that the same program chooses under the JIT. dotnet fsi eng/aot.fsx, after dotnet fsi build.fsx pack.
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Runtime.InteropServices
+
+let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, ".."))
+let outside = Directory.CreateTempSubdirectory("sparsefs-aot-").FullName
+
+/// What a program prints, on both its outputs; it must end well.
+let run (file: string) (arguments: string list) : string =
+    let start =
+        ProcessStartInfo(
+            file,
+            arguments,
+            WorkingDirectory = outside,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    use running = Process.Start start
+    let errors = running.StandardError.ReadToEndAsync()
+    let output = running.StandardOutput.ReadToEnd() + errors.Result
+    running.WaitForExit()
+
+    if running.ExitCode <> 0 then
+        eprintfn $"{file} failed in {outside}:\n{output}"
+        exit 1
+
+    output
+
+// The compiler targets an old processor unless it is told otherwise, and its programs then use 128 bits.
+let project =
+    $"""<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <PublishAot>true</PublishAot>
+    <IlcInstructionSet>native</IlcInstructionSet>
+    <TrimmerSingleWarn>false</TrimmerSingleWarn>
+    <InvariantGlobalization>true</InvariantGlobalization>
+    <RestoreAdditionalProjectSources>{Path.Combine(root, "artifacts", "packages")};{Path.Combine(root, ".feed")}</RestoreAdditionalProjectSources>
+    <RestorePackagesPath>packages</RestorePackagesPath>
+    <WarningsNotAsErrors>NU1603</WarningsNotAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <PackageReference Include="SparseFs.Core" Version="0.1.0" />
+  </ItemGroup>
+</Project>
+"""
+
+let isLinker (name: string) =
+    Environment.GetEnvironmentVariable("PATH").Split Path.PathSeparator
+    |> Array.exists (fun folder -> File.Exists(Path.Combine(folder, name)))
+
+if OperatingSystem.IsLinux() && not (List.exists isLinker [ "clang"; "gcc" ]) then
+    printfn "not compiled ahead of time: there is neither clang nor gcc, one of which the compiler links with"
+    exit 0
+
+File.WriteAllText(Path.Combine(outside, "Spans.csproj"), project)
+File.Copy(Path.Combine(root, "examples", "Spans", "Program.cs"), Path.Combine(outside, "Program.cs"))
+
+let published =
+    run
+        "dotnet"
+        [ "publish"
+          "-c"
+          "Release"
+          "-r"
+          RuntimeInformation.RuntimeIdentifier
+          "-o"
+          "aot"
+          "-v"
+          "minimal" ]
+
+match published.Split '\n' |> Array.filter (fun line -> line.Contains "warning") with
+| [||] -> ()
+| warnings ->
+    let lines = String.Join("\n", warnings)
+    eprintfn $"expected no warning, got\n{lines}"
+    exit 1
+
+let ahead = (run (Path.Combine(outside, "aot", "Spans")) []).Trim()
+let jit = (run "dotnet" [ "run"; "-c"; "Release"; "-p:PublishAot=false" ]).Trim()
+let size = FileInfo(Path.Combine(outside, "aot", "Spans")).Length
+printfn $"compiled ahead of time: {ahead}; under the JIT: {jit}; {size} bytes"
+
+if ahead <> jit then
+    eprintfn "expected the same"
+    exit 1
+
+Directory.Delete(outside, recursive = true)

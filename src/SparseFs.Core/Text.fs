@@ -1,0 +1,12 @@
+namespace SparseFs
+
+open System
+open System.Globalization
+
+/// Texts without F#'s printf, which needs reflection: what is compiled ahead of time can say why it refuses.
+[<AutoOpen>]
+module internal Text =
+
+    /// An interpolated text, its numbers as everywhere.
+    let invariant (text: FormattableString) : string =
+        text.ToString CultureInfo.InvariantCulture
