@@ -29,11 +29,11 @@ let private plans () =
               Seconds = 2.0 }
 
         let make threads =
-            let machine = Dispatch.machineOf Dispatch.widest threads
+            let machine = CpuSpmm.machineOf CpuSpmm.widest threads
             contender $"{threads}" (fun () -> SpmmPlan(pattern).Transposed machine |> ignore)
 
         let ms = inTurn 15 [ make 1; make 2; contender "step" step ]
-        let t = (SpmmPlan pattern).Transposed(Dispatch.machineOf Dispatch.widest 1)
+        let t = (SpmmPlan pattern).Transposed(CpuSpmm.machineOf CpuSpmm.widest 1)
 
         let bytes =
             4L

@@ -106,7 +106,7 @@ type KernelBenchmarks() =
               Batch = batch
               Sparsity = sparsity })
 
-    member _.Widths = Dispatch.widths |> List.map int
+    member _.Widths = CpuSpmm.widths |> List.map int
 
     [<ParamsSource("Cases")>]
     member val Case = Unchecked.defaultof<KernelCase> with get, set
@@ -114,7 +114,7 @@ type KernelBenchmarks() =
     [<ParamsSource("Widths")>]
     member val Lanes = 1 with get, set
 
-    member private b.Machine = Dispatch.machineOf (enum<Width> b.Lanes) 1
+    member private b.Machine = CpuSpmm.machineOf (enum<Width> b.Lanes) 1
 
     [<GlobalSetup>]
     member b.Setup() =
@@ -146,15 +146,15 @@ type KernelBenchmarks() =
 
     [<Benchmark>]
     member b.Spmm() =
-        Dispatch.spmm b.Machine plan (at values) Pointer.nothing (at x) b.Case.Batch (at y)
+        CpuSpmm.spmm b.Machine plan (at values) Pointer.nothing (at x) b.Case.Batch (at y)
 
     [<Benchmark>]
     member b.SpmmT() =
-        Dispatch.spmmT b.Machine plan (at values) (at g) b.Case.Batch (at dx)
+        CpuSpmm.spmmT b.Machine plan (at values) (at g) b.Case.Batch (at dx)
 
     [<Benchmark>]
     member b.Sddmm() =
-        Dispatch.sddmm b.Machine plan (at g) (at x) b.Case.Batch (at d)
+        CpuSpmm.sddmm b.Machine plan (at g) (at x) b.Case.Batch (at d)
 
 [<RequireQualifiedAccess>]
 module KernelBenchmarks =

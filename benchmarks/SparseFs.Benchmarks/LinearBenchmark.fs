@@ -125,7 +125,7 @@ let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
 /// Prints each row as it comes, then the break-even points; writes all rows to a file, and the plot beside it.
 let run (path: string) (effort: Effort) (only: string list) (settings: Setting list) =
     printfn
-        $"{Environment.ProcessorCount} processors, kernels at {Kernels.Dispatch.widest}, libtorch {torch.__version__}"
+        $"{Environment.ProcessorCount} processors, kernels at {Kernels.CpuSpmm.widest}, libtorch {torch.__version__}"
 
     printfn $"name/ is that contender's time over SparseFs's: above 1, SparseFs is faster\n\n{header}"
 

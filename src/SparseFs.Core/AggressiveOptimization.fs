@@ -3,8 +3,8 @@ namespace SparseFs
 open System
 
 /// <summary>Compiled with all optimisations at the first call.</summary>
-/// <remarks>F# drops AggressiveOptimization, so the build sets that flag for what carries this attribute: see
-/// eng/fully-optimize.fsx. A method that is called from such a one, and not inlined, needs it as well.</remarks>
+/// <remarks>F# drops MethodImplOptions.AggressiveOptimization, so the build sets that flag for what carries this attribute: see
+/// eng/aggressive-optimization.fsx. A method that is called from such a one, and not inlined, needs it as well.</remarks>
 [<AttributeUsage(AttributeTargets.Method)>]
-type internal FullyOptimizedAttribute() =
+type internal AggressiveOptimizationAttribute() =
     inherit Attribute()

@@ -57,7 +57,7 @@ module Onnx =
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let exportWith (options: OnnxOptions) (path: string) (model: torch.nn.Module) : unit =
         let file = modelOf options model
-        WholeFile.write path (fun stream -> OnnxModel.write stream file)
+        AtomicFile.write path (fun stream -> OnnxModel.write stream file)
 
     /// <summary>As exportWith, with the defaults: sparse weights stay sparse in the file.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>

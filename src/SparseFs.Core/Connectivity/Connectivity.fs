@@ -99,7 +99,7 @@ module Connectivity =
     /// rowPtr from the number of slots of each row.
     let private pointers (count: int[]) = Array.scan (+) 0 count
 
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let transpose (c: Connectivity) =
         let count: int[] = Array.zeroCreate c.cols
 
@@ -166,7 +166,7 @@ module Connectivity =
     let ofPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         tryOfPairs rows cols rowIdx colIdx |> orRaise
 
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let ofSortedCells (rows: int) (cols: int) (cells: int64[]) =
         let count: int[] = Array.zeroCreate rows
         let colIdx: int[] = Array.zeroCreate cells.Length
@@ -316,8 +316,9 @@ module Connectivity =
 
             raise (ArgumentException(message, nameOfB))
 
-    let private merge (keep: Merge.Keep) (a: Connectivity) (b: Connectivity) =
-        let struct (rowPtr, colIdx) = Merge.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
+    let private merge (keep: SetOperations.Keep) (a: Connectivity) (b: Connectivity) =
+        let struct (rowPtr, colIdx) =
+            SetOperations.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
 
         { rows = a.rows
           cols = a.cols
@@ -327,17 +328,17 @@ module Connectivity =
     let union (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge Merge.union a b
+        merge SetOperations.union a b
 
     let intersect (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge Merge.intersection a b
+        merge SetOperations.intersection a b
 
     let difference (a: Connectivity) (b: Connectivity) =
         checkSameShape a b (nameof b)
 
-        merge Merge.difference a b
+        merge SetOperations.difference a b
 
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)

@@ -137,7 +137,8 @@ module Measure =
         if size <= wanted then
             Array.init size id
         else
-            Drawing.distinct (int64 size) wanted (Draws seed) |> Array.map int
+            SampleWithoutReplacement.distinct (int64 size) wanted (Draws seed)
+            |> Array.map int
 
     /// <summary>The bipartite clustering coefficient: the part of the paths of three slots whose ends are joined too.</summary>
     /// <param name="samples">Rows whose paths are counted; if there are no more rows, it is exact.</param>

@@ -4,7 +4,7 @@ open System
 
 /// One pass over two patterns of the same shape, cell by cell in order.
 [<RequireQualifiedAccess>]
-module internal Merge =
+module internal SetOperations =
 
     /// Which slots stay: those of the first alone, of both, of the second alone.
     [<Struct>]
@@ -29,7 +29,7 @@ module internal Merge =
     /// <summary>Merges row by row. O(rows + nnz of both).</summary>
     /// <returns>Row pointers and columns of the slots that stay.</returns>
     /// <exception cref="T:System.ArgumentException">More slots stay than an array can hold.</exception>
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
     let rows (keep: Keep) (rowPtrA: int[]) (colIdxA: int[]) (rowPtrB: int[]) (colIdxB: int[]) =
         let most =
             (if keep.OnlyA || keep.Both then colIdxA.LongLength else 0L)

@@ -6,11 +6,11 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// The dense product of which only the best cells are wanted.
-module internal ProductDispatch =
+module internal CpuGrowthScores =
 
     /// Rows of a dense product that are handed on together: up to 64, and 6 MB of them.
     let private productRows (stride: int) =
-        max Product.Rows (min 64 (1_572_864 / max 1 stride / Product.Rows * Product.Rows))
+        max Gemm.Rows (min 64 (1_572_864 / max 1 stride / Gemm.Rows * Gemm.Rows))
 
     /// <summary>gᵀ · x, for g [n, rows] and x [n, cols], handed to body some rows at a time by as many parts side by side
     /// as there are threads.</summary>
@@ -25,7 +25,7 @@ module internal ProductDispatch =
         cols
         (body: ScoreBlock)
         =
-        let width = Product.Vectors * int machine.Width
+        let width = Gemm.Vectors * int machine.Width
         let stride = (cols + width - 1) / width * width
         use strips = new Block(4L * int64 n * int64 stride)
         let columns = stride / width
@@ -45,7 +45,7 @@ module internal ProductDispatch =
 
                 if own > 0 then
                     let into = Pointer.at strips.Floats (int64 from * int64 n * int64 width)
-                    Product.pack x cols n (from * width) own width into
+                    Gemm.pack x cols n (from * width) own width into
         )
 
         machine.Team.Run(
@@ -55,21 +55,20 @@ module internal ProductDispatch =
                 let last = bound rows (part + 1) parts
                 let mutable first = bound rows part parts
 
-                let most =
-                    (min together (last - first) + Product.Rows - 1) / Product.Rows * Product.Rows
+                let most = (min together (last - first) + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
 
                 if most > 0 then
                     let block: float32[] = Array.zeroCreate (most * stride)
                     use pin = fixed block
-                    let gStrips = Scratch.rent (int64 n * int64 most)
+                    let gStrips = ScratchPool.rent (int64 n * int64 most)
 
                     while first < last do
                         let count = min together (last - first)
-                        let whole = (count + Product.Rows - 1) / Product.Rows * Product.Rows
-                        Product.pack g rows n first count Product.Rows gStrips.Floats
+                        let whole = (count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
+                        Gemm.pack g rows n first count Gemm.Rows gStrips.Floats
                         TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
                         body.Invoke(part, first, count, block, stride)
                         first <- first + count
 
-                    Scratch.giveBack gStrips
+                    ScratchPool.giveBack gStrips
         )

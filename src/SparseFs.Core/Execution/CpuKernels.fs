@@ -37,7 +37,7 @@ type CpuKernels
     static let shared = CpuKernels(Environment.ProcessorCount, ParallelFor.ThreadPool)
 
     let machineFor (plan: SpmmPlan) (samples: int) =
-        Dispatch.machineFor team threads plan.Connectivity.Nnz samples
+        CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples
 
     static let refuse (name: string) (what: string) (expected: int64) (got: int) =
         let message =
@@ -78,7 +78,7 @@ type CpuKernels
     member _.Threads: int = threads
 
     /// <summary>Bits of the vectors that the kernels use on this machine: 512, 256, 128, or 32 for none.</summary>
-    member _.VectorBits: int = 32 * int Dispatch.widest
+    member _.VectorBits: int = 32 * int CpuSpmm.widest
 
     /// <summary>y = x · Wᵀ + bias.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -113,7 +113,7 @@ type CpuKernels
             use biasPin = fixed bias
             use xPin = fixed x
             use yPin = fixed y
-            Dispatch.spmm (machineFor plan samples) plan valuesPin biasPin xPin samples yPin
+            CpuSpmm.spmm (machineFor plan samples) plan valuesPin biasPin xPin samples yPin
 
     /// <summary>x = g · W: what flows back to the inputs.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -136,7 +136,7 @@ type CpuKernels
             use valuesPin = fixed values
             use gPin = fixed g
             use xPin = fixed x
-            Dispatch.spmmT (machineFor plan samples) plan valuesPin gPin samples xPin
+            CpuSpmm.spmmT (machineFor plan samples) plan valuesPin gPin samples xPin
 
     /// <summary>d = gᵀ · x at the pattern: the gradient of the values.</summary>
     /// <param name="plan">The plan of the pattern.</param>
@@ -161,7 +161,7 @@ type CpuKernels
             use gPin = fixed g
             use xPin = fixed x
             use dPin = fixed d
-            Dispatch.sddmm (machineFor plan samples) plan gPin xPin samples dPin
+            CpuSpmm.sddmm (machineFor plan samples) plan gPin xPin samples dPin
 
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -228,7 +228,7 @@ type CpuKernels
             use dBiasPin = fixed dBias
             use dxPin = fixed dx
 
-            Dispatch.gradients
+            CpuSpmm.gradients
                 (machineFor plan samples)
                 plan
                 valuesPin
@@ -265,11 +265,11 @@ type CpuKernels
         if rows > 0 then
             use xPin = fixed x
             use yPin = fixed y
-            let mask = Scratch.rent (int64 rows * int64 (Winners.blocks n))
+            let mask = ScratchPool.rent (int64 rows * int64 (Winners.blocks n))
 
             try
-                WinnersDispatch.select
-                    (WinnersDispatch.machineFor team threads rows n)
+                CpuTopK.select
+                    (CpuTopK.machineFor team threads rows n)
                     { X = xPin
                       Form = Scores.Inputs
                       Terms = Pointer.nothing
@@ -280,7 +280,7 @@ type CpuKernels
                       Mask = NativePtr.ofNativeInt (NativePtr.toNativeInt mask.Floats)
                       Wins = Pointer.nothing }
             finally
-                Scratch.giveBack mask
+                ScratchPool.giveBack mask
 
     /// <summary>gᵀ · x for every cell, the scores of growth by gradient (RigL), some rows at a time: for Rewire.</summary>
     /// <param name="rows">Units of an upstream sample.</param>
@@ -300,7 +300,7 @@ type CpuKernels
         checkOf (nameof g) "samples · rows" samples rows g.Length
         checkOf (nameof x) "samples · cols" samples cols x.Length
         let cells = int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))
-        let machine = Dispatch.machineFor team threads cells samples
+        let machine = CpuSpmm.machineFor team threads cells samples
 
         let rowsOf (first: int) (count: int) : float32[] =
             let block: float32[] = Array.zeroCreate (count * cols)
@@ -327,5 +327,5 @@ type CpuKernels
                 fun body ->
                     use gPin = fixed g
                     use xPin = fixed x
-                    ProductDispatch.product machine gPin xPin samples rows cols body
+                    CpuGrowthScores.product machine gPin xPin samples rows cols body
             )

@@ -5,9 +5,9 @@ namespace SparseFs.Kernels
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// <summary>The two products that can pass over inputs of 0, as Dispatch has the others.</summary>
+/// <summary>The two products that can pass over inputs of 0, as CpuSpmm has the others.</summary>
 /// <remarks>Parts own the outputs that they write: samples of a product, columns of a gradient.</remarks>
-module internal SparseInputsDispatch =
+module internal CpuSparseActivations =
 
     /// Samples up to which bringing all values into the order of the columns costs more than finding each where it is.
     let private fewSamples = 8
@@ -27,7 +27,7 @@ module internal SparseInputsDispatch =
             if inPlace then
                 null
             else
-                Dispatch.transposedValues machine plan values
+                CpuSpmm.transposedValues machine plan values
 
         let values = if inPlace then values else ordered.Floats
 
@@ -41,13 +41,13 @@ module internal SparseInputsDispatch =
         )
 
         if not inPlace then
-            Scratch.giveBack ordered
+            ScratchPool.giveBack ordered
 
     /// <summary>As sddmm, for inputs of which few are not 0.</summary>
     let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
-        let c = Dispatch.cutOf machine pattern n
+        let c = CpuSpmm.cutOf machine pattern n
         let kernels = TileKernels.ofWidth c.Width
         let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
         let inPlace = n <= fewSamples
@@ -56,7 +56,11 @@ module internal SparseInputsDispatch =
         use sourcesPin = fixed (if inPlace then plan.Sources else null)
         let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
 
-        let ordered = if inPlace then null else Scratch.rent (int64 pattern.Nnz)
+        let ordered =
+            if inPlace then
+                null
+            else
+                ScratchPool.rent (int64 pattern.Nnz)
 
         let sums = if inPlace then d else ordered.Floats
         Pointer.clear sums (int64 pattern.Nnz)
@@ -68,7 +72,7 @@ module internal SparseInputsDispatch =
             fun part ->
                 let colFrom = Cut.rowOfPart t.RowPtrArray part parts
                 let colTo = Cut.rowOfPart t.RowPtrArray (part + 1) parts
-                let packed = Scratch.rent (c.Floats(colTo - colFrom))
+                let packed = ScratchPool.rent (c.Floats(colTo - colFrom))
 
                 for index in 0 .. c.Tiles - 1 do
                     let tile = c.Tile index
@@ -77,9 +81,9 @@ module internal SparseInputsDispatch =
                     let wide, samples = c.Wide tile, tile.Samples
                     SparseInputs.gradient colPtr rowsOf from ofTile rows packed.Floats wide samples colFrom colTo sums
 
-                Scratch.giveBack packed
+                ScratchPool.giveBack packed
         )
 
         if not inPlace then
             plan.Disorder(machine, sums, d)
-            Scratch.giveBack ordered
+            ScratchPool.giveBack ordered

@@ -40,7 +40,7 @@ type internal SpmmCall =
 /// reads what another has written. Tiles, and the groups of tiles whose sums are added at the end, follow from shapes
 /// alone: so results do not depend on the number of threads, to the bit.
 /// </remarks>
-module internal Dispatch =
+module internal CpuSpmm =
 
     let widths: Width list = Cut.widths
 
@@ -94,10 +94,10 @@ module internal Dispatch =
             TileKernels.ofWidth(s.Cut.Width).Spmm(tile, s.Pattern, s.Values, s.Bias, s.X, rowFrom, rowTo, y)
         else
             let rows = s.RowPtr.Length - 1
-            let scratch = Scratch.rent (s.Cut.Floats s.Cols)
+            let scratch = ScratchPool.rent (s.Cut.Floats s.Cols)
             TileKernels.ofWidth(s.Cut.Width).Pack(tile, s.X, s.Cols, s.Cols, scratch.Floats)
             TileKernels.multiply s.Cut tile s.Pattern s.Values s.Bias scratch.Floats rows rowFrom rowTo s.Y
-            Scratch.giveBack scratch
+            ScratchPool.giveBack scratch
 
     /// On threads, which takes a closure.
     let private spmmShared (machine: Machine) (s: SpmmCall) (parts: int) : unit =
@@ -152,7 +152,7 @@ module internal Dispatch =
             kernels.Scatter(tile, p, values, g, rows, cols, colFrom, colTo, x)
         else
             let wide = int64 (c.Wide tile)
-            let scratch = Scratch.rent (wide * (int64 rows + int64 ownCols))
+            let scratch = ScratchPool.rent (wide * (int64 rows + int64 ownCols))
             let packed = Pointer.at scratch.Floats (wide * int64 rows)
             Pointer.clear packed (wide * int64 ownCols)
             kernels.Pack(tile, g, rows, rows, scratch.Floats)
@@ -160,11 +160,11 @@ module internal Dispatch =
             let packedOfAll = Pointer.at packed (-wide * int64 colFrom)
             kernels.Scatter(tile, p, values, scratch.Floats, rows, cols, colFrom, colTo, packedOfAll)
             kernels.Unpack(tile, packed, ownCols, Pointer.at x (int64 colFrom), cols)
-            Scratch.giveBack scratch
+            ScratchPool.giveBack scratch
 
     /// The values in the order of the transposed pattern: brought into it once a call, not once a tile.
     let transposedValues (machine: Machine) (plan: SpmmPlan) (values: nativeptr<float32>) : Block =
-        let scratch = Scratch.rent (int64 plan.Connectivity.Nnz)
+        let scratch = ScratchPool.rent (int64 plan.Connectivity.Nnz)
         plan.Order(machine, values, scratch.Floats)
         scratch
 
@@ -203,7 +203,7 @@ module internal Dispatch =
         else
             let valuesT = transposedValues machine plan values
             spmmOf machine (plan.Transposed machine) valuesT.Floats Pointer.nothing g n x
-            Scratch.giveBack valuesT
+            ScratchPool.giveBack valuesT
 
     /// <summary>Groups of tiles that add up gradients of their own, which are added in the end.</summary>
     /// <remarks>As many as cost less than packing does: each adds nnz sums to the rows + cols of each sample.</remarks>
@@ -283,7 +283,7 @@ module internal Dispatch =
             // A group's sums, where there are several: of the values, behind them those of the bias.
             let partial =
                 if groups > 1 then
-                    Scratch.rent (int64 groups * (int64 nnz + int64 rows))
+                    ScratchPool.rent (int64 groups * (int64 nnz + int64 rows))
                 else
                     null
 
@@ -312,7 +312,7 @@ module internal Dispatch =
                     let ownRows = rowTo - rowFrom
                     let tileFrom = c.Tiles * group / groups
 
-                    let scratch = Scratch.rent (c.Floats cols + c.Floats ownRows)
+                    let scratch = ScratchPool.rent (c.Floats cols + c.Floats ownRows)
                     // One sample is its own tile.
                     let packedX = if n = 1 then x else scratch.Floats
                     let ownG = Pointer.at g (int64 rowFrom)
@@ -353,20 +353,20 @@ module internal Dispatch =
 
                             kernels.Sddmm(tile, p, packedG, packedX, rowFrom, rowTo, accumulate, valuesOf group)
 
-                    Scratch.giveBack scratch
+                    ScratchPool.giveBack scratch
             )
 
             if groups > 1 then
                 if wantsValues then
-                    Sums.addGroups groups nnz (valuesOf 0) wanted.Values
+                    Reduce.addGroups groups nnz (valuesOf 0) wanted.Values
 
                 if wantsBias then
-                    Sums.addGroups groups rows (biasOf 0) wanted.Bias
+                    Reduce.addGroups groups rows (biasOf 0) wanted.Bias
 
-                Scratch.giveBack partial
+                ScratchPool.giveBack partial
 
             if inOnePass then
-                Scratch.giveBack valuesT
+                ScratchPool.giveBack valuesT
 
     /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
     let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
@@ -401,11 +401,11 @@ module internal Dispatch =
 
     /// w [rows, cols] = the values at the pattern, 0 elsewhere; w is overwritten.
     let spread (machine: Machine) (pattern: Connectivity) values w =
-        byRows machine pattern (fun p rowFrom rowTo -> DenseCopy.spread p values rowFrom rowTo pattern.Cols w)
+        byRows machine pattern (fun p rowFrom rowTo -> DenseConversion.spread p values rowFrom rowTo pattern.Cols w)
 
     /// values [nnz] = those of w [rows, cols] at the pattern; values is overwritten.
     let collect (machine: Machine) (pattern: Connectivity) w values =
-        byRows machine pattern (fun p rowFrom rowTo -> DenseCopy.collect p w rowFrom rowTo pattern.Cols values)
+        byRows machine pattern (fun p rowFrom rowTo -> DenseConversion.collect p w rowFrom rowTo pattern.Cols values)
 
     /// y [after] = the numbers of x [before, 1 or more] that slots continue, or the number of those that continue none.
     let carry (machine: Machine) (from: int[]) x (number: float32) y =
@@ -415,4 +415,4 @@ module internal Dispatch =
         let bound part =
             int (int64 slots * int64 part / int64 parts)
 
-        machine.Team.Run(parts, parts, fun part -> Carry.constant from x number (bound part) (bound (part + 1)) y)
+        machine.Team.Run(parts, parts, fun part -> GatherSlots.constant from x number (bound part) (bound (part + 1)) y)

@@ -42,7 +42,7 @@ type internal WinnersKernels() =
 type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>() =
     inherit WinnersKernels()
 
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     override _.Select(s, rowFrom, rowTo, keys, wins) =
         let mutable near = Key.Nothing
 
@@ -56,7 +56,7 @@ type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 
             let mask = Pointer.at s.Mask (int64 row * int64 (Winners.blocks s.N))
             Winners.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
 
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     override _.Keep(mask, u, rowFrom, rowTo, n, d) =
         for row in rowFrom .. rowTo - 1 do
             let at = int64 row * int64 n
@@ -65,7 +65,7 @@ type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 
 
 /// <summary>The one place that chooses for the selection: width and threads.</summary>
 /// <remarks>Rows are shared out, and counts of wins are integers: results do not depend on the number of threads.</remarks>
-module internal WinnersDispatch =
+module internal CpuTopK =
 
     let private ofWidth (width: Width) : WinnersKernels =
         match width with
@@ -86,7 +86,7 @@ module internal WinnersDispatch =
     let machineFor (team: ParallelFor) (threads: int) (rows: int) (n: int) : Machine =
         let busy = int64 rows * int64 n / unitsOfThread
 
-        { Width = Dispatch.widest
+        { Width = CpuSpmm.widest
           Threads = int (max 1L (min (int64 (min threads rows)) busy))
           Team = team }
 
@@ -103,7 +103,7 @@ module internal WinnersDispatch =
         let keysRoom = Winners.Block * (Winners.blocks s.N + 1)
         // A part's keys, and behind them its wins; whole cache lines.
         let room = (keysRoom + (if counts then s.N else 0) + 15) &&& ~~~15
-        let scratch = Scratch.rent (int64 parts * int64 room)
+        let scratch = ScratchPool.rent (int64 parts * int64 room)
 
         let keysOf part =
             Pointer.at (asInts scratch) (int64 part * int64 room)
@@ -129,7 +129,7 @@ module internal WinnersDispatch =
         if counts then
             Winners.addParts parts room (winsOf 0) s.N s.Wins
 
-        Scratch.giveBack scratch
+        ScratchPool.giveBack scratch
 
     /// d [rows, n] = u where the mask's bit is set, 0 elsewhere; d is overwritten.
     let keep (machine: Machine) (mask: nativeptr<int>) (u: nativeptr<float32>) (rows: int) (n: int) d =

@@ -79,7 +79,7 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: st
         Pack.untile<'L, 'V> block wide features tile.Samples y (int64 stride)
 
     override _.RowSums(tile, packed, rows, accumulate, sums) =
-        Sums.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
+        Reduce.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
 
     override _.Spmm(tile, p, values, bias, packed, rowFrom, rowTo, block) =
         match tile.Vectors with
@@ -95,11 +95,11 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: st
 
     override _.Scatter(tile, p, values, g, rows, cols, colFrom, colTo, packed) =
         match tile.Vectors with
-        | 4 -> Scatter.rows4<'L, 'V> p values g rows cols colFrom colTo packed
-        | 2 -> Scatter.rows2<'L, 'V> p values g rows cols colFrom colTo packed
-        | _ -> Scatter.rows1<'L, 'V> p values g rows cols colFrom colTo packed
+        | 4 -> SpmmTranspose.rows4<'L, 'V> p values g rows cols colFrom colTo packed
+        | 2 -> SpmmTranspose.rows2<'L, 'V> p values g rows cols colFrom colTo packed
+        | _ -> SpmmTranspose.rows1<'L, 'V> p values g rows cols colFrom colTo packed
 
-    override _.Product(g, x, n, rows, ldc, c) = Product.block<'L, 'V> g x n rows ldc c
+    override _.Product(g, x, n, rows, ldc, c) = Gemm.block<'L, 'V> g x n rows ldc c
 
 /// The kernels of each width, and the pieces of a part that several operations share.
 [<RequireQualifiedAccess>]

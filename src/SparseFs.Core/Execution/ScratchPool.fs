@@ -20,7 +20,7 @@ type internal Block(bytes: int64) =
 
 /// <summary>Buffers that the kernels need for the length of a call, kept for the next one.</summary>
 /// <remarks>A handful of blocks, the larger ones preferred; no lock, and nothing is allocated once they have grown.</remarks>
-module internal Scratch =
+module internal ScratchPool =
 
     let private kept: Block[] = Array.zeroCreate 8
 

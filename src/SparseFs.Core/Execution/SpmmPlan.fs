@@ -13,7 +13,7 @@ open SparseFs
 module private ByColumn =
 
     /// counts[c] = slots of column c in rows from and to.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let count (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (counts: Span<int>) =
         counts.Clear()
 
@@ -22,7 +22,7 @@ module private ByColumn =
             counts[col] <- counts[col] + 1
 
     /// rowsOf[next[c]] = r for the slots (r, c) of rows from and to, and next[c] moves on.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let fill (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (next: Span<int>) (rowsOf: int[]) =
         for r in rowFrom .. rowTo - 1 do
             for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
@@ -32,7 +32,7 @@ module private ByColumn =
                 next[col] <- target + 1
 
     /// next[c] = the first slot of column c, of a transposed pattern, whose row is not before this one.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let seek (colPtr: int[]) (rowsOf: int[]) (row: int) (next: Span<int>) =
         for c in 0 .. next.Length - 1 do
             let mutable low = colPtr[c]
@@ -46,7 +46,7 @@ module private ByColumn =
             next[c] <- low
 
     /// ordered[next[c]] = values[s] for the slots (r, c) of rows from and to, and next[c] moves on.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let order
         (rowPtr: int[])
         (colIdx: int[])
@@ -63,7 +63,7 @@ module private ByColumn =
             next[col] <- target + 1
 
     /// values[s] = ordered[next[c]] for the slots (r, c) of rows from and to, and next[c] moves on.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let disorder
         (rowPtr: int[])
         (colIdx: int[])

@@ -10,7 +10,7 @@ type internal Disk =
       FlushFolder: string -> unit }
 
 /// <summary>Files that are there whole or not at all.</summary>
-module internal WholeFile =
+module internal AtomicFile =
 
     let private disk: Disk =
         { FlushFile = fun stream -> stream.Flush(flushToDisk = true)

@@ -5,7 +5,7 @@ open System.Collections.Generic
 open System.Globalization
 
 /// <summary>Small records as texts of a file's metadata: "step=5 grad=True".</summary>
-module internal Fields =
+module internal MetadataFields =
 
     let private culture = CultureInfo.InvariantCulture
 

@@ -48,15 +48,15 @@ module internal PolicyText =
         | Decay.Constant -> "Constant"
         | Decay.Cosine -> "Cosine"
         | Decay.Linear -> "Linear"
-        | Decay.InversePower power -> case "InversePower" [ "power", Fields.ofFloat power ]
+        | Decay.InversePower power -> case "InversePower" [ "power", MetadataFields.ofFloat power ]
 
     let private ofSchedule (schedule: Schedule) : string =
         let values =
-            [ "Fraction", Fields.ofFloat schedule.Fraction
+            [ "Fraction", MetadataFields.ofFloat schedule.Fraction
               "Decay", ofDecay schedule.Decay
-              "Start", Fields.ofInteger schedule.Start
-              "End", Fields.ofInteger schedule.End
-              "Every", Fields.ofInteger schedule.Every ]
+              "Start", MetadataFields.ofInteger schedule.Start
+              "End", MetadataFields.ofInteger schedule.End
+              "Every", MetadataFields.ofInteger schedule.Every ]
 
         (invariant $"{{ {fields values} }}")
 
@@ -66,7 +66,7 @@ module internal PolicyText =
         | Needs.Gradient -> "Gradient"
         | Needs.Momentum -> "Momentum"
         | _ when needs = (Needs.Gradient ||| Needs.Momentum) -> "Gradient, Momentum"
-        | _ -> Fields.ofInteger (int64 needs) // bits that mean nothing are no error, and files hold them as the number
+        | _ -> MetadataFields.ofInteger (int64 needs) // bits that mean nothing are no error, and files hold them as the number
 
     let private ofPlacement (placement: Placement) : string =
         match placement with
@@ -85,17 +85,20 @@ module internal PolicyText =
         match budget with
         | Budget.Layer -> "Layer"
         | Budget.Row -> "Row"
-        | Budget.RowAblated salient -> case "RowAblated" [ "salient", Fields.ofFloat salient ]
+        | Budget.RowAblated salient -> case "RowAblated" [ "salient", MetadataFields.ofFloat salient ]
         | Budget.AcrossByMagnitude -> "AcrossByMagnitude"
         | Budget.AcrossByMomentum -> "AcrossByMomentum"
         | Budget.Falling(initial, final) ->
-            case "Falling" [ "initial", Fields.ofFloat initial; "final", Fields.ofFloat final ]
+            case
+                "Falling"
+                [ "initial", MetadataFields.ofFloat initial
+                  "final", MetadataFields.ofFloat final ]
 
     let private ofGrownWeight (weight: GrownWeight) : string =
         match weight with
         | GrownWeight.Zero -> "Zero"
-        | GrownWeight.Uniform bound -> case "Uniform" [ "bound", Fields.ofFloat bound ]
-        | GrownWeight.Normal deviation -> case "Normal" [ "deviation", Fields.ofFloat deviation ]
+        | GrownWeight.Uniform bound -> case "Uniform" [ "bound", MetadataFields.ofFloat bound ]
+        | GrownWeight.Normal deviation -> case "Normal" [ "deviation", MetadataFields.ofFloat deviation ]
 
     let private ofMoments (moments: Moments) : string =
         match moments with
@@ -143,7 +146,7 @@ module internal PolicyText =
         | Grow.Momentum -> known part "Momentum"
         | Grow.Random -> known part "Random"
         | Grow.Nearby(placement, lambda) ->
-            known part (case "Nearby" [ "placement", ofPlacement placement; "lambda", Fields.ofFloat lambda ])
+            known part (case "Nearby" [ "placement", ofPlacement placement; "lambda", MetadataFields.ofFloat lambda ])
         | Grow.Score(needs, _) -> score needs ValueNone
         | Grow.NamedScore(name, needs, _) -> score needs (ValueSome name)
 
@@ -156,7 +159,7 @@ module internal PolicyText =
           known "Budget" (ofBudget policy.Budget)
           known "GrownWeight" (ofGrownWeight policy.GrownWeight)
           known "Moments" (ofMoments policy.Moments)
-          known "StepsAtUpdates" (Fields.ofBool policy.StepsAtUpdates) ]
+          known "StepsAtUpdates" (MetadataFields.ofBool policy.StepsAtUpdates) ]
 
     /// <summary>Holds a part against what a file has for it.</summary>
     let compare (part: PolicyPart) (stored: string) : PartMatch =

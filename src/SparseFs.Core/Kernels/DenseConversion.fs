@@ -6,10 +6,10 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// Between the values of a pattern and a dense matrix [rows, cols], for rows from and to.
-module internal DenseCopy =
+module internal DenseConversion =
 
     /// w[r, ColIdx[s]] = values[s] for the slots s of each row r, and 0 elsewhere; w is overwritten.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let spread
         (p: Pattern)
         (values: nativeptr<float32>)
@@ -32,7 +32,7 @@ module internal DenseCopy =
         )
 
     /// values[s] = w[r, ColIdx[s]] for the slots s of each row r; values is overwritten.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let collect
         (p: Pattern)
         (w: nativeptr<float32>)

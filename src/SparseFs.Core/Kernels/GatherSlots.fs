@@ -6,12 +6,12 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// Numbers of old slots brought to the new slots that continue them.
-module internal Carry =
+module internal GatherSlots =
 
     /// <summary>y[s] = x[from[s]], or number where from[s] is negative, for the slots s from and to.</summary>
     /// <remarks>from holds indices of x, which has at least one number, or −1; y is overwritten and overlaps
     /// nothing.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let constant
         (from: nativeptr<int>)
         (x: nativeptr<float32>)

@@ -12,7 +12,7 @@ open SparseFs
 /// whose samples follow each other; a strip of each gives 4 · 2 vectors of sums that stay in registers. Order of
 /// summation: the samples in turn, a run of them at a time.
 /// </remarks>
-module internal Product =
+module internal Gemm =
 
     /// Rows of a strip of g.
     [<Literal>]
@@ -29,7 +29,7 @@ module internal Product =
     /// <summary>strips[s, k, i] = source[k, s · width + i] for i below width, 0 beyond the columns.</summary>
     /// <remarks>source is [n, stride], of which columns from and to are taken; strips is [strips, n, width] and
     /// overwritten.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let pack
         (source: nativeptr<float32>)
         (stride: int)
@@ -64,7 +64,7 @@ module internal Product =
 
     /// <summary>c[i, j] = Σ g[k, i] · x[k, j] over the samples of two strips, or added to it.</summary>
     /// <remarks>g is [n, 4], x is [n, two vectors]; c has 4 rows, ldc floats apart, and overlaps nothing.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let strip<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)
@@ -116,7 +116,7 @@ module internal Product =
 
     /// <summary>c [rows, ldc] from the strips of some rows of g and those of all of x; c is overwritten.</summary>
     /// <remarks>rows is a multiple of 4, ldc one of two vectors.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let block<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)

@@ -23,7 +23,7 @@ module internal Pack =
             i <- i + 1
 
     /// A block of less than lanes by lanes, by way of two whole ones; samples from n to lanes read as 0.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private edge<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
@@ -68,7 +68,7 @@ module internal Pack =
     /// <summary>A tile: packed[j, i] = x[i, j] for i &lt; n, j &lt; m, and 0 for i from n to width.</summary>
     /// <remarks>x is [n, m] with row stride lds, packed is [m, width], in floats; width is n made up to whole vectors.
     /// packed is overwritten and does not overlap x.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let tile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (x: nativeptr<float32>)
         (lds: int64)
@@ -98,7 +98,7 @@ module internal Pack =
     /// <summary>Back: y[j, i] = block[i, j] for i &lt; n, j &lt; m.</summary>
     /// <remarks>block is [n, m] with row stride lds, y is [m, n] with row stride ldy, in floats; y is overwritten and does
     /// not overlap block. A row of y is written in one go.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let untile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (rows: nativeptr<float32>)
         (lds: int64)

@@ -8,11 +8,11 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// Sums over samples, and sums of sums.
-module internal Sums =
+module internal Reduce =
 
     /// <summary>sums[r] = Σ tile[r, i], or added to it, over the vectors · lanes samples of a tile [rows, samples].</summary>
     /// <remarks>Order of summation: the vectors of a row in turn, then over the lanes.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rowSums<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (tile: nativeptr<float32>)
         (vectors: int)
@@ -38,7 +38,7 @@ module internal Sums =
             r <- r + 1
 
     /// total[i] = Σ partial[k · length + i] over the groups k in turn; total is overwritten.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let addGroups (groups: int) (length: int) (partial: nativeptr<float32>) (total: nativeptr<float32>) =
         let lanes = Vector128<float32>.Count
 

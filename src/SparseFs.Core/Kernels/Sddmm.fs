@@ -49,7 +49,7 @@ module internal Sddmm =
             s <- s + 1L
 
     /// Four vectors of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (g: nativeptr<float32>)
@@ -81,7 +81,7 @@ module internal Sddmm =
         )
 
     /// Two vectors of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (g: nativeptr<float32>)
@@ -107,7 +107,7 @@ module internal Sddmm =
         )
 
     /// One vector of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (g: nativeptr<float32>)

@@ -82,7 +82,7 @@ module internal SparseInputs =
     /// <remarks>x is [n, cols], y is [n, rows] and overwritten; values are in the order of the columns or, where from is not
     /// null, in that of the rows, from[s] being the place of the columns' slot s; bias [rows] may be null; nothing overlaps.
     /// Order of summation: the columns in turn.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let multiply
         (colPtr: nativeptr<int>)
         (rowsOf: nativeptr<int>)
@@ -120,7 +120,7 @@ module internal SparseInputs =
     /// <remarks>tile is [columns, wide], of which samples are there; g is [samples, rows]; d is in the order of the columns
     /// or, where from is not null, in that of the rows, as in multiply, and overlaps nothing. Order of summation: the samples
     /// in turn.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let gradient
         (colPtr: nativeptr<int>)
         (rowsOf: nativeptr<int>)

@@ -69,7 +69,7 @@ module internal Spmm =
             'L.Broadcast(Pointer.get bias r)
 
     /// Four vectors of samples, two slots at a time.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)
@@ -129,7 +129,7 @@ module internal Spmm =
         )
 
     /// Two vectors of samples, four slots at a time.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)
@@ -188,7 +188,7 @@ module internal Spmm =
         )
 
     /// One vector of samples, four slots at a time.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)

@@ -12,7 +12,7 @@ open SparseFs
 /// only, and overlaps nothing. Order of summation: the rows in turn. It needs no transposed pattern, and pays for that
 /// with a store for each multiply-add.
 /// </remarks>
-module internal Scatter =
+module internal SpmmTranspose =
 
     /// The first slot of a row whose column is not below this one.
     let inline private firstSlot (p: Pattern) (slotFrom: int64) (slotTo: int64) (col: int) : int64 =
@@ -64,7 +64,7 @@ module internal Scatter =
         'L.Store(x, 'L.MultiplyAdd(w, g, 'L.Load x))
 
     /// Four vectors of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)
@@ -95,7 +95,7 @@ module internal Scatter =
                 s <- s + 1L)
 
     /// Two vectors of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)
@@ -122,7 +122,7 @@ module internal Scatter =
                 s <- s + 1L)
 
     /// One vector of samples.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
         (p: Pattern)
         (values: nativeptr<float32>)

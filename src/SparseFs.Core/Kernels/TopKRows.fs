@@ -73,7 +73,7 @@ module internal Winners =
 
     /// <summary>keys[i] = the key of row i's score; the lowest and the highest of them.</summary>
     /// <remarks>keys has room for whole blocks and a vector more.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let keysOf<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (form: Scores)
         (x: nativeptr<float32>)
@@ -94,7 +94,7 @@ module internal Winners =
         | _ -> map<'L, 'K> n keys (fun i -> 'L.KeysOf(Pointer.at x (int64 i))) (fun i -> Key.ofFloat (Pointer.get x i))
 
     /// How many keys of some blocks are above a bound.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let countAbove<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (blocks: int)
@@ -133,7 +133,7 @@ module internal Winners =
     /// the crossing of the excess of keys above a bound, with the Illinois rule (an end that stays twice loses half of
     /// its excess), then halves. 5 to 8 passes are usual, 44 are the most. near is that other row's threshold, or Key.Nothing; winners
     /// do not depend on it.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let threshold<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (n: int)
@@ -189,7 +189,7 @@ module internal Winners =
             struct (int low, -excessHigh)
 
     /// The first ties of the keys that equal the threshold rise above it.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let raise<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (threshold: int)
@@ -213,7 +213,7 @@ module internal Winners =
     /// <summary>y[i] = x[i] where keys[i] is above the threshold, 0 elsewhere; the mask has a bit for each i, in words of
     /// 32, and wins[i] rises by one where i wins.</summary>
     /// <remarks>y and mask are overwritten, wins is added to, or null. x and y may be the same.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let write<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (threshold: int)
@@ -266,7 +266,7 @@ module internal Winners =
             Pointer.set mask (first / Block) (int word)
 
     /// <summary>d[i] = u[i] where the mask's bit i is set, 0 elsewhere; d is overwritten.</summary>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let keep<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
         (mask: nativeptr<int>)
         (u: nativeptr<float32>)
@@ -293,7 +293,7 @@ module internal Winners =
             i <- i + 1
 
     /// total[i] = Σ counts[part · stride + i] over the parts; total is overwritten.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let addParts (parts: int) (stride: int) (counts: nativeptr<int>) (n: int) (total: nativeptr<int>) =
         let mutable i = 0
 

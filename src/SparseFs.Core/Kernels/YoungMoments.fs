@@ -71,7 +71,7 @@ module internal YoungMoments =
     /// <param name="slotFrom">The first slot.</param>
     /// <param name="slotTo">The slot behind the last.</param>
     /// <remarks>The same operations in the same order at any width, so the same bits.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let adam
         (cohorts: nativeptr<byte>)
         (tables: nativeptr<float32>)
@@ -167,7 +167,7 @@ module internal YoungMoments =
     /// <summary>As adam, and then, for every slot: mean = β1 · mean + (1 − β1) · g; square = β2 · square + (1 − β2) · g²;
     /// largest = max(largest, square).</summary>
     /// <remarks>stride is Few, and isFused. The roundings are those of torch's operations, one after the other.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private adamMeans
         (cohorts: nativeptr<byte>)
         (tables: nativeptr<float32>)
@@ -247,7 +247,7 @@ module internal YoungMoments =
 
     /// <summary>w = kept · w + rate · mean / (root / correction + epsilon), for the slots from and to.</summary>
     /// <remarks>isFused. The roundings are those of torch's operations, one after the other.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private adamUpdate
         (root: nativeptr<float32>)
         (mean: nativeptr<float32>)

@@ -4,7 +4,7 @@ namespace SparseFs
 /// <remarks>A tree of partial sums: Fenwick, "A new data structure for cumulative frequency tables", Software: Practice
 /// and Experience 24(3), 1994. Changing a weight and drawing cost O(log lines).</remarks>
 [<Sealed>]
-type internal Urn(lines: int) =
+type internal FenwickTree(lines: int) =
     /// Entry i, from 1, holds the weights of the lines i − (i &&& −i) .. i − 1.
     let sums: int64[] = Array.zeroCreate (lines + 1)
     let mutable total = 0L

@@ -5,12 +5,12 @@ open System
 /// <summary>Logarithm and exponential that give the same bits on every machine.</summary>
 /// <remarks>Those of System.Math are the C library's, which differ in the last bit; one bit can move a connection. Only
 /// operations that IEEE 754 rounds correctly are used. Relative error below 1e-15 times the argument's size.</remarks>
-module internal PortableMath =
+module internal ReproducibleMath =
 
     let private ln2 = 0.693147180559945309417232
 
     /// ln x for a normal x > 0: ln 2^e + 2 artanh((m − 1) / (m + 1)), for m in [√½, √2).
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let ln (x: float) : float =
         let bits = BitConverter.DoubleToInt64Bits x
         let mutable exponent = int (bits >>> 52) - 1023
@@ -34,7 +34,7 @@ module internal PortableMath =
         float exponent * ln2 + 2.0 * s * sum
 
     /// e^x for x ≤ 0: 2^k · e^r, |r| ≤ ½ ln 2, by Taylor's series; 0 below the smallest normal number.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let exp (x: float) : float =
         if x < -708.0 then
             0.0

@@ -3,14 +3,14 @@ namespace SparseFs
 open System
 
 /// Drawing without repeats.
-module internal Drawing =
+module internal SampleWithoutReplacement =
 
     /// Cells a slot up to which scanning all cells is cheaper than sorting the drawn ones.
     let private scanLimit = 8L
 
     /// <summary>Knuth's selection sampling: one integer draw a cell, in order.</summary>
     /// <remarks>The Art of Computer Programming, volume 2, section 3.4.2, algorithm S. O(cells).</remarks>
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
     let private scan (cells: int64) (nnz: int) (draws: Draws) : int64[] =
         let chosen: int64[] = Array.zeroCreate nnz
         let mutable count = 0
@@ -27,7 +27,7 @@ module internal Drawing =
 
     /// <summary>Sorts cells that are all below a bound: a radix sort from the low digits, 11 bits a pass.</summary>
     /// <returns>The sorted cells; <paramref name="drawn"/> is used as scratch.</returns>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let sorted (cells: int64) (drawn: int64[]) : int64[] =
         let digits = 2048
         let next: int[] = Array.zeroCreate digits
@@ -62,7 +62,7 @@ module internal Drawing =
         source
 
     /// Merges two rising arrays and drops repeats, within and between them.
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
     let private mergeDistinct (a: int64[]) (b: int64[]) : int64[] =
         let merged: int64[] = Array.zeroCreate (a.Length + b.Length)
         let mutable count = 0
@@ -87,7 +87,7 @@ module internal Drawing =
     /// <summary>Draws with repeats, sorts, drops the repeats and draws what is missing, until all are distinct.</summary>
     /// <remarks>Every draw is uniform and independent, so this is drawing one by one and rejecting repeats: each set of
     /// nnz cells is equally likely. O(nnz) a round while nnz is a small part of the cells, and few rounds.</remarks>
-    [<FullyOptimized>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
     let private drawSparse (cells: int64) (nnz: int) (draws: Draws) : int64[] =
         let mutable chosen: int64[] = [||]
 
@@ -104,7 +104,7 @@ module internal Drawing =
     /// Up to this count, a repeat is looked for among the drawn ones.
     let private fewLimit = 24
 
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private few (cells: int64) (count: int) (draws: Draws) : int64[] =
         let chosen: int64[] = Array.zeroCreate count
         let mutable known = 0

@@ -136,9 +136,12 @@ module Schedule =
 
     /// <summary>(1 − p)^power, with the same bits on every machine.</summary>
     let private falling (power: float) (p: float) =
-        if power = 0.0 then 1.0
-        elif p >= 1.0 then 0.0
-        else PortableMath.exp (power * PortableMath.ln (1.0 - p))
+        if power = 0.0 then
+            1.0
+        elif p >= 1.0 then
+            0.0
+        else
+            ReproducibleMath.exp (power * ReproducibleMath.ln (1.0 - p))
 
     /// <summary>The part of the slots that an update at this step drops and grows.</summary>
     /// <param name="step">An optimizer step, counted from 1.</param>
@@ -153,7 +156,7 @@ module Schedule =
             schedule.Fraction
             * match schedule.Decay with
               | Decay.Constant -> 1.0
-              | Decay.Cosine -> 0.5 * (1.0 + PortableMath.cosPi p)
+              | Decay.Cosine -> 0.5 * (1.0 + ReproducibleMath.cosPi p)
               | Decay.Linear -> 1.0 - p
               | Decay.InversePower power -> falling power p
 

@@ -61,7 +61,7 @@ module internal Selection =
     /// <summary>The count-th largest of the first length keys, whose bits from shift on agree, and how many of those that
     /// equal it are among the count.</summary>
     /// <remarks>Digit by digit, over ever fewer keys; the keys are moved about.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let rec private thresholdBelow (shift: int) (keys: uint32[]) (length: int) (count: int) : struct (uint32 * int) =
         if shift = 0 then
             struct (keys[0], count)
@@ -101,7 +101,7 @@ module internal Selection =
     /// <summary>The count-th largest key among the first length scores, whose keys have been counted, and how many of those
     /// that equal it are among the count; 1 ≤ count ≤ length.</summary>
     /// <remarks>Of a score, only some bits count.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let threshold
         (bits: int)
         (counts: KeyCounts)
@@ -139,7 +139,7 @@ module internal Selection =
     /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
     /// <param name="scores">None is NaN.</param>
     /// <param name="count">0..length.</param>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let allBut (isMagnitude: bool) (scores: float32[]) (count: int) : bool[] =
         let marked: bool[] = Array.zeroCreate scores.Length
 

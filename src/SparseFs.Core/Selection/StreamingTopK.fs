@@ -9,7 +9,7 @@ open System.Runtime.Intrinsics
 /// came before is no candidate: that bound is known from counts of upper bits, and rises as scores come. Where a higher
 /// one is guessed, there may be too few cells in the end.</remarks>
 [<Sealed>]
-type internal Best(most: int) =
+type internal StreamingTopK(most: int) =
     /// Cells from which a bound can be guessed.
     static let guessFrom = 65536L
 
@@ -147,7 +147,7 @@ type internal Best(most: int) =
     /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
     /// <param name="firstCell">The row's first cell.</param>
     /// <returns>False where a score is NaN or infinite, of a taken cell too: nothing more is to be done with any of them.</returns>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     member _.Offer
         (block: float32[], offset: int, size: int, taken: byte[], isMagnitude: bool, firstCell: int64)
         : bool =
@@ -218,7 +218,7 @@ type internal Best(most: int) =
         Array.Copy(cells, 0, allCells, at, length)
 
     /// <summary>The count best cells of several parts, of which each has seen cells that come before the next one's.</summary>
-    static member cellsOf (parts: Best[]) (count: int) : int64[] =
+    static member cellsOf (parts: StreamingTopK[]) (count: int) : int64[] =
         if parts.Length = 1 then
             parts[0].Cells()
         else
@@ -228,7 +228,7 @@ type internal Best(most: int) =
             let cells: int64[] = Array.zeroCreate all
 
             Array.iter2
-                (fun (part: Best) at -> part.CopyTo(scores, cells, at))
+                (fun (part: StreamingTopK) at -> part.CopyTo(scores, cells, at))
                 parts
                 (Array.truncate parts.Length starts)
 

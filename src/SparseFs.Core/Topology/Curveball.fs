@@ -11,7 +11,7 @@ module internal Curveball =
 
     /// <summary>Two rows keep the columns that both have and share out the others by chance, each as many as it had.</summary>
     /// <remarks>Columns rise before and after: the shares are drawn in rising order (Knuth's algorithm S).</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private trade (colIdx: int[]) (scratch: int[]) (a: int) (b: int) (fanIn: int) (draws: Draws) =
         // The columns of either row alone, rising, are drawn between the rows; a place in both rows keeps its column.
         let mutable i = 0

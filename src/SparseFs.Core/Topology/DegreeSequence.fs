@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// Patterns by their fan-ins and fan-outs.
-module internal Degrees =
+module internal DegreeSequence =
 
     let checkAtMost (name: string) (most: int) (value: int) (what: string) =
         if value < 0 || value > most then
@@ -61,7 +61,7 @@ module internal Degrees =
     let private attached (rows: int) (cols: int) (nnz: int) (attraction: float) (draws: Draws) : int[] =
         let fanOut: int[] = Array.zeroCreate cols
         let order = Curveball.permutation cols draws
-        let urn = Urn cols
+        let urn = FenwickTree cols
         let mutable entered = 0
 
         for slot in 0 .. nnz - 1 do
@@ -116,7 +116,7 @@ module internal Degrees =
             let rowIdx: int[] = Array.zeroCreate nnz
 
             for col in 0 .. cols - 1 do
-                let ofColumn = Drawing.distinct (int64 rows) fanOut[col] draws
+                let ofColumn = SampleWithoutReplacement.distinct (int64 rows) fanOut[col] draws
 
                 for i in 0 .. ofColumn.Length - 1 do
                     rowIdx[columnPtr[col] + i] <- int ofColumn[i]

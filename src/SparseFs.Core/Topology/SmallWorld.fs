@@ -68,7 +68,7 @@ module internal SmallWorld =
         fun row -> line.Place(int64 row)
 
     /// Cells at each distance, from 0 to the largest.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private sizes (line: Line) : float[] =
         let far = max (abs line.Lowest) (abs line.Highest)
         let count: float[] = Array.zeroCreate (int far + 1)
@@ -83,7 +83,7 @@ module internal SmallWorld =
     /// <summary>λ with Σ sizes[d] · (d + 1)^−λ = nnz.</summary>
     /// <remarks>Newton's method on the logarithm of the sum, which is convex and falls: from λ = 0 every step stays on
     /// the near side of the solution.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private solve (sizes: float[]) (logs: float[]) (nnz: float) : float =
         let mutable lambda = 0.0
         let mutable step = 1.0
@@ -94,11 +94,11 @@ module internal SmallWorld =
             let mutable slope = 0.0
 
             for d in 0 .. sizes.Length - 1 do
-                let term = sizes[d] * PortableMath.exp (-lambda * logs[d])
+                let term = sizes[d] * ReproducibleMath.exp (-lambda * logs[d])
                 sum <- sum + term
                 slope <- slope + term * logs[d]
 
-            step <- PortableMath.ln (sum / nnz) * sum / slope
+            step <- ReproducibleMath.ln (sum / nnz) * sum / slope
             lambda <- max 0.0 (lambda + step)
             round <- round + 1
 
@@ -109,7 +109,7 @@ module internal SmallWorld =
     /// not, or a large λ would leave none above zero.</remarks>
     let private chances (sizes: float[]) (logs: float[]) (lambda: float) (nnz: float) : float[] =
         let relative d first =
-            PortableMath.exp (-lambda * (logs[d] - logs[first]))
+            ReproducibleMath.exp (-lambda * (logs[d] - logs[first]))
 
         // rest[d] = the sum of all weights from d on, relative to that of d.
         let rest = Array.copy sizes
@@ -133,7 +133,7 @@ module internal SmallWorld =
     /// <summary>Exactly nnz cells: how many of each class, then which.</summary>
     /// <remarks>Systematic sampling (one draw for all classes) of the classes' expected counts: each class gets its
     /// expected count rounded down or up, and every cell is drawn with exactly its chance.</remarks>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private draw (line: Line) (chance: float[]) (nnz: int) (draws: Draws) : int64[] =
         let mutable expected = 0.0
 
@@ -164,7 +164,7 @@ module internal SmallWorld =
             // What a full class cannot take goes to the next.
             let count = max 0 (min size (upTo - drawn))
 
-            for row in Drawing.distinct (int64 size) count draws do
+            for row in SampleWithoutReplacement.distinct (int64 size) count draws do
                 let row = first + row
                 cells[drawn] <- row * line.Cols + line.Place row + k
                 drawn <- drawn + 1
@@ -208,7 +208,7 @@ module internal SmallWorld =
                 if lambda.IsNone && float nnz = sizes[0] then
                     Array.init sizes.Length (fun d -> if d = 0 then 1.0 else 0.0)
                 else
-                    let logs = Array.init sizes.Length (fun d -> PortableMath.ln (float (d + 1)))
+                    let logs = Array.init sizes.Length (fun d -> ReproducibleMath.ln (float (d + 1)))
 
                     let lambda =
                         match lambda with
@@ -218,5 +218,5 @@ module internal SmallWorld =
                     chances sizes logs lambda (float nnz)
 
             draw line chance nnz (Draws seed)
-            |> Drawing.sorted (Sparsity.cells rows cols)
+            |> SampleWithoutReplacement.sorted (Sparsity.cells rows cols)
             |> Connectivity.ofSortedCells rows cols

@@ -15,7 +15,11 @@ module Topology =
     /// <remarks>Memory in proportion to nnz, whatever rows·cols is; time O(nnz), with one pass a factor 2048 of cells.</remarks>
     let uniform (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
-        Connectivity.ofSortedCells rows cols (Drawing.distinct (Sparsity.cells rows cols) nnz (Draws seed))
+
+        Connectivity.ofSortedCells
+            rows
+            cols
+            (SampleWithoutReplacement.distinct (Sparsity.cells rows cols) nnz (Draws seed))
 
     /// <summary>As <c>smallWorld</c>, with a choice of the layout and, if wanted, of λ.</summary>
     /// <param name="placement">How the rows are laid over the columns.</param>
@@ -58,11 +62,12 @@ module Topology =
     /// (SRigL), at its start.</remarks>
     let constantFanIn (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        Degrees.checkAtMost (nameof fanIn) cols fanIn "the columns"
-        Degrees.checkTotal (nameof fanIn) rows fanIn
+        DegreeSequence.checkAtMost (nameof fanIn) cols fanIn "the columns"
+        DegreeSequence.checkTotal (nameof fanIn) rows fanIn
         let draws = Draws seed
 
-        Degrees.byRows rows cols fanIn (fun _ -> Drawing.distinct (int64 cols) fanIn draws |> Array.map int)
+        DegreeSequence.byRows rows cols fanIn (fun _ ->
+            SampleWithoutReplacement.distinct (int64 cols) fanIn draws |> Array.map int)
 
     /// <summary>Every column has the same number of slots, at uniformly drawn rows.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -74,8 +79,8 @@ module Topology =
     /// exceed 2^31 − 1.</exception>
     let constantFanOut (rows: int) (cols: int) (fanOut: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        Degrees.checkAtMost (nameof fanOut) rows fanOut "the rows"
-        Degrees.checkTotal (nameof fanOut) cols fanOut
+        DegreeSequence.checkAtMost (nameof fanOut) rows fanOut "the rows"
+        DegreeSequence.checkTotal (nameof fanOut) cols fanOut
         fst (Connectivity.transpose (constantFanIn cols rows fanOut seed))
 
     /// <summary>Every row has the same number of slots, and every column too.</summary>
@@ -89,7 +94,7 @@ module Topology =
     /// <remarks>A shuffled circulant, then rounds of trades between rows that change no fan-in and no fan-out, enough that
     /// every such pattern is about equally likely (Carstens et al., ESA 2018). O(nnz · log rows).</remarks>
     let biregular (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
-        Degrees.biregular rows cols fanIn seed
+        DegreeSequence.biregular rows cols fanIn seed
 
     /// <summary>Fan-outs that follow a power law: hubs among the columns, by preferential attachment.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -105,7 +110,7 @@ module Topology =
     /// (Dorogovtsev, Mendes and Samukhin, PRL 85, 2000), for the columns alone: a row's slots are like those of a uniform
     /// pattern. Which columns are hubs is drawn too. O(nnz · log cols).</remarks>
     let scaleFree (rows: int) (cols: int) (nnz: int) (exponent: float) (seed: Seed) : Connectivity =
-        Degrees.scaleFree rows cols nnz exponent seed
+        DegreeSequence.scaleFree rows cols nnz exponent seed
 
     /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -153,8 +158,8 @@ module Topology =
     /// without repeats. O(rows · fanIn).</remarks>
     let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
-        Degrees.checkAtMost (nameof fanIn) cols fanIn "the columns"
-        Degrees.checkTotal (nameof fanIn) rows fanIn
+        DegreeSequence.checkAtMost (nameof fanIn) cols fanIn "the columns"
+        DegreeSequence.checkTotal (nameof fanIn) rows fanIn
 
         if not (beta >= 0.0 && beta <= 1.0) then
             raise (
@@ -165,7 +170,7 @@ module Topology =
         let certain = 1L <<< 53
         let limit = int64 (beta * float certain)
 
-        Degrees.byRows rows cols fanIn (fun row ->
+        DegreeSequence.byRows rows cols fanIn (fun row ->
             let first = int64 row * int64 cols / int64 rows - int64 (fanIn / 2)
             // Places on the ring, counted from the first of the row's nearest columns.
             let mutable moved = 0
@@ -174,8 +179,11 @@ module Topology =
                 if draws.Below certain < limit then
                     moved <- moved + 1
 
-            let kept = Drawing.distinct (int64 fanIn) (fanIn - moved) draws
-            let others = Drawing.distinct (int64 (cols - kept.Length)) moved draws
+            let kept = SampleWithoutReplacement.distinct (int64 fanIn) (fanIn - moved) draws
+
+            let others =
+                SampleWithoutReplacement.distinct (int64 (cols - kept.Length)) moved draws
+
             let places = Array.append kept others
             let mutable before = 0
 
@@ -261,16 +269,16 @@ module Topology =
         if m < 1 then
             raise (ArgumentOutOfRangeException(nameof m, m, (invariant $"expected 1 or more, got {m}")))
 
-        Degrees.checkAtMost (nameof n) m n "the group's columns"
+        DegreeSequence.checkAtMost (nameof n) m n "the group's columns"
 
         if cols % m <> 0 then
             raise (
                 ArgumentOutOfRangeException(nameof cols, cols, (invariant $"expected a multiple of {m}, got {cols}"))
             )
 
-        Degrees.checkTotal (nameof n) rows (cols / m * n)
+        DegreeSequence.checkTotal (nameof n) rows (cols / m * n)
         let draws = Draws seed
 
-        Degrees.byRows rows cols (cols / m * n) (fun _ ->
+        DegreeSequence.byRows rows cols (cols / m * n) (fun _ ->
             [| for group in 0 .. cols / m - 1 do
-                   for place in Drawing.distinct (int64 m) n draws -> group * m + int place |])
+                   for place in SampleWithoutReplacement.distinct (int64 m) n draws -> group * m + int place |])

@@ -4,7 +4,7 @@ open System
 
 /// <summary>Cells that an update may not grow: the slots of a pattern, without those that were freed.</summary>
 [<Struct>]
-type internal Taken =
+type internal ActiveMask =
     {
         Slots: Connectivity
         /// Length nnz, true where a slot may be grown again; null where none may.
@@ -23,7 +23,7 @@ type internal Taken =
     /// <summary>A bit a cell of a row, set where it is taken.</summary>
     /// <param name="row">The row.</param>
     /// <param name="bits">(cols + 7) / 8 bytes or more; overwritten.</param>
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     member t.MarkRow(row: int, bits: byte[]) =
         let colIdx, freed = t.Slots.ColIdxArray, t.Freed
         let first, last = t.Slots.RowPtrArray[row], t.Slots.RowPtrArray[row + 1] - 1
@@ -60,7 +60,7 @@ type internal Taken =
 
             Connectivity.ofTrusted c.Rows c.Cols rowPtr colIdx
 
-module internal Taken =
+module internal ActiveMask =
 
     /// All slots of a pattern.
-    let slots (c: Connectivity) : Taken = { Slots = c; Freed = null }
+    let slots (c: Connectivity) : ActiveMask = { Slots = c; Freed = null }

@@ -17,7 +17,7 @@ module internal Nearby =
         let sums: int64[] = Array.zeroCreate (int farthest + 2)
 
         for d in 0 .. int farthest do
-            let weight = PortableMath.exp (-lambda * PortableMath.ln (float (d + 1)))
+            let weight = ReproducibleMath.exp (-lambda * ReproducibleMath.ln (float (d + 1)))
             sums[d + 1] <- sums[d] + max 1L (int64 (scale * weight))
 
         sums
@@ -125,7 +125,7 @@ module internal Nearby =
     /// Count cells of the layer.
     let ofLayer (placement: Placement) (lambda: float) (taken: Connectivity) (count: int) (draws: Draws) : int64[] =
         let drawer = Drawer(placement, lambda, taken, draws)
-        let urn = Urn taken.Rows
+        let urn = FenwickTree taken.Rows
 
         if count > 0 then
             for row in 0 .. taken.Rows - 1 do

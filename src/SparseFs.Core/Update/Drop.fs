@@ -10,7 +10,7 @@ exception internal NotFinite of what: string
 module internal Dropping =
 
     /// Refuses what is not finite.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let checkFinite (what: string) (numbers: float32[]) =
         let largest = Vector<float32> Single.MaxValue
         let lanes = Vector<float32>.Count
@@ -31,7 +31,7 @@ module internal Dropping =
         Selection.allBut false scores (scores.Length - count)
 
     /// The slots of one sign, and their weights.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private side (weight: float32[]) (isNegative: bool) (count: int) : struct (int[] * float32[]) =
         // Written in any case, and written over by the next: no branch to predict. Hence room for one more.
         let slots: int[] = Array.zeroCreate (count + 1)
@@ -49,7 +49,7 @@ module internal Dropping =
         struct (slots, ofSide)
 
     /// SET's: as many of each sign as is their share.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private nearestZero (weight: float32[]) (count: int) : bool[] =
         let mutable negatives = 0
 
@@ -86,7 +86,7 @@ module internal Dropping =
         | Drop.Random ->
             let marked: bool[] = Array.zeroCreate weight.Length
 
-            for slot in Drawing.distinct (int64 weight.Length) count (Draws seed) do
+            for slot in SampleWithoutReplacement.distinct (int64 weight.Length) count (Draws seed) do
                 marked[int slot] <- true
 
             marked

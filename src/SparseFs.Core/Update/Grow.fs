@@ -23,7 +23,7 @@ module internal Growing =
     let private eachRow
         what
         (scores: CellScores)
-        (taken: Taken)
+        (taken: ActiveMask)
         (body: int -> int -> byte[] -> float32[] -> int -> bool)
         =
         let rows, cols = taken.Slots.Rows, taken.Slots.Cols
@@ -63,11 +63,11 @@ module internal Growing =
     let private spare = 1.5
 
     /// The count best cells of the layer.
-    let private bestCells what (scores: CellScores) magnitude (taken: Taken) (count: int) : int64[] =
+    let private bestCells what (scores: CellScores) magnitude (taken: ActiveMask) (count: int) : int64[] =
         let cols = taken.Slots.Cols
 
         let look (guess: float) =
-            let best = Array.init scores.Parts (fun _ -> Best count)
+            let best = Array.init scores.Parts (fun _ -> StreamingTopK count)
 
             if guess < 1.0 then
                 for b in best do
@@ -76,7 +76,7 @@ module internal Growing =
             eachRow what scores taken (fun part row marks block offset ->
                 best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
 
-            Best.cellsOf best count
+            StreamingTopK.cellsOf best count
 
         let free = taken.Free
         let cells = look (spare * float count / float (max 1L free))
@@ -88,10 +88,10 @@ module internal Growing =
             cells
 
     /// The best cells of each row, as many as it wants.
-    let private bestOfRows what (scores: CellScores) magnitude (taken: Taken) (wanted: int[]) : int64[] =
+    let private bestOfRows what (scores: CellScores) magnitude (taken: ActiveMask) (wanted: int[]) : int64[] =
         let cols = taken.Slots.Cols
         let most = if wanted.Length = 0 then 0 else Array.max wanted
-        let best = Array.init scores.Parts (fun _ -> Best most)
+        let best = Array.init scores.Parts (fun _ -> StreamingTopK most)
         let chosen: int64[][] = Array.create wanted.Length [||]
 
         eachRow what scores taken (fun part row marks block offset ->
@@ -124,7 +124,9 @@ module internal Growing =
 
     /// Any absent cells of the layer.
     let private randomCells (taken: Connectivity) (count: int) (draws: Draws) : int64[] =
-        let ranks = Drawing.distinct (taken.Cells - int64 taken.Nnz) count draws
+        let ranks =
+            SampleWithoutReplacement.distinct (taken.Cells - int64 taken.Nnz) count draws
+
         let chosen = ResizeArray<int64[]>()
         let mutable next = 0
         let mutable before = 0L // absent cells of the rows before
@@ -149,7 +151,7 @@ module internal Growing =
             [ for row in 0 .. taken.Rows - 1 do
                   if wanted[row] > 0 then
                       let absent = int64 (taken.Cols - fanIn taken row)
-                      absentOfRow taken row (Drawing.distinct absent wanted[row] draws) ]
+                      absentOfRow taken row (SampleWithoutReplacement.distinct absent wanted[row] draws) ]
 
     /// <summary>Count cells whose scores are largest, or that the rule draws; rising.</summary>
     /// <param name="rule">The rule.</param>
@@ -157,7 +159,7 @@ module internal Growing =
     /// <param name="seed">For rules that draw.</param>
     /// <param name="taken">Cells that are no candidates; there are at least count others.</param>
     /// <param name="count">How many.</param>
-    let ofLayer (rule: Grow) (state: LayerState) (seed: Seed) (taken: Taken) (count: int) : int64[] =
+    let ofLayer (rule: Grow) (state: LayerState) (seed: Seed) (taken: ActiveMask) (count: int) : int64[] =
         match rule with
         | Grow.Gradient -> bestCells "gradient" state.Gradient true taken count
         | Grow.Momentum -> bestCells "momentum" state.Momentum true taken count
@@ -167,7 +169,7 @@ module internal Growing =
         | Grow.Nearby(placement, lambda) -> Nearby.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
 
     /// <summary>As ofLayer, so many of each row.</summary>
-    let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: Taken) (wanted: int[]) : int64[] =
+    let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: ActiveMask) (wanted: int[]) : int64[] =
         match rule with
         | Grow.Gradient -> bestOfRows "gradient" state.Gradient true taken wanted
         | Grow.Momentum -> bestOfRows "momentum" state.Momentum true taken wanted
@@ -181,7 +183,7 @@ module internal Growing =
         let c = state.Connectivity
         let ofRow: int[] = Array.zeroCreate c.Rows
 
-        for cell in bestCells "gradient" state.Gradient true (Taken.slots c) count do
+        for cell in bestCells "gradient" state.Gradient true (ActiveMask.slots c) count do
             let row = int (cell / int64 c.Cols)
             ofRow[row] <- ofRow[row] + 1
 

@@ -1,25 +1,25 @@
 namespace SparseFs
 
 open System
-open SparseFs.Assembling
+open SparseFs.UpdatePattern
 
 /// <summary>How many slots an update drops and grows, and where, by whose number stays the same. Each function gives the
 /// marks of the slots that go and the cells that come.</summary>
-module internal Budgets =
+module internal Redistribution =
 
     /// The part of a count, rounded half to even.
     let part (fraction: float) (count: int) =
         int (Math.Round(decimal fraction * decimal count, MidpointRounding.ToEven))
 
     /// Cells that may not be grown: all slots, or those that stay.
-    let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) : Taken =
+    let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) : ActiveMask =
         { Slots = c
           Freed = if policy.Regrow = Regrow.Never then null else dropped }
 
     /// The most slots that can be dropped and as many be grown.
     let most (policy: Policy) (c: Connectivity) =
         if policy.Regrow = Regrow.Never then
-            int (min (int64 c.Nnz) (Taken.slots c).Free)
+            int (min (int64 c.Nnz) (ActiveMask.slots c).Free)
         else
             c.Nnz
 

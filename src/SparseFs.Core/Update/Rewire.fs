@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 open System.Diagnostics
-open SparseFs.Assembling
+open SparseFs.UpdatePattern
 
 /// <summary>Drop and grow as pure functions: an update of one layer, or of several that share a budget.</summary>
 [<RequireQualifiedAccess>]
@@ -86,12 +86,12 @@ module Rewire =
         guarded state (fun watch ->
             let struct (dropped, grown) =
                 match policy.Budget with
-                | Budget.Layer -> Budgets.ofLayer policy fraction state
-                | Budget.Row -> Budgets.ofRows policy fraction state
-                | Budget.RowAblated _ when Budgets.part fraction state.Connectivity.Nnz = 0 ->
+                | Budget.Layer -> Redistribution.ofLayer policy fraction state
+                | Budget.Row -> Redistribution.ofRows policy fraction state
+                | Budget.RowAblated _ when Redistribution.part fraction state.Connectivity.Nnz = 0 ->
                     struct (Array.zeroCreate state.Connectivity.Nnz, [||])
-                | Budget.RowAblated salient -> Budgets.ofAblatedRows policy salient fraction state
-                | Budget.Falling(initial, final) -> Budgets.ofFalling initial final policy state
+                | Budget.RowAblated salient -> Redistribution.ofAblatedRows policy salient fraction state
+                | Budget.Falling(initial, final) -> Redistribution.ofFalling initial final policy state
                 | Budget.AcrossByMagnitude
                 | Budget.AcrossByMomentum ->
                     let message =
@@ -113,23 +113,28 @@ module Rewire =
                 |> Array.map (fun state ->
                     let struct (ofDrop, _, _) = seeds state.Seed
                     let c = state.Connectivity
-                    Dropping.mark policy.Drop state ofDrop (min (Budgets.part fraction c.Nnz) (Budgets.most policy c)))
+
+                    Dropping.mark
+                        policy.Drop
+                        state
+                        ofDrop
+                        (min (Redistribution.part fraction c.Nnz) (Redistribution.most policy c)))
 
             let taken =
                 Array.map2
-                    (fun (state: LayerState) marked -> Budgets.takenOf policy state.Connectivity marked)
+                    (fun (state: LayerState) marked -> Redistribution.takenOf policy state.Connectivity marked)
                     states
                     dropped
 
-            let total = dropped |> Array.sumBy (Budgets.countMarked >> int64)
+            let total = dropped |> Array.sumBy (Redistribution.countMarked >> int64)
 
             let grown =
                 if total = 0L then
                     Array.zeroCreate states.Length
                 else
-                    Budgets.shareOut
+                    Redistribution.shareOut
                         total
-                        (Array.map2 (Budgets.contribution policy) states dropped)
+                        (Array.map2 (Redistribution.contribution policy) states dropped)
                         (taken |> Array.map _.Free)
 
             Array.init states.Length (fun layer ->

@@ -4,14 +4,14 @@ open System
 open System.Diagnostics
 
 /// <summary>A layer after an update, from what was dropped and what was grown.</summary>
-module internal Assembling =
+module internal UpdatePattern =
 
     /// What is drawn for dropping, growing and the grown weights.
     let seeds (seed: Seed) =
         struct (Seed.child 0 seed, Seed.child 1 seed, Seed.child 2 seed)
 
     /// Kept slots and grown cells, merged; a cell may be both dropped and grown.
-    [<FullyOptimized>]
+    [<AggressiveOptimization>]
     let private merge (c: Connectivity) (dropped: bool[]) (grown: int64[]) (keepsRegrown: bool) =
         let columns = c.ColIdxArray
         let nnz = columns.Length - dropped.AsSpan().Count true + grown.Length
@@ -67,9 +67,9 @@ module internal Assembling =
         | GrownWeight.Normal deviation ->
             // Box and Muller, Annals of Mathematical Statistics 29, 1958; a turn is measured in halves.
             Array.init count (fun i ->
-                let radius = sqrt (-2.0 * PortableMath.ln (1.0 - unit (2 * i) seed))
+                let radius = sqrt (-2.0 * ReproducibleMath.ln (1.0 - unit (2 * i) seed))
                 let turn = 2.0 * unit (2 * i + 1) seed
-                let cos = PortableMath.cosPi (if turn > 1.0 then 2.0 - turn else turn)
+                let cos = ReproducibleMath.cosPi (if turn > 1.0 then 2.0 - turn else turn)
                 float32 (deviation * radius * cos))
 
     /// The scores of grown slots, in slot order.

@@ -34,7 +34,7 @@ type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[
 /// may run on other threads than the training loop's, so that adding is locked. A recorder does not keep its rewirer, and
 /// stops with it.</remarks>
 [<Sealed; AllowNullLiteral>]
-type internal Recorder() =
+type internal GradientRecorder() =
     let passes = List<Pass>()
     let mutable owner: WeakReference = null
 
@@ -279,7 +279,7 @@ type internal Recorder() =
                     let struct (g, x) = together.Value
                     let g, x = TensorView.contiguous g, TensorView.contiguous x
 
-                    ProductDispatch.product
+                    CpuGrowthScores.product
                         machine
                         (TensorView.floats "g" g)
                         (TensorView.floats "x" x)

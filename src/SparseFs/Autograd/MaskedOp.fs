@@ -31,11 +31,7 @@ module internal RawMasks =
         match backend with
         | Backend.Auto when x.device_type = DeviceType.CPU && x.dtype <> torch.ScalarType.Float64 ->
             ValueSome(
-                WinnersDispatch.machineFor
-                    (OpenMpTeam.get ())
-                    (torch.get_num_threads ())
-                    (int x.shape[0])
-                    (int x.shape[1])
+                CpuTopK.machineFor (OpenMpTeam.get ()) (torch.get_num_threads ()) (int x.shape[0]) (int x.shape[1])
             )
         | Backend.Kernels machine -> ValueSome machine
         | _ -> ValueNone
@@ -55,7 +51,7 @@ module internal RawMasks =
 
             machineFor backend u
             |> ValueOption.iter (fun machine ->
-                WinnersDispatch.keep
+                CpuTopK.keep
                     machine
                     (TensorView.ints "mask" mask)
                     (TensorView.floats "u" u)
@@ -103,7 +99,7 @@ type internal Selecting
 
         let terms = if isNull terms then null else TensorView.contiguous terms
 
-        WinnersDispatch.select
+        CpuTopK.select
             machine
             { X = TensorView.floats "x" x
               Form = form

@@ -28,7 +28,7 @@ module internal RawOps =
     let private empty (n: int64) (features: int) =
         torch.empty ([| n; int64 features |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
-    let rec spmm (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+    let rec spmm (job: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         scoped (fun () ->
             if isHalf x then
                 (spmm job (widen values) (widen bias) (widen x)).to_type x.dtype
@@ -43,9 +43,9 @@ module internal RawOps =
 
                     let multiply =
                         if job.SkipsZeros then
-                            SparseInputsDispatch.spmm
+                            CpuSparseActivations.spmm
                         else
-                            Dispatch.spmm
+                            CpuSpmm.spmm
 
                     multiply
                         machine
@@ -59,7 +59,7 @@ module internal RawOps =
                     GC.KeepAlive(struct (values, bias, x))
                     y)
 
-    let rec spmmT (job: Job) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
+    let rec spmmT (job: SparseOperator) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
         scoped (fun () ->
             if isHalf g then
                 (spmmT job (widen values) (widen g)).to_type g.dtype
@@ -71,7 +71,7 @@ module internal RawOps =
                     let values, g = TensorView.contiguous values, TensorView.contiguous g
                     let x = empty g.shape[0] job.Connectivity.Cols
 
-                    Dispatch.spmmT
+                    CpuSpmm.spmmT
                         machine
                         job.Plan
                         (TensorView.floats "values" values)
@@ -85,7 +85,13 @@ module internal RawOps =
     /// <summary>The gradients of spmm for values, bias and x, each null where it is not wanted; or none where kernels
     /// do not run, and the three operations have to be called one by one.</summary>
     /// <remarks>values may be null where x's gradient is not wanted, x where that of values is not.</remarks>
-    let tryGradients (job: Job) (values: torch.Tensor) (x: torch.Tensor) (g: torch.Tensor) (wantsBias: bool) =
+    let tryGradients
+        (job: SparseOperator)
+        (values: torch.Tensor)
+        (x: torch.Tensor)
+        (g: torch.Tensor)
+        (wantsBias: bool)
+        =
         match (if isHalf g then ValueNone else job.MachineFor g) with
         | ValueNone -> ValueNone
         | ValueSome machine ->
@@ -109,7 +115,7 @@ module internal RawOps =
             let ofDense = if job.SkipsZeros then null else dValues
 
             if not (isNull ofSparse) then
-                SparseInputsDispatch.sddmm
+                CpuSparseActivations.sddmm
                     machine
                     job.Plan
                     (TensorView.floats "g" g)
@@ -117,7 +123,7 @@ module internal RawOps =
                     (int g.shape[0])
                     (TensorView.floats "dValues" ofSparse)
 
-            Dispatch.gradients
+            CpuSpmm.gradients
                 machine
                 job.Plan
                 (TensorView.floatsOrNull "values" values)
@@ -131,7 +137,7 @@ module internal RawOps =
             GC.KeepAlive(struct (values, x, g))
             ValueSome(struct (dValues, dBias, dX))
 
-    let rec sddmm (job: Job) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+    let rec sddmm (job: SparseOperator) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         scoped (fun () ->
             if isHalf x then
                 (sddmm job (widen g) (widen x)).to_type x.dtype
@@ -151,9 +157,9 @@ module internal RawOps =
 
                     let multiply =
                         if job.SkipsZeros then
-                            SparseInputsDispatch.sddmm
+                            CpuSparseActivations.sddmm
                         else
-                            Dispatch.sddmm
+                            CpuSpmm.sddmm
 
                     multiply
                         machine
@@ -251,7 +257,7 @@ module private Context =
             finally
                 numbers.Shared.Exit()
 
-    let save (ctx: torch.autograd.AutogradContext) (job: Job) (first: torch.Tensor) (second: torch.Tensor) =
+    let save (ctx: torch.autograd.AutogradContext) (job: SparseOperator) (first: torch.Tensor) (second: torch.Tensor) =
         ctx.set_materialize_grads false
         ctx.save_data ("job", job)
         // Each gradient needs the other factor only.
@@ -265,10 +271,10 @@ module private Context =
         (ctx: torch.autograd.AutogradContext)
         (upstream: torch.Tensor)
         (arguments: int)
-        (body: Job -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
+        (body: SparseOperator -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
         : List<torch.Tensor> =
         Backward.run upstream arguments (fun upstream ->
-            let job = ctx.get_data "job" :?> Job
+            let job = ctx.get_data "job" :?> SparseOperator
 
             inUse job.Numbers (fun () ->
                 let saved = ctx.get_saved_variables () // refuses a tensor that was changed in place meanwhile
@@ -281,7 +287,7 @@ type internal SpmmFunction() =
 
     override _.Name = "SparseFs.spmm"
 
-    static member Apply(job: Job, values: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) : torch.Tensor =
+    static member Apply(job: SparseOperator, values: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) : torch.Tensor =
         let wanted =
             values.requires_grad
             || x.requires_grad
@@ -295,7 +301,7 @@ type internal SpmmFunction() =
             RawOps.spmm job (job.Values values) (job.Bias bias) x
 
     override _.forward(ctx, args) =
-        let job = args[0] :?> Job
+        let job = args[0] :?> SparseOperator
         let values, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
         let bias = if args.Length > 3 then args[3] :?> torch.Tensor else null
         Context.save ctx job values x
@@ -344,14 +350,14 @@ and [<AllowNullLiteral>] internal SpmmTFunction() =
 
     override _.Name = "SparseFs.spmmT"
 
-    static member Apply(job: Job, values: torch.Tensor, g: torch.Tensor) : torch.Tensor =
+    static member Apply(job: SparseOperator, values: torch.Tensor, g: torch.Tensor) : torch.Tensor =
         if torch.is_grad_enabled () && (values.requires_grad || g.requires_grad) then
             SpmmTFunction.apply (job, values, g)
         else
             RawOps.spmmT job (job.Values values) g
 
     override _.forward(ctx, args) =
-        let job = args[0] :?> Job
+        let job = args[0] :?> SparseOperator
         let values, g = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
         Context.save ctx job values g
         RawOps.spmmT job (job.Values values) g
@@ -379,14 +385,14 @@ and [<AllowNullLiteral>] internal SddmmFunction() =
 
     override _.Name = "SparseFs.sddmm"
 
-    static member Apply(job: Job, g: torch.Tensor, x: torch.Tensor) : torch.Tensor =
+    static member Apply(job: SparseOperator, g: torch.Tensor, x: torch.Tensor) : torch.Tensor =
         if torch.is_grad_enabled () && (g.requires_grad || x.requires_grad) then
             SddmmFunction.apply (job, g, x)
         else
             RawOps.sddmm job g x
 
     override _.forward(ctx, args) =
-        let job = args[0] :?> Job
+        let job = args[0] :?> SparseOperator
         let g, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
         Context.save ctx job g x
         RawOps.sddmm job g x

@@ -18,11 +18,12 @@ type internal Backend =
 
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
-type internal Job(connectivity: Connectivity, backend: Backend, recorder: Recorder, numbers: LayerNumbers) =
-    new(connectivity, backend) = Job(connectivity, backend, null, null)
+type internal SparseOperator
+    (connectivity: Connectivity, backend: Backend, recorder: GradientRecorder, numbers: LayerNumbers) =
+    new(connectivity, backend) = SparseOperator(connectivity, backend, null, null)
 
     /// The same product of values that are no layer's.
-    member _.OfValues = Job(connectivity, backend)
+    member _.OfValues = SparseOperator(connectivity, backend)
 
     /// Notes a backward pass where somebody wants it: upstream gradients, inputs, and the weight's gradient, or null.
     member _.Note(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor) : unit =

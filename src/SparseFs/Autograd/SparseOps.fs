@@ -44,7 +44,7 @@ module SparseOps =
             (y.view shape).MoveToOuterDisposeScope()
 
     /// A layer's product, of numbers that are known to fit.
-    let internal ofLayer (job: Job) (x: torch.Tensor) : torch.Tensor =
+    let internal ofLayer (job: SparseOperator) (x: torch.Tensor) : torch.Tensor =
         let c, numbers = job.Connectivity, job.Numbers
 
         if isNull x then
@@ -54,7 +54,7 @@ module SparseOps =
         BackwardFailure.Raise numbers.Failure
         onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, numbers.Leaf, numbers.BiasLeaf, x))
 
-    let internal linearOf (job: Job) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) =
+    let internal linearOf (job: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) =
         let c = job.Connectivity
         checkValues c values
 
@@ -66,12 +66,12 @@ module SparseOps =
         onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, values, bias, x))
 
     let internal linearWith (backend: Backend) (c: Connectivity) values bias x =
-        linearOf (Job(c, backend)) values bias x
+        linearOf (SparseOperator(c, backend)) values bias x
 
     let internal spmmTWith (backend: Backend) (c: Connectivity) (values: torch.Tensor) (g: torch.Tensor) =
         checkValues c values
         TensorView.checkAlike "g" g "values" values
-        let job = Job(c, backend)
+        let job = SparseOperator(c, backend)
         onSamples "g" g c.Rows c.Cols (fun g -> SpmmTFunction.Apply(job, values, g))
 
     let internal sddmmWith (backend: Backend) (c: Connectivity) (g: torch.Tensor) (x: torch.Tensor) =
@@ -96,7 +96,7 @@ module SparseOps =
             else
                 t.reshape (int64 n, int64 features)
 
-        SddmmFunction.Apply(Job(c, backend), flat g c.Rows, flat x c.Cols).MoveToOuterDisposeScope()
+        SddmmFunction.Apply(SparseOperator(c, backend), flat g c.Rows, flat x c.Cols).MoveToOuterDisposeScope()
 
     /// <summary>x · Wᵀ + bias, as torch.nn.functional.linear.</summary>
     /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>

@@ -17,7 +17,7 @@ module AveragingFile =
 
     let private rate (rule: AveragingRule) =
         match rule with
-        | AveragingRule.Exponential decay -> "exponential", Fields.ofFloat decay
+        | AveragingRule.Exponential decay -> "exponential", MetadataFields.ofFloat decay
         | AveragingRule.Mean -> "mean", "0"
 
     let private isRounded (average: Average) (t: torch.Tensor) = average.Value.dtype <> t.dtype
@@ -42,7 +42,7 @@ module AveragingFile =
                   LayerText.key layer, LayerText.ofPattern c bias.IsSome
 
               key,
-              Fields.write
+              MetadataFields.write
                   [ "rule", name
                     "decay", decay
                     "updates", $"{averaging.Updates}"

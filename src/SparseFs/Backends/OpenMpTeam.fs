@@ -98,4 +98,4 @@ module internal OpenMpTeam =
 
     /// What a product of so many slots and samples may use.
     let machineFor (nnz: int) (samples: int) : Machine =
-        Dispatch.machineFor (get ()) (torch.get_num_threads ()) nnz samples
+        CpuSpmm.machineFor (get ()) (torch.get_num_threads ()) nnz samples

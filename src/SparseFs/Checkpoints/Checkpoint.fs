@@ -64,7 +64,7 @@ module Checkpoint =
         StoredNames.checkPrefixes options.Prefixes
         use file = new StoredFile(path, options.Prefixes)
         use _ = torch.NewDisposeScope()
-        let loader = Loader(file, options.Converts)
+        let loader = StagedLoad(file, options.Converts)
         loader.Model(options.Form, Inventory.ofModel model)
         let struct (missing, unexpected) = loader.Run(options.IsStrict, ModelFile.isModels)
 
@@ -222,9 +222,9 @@ module Checkpoint =
             | ValueNone -> [], []
 
         let training =
-            Fields.write (
-                [ "step", Fields.ofInteger progress.Step
-                  "rewirer", Fields.ofBool rewirer.IsSome ]
+            MetadataFields.write (
+                [ "step", MetadataFields.ofInteger progress.Step
+                  "rewirer", MetadataFields.ofBool rewirer.IsSome ]
                 @ RewirerCodec.seedFields progress.Seed
             )
 
@@ -272,7 +272,7 @@ module Checkpoint =
         use _ = torch.NewDisposeScope()
         let inventory = Inventory.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
-        let loader = Loader(file, false)
+        let loader = StagedLoad(file, false)
 
         let reader =
             match file.Metadata.TryGetValue TrainingKey with

@@ -14,11 +14,11 @@ module internal OptimizerCodec =
     let private text (value: OptimizerNumber) : string =
         match value with
         | OptimizerNumber.None -> "none"
-        | OptimizerNumber.Steps steps -> Fields.ofInteger steps
-        | OptimizerNumber.Switch isOn -> Fields.ofBool isOn
+        | OptimizerNumber.Steps steps -> MetadataFields.ofInteger steps
+        | OptimizerNumber.Switch isOn -> MetadataFields.ofBool isOn
         | OptimizerNumber.Number number when Double.IsNaN number ->
             raise (ArgumentException("expected an optimizer of numbers, got NaN", "optimizer"))
-        | OptimizerNumber.Number number -> Fields.ofFloat number
+        | OptimizerNumber.Number number -> MetadataFields.ofFloat number
 
     let private key (parameter: string) = $"sparsefs.optimizer.state.{parameter}"
     let private groupKey (group: int) = $"sparsefs.optimizer.group.{group}"
@@ -76,21 +76,21 @@ module internal OptimizerCodec =
 
         let texts =
             [ "sparsefs.optimizer",
-              Fields.write
+              MetadataFields.write
                   [ "kind", OptimizerFields.kind optimizer
                     "groups", $"{groups.Count}"
                     "parameters", $"{entries.Length}" ]
 
               for group in 0 .. groups.Count - 1 do
-                  groupKey group, Fields.write (optionTexts groups[group])
+                  groupKey group, MetadataFields.write (optionTexts groups[group])
 
               for p, group, state in entries do
                   use grad = p.grad
 
                   key (nameOf names p),
-                  Fields.write
+                  MetadataFields.write
                       [ "group", $"{group}"
-                        "grad", Fields.ofBool (not (isNull grad))
+                        "grad", MetadataFields.ofBool (not (isNull grad))
                         for field in state.Numbers do
                             field.Name, text (field.Value()) ] ]
 
@@ -126,7 +126,7 @@ module internal OptimizerCodec =
 
         staged
 
-    let private stageMoment (loader: Loader) (p: Parameter) (name: string) (isAmsgrad: bool) (field: MomentField) =
+    let private stageMoment (loader: StagedLoad) (p: Parameter) (name: string) (isAmsgrad: bool) (field: MomentField) =
         let stored = moment name field.Name
 
         let give (fresh: torch.Tensor) =
@@ -157,7 +157,7 @@ module internal OptimizerCodec =
                     fun () -> give (fresh.DetachFromDisposeScope()))
 
     /// A parameter without a gradient is passed over by the optimizer, one with a gradient of zeros is not.
-    let private stageGradient (loader: Loader) (p: Parameter) (hasGradient: bool) =
+    let private stageGradient (loader: StagedLoad) (p: Parameter) (hasGradient: bool) =
         let shape = loader.ShapeOf p
 
         loader.Plan(fun () ->
@@ -168,7 +168,7 @@ module internal OptimizerCodec =
                 fun () -> p.grad <- null)
 
     let private stageState
-        (loader: Loader)
+        (loader: StagedLoad)
         (isAmsgrad: int -> bool)
         (p: Parameter)
         (name: string)
@@ -202,7 +202,7 @@ module internal OptimizerCodec =
 
     /// <summary>Plans an optimizer's memory; after the model, whose shapes it must fit.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of an optimizer.</exception>
-    let plan (loader: Loader) (names: Dictionary<nativeint, string>) (optimizer: OptimizerHelper) : unit =
+    let plan (loader: StagedLoad) (names: Dictionary<nativeint, string>) (optimizer: OptimizerHelper) : unit =
         let file = loader.File
         let entries = entries optimizer
         let groups = (OptimizerState.all optimizer).Options

@@ -78,10 +78,10 @@ module internal RewirerCodec =
                       policyKey place part, text
 
               stateKey,
-              Fields.write (
-                  [ "step", Fields.ofInteger state.Step
+              MetadataFields.write (
+                  [ "step", MetadataFields.ofInteger state.Step
                     "optimizer", state.Optimizer
-                    "layers", Fields.ofInteger state.Explored.LongLength ]
+                    "layers", MetadataFields.ofInteger state.Explored.LongLength ]
                   @ seedFields state.Seed
               )
 
@@ -101,7 +101,7 @@ module internal RewirerCodec =
     // Reading
     // ---------------------------------------------------------------------------------------------------------
 
-    let private find (loader: Loader) (name: string) (dtype: StoredDtype) (shape: int64[]) : StoredTensor voption =
+    let private find (loader: StagedLoad) (name: string) (dtype: StoredDtype) (shape: int64[]) : StoredTensor voption =
         match loader.Find name with
         | ValueSome t when t.Dtype <> dtype || t.Shape <> shape ->
             let expected = $"{dtype} {StoredTensor.describe shape}"
@@ -109,7 +109,7 @@ module internal RewirerCodec =
             ValueNone
         | found -> found
 
-    let private lengthOf (loader: Loader) (name: string) : int64 =
+    let private lengthOf (loader: StagedLoad) (name: string) : int64 =
         match loader.File.TryFind name with
         | ValueSome t when t.Shape.Length = 1 -> t.Shape[0]
         | _ -> 0L
@@ -119,7 +119,7 @@ module internal RewirerCodec =
         (file.Read t).data<int64>().ToArray()
 
     /// What reads the cells that have ever been slots; nothing where a tensor does not fit.
-    let private planExplored (loader: Loader) (place: int) (c: Connectivity) : (unit -> Explored) voption =
+    let private planExplored (loader: StagedLoad) (place: int) (c: Connectivity) : (unit -> Explored) voption =
         let file = loader.File
         let rows, cols = c.Rows, c.Cols
         let cells = tensor place "explored.col_idx"
@@ -149,7 +149,7 @@ module internal RewirerCodec =
                         ))
 
     /// What reads the noted passes.
-    let private planPasses (loader: Loader) (place: int) (step: int64) (layer: SparseLinear) =
+    let private planPasses (loader: StagedLoad) (place: int) (step: int64) (layer: SparseLinear) =
         let file = loader.File
         let c = layer.Connectivity
         let steps = tensor place "pass_steps"
@@ -206,7 +206,7 @@ module internal RewirerCodec =
                         passes)
 
     /// What reads the ages of a layer's slots.
-    let private planAges (loader: Loader) (place: int) (layer: SparseLinear) : (unit -> int[]) voption =
+    let private planAges (loader: StagedLoad) (place: int) (layer: SparseLinear) : (unit -> int[]) voption =
         let name = tensor place "ages"
 
         if loader.File.TryFind(name).IsNone then
@@ -225,7 +225,7 @@ module internal RewirerCodec =
                     | None -> ages)
 
     /// What says which rules cannot be told from the file's: the rewirer does, once the run is back.
-    let private noteUnknown (loader: Loader) (rewirer: Rewirer) (layer: string) (rules: string list) =
+    let private noteUnknown (loader: StagedLoad) (rewirer: Rewirer) (layer: string) (rules: string list) =
         let shown = String.Join(" and ", rules)
 
         let message =
@@ -235,7 +235,7 @@ module internal RewirerCodec =
 
         loader.Plan(fun () -> fun () -> rewirer.Board.Post(NoticeKind.UnnamedRule, layer, message))
 
-    let private comparePolicy (loader: Loader) (rewirer: Rewirer) (place: int) =
+    let private comparePolicy (loader: StagedLoad) (rewirer: Rewirer) (place: int) =
         let struct (layer, _) = rewirer.Layers[place]
 
         let where =
@@ -276,7 +276,7 @@ module internal RewirerCodec =
         if unknown.Count > 0 then
             noteUnknown loader rewirer layer (List.ofSeq unknown)
 
-    let private planState (loader: Loader) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
+    let private planState (loader: StagedLoad) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
         let file = loader.File
         let layers = rewirer.Layers
 
@@ -315,7 +315,7 @@ module internal RewirerCodec =
 
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
-    let plan (loader: Loader) (optimizer: string) (rewirer: Rewirer) : unit =
+    let plan (loader: StagedLoad) (optimizer: string) (rewirer: Rewirer) : unit =
         for place in 0 .. rewirer.Layers.Length - 1 do
             comparePolicy loader rewirer place
 

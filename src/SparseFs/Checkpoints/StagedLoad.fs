@@ -9,7 +9,7 @@ open TorchSharp.Modules
 /// <summary>A load in three steps: everything is compared with the file's header, then everything is read and checked,
 /// then everything is changed. Only the last step changes anything, and nothing in it can fail.</summary>
 [<Sealed>]
-type internal Loader(file: StoredFile, converts: bool) =
+type internal StagedLoad(file: StoredFile, converts: bool) =
     let missing = List<string>()
     let wrong = List<string>()
     let used = HashSet<string>()
@@ -107,7 +107,7 @@ type internal Loader(file: StoredFile, converts: bool) =
             let expected = StoredTensor.describe target.shape
             l.Wrong $"'{name}': expected shape {expected}, got {StoredTensor.describe stored.Shape}"
             ValueNone
-        | ValueSome stored when not (Loader.CanBeWritten target) ->
+        | ValueSome stored when not (StagedLoad.CanBeWritten target) ->
             l.Wrong
                 $"'{stored.Name}': the model's tensor cannot be written to: it is sparse, or a view that repeats elements"
 

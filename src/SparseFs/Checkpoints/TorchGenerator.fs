@@ -32,7 +32,7 @@ module internal GeneratorState =
         && next <= uint64 words
         && left + int64 next <= words + 1L
 
-    let plan (loader: Loader) : unit =
+    let plan (loader: StagedLoad) : unit =
         use now = read ()
 
         match loader.Find Name with

@@ -75,7 +75,7 @@ type SparseLinear
 
     let mutable arithmetic = Arithmetic.Sparse
     let mutable isTraining = true
-    let mutable recorder: Recorder = null
+    let mutable recorder: GradientRecorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
 
     let backendFor (c: Connectivity) (samples: int) =
@@ -175,8 +175,8 @@ type SparseLinear
 
     /// Where backward passes are noted, or null.
     member internal _.Recorder
-        with get (): Recorder = recorder
-        and set (value: Recorder) = recorder <- value
+        with get (): GradientRecorder = recorder
+        and set (value: GradientRecorder) = recorder <- value
 
     /// What stands for the rewirer that has the layer, or null.
     member val internal Rewiring: WeakReference = null with get, set
@@ -246,7 +246,7 @@ type SparseLinear
                 | Arithmetic.Faster when not (isNull x) -> backendFor c (TensorView.checkSamples "x" x c.Cols)
                 | _ -> backendFor c 0
 
-            SparseOps.ofLayer (Job(c, backend, recorder, version.Numbers)) x
+            SparseOps.ofLayer (SparseOperator(c, backend, recorder, version.Numbers)) x
         finally
             version.Numbers.Shared.Exit()
 

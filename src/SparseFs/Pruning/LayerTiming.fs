@@ -8,7 +8,7 @@ open TorchSharp.Modules
 
 /// <summary>Measures a dense and a sparse layer beside each other, as SparseProp does before it replaces one: Nikdan et
 /// al., ICML 2023, section 4.</summary>
-module internal SparsifyTiming =
+module internal LayerTiming =
 
     let private rounds = 9
 

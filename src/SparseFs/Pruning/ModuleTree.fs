@@ -34,7 +34,7 @@ type internal HeldModule =
 /// <remarks>TorchSharp knows a child in up to two ways: a field of its parent (or a list in a field, for Sequential,
 /// ModuleList and ModuleDict), which forward uses, and an entry in the parent's <c>_internal_submodules</c>, from which
 /// parameters, state_dict and named_modules come. Both have to change together.</remarks>
-module internal ModulePlaces =
+module internal ModuleTree =
 
     let private instance =
         BindingFlags.Instance

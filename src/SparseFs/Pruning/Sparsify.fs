@@ -85,7 +85,7 @@ module Sparsify =
     /// Parameters that several modules share, by handle.
     let private tied (model: torch.nn.Module) : Set<nativeint> =
         seq {
-            for struct (_, m) in ModulePlaces.all model do
+            for struct (_, m) in ModuleTree.all model do
                 for struct (_, p) in m.named_parameters false do
                     p.Handle
         }
@@ -113,7 +113,7 @@ module Sparsify =
         elif not (isNull (linearOf held).bias) && tied.Contains (linearOf held).bias.Handle then
             "another module shares its bias"
         else
-            match ModulePlaces.whyNot typeof<SparseLinear> held with
+            match ModuleTree.whyNot typeof<SparseLinear> held with
             | "" when holdsNaN weight -> "a weight is NaN"
             | why -> why
 
@@ -210,7 +210,7 @@ module Sparsify =
         (rule: SparsifyRule)
         (model: torch.nn.Module)
         : SparsifyTable =
-        let found = model |> ModulePlaces.find (fun m -> m :? Linear) |> Array.ofList
+        let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
         let tied = tied model
         let refusals = found |> Array.map (refusal rule tied)
 
@@ -229,7 +229,7 @@ module Sparsify =
                     | ValueNone -> made |> Array.map (fun _ -> ValueNone)
                     | ValueSome batch ->
                         Array.map2
-                            (fun held sparse -> ValueSome(SparsifyTiming.measure batch (linearOf held) sparse))
+                            (fun held sparse -> ValueSome(LayerTiming.measure batch (linearOf held) sparse))
                             candidates
                             made
 
@@ -253,7 +253,7 @@ module Sparsify =
                             [| for held, layer in replaced do
                                    yield! successors (linearOf held) layer |])
 
-                ModulePlaces.replace
+                ModuleTree.replace
                     [ for held, layer in replaced do
                           held, layer :> torch.nn.Module ]
 
@@ -322,8 +322,8 @@ module Sparsify =
     /// <remarks>A field that is declared as SparseLinear cannot hold a Linear: the table says so.</remarks>
     let densify (model: torch.nn.Module) : SparsifyTable =
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        let found = model |> ModulePlaces.find (fun m -> m :? SparseLinear) |> Array.ofList
-        let refusals = found |> Array.map (ModulePlaces.whyNot typeof<Linear>)
+        let found = model |> ModuleTree.find (fun m -> m :? SparseLinear) |> Array.ofList
+        let refusals = found |> Array.map (ModuleTree.whyNot typeof<Linear>)
 
         let candidates =
             Array.zip found refusals
@@ -332,7 +332,7 @@ module Sparsify =
 
         candidates
         |> making (fun held -> Convert.toDense (held.Module :?> SparseLinear)) (fun made ->
-            ModulePlaces.replace
+            ModuleTree.replace
                 [ for held, layer in Array.zip candidates made do
                       held, layer :> torch.nn.Module ])
 

@@ -6,7 +6,7 @@ open TorchSharp.Modules
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
+type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
     member _.Name = name
 
     /// As messages call it.
@@ -19,7 +19,7 @@ type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optim
     member val Needs = Policy.needs policy
     member val Followed = FollowedWeight optimizer
     member r.Ages = r.Followed.Ages
-    member val Recorder = Recorder()
+    member val Recorder = GradientRecorder()
     member val Explored = Explored.Of layer.Connectivity with get, set
 
     /// The pattern as the rewirer left it.
@@ -43,7 +43,7 @@ type internal Rewirable(name: string, layer: SparseLinear, policy: Policy, optim
         r.Needs <> Needs.Nothing && r.HasWork step
 
 /// What is wrong with a layer before a rewirer takes it.
-module internal RewirableChecks =
+module internal RewiredLayerChecks =
 
     /// <exception cref="T:System.ArgumentException">No step of the schedule is an update, though updates are wanted.</exception>
     let fires (name: string) (policy: Policy) : unit =

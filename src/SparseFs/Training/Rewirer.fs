@@ -36,9 +36,9 @@ type Rewirer
                if isNull (box layer) then
                    nullArg (nameof layers)
 
-               RewirableChecks.fires name policy
-               RewirableChecks.isTrained helper name layer
-               Rewirable(name, layer, policy, helper) |]
+               RewiredLayerChecks.fires name policy
+               RewiredLayerChecks.isTrained helper name layer
+               RewiredLayer(name, layer, policy, helper) |]
 
     do
         if layers.Length = 0 then
@@ -61,7 +61,7 @@ type Rewirer
     /// Stands for this rewirer in its layers and recorders, which do not keep it.
     let token = obj ()
 
-    let isOurs (l: Rewirable) =
+    let isOurs (l: RewiredLayer) =
         not (isNull l.Layer.Rewiring)
         && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
 
@@ -85,7 +85,7 @@ type Rewirer
         |> Option.map (fun l -> l.Layer.weight, l.Followed.Memory l.Layer.weight)
 
     /// Whether the passes of a step are wanted by an update.
-    let isWanted (l: Rewirable) (at: int64) =
+    let isWanted (l: RewiredLayer) (at: int64) =
         (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at && l.HasWork at)
         || (l.Needs.HasFlag Needs.Momentum
             && Seq.exists l.IsUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
@@ -101,7 +101,7 @@ type Rewirer
                 l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
                 l.Layer.Unattended <- 0
 
-    let stateOf (at: int64) (l: Rewirable) : LayerState =
+    let stateOf (at: int64) (l: RewiredLayer) : LayerState =
         let index = Array.IndexOf(layers, l)
         let c = l.Layer.Connectivity
 
@@ -164,13 +164,13 @@ type Rewirer
                     )
 
     /// Changes layers and optimizer: everything is computed first.
-    let apply (due: Rewirable[]) (rewired: Rewired[]) =
+    let apply (due: RewiredLayer[]) (rewired: Rewired[]) =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
 
         let changes =
             Array.map2
-                (fun (l: Rewirable) r ->
+                (fun (l: RewiredLayer) r ->
                     let memory = l.Followed.Memory l.Layer.weight
                     let ofGrown = RemapState.ageOfGrown memory l.Policy.Moments
                     struct (RemapState.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
@@ -186,7 +186,7 @@ type Rewirer
             l.Known <- r.Connectivity
 
     /// What layers that share a policy become, in their order.
-    let rewire (due: Rewirable[]) (states: LayerState[]) : Rewired[] =
+    let rewire (due: RewiredLayer[]) (states: LayerState[]) : Rewired[] =
         let rewired: Rewired[] = Array.zeroCreate due.Length
 
         for _, places in
@@ -204,9 +204,9 @@ type Rewirer
     /// The update of the layers that are due at a step, whatever the optimizer has done before; whether anything changed.
     /// A layer that took no part in the backward passes keeps its slots, and shares no budget; where none did, or a number
     /// is not finite, all are refused.
-    let updateAlone (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
+    let updateAlone (at: int64) (due: RewiredLayer[]) : RewireEvent[] * bool =
         let states = due |> Array.map (stateOf at)
-        let isUnseen (l: Rewirable) = l.Looks at && not (l.Recorder.Has at)
+        let isUnseen (l: RewiredLayer) = l.Looks at && not (l.Recorder.Has at)
 
         let working =
             [| 0 .. due.Length - 1 |] |> Array.filter (fun place -> due[place].HasWork at)
@@ -244,11 +244,11 @@ type Rewirer
         if isChanged then
             apply due rewired
 
-        Array.map2 (fun (l: Rewirable) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
+        Array.map2 (fun (l: RewiredLayer) r -> { r.Event with Layer = l.Name }) due rewired, isChanged
 
     /// As updateAlone, while no other thread changes these layers: a load comes before it or after it.
-    let update (at: int64) (due: Rewirable[]) : RewireEvent[] * bool =
-        let rec exclusively (layers: Rewirable list) =
+    let update (at: int64) (due: RewiredLayer[]) : RewireEvent[] * bool =
+        let rec exclusively (layers: RewiredLayer list) =
             match layers with
             | [] -> updateAlone at due
             | l :: others -> l.Layer.Versions.Exclusively(fun () -> exclusively others)
@@ -258,7 +258,7 @@ type Rewirer
     let stepOptimizer () =
         Stepping.step helper (layers |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))
 
-    let finish (at: int64) (due: Rewirable[]) (happened: RewireEvent[]) =
+    let finish (at: int64) (due: RewiredLayer[]) (happened: RewireEvent[]) =
         step <- at
 
         for l in layers do
@@ -497,7 +497,7 @@ type Rewirer
 
         let passes =
             Array.map2
-                (fun (l: Rewirable) passes ->
+                (fun (l: RewiredLayer) passes ->
                     let device = l.Layer.weight.device
 
                     [| for at, n, g: Numbers, x: Numbers in passes ->

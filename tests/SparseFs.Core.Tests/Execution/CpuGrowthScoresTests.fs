@@ -27,7 +27,7 @@ let private product (machine: Machine) (n: int) (rows: int) (cols: int) (g: floa
         NativePtr.ofNativeInt (pin.AddrOfPinnedObject())
 
     try
-        ProductDispatch.product
+        CpuGrowthScores.product
             machine
             (address gPin)
             (address xPin)
@@ -69,17 +69,17 @@ let private grown (rows: int) (cols: int) (count: int) (scores: float32[]) : int
         { Rewire.state c [||] 1L (Seed.ofInt 0) with
             Gradient = CellScores(fun first number -> Array.sub scores (first * cols) (number * cols)) }
 
-    Growing.ofLayer Grow.Gradient state (Seed.ofInt 0) (Taken.slots c) count
+    Growing.ofLayer Grow.Gradient state (Seed.ofInt 0) (ActiveMask.slots c) count
 
 [<Tests>]
 let tests =
     testList
         "Product"
-        [ for width in Dispatch.widths do
+        [ for width in CpuSpmm.widths do
               testCase $"{width}: the product is the dense one, for every tail" (fun () ->
                   for n, rows, cols in shapes do
                       let g, x = numbers 1 (n * rows), numbers 2 (n * cols)
-                      let actual = product (Dispatch.machineOf width 1) n rows cols g x
+                      let actual = product (CpuSpmm.machineOf width 1) n rows cols g x
 
                       for row in 0 .. rows - 1 do
                           for col in 0 .. cols - 1 do
@@ -97,10 +97,10 @@ let tests =
               testCase $"{width}: the product does not depend on the number of threads" (fun () ->
                   for n, rows, cols in [ 5, 1, 3; 33, 131, 70; 600, 9, 65 ] do
                       let g, x = numbers 3 (n * rows), numbers 4 (n * cols)
-                      let one = product (Dispatch.machineOf width 1) n rows cols g x
+                      let one = product (CpuSpmm.machineOf width 1) n rows cols g x
 
                       for threads in [ 2; 3; 7 ] do
-                          let several = product (Dispatch.machineOf width threads) n rows cols g x
+                          let several = product (CpuSpmm.machineOf width threads) n rows cols g x
                           Expect.equal several one $"{threads} threads")
 
           testCase "what is chosen does not depend on the parts that look for it" (fun () ->
@@ -111,7 +111,7 @@ let tests =
               let free: byte[] = Array.zeroCreate 5
 
               for parts in 1..4 do
-                  let bests = Array.init parts (fun _ -> Best count)
+                  let bests = Array.init parts (fun _ -> StreamingTopK count)
 
                   for row in 0 .. rows - 1 do
                       let part = row * parts / rows
@@ -121,7 +121,7 @@ let tests =
 
                       Expect.isTrue offered "finite"
 
-                  Expect.equal (Best.cellsOf bests count) (best count scores) $"{parts} parts")
+                  Expect.equal (StreamingTopK.cellsOf bests count) (best count scores) $"{parts} parts")
 
           testCase "where the first rows are no measure of the others, the choice is exact all the same" (fun () ->
               let rows, cols = 2000, 100

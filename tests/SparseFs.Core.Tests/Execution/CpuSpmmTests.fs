@@ -42,7 +42,7 @@ let private spmm (machine: Machine) (c: Case) : float32[] =
     use bias = new Guarded(c.Bias)
     use x = new Guarded(flat c.X)
     use y = new Guarded(garbage (c.N * c.Pattern.Rows))
-    Dispatch.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    CpuSpmm.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
     y.CheckMargins "y"
     y.Values
 
@@ -50,7 +50,7 @@ let private spmmT (machine: Machine) (c: Case) : float32[] =
     use values = new Guarded(c.Values)
     use g = new Guarded(flat c.G)
     use x = new Guarded(garbage (c.N * c.Pattern.Cols))
-    Dispatch.spmmT machine (Plans.planOf c.Pattern) values.Address g.Address c.N x.Address
+    CpuSpmm.spmmT machine (Plans.planOf c.Pattern) values.Address g.Address c.N x.Address
     x.CheckMargins "x"
     x.Values
 
@@ -58,7 +58,7 @@ let private sddmm (machine: Machine) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    Dispatch.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    CpuSpmm.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 
@@ -67,7 +67,7 @@ let private spmmOfSparse (machine: Machine) (c: Case) : float32[] =
     use bias = new Guarded(c.Bias)
     use x = new Guarded(flat c.X)
     use y = new Guarded(garbage (c.N * c.Pattern.Rows))
-    SparseInputsDispatch.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    CpuSparseActivations.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
     y.CheckMargins "y"
     y.Values
 
@@ -75,7 +75,7 @@ let private sddmmOfSparse (machine: Machine) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    SparseInputsDispatch.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    CpuSparseActivations.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 
@@ -102,7 +102,7 @@ let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c
     let place wanted (guarded: Guarded) =
         if wanted then guarded.Address else nothing
 
-    Dispatch.gradients
+    CpuSpmm.gradients
         machine
         (Plans.planOf c.Pattern)
         (place wantsInput values)
@@ -128,7 +128,7 @@ let private operations: (string * (Case -> float[] * float[]) * (Machine -> Case
       "sddmm of inputs taken to be sparse", Wanted.sddmm, sddmmOfSparse ]
 
 let private ofWidth (width: Width) =
-    let machine = Dispatch.machineOf width 1
+    let machine = CpuSpmm.machineOf width 1
 
     [ for name, wanted, run in operations ->
           law $"{name} at {width} is the dense product, within the rounding of its sums" 150 (fun c ->
@@ -148,21 +148,21 @@ let dispatchTests =
     testList
         "Dispatch"
         [ testCase "the machine offers a scalar path and its widest last" (fun () ->
-              Expect.equal (List.head Dispatch.widths) Width.Scalar "scalar first"
-              Expect.equal (List.max Dispatch.widths) Dispatch.widest "widest last")
+              Expect.equal (List.head CpuSpmm.widths) Width.Scalar "scalar first"
+              Expect.equal (List.max CpuSpmm.widths) CpuSpmm.widest "widest last")
 
-          testList "each width" (List.collect ofWidth Dispatch.widths)
+          testList "each width" (List.collect ofWidth CpuSpmm.widths)
 
           testList
               "threads"
               [ for name, _, run in operations do
-                    for width in Dispatch.widths do
+                    for width in CpuSpmm.widths do
                         testCase $"{name} at {width} gives the same bits for 1, 2 and 3 threads" (fun () ->
                             for n in splitBatches do
                                 let c = wide n
-                                let one = run (Dispatch.machineOf width 1) c
-                                Expect.equal (run (Dispatch.machineOf width 2) c) one $"2 threads, N = {n}"
-                                Expect.equal (run (Dispatch.machineOf width 3) c) one $"3 threads, N = {n}") ]
+                                let one = run (CpuSpmm.machineOf width 1) c
+                                Expect.equal (run (CpuSpmm.machineOf width 2) c) one $"2 threads, N = {n}"
+                                Expect.equal (run (CpuSpmm.machineOf width 3) c) one $"3 threads, N = {n}") ]
 
           testList
               "gradients"
@@ -170,7 +170,7 @@ let dispatchTests =
                     testCase $"at {width}, in one pass or not, are to the bit what the operations give" (fun () ->
                         for n in 0 :: splitBatches do
                             let c = wide n
-                            let one = Dispatch.machineOf width 1
+                            let one = CpuSpmm.machineOf width 1
                             let alone = sddmm one c, spmmT one c
                             let _, bias, _ = gradients one (true, true, true) c
                             let bound, wanted = Wanted.biasGradient c
@@ -178,7 +178,7 @@ let dispatchTests =
 
                             for threads in 1..3 do
                                 for (wantsValues, wantsBias, wantsInput) as wants in subsets do
-                                    let all = gradients (Dispatch.machineOf width threads) wants c
+                                    let all = gradients (CpuSpmm.machineOf width threads) wants c
                                     let what = $"N = {n}, {threads} threads, {wants}"
 
                                     let same (got: float32[]) isWanted wanted (name: string) =
@@ -195,24 +195,23 @@ let dispatchTests =
               let c = make (Connectivity.full 2 5) 40 1
               let bound, wanted = Wanted.spmm c
 
-              spmm (Dispatch.machineOf Dispatch.widest 16) c
-              |> expectWithin "spmm" bound wanted)
+              spmm (CpuSpmm.machineOf CpuSpmm.widest 16) c |> expectWithin "spmm" bound wanted)
 
           testCase "very wide inputs, with the smallest tiles" (fun () ->
               // 60,000 columns leave room for 16 samples in a tile.
               let pattern = Topology.uniform 7 60_000 900 (Seed.ofInt 3)
               let c = make pattern 200 5
-              let machine = Dispatch.machineOf Dispatch.widest 2
+              let machine = CpuSpmm.machineOf CpuSpmm.widest 2
               let bound, wanted = Wanted.spmm c
               spmm machine c |> expectWithin "spmm" bound wanted
               let bound, wanted = Wanted.sddmm c
               sddmm machine c |> expectWithin "sddmm" bound wanted)
 
           testCase "a NaN in one sample stays in that sample" (fun () ->
-              for width in Dispatch.widths do
+              for width in CpuSpmm.widths do
                   let c = make (Connectivity.full 5 6) 21 2
                   c.X[20, 3] <- nanf
-                  let y = spmm (Dispatch.machineOf width 1) c
+                  let y = spmm (CpuSpmm.machineOf width 1) c
                   Expect.all (Array.truncate 100 y) (Single.IsNaN >> not) $"{width}: samples 0 to 19"
                   Expect.all (Array.skip 100 y) Single.IsNaN $"{width}: sample 20")
 
@@ -224,8 +223,8 @@ let dispatchTests =
               use values = new Guarded(c.Values)
               use x = new Guarded(flat c.X)
               use y = new Guarded(garbage (33 * 300))
-              let machine = Dispatch.machineOf Dispatch.widest 1
-              Dispatch.spmm machine (Plans.planOf c.Pattern) values.Address nothing x.Address 33 y.Address
+              let machine = CpuSpmm.machineOf CpuSpmm.widest 1
+              CpuSpmm.spmm machine (Plans.planOf c.Pattern) values.Address nothing x.Address 33 y.Address
               Expect.equal y.Values (spmm machine c) "the same bits")
 
           testCase "the cases reach empty rows, empty columns, nnz 0, N 0 and full patterns" (fun () ->
@@ -252,12 +251,12 @@ let planTests =
                   let plan = SpmmPlan c.Pattern
 
                   Expect.equal
-                      (plan.Transposed(Dispatch.machineOf Dispatch.widest threads))
+                      (plan.Transposed(CpuSpmm.machineOf CpuSpmm.widest threads))
                       transposed
                       $"transpose, {threads} threads"
 
                   use ordered = new Guarded(garbage c.Pattern.Nnz)
-                  plan.Order(Dispatch.machineOf Dispatch.widest threads, values.Address, ordered.Address)
+                  plan.Order(CpuSpmm.machineOf CpuSpmm.widest threads, values.Address, ordered.Address)
                   ordered.CheckMargins "ordered"
                   let wanted = slotMap |> Array.map (fun slot -> c.Values[slot])
                   Expect.equal ordered.Values wanted $"values, {threads} threads")
@@ -269,7 +268,7 @@ let planTests =
 
               for threads in 1..4 do
                   Expect.equal
-                      ((SpmmPlan c.Pattern).Transposed(Dispatch.machineOf Dispatch.widest threads))
+                      ((SpmmPlan c.Pattern).Transposed(CpuSpmm.machineOf CpuSpmm.widest threads))
                       transposed
                       $"{threads} threads") ]
 
@@ -278,24 +277,24 @@ let scratchTests =
     testList
         "Scratch"
         [ testCase "a block is as large as asked, on a cache line, and comes back" (fun () ->
-              let first = Scratch.rent 1000L
+              let first = ScratchPool.rent 1000L
               Expect.isGreaterThanOrEqual first.Bytes 4000L "size"
               Expect.equal (NativePtr.toNativeInt first.Floats % 64n) 0n "alignment"
-              let second = Scratch.rent 1000L
+              let second = ScratchPool.rent 1000L
               Expect.notEqual first.Floats second.Floats "two that are out at once are not the same"
-              Scratch.giveBack second
-              Scratch.giveBack first)
+              ScratchPool.giveBack second
+              ScratchPool.giveBack first)
 
           testCase "renting from many threads never hands one block out twice" (fun () ->
               let body (seed: int) =
                   let random = Random seed
 
                   for _ in 1..300 do
-                      let block = Scratch.rent (int64 (random.Next(1, 5000)))
+                      let block = ScratchPool.rent (int64 (random.Next(1, 5000)))
                       NativePtr.write block.Floats (float32 seed)
                       Threading.Thread.SpinWait 50
                       Expect.equal (NativePtr.read block.Floats) (float32 seed) "nobody else wrote"
-                      Scratch.giveBack block
+                      ScratchPool.giveBack block
 
               Threading.Tasks.Parallel.For(1, 9, body) |> ignore) ]
 

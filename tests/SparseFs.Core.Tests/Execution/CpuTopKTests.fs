@@ -61,7 +61,7 @@ let private select (machine: Machine) (form: Scores) (terms: float32[]) (rows: i
     use mask = ints (Array.create (rows * Winners.blocks n) -1)
     use wins = ints (Array.create n -1)
 
-    WinnersDispatch.select
+    CpuTopK.select
         machine
         { X = x.Address
           Form = form
@@ -141,14 +141,14 @@ let private againstSpecification (width: Width) =
                       for k in List.distinct [ 1; (n + 1) / 2; n - 1; n ] |> List.filter (fun k -> k >= 1) do
                           let x = numbers (n + k) (3 * n)
 
-                          select (Dispatch.machineOf width 1) form terms 3 n k x
+                          select (CpuSpmm.machineOf width 1) form terms 3 n k x
                           |> expectSame $"n {n}, k {k}" (wanted form terms n k x))
 
           testProperty
               "the laws of a choice hold, ties and all"
               (KWinnersLaws.winners (fun k scores ->
                   let x = Array.map float32 scores
-                  let result = select (Dispatch.machineOf width 1) Scores.Inputs x 1 x.Length k x
+                  let result = select (CpuSpmm.machineOf width 1) Scores.Inputs x 1 x.Length k x
                   Array.indexed result.Mask |> Array.filter snd |> Array.map fst))
 
           testPropertyWithConfig
@@ -162,7 +162,7 @@ let private againstSpecification (width: Width) =
 
                   // An infinite score may meet no term of the other sign here, so no NaN comes about.
                   for _, form in forms do
-                      select (Dispatch.machineOf width 1) form terms 1 n k x
+                      select (CpuSpmm.machineOf width 1) form terms 1 n k x
                       |> expectSame $"{form}" (wanted form terms n k x)))
 
           testCase "NaN of either sign counts as the largest, the lower index first, and k stays exact" (fun () ->
@@ -175,12 +175,12 @@ let private againstSpecification (width: Width) =
                   x[n - 1] <- infinityf
 
                   for k in [ 1; 2; 3 ] do
-                      let result = select (Dispatch.machineOf width 1) Scores.Inputs x 1 n k x
+                      let result = select (CpuSpmm.machineOf width 1) Scores.Inputs x 1 n k x
                       let won = Array.indexed result.Mask |> Array.filter snd |> Array.map fst
                       Expect.equal won (Array.truncate k [| 1; 3; n - 1 |]) $"n {n}, k {k}"
 
                   let all = Array.create n negativeNaN
-                  let result = select (Dispatch.machineOf width 1) Scores.Inputs all 1 n 4 all
+                  let result = select (CpuSpmm.machineOf width 1) Scores.Inputs all 1 n 4 all
                   Expect.equal (Array.indexed result.Mask |> Array.filter snd |> Array.map fst) [| 0..3 |] "all NaN")
 
           testCase "the mask lets its winners' gradients through and no other, also of winners that are 0" (fun () ->
@@ -191,8 +191,8 @@ let private againstSpecification (width: Width) =
                   use y = floats (Array.create (2 * n) nanf)
                   use mask = ints (Array.create (2 * Winners.blocks n) -1)
 
-                  WinnersDispatch.select
-                      (Dispatch.machineOf width 1)
+                  CpuTopK.select
+                      (CpuSpmm.machineOf width 1)
                       { X = input.Address
                         Form = Scores.Inputs
                         Terms = NativePtr.ofNativeInt 0n
@@ -206,7 +206,7 @@ let private againstSpecification (width: Width) =
                   let upstream = Array.init (2 * n) (fun i -> float32 (i + 1))
                   use u = floats upstream
                   use d = floats (Array.create (2 * n) nanf)
-                  WinnersDispatch.keep (Dispatch.machineOf width 1) mask.Address u.Address 2 n d.Address
+                  CpuTopK.keep (CpuSpmm.machineOf width 1) mask.Address u.Address 2 n d.Address
                   d.CheckMargins "d"
 
                   Expect.equal d.Values (upstream |> Array.mapi (fun i v -> if i % n < k then v else 0.0f)) $"n {n}") ]
@@ -215,7 +215,7 @@ let private againstSpecification (width: Width) =
 let kernelTests =
     testList
         "Winners kernels"
-        [ for width in Dispatch.widths do
+        [ for width in CpuSpmm.widths do
               againstSpecification width
 
           testCase "results are the same to the bit for any width and any number of threads" (fun () ->
@@ -225,14 +225,14 @@ let kernelTests =
                   let k = n / 3
                   let first = wanted Scores.Products terms n k x
 
-                  for width in Dispatch.widths do
+                  for width in CpuSpmm.widths do
                       for threads in [ 1; 2; 3; 8 ] do
-                          select (Dispatch.machineOf width threads) Scores.Products terms rows n k x
+                          select (CpuSpmm.machineOf width threads) Scores.Products terms rows n k x
                           |> expectSame $"{width}, {threads} threads, {rows} rows" first)
 
           testCase "no row: nothing is written but the wins, which are 0" (fun () ->
-              for width in Dispatch.widths do
-                  let result = select (Dispatch.machineOf width 2) Scores.Inputs [||] 0 40 3 [||]
+              for width in CpuSpmm.widths do
+                  let result = select (CpuSpmm.machineOf width 2) Scores.Inputs [||] 0 40 3 [||]
                   Expect.equal result.Wins (Array.zeroCreate 40) "wins")
 
           testCase "keys are in the order of the numbers" (fun () ->

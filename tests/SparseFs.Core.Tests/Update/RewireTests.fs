@@ -99,7 +99,7 @@ let rewireTests =
               for i in 0..1000 do
                   let x = float i / 1000.0
                   // Two roundings of values up to 1, here and in Math.Cos, and one of π x, which moves the cosine by as much.
-                  Expect.isLessThan (abs (PortableMath.cosPi x - Math.Cos(Math.PI * x))) 1e-15 $"{x}")
+                  Expect.isLessThan (abs (ReproducibleMath.cosPi x - Math.Cos(Math.PI * x))) 1e-15 $"{x}")
 
           law "the smallest magnitudes are dropped; a tie keeps the lower cell" (fun state ->
               for count in [ 0; state.Weight.Length / 3; state.Weight.Length ] do
@@ -157,7 +157,7 @@ let rewireTests =
                       |> List.truncate count
                       |> List.sort
 
-                  let got = Growing.ofLayer Grow.Gradient state seed (Taken.slots c) count
+                  let got = Growing.ofLayer Grow.Gradient state seed (ActiveMask.slots c) count
                   Expect.equal (List.ofArray got) (List.map int64 wanted) "grown")
 
           testCase "the best of many blocks are the best of all, ties to the lower cell" (fun () ->
@@ -165,7 +165,7 @@ let rewireTests =
               let scores = Array.init 400_000 (fun _ -> float32 (random.Next 5000))
 
               for count in [ 0; 1; 1000; 70_000; 500_000 ] do
-                  let best = Best count
+                  let best = StreamingTopK count
                   let free: byte[] = Array.zeroCreate 2500
 
                   for first in 0..20_000..399_999 do
@@ -198,7 +198,7 @@ let rewireTests =
 
               Statistics.isUniform
                   "layer"
-                  (times (fun s -> Growing.ofLayer Grow.Random state s (Taken.slots state.Connectivity) 1)))
+                  (times (fun s -> Growing.ofLayer Grow.Random state s (ActiveMask.slots state.Connectivity) 1)))
 
           testCase "nearby growth follows (d + 1)^−λ over the absent cells" (fun () ->
               for placement, rows, cols in
@@ -221,7 +221,7 @@ let rewireTests =
                   let count =
                       Array.init times (fun i ->
                           let rule = Grow.Nearby(placement, 1.5)
-                          (Growing.ofLayer rule state (Seed.ofInt i) (Taken.slots state.Connectivity) 1)[0])
+                          (Growing.ofLayer rule state (Seed.ofInt i) (ActiveMask.slots state.Connectivity) 1)[0])
                       |> Array.countBy int
                       |> Map.ofArray
 

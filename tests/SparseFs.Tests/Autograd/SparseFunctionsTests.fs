@@ -77,11 +77,11 @@ let private settings: Setting list =
         Dtype = torch.ScalarType.Float64
         Roundoff = 2.0 ** -53.0
         Backend = Backend.Dense }
-      for width in Dispatch.widths do
+      for width in CpuSpmm.widths do
           { Label = $"float32, kernels at {width}"
             Dtype = torch.ScalarType.Float32
             Roundoff = float32Roundoff
-            Backend = Backend.Kernels(Dispatch.machineOf width 1) } ]
+            Backend = Backend.Kernels(CpuSpmm.machineOf width 1) } ]
 
 /// Directions that are float32 numbers, so that both precisions start from the same ones.
 let private direction (seed: int) (length: int) : float[] =

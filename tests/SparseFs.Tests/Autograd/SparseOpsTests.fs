@@ -12,8 +12,8 @@ open TorchSharp
 let private backends: (string * Backend) list =
     [ "portable", Backend.Portable
       "dense", Backend.Dense
-      for width in Dispatch.widths do
-          $"kernels at {width}", Backend.Kernels(Dispatch.machineOf width 2) ]
+      for width in CpuSpmm.widths do
+          $"kernels at {width}", Backend.Kernels(CpuSpmm.machineOf width 2) ]
 
 let vector (values: float32[]) : torch.Tensor = torch.tensor values
 

@@ -152,7 +152,7 @@ let private kinds =
 // ---------------------------------------------------------------------------------------------------------
 
 let private write (file: string) (text: string) =
-    WholeFile.write file (fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes text))
+    AtomicFile.write file (fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes text))
 
 let private links =
     [ testCase "a link stays a link, and what it leads to is replaced" (fun () ->
@@ -381,7 +381,7 @@ let private flushing =
                           Expect.equal flushed folder "the target's folder"
                           calls.Add "flush folder" }
 
-              WholeFile.writeOn disk id file (fun stream ->
+              AtomicFile.writeOn disk id file (fun stream ->
                   stream.Write(Text.Encoding.UTF8.GetBytes "new")
                   calls.Add "bytes")
 

@@ -248,7 +248,7 @@ let tests =
                       let secret = UnixFileMode.UserRead ||| UnixFileMode.UserWrite
                       File.SetUnixFileMode(file, secret)
 
-                      WholeFile.write file (fun stream ->
+                      AtomicFile.write file (fun stream ->
                           stream.WriteByte 1uy
 
                           for written in Directory.GetFiles(folder, ".*") do

@@ -169,7 +169,7 @@ let architecture =
               let marked =
                   [ for t in typeof<Connectivity>.Assembly.GetTypes() do
                         for m in t.GetMethods(everything) do
-                            if m.IsDefined typeof<FullyOptimizedAttribute> then
+                            if m.IsDefined typeof<AggressiveOptimizationAttribute> then
                                 m ]
 
               let kernels =

@@ -20,8 +20,8 @@ type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 let private backends: (string * Backend) list =
     [ "portable", Backend.Portable
       "auto", Backend.Auto
-      for width in Dispatch.widths do
-          $"kernels at {width}", Backend.Kernels(Dispatch.machineOf width 2) ]
+      for width in CpuSpmm.widths do
+          $"kernels at {width}", Backend.Kernels(CpuSpmm.machineOf width 2) ]
 
 let private scoped (body: unit -> unit) =
     use _ = torch.NewDisposeScope()

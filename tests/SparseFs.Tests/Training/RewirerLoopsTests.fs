@@ -175,7 +175,7 @@ let private stepWith (rewirer: Rewirer) (loss: torch.Tensor) =
 
 /// Gives a recorder to an owner whom nobody else holds; not inlined, so that no frame does.
 [<System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)>]
-let private owned (recorder: Recorder) = recorder.Owner <- obj ()
+let private owned (recorder: GradientRecorder) = recorder.Owner <- obj ()
 
 [<Tests>]
 let rewirerLoopsTests =

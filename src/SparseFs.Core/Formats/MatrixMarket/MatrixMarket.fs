@@ -242,7 +242,7 @@ module MatrixMarket =
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
-    let read (path: string) : SparseMatrix = WholeFile.read path (readFrom path)
+    let read (path: string) : SparseMatrix = AtomicFile.read path (readFrom path)
 
     /// <summary>Reads an array file.</summary>
     /// <param name="path">The file.</param>
@@ -251,7 +251,7 @@ module MatrixMarket =
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let readDense (path: string) : float[,] =
-        WholeFile.read path (readDenseFrom path)
+        AtomicFile.read path (readDenseFrom path)
 
     let private text (value: float) : string =
         value.ToString("R", CultureInfo.InvariantCulture)
@@ -333,7 +333,7 @@ module MatrixMarket =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (matrix: SparseMatrix) : unit =
-        WholeFile.write path (fun stream -> writeTo stream matrix)
+        AtomicFile.write path (fun stream -> writeTo stream matrix)
 
     /// <summary>Writes a coordinate pattern file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -342,7 +342,7 @@ module MatrixMarket =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writePattern (path: string) (connectivity: Connectivity) : unit =
-        WholeFile.write path (fun stream -> writePatternTo stream connectivity)
+        AtomicFile.write path (fun stream -> writePatternTo stream connectivity)
 
     /// <summary>Writes an array real file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -351,4 +351,4 @@ module MatrixMarket =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let writeDense (path: string) (matrix: float[,]) : unit =
-        WholeFile.write path (fun stream -> writeDenseTo stream matrix)
+        AtomicFile.write path (fun stream -> writeDenseTo stream matrix)

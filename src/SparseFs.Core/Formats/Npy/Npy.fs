@@ -161,7 +161,7 @@ module Npy =
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let read (path: string) : NpyArray =
-        WholeFile.read path (fun stream ->
+        AtomicFile.read path (fun stream ->
             let array = readFrom path stream
 
             if stream.ReadByte() >= 0 then
@@ -212,4 +212,4 @@ module Npy =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     let write (path: string) (array: NpyArray) : unit =
-        WholeFile.write path (fun stream -> writeTo stream array)
+        AtomicFile.write path (fun stream -> writeTo stream array)

@@ -38,10 +38,10 @@ module internal ShardSet =
 
     let private openFile (file: string) : FileStream =
         Refuse.onFailure file (fun () ->
-            WholeFile.tryWrongKind file
+            AtomicFile.tryWrongKind file
             |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
 
-            WholeFile.openRead 1 file)
+            AtomicFile.openRead 1 file)
 
     let private disposeAll (shards: seq<Shard>) =
         for shard in shards do

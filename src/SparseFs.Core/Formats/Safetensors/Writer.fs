@@ -92,10 +92,10 @@ module internal SafetensorsWriter =
             raise (ArgumentException(message, nameof tensors))
 
         Refuse.onFailure file (fun () ->
-            WholeFile.tryWrongKind file
+            AtomicFile.tryWrongKind file
             |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
 
-            WholeFile.writeThrough wrap file (fun stream ->
+            AtomicFile.writeThrough wrap file (fun stream ->
                 stream.Write(ReadOnlySpan head)
 
                 for t in placed do

@@ -83,7 +83,7 @@ type internal Lanes4 =
             else
                 Vector128.Create(Vector128.Sum a, Vector128.Sum b, Vector128.Sum c, Vector128.Sum d)
 
-        [<FullyOptimized>]
+        [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
             let a = Vector128.Load src
             let b = Vector128.Load(Pointer.at src lds)
@@ -144,7 +144,7 @@ type internal Lanes8 =
             let sums = Avx.UnpackLow(ab, cd).AsSingle() + Avx.UnpackHigh(ab, cd).AsSingle()
             sums.GetLower() + sums.GetUpper()
 
-        [<FullyOptimized>]
+        [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
             let struct (top0, top1, top2, top3) = Lanes8.Quad(src, lds)
             let struct (low0, low1, low2, low3) = Lanes8.Quad(Pointer.at src (4L * lds), lds)
@@ -216,7 +216,7 @@ type internal Lanes16 =
             let halves = sums.GetLower() + sums.GetUpper()
             halves.GetLower() + halves.GetUpper()
 
-        [<FullyOptimized>]
+        [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
             let struct (a0, a1, a2, a3) = Lanes16.Quad(src, lds)
             let struct (b0, b1, b2, b3) = Lanes16.Quad(Pointer.at src (4L * lds), lds)

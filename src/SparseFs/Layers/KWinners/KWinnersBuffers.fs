@@ -34,7 +34,7 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
             let terms = torch.empty (int64 units, dtype = torch.float32, device = torch.CPU)
             let strength = boostStrength.item<float32>()
 
-            DutyCycles.lack
+            DutyCycleUpdate.lack
                 (TensorView.floats "duty_cycle" dutyCycle)
                 (float32 target)
                 strength
@@ -58,7 +58,7 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
         let all = float samples * float places
 
         if dutyCycle.device_type = DeviceType.CPU && wins.dtype = torch.ScalarType.Int32 then
-            DutyCycles.note
+            DutyCycleUpdate.note
                 (TensorView.ints "wins" wins)
                 (float32 all)
                 (float32 weight)

@@ -1,4 +1,4 @@
-// Sets the flag AggressiveOptimization on every method that carries the attribute FullyOptimized.
+// Sets the flag AggressiveOptimization on every method that carries the attribute AggressiveOptimization.
 //
 // F# drops this flag of MethodImpl, and without it a kernel's first calls, a second or so of them, run unoptimised:
 // 10 to 20 times slower, each vector operation a call. The flag is one bit of the method's row in the metadata.
@@ -24,7 +24,7 @@ let isMarked (method: MethodDefinition) =
         let owner =
             metadata.GetMethodDefinition(MethodDefinitionHandle.op_Explicit constructor).GetDeclaringType()
 
-        metadata.GetString(metadata.GetTypeDefinition(owner).Name) = "FullyOptimizedAttribute")
+        metadata.GetString(metadata.GetTypeDefinition(owner).Name) = "AggressiveOptimizationAttribute")
 
 // A row begins with the method's address (4 bytes), then its implementation flags (2 bytes).
 let offsetOfFlags (handle: MethodDefinitionHandle) =
@@ -40,7 +40,7 @@ let marked =
               handle ]
 
 if marked.IsEmpty then
-    eprintfn $"{path}: error: no method carries FullyOptimized"
+    eprintfn $"{path}: error: no method carries AggressiveOptimization"
     exit 1
 
 for handle in marked do
