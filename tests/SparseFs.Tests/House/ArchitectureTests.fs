@@ -152,6 +152,60 @@ let architecture =
                           (File.Exists(Path.Combine(root.Value, "src", folder, "README.md")))
                           $"{folder}/README.md")
 
+          testCase "each word of docs/glossary.md lives where it says" (fun () ->
+              let rows =
+                  (read "docs/glossary.md").Split '\n'
+                  |> Array.filter (fun line ->
+                      line.StartsWith "| "
+                      && not (line.StartsWith "| word " || line.StartsWith "| ---"))
+
+              Expect.isGreaterThan rows.Length 40 "not vacuous"
+
+              for row in rows do
+                  let cells = row.Trim('|').Split '|' |> Array.map _.Trim()
+                  Expect.equal cells.Length 4 row
+
+                  for file in Regex.Matches(cells[3], "`([^`]+)`") do
+                      Expect.isTrue (File.Exists(Path.Combine(root.Value, "src", file.Groups[1].Value))) row)
+
+          testCase "what a newcomer looks for is found by the names of files alone" (fun () ->
+              let names =
+                  filesUnder "src" [ "*.fs"; "*.cs" ] @ filesUnder "tests" [ "*.fs" ]
+                  |> List.map (fun file -> file.ToLowerInvariant())
+
+              for word, file in
+                  [ "grow", "src/SparseFs.Core/Update/Grow.fs"
+                    "drop", "src/SparseFs.Core/Update/Drop.fs"
+                    "schedule", "src/SparseFs.Core/Rules/Schedule.fs"
+                    "policy", "src/SparseFs.Core/Rules/Policy.fs"
+                    "simdvector", "src/SparseFs.Core/Kernels/Simd/SimdVector.fs"
+                    "header", "src/SparseFs.Core/Formats/Safetensors/HeaderReader.fs"
+                    "validation", "src/SparseFs.Core/Connectivity/CsrValidation.fs"
+                    "fingerprint", "src/SparseFs.Core/Connectivity/Fingerprint.fs"
+                    "sddmm", "src/SparseFs.Core/Kernels/Sddmm.fs"
+                    "gemm", "src/SparseFs.Core/Kernels/Gemm.fs"
+                    "smallworld", "src/SparseFs.Core/Topology/SmallWorld.fs"
+                    "curveball", "src/SparseFs.Core/Topology/Curveball.fs"
+                    "dutycycle", "src/SparseFs.Core/KWinners/DutyCycle.fs"
+                    "remap", "src/SparseFs/Optimizers/RemapTensors.fs"
+                    "optimizer", "src/SparseFs/Optimizers/OptimizerMemory.fs"
+                    "averaging", "src/SparseFs/Averaging/Averaging.fs"
+                    "atomic", "src/SparseFs.Core/Formats/AtomicFile.fs"
+                    "recorder", "src/SparseFs/Autograd/GradientRecorder.fs"
+                    "plan", "src/SparseFs.Core/Execution/SpmmPlan.fs"
+                    "tiling", "src/SparseFs.Core/Execution/BatchTiling.fs"
+                    "notice", "src/SparseFs/Training/Notices.fs"
+                    "sparsitydistribution", "src/SparseFs.Core/Sparsity/SparsityDistribution.fs"
+                    "matrixmarket", "src/SparseFs.Core/Formats/MatrixMarket/MatrixMarket.fs"
+                    "onnx", "src/SparseFs.Onnx/Onnx.fs"
+                    "versions", "src/SparseFs/Layers/Versions/LayerVersions.fs" ] do
+                  let hits = names |> List.filter (fun file -> (Path.GetFileName file).Contains word)
+
+                  Expect.contains hits (file.ToLowerInvariant()) word
+
+                  let inSource = hits |> List.filter (fun file -> file.StartsWith "src/")
+                  Expect.isLessThanOrEqual inSource.Length 8 $"few enough to look through: {word}")
+
           testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
               let holders =
                   assemblies
