@@ -53,7 +53,7 @@ report "dense"
 
 // 92 % of all weights go, shared out by Erdős–Rényi; the layer of the answers stays dense.
 let rule =
-    { Sparsify.shared Allocation.ErdosRenyi 0.92 with
+    { Sparsify.shared SparsityDistribution.ErdosRenyi 0.92 with
         Wanted = fun name -> name <> "4" }
 
 printfn $"{Sparsify.model rule model}"
@@ -71,8 +71,8 @@ Onnx.exportWith
     model
 
 let second = model[2] :?> SparseLinear
-Arrays.toNpy (file "weight.npy") (second.weightMatrix ())
-Arrays.toMtx (file "weight.mtx") second
+TensorFile.toNpy (file "weight.npy") (second.weightMatrix ())
+TensorFile.toMtx (file "weight.mtx") second
 
 for name in [ "sparse.onnx"; "dense.onnx"; "weight.npy"; "weight.mtx" ] do
     printfn $"%-14s{name} {FileInfo(file name).Length} bytes"

@@ -72,7 +72,7 @@ topologies
 
 // 2. How many outputs the inputs have.
 let histogram (name: string, c: Connectivity) =
-    let d = Measure.fanOutDistribution c
+    let d = GraphMetrics.fanOutDistribution c
 
     Chart.Column(
         values = d.Counts,
@@ -97,7 +97,7 @@ let betas = [ for tenths in -40..2..0 -> 10.0 ** (float tenths / 10.0) ]
 let measured =
     let measure beta =
         let c = Topology.wattsStrogatz 2000 2000 12 beta seed
-        Measure.clustering 2000 seed c, Measure.pathLength 100 seed c
+        GraphMetrics.clustering 2000 seed c, GraphMetrics.pathLength 100 seed c
 
     let clustering, way = measure 0.0
 

@@ -139,7 +139,7 @@ type KernelBenchmarks() =
     [<Benchmark>]
     member b.Pack() =
         let c = b.Case
-        let cut = Cut.ofBatch b.Machine.Width c.Batch (max c.Rows c.Cols)
+        let cut = BatchTiling.ofBatch b.Machine.Width c.Batch (max c.Rows c.Cols)
 
         for index in 0 .. cut.Tiles - 1 do
             TileKernels.ofWidth(cut.Width).Pack(cut.Tile index, at x, c.Cols, c.Cols, at packed)

@@ -125,7 +125,7 @@ let main args =
         elif given.Contains Steps then
             RewireBenchmark.runSteps ()
         elif given.Contains Sparse_Inputs then
-            SparseInputsBenchmark.run ()
+            SparseActivationsBenchmark.run ()
         elif given.Contains KWinners then
             KWinnersBenchmark.run ()
         elif given.Contains Replot then

@@ -55,7 +55,7 @@ module Network =
 
         let counts =
             if topology = "erk" then
-                Allocation.counts Allocation.ErdosRenyiKernel [||] sparsity shapes
+                SparsityDistribution.counts SparsityDistribution.ErdosRenyiKernel [||] sparsity shapes
             else
                 [| for shape in shapes -> Sparsity.nnz shape[0] shape[1] sparsity |]
 

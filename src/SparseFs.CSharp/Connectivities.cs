@@ -79,7 +79,7 @@ public static class Connectivities
         /// <exception cref="ArgumentException">The shape or the dtype is not as said, an index is out of range, or a pair
         /// is repeated.</exception>
         public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices) =>
-            Indices.toConnectivity(rows, cols, indices);
+            Coo.toConnectivity(rows, cols, indices);
 
         /// <summary>A slot wherever a dense mask is true.</summary>
         /// <param name="mask">Shape [rows, cols].</param>

@@ -32,7 +32,7 @@ public static class ConnectivityReading
     /// <returns>Shape [2, nnz], Int64, on the CPU: row 0 holds the rows, row 1 the columns.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static torch.Tensor ToIndices(this Connectivity connectivity) =>
-        Indices.ofConnectivity(Require.NotNull(connectivity));
+        Coo.ofConnectivity(Require.NotNull(connectivity));
 
     /// <summary>The dense mask: true where a slot is.</summary>
     /// <param name="connectivity">The pattern.</param>

@@ -39,10 +39,10 @@ public enum BudgetRule
     Row,
 
     /// <summary>That of all layers together, grown where weights are largest in the mean.</summary>
-    AcrossByMagnitude,
+    RedistributedByMagnitude,
 
     /// <summary>That of all layers together, grown where momenta are largest in the mean.</summary>
-    AcrossByMomentum,
+    RedistributedByMomentum,
 }
 
 /// <summary>How layers are rewired: the policies of the literature, and one's own by named arguments.</summary>
@@ -100,7 +100,7 @@ public static class Policies
     /// <param name="stepsAtUpdates">Whether the optimizer also steps at an update.</param>
     /// <param name="dropScore">A score a slot; the lowest are dropped.</param>
     /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>
-    /// <param name="growNeeds">What growScore has to know beside the weights.</param>
+    /// <param name="growthInputs">What growScore has to know beside the weights.</param>
     /// <param name="grownBound">Grown weights are uniform within ± this; 0 for zero.</param>
     /// <param name="dropName">What files of training runs call dropScore: a run does not go on under a rule of another name.
     /// Null for a rule that files cannot tell from another.</param>
@@ -117,7 +117,7 @@ public static class Policies
         bool stepsAtUpdates = true,
         Func<LayerState, float[]>? dropScore = null,
         Func<LayerState, CellScores>? growScore = null,
-        Needs growNeeds = Needs.Nothing,
+        GrowthInputs growthInputs = GrowthInputs.Nothing,
         double grownBound = 0.0,
         string? dropName = null,
         string? growName = null) =>
@@ -125,14 +125,14 @@ public static class Policies
             new Policy(
                 Require.NotNull(schedule),
                 DropOf(drop, dropScore, dropName),
-                GrowOf(grow, growNeeds, growScore, growName),
+                GrowOf(grow, growthInputs, growScore, growName),
                 regrow,
                 budget switch
                 {
                     BudgetRule.Layer => Budget.Layer,
                     BudgetRule.Row => Budget.Row,
-                    BudgetRule.AcrossByMagnitude => Budget.AcrossByMagnitude,
-                    BudgetRule.AcrossByMomentum => Budget.AcrossByMomentum,
+                    BudgetRule.RedistributedByMagnitude => Budget.RedistributedByMagnitude,
+                    BudgetRule.RedistributedByMomentum => Budget.RedistributedByMomentum,
                     _ => throw new ArgumentException($"expected a budget, got {budget}", nameof(budget)),
                 },
                 grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(grownBound),
@@ -154,7 +154,7 @@ public static class Policies
             },
         };
 
-    private static Grow GrowOf(GrowRule rule, Needs needs, Func<LayerState, CellScores>? score, string? name) =>
+    private static Grow GrowOf(GrowRule rule, GrowthInputs needs, Func<LayerState, CellScores>? score, string? name) =>
         (score, name) switch
         {
             ({ } own, { } called) => Grow.NewNamedScore(called, needs, FuncConvert.FromFunc(own)),
@@ -173,5 +173,5 @@ public static class Policies
     /// <param name="policy">The policy.</param>
     /// <returns>Gradient, momentum, both, or nothing.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="policy"/> is null.</exception>
-    public static Needs RuleNeeds(this Policy policy) => PolicyModule.needs(Require.NotNull(policy));
+    public static GrowthInputs GetGrowthInputs(this Policy policy) => PolicyModule.growthInputs(Require.NotNull(policy));
 }

@@ -29,7 +29,7 @@ public static class SafetensorsFiles
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="CheckpointException">The file cannot be read, or is not as the format has it, or a tensor that is
     /// wanted has a dtype that is not read.</exception>
-    public static Dictionary<string, Tensor> Load(string path, Func<StoredTensor, bool>? wanted = null) =>
+    public static Dictionary<string, Tensor> Load(string path, Func<TensorInfo, bool>? wanted = null) =>
         wanted is null
             ? Safetensors.load(path)
             : Safetensors.loadWhere(FuncConvert.FromFunc(wanted), path);
@@ -38,5 +38,5 @@ public static class SafetensorsFiles
     /// <param name="path">The file.</param>
     /// <returns>Its tensors, without their numbers, and its texts.</returns>
     /// <exception cref="CheckpointException">It cannot be read, or is not as the format has it.</exception>
-    public static StoredContents Inspect(string path) => Safetensors.inspect(path);
+    public static SafetensorsHeader Inspect(string path) => Safetensors.inspect(path);
 }

@@ -34,10 +34,10 @@ public static class Sparsifying
     /// <exception cref="ArgumentException">The model is null, a number is outside its range, more than one of allocation,
     /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
     /// parameter that it lists: nothing has changed.</exception>
-    public static SparsifyTable Sparsify(
+    public static SparsifyReport Sparsify(
         this nn.Module model,
         double sparsity = 0.9,
-        Allocation? allocation = null,
+        SparsityDistribution? allocation = null,
         bool byGlobalMagnitude = false,
         Func<string, double>? sparsityOf = null,
         string? namePattern = null,
@@ -90,5 +90,5 @@ public static class Sparsifying
     /// <param name="model">Any module.</param>
     /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
     /// <exception cref="ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
-    public static SparsifyTable Densify(this nn.Module model) => SparseFs.Sparsify.densify(model);
+    public static SparsifyReport Densify(this nn.Module model) => SparseFs.Sparsify.densify(model);
 }

@@ -136,7 +136,7 @@ module Laws =
     /// been absent, or the policy lets it come back; a part of 0 changes nothing; the same seed gives the same result; the
     /// event counts what happened.</returns>
     let rewire (policy: Policy) : Property =
-        let isFalling = policy.Budget.IsFalling
+        let isFalling = policy.Budget.IsGradualPruning
 
         let holds (state: LayerState, tenths: int) =
             let before = state.Connectivity
@@ -180,8 +180,8 @@ module Laws =
                   (again.Connectivity = after && again.Remap.From.SequenceEqual r.Remap.From)
                   "the event counts what was grown", r.Event.Grown = after.Nnz - common
                   "the event counts what was dropped", r.Event.Dropped = before.Nnz - common
-                  "the event counts dead rows", r.Event.DeadRows = Measure.deadRows after
-                  "the event counts dead columns", r.Event.DeadCols = Measure.deadCols after
+                  "the event counts dead rows", r.Event.DeadRows = GraphMetrics.deadRows after
+                  "the event counts dead columns", r.Event.DeadCols = GraphMetrics.deadCols after
                   "explored are all cells of before and after",
                   r.Explored.Count = int64 (Set.union known (Set.ofArray now)).Count ]
 

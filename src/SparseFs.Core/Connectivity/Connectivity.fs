@@ -77,8 +77,8 @@ module Connectivity =
         if not (Sparsity.isSize c.rows && Sparsity.isSize c.cols) then
             Error(ConnectivityError.Shape(c.rows, c.cols))
         else
-            ConnectivityRules.rowPtrError c.rows c.rowPtr c.Nnz
-            |> Option.orElseWith (fun () -> ConnectivityRules.colIdxError c.cols c.rowPtr c.colIdx)
+            CsrValidation.rowPtrError c.rows c.rowPtr c.Nnz
+            |> Option.orElseWith (fun () -> CsrValidation.colIdxError c.cols c.rowPtr c.colIdx)
             |> Option.map Error
             |> Option.defaultValue (Ok c)
 
@@ -136,7 +136,7 @@ module Connectivity =
         let rowIdx = Array.copy rowIdx
         let colIdx = Array.copy colIdx
 
-        match ConnectivityRules.pairError rows cols rowIdx colIdx with
+        match CsrValidation.pairError rows cols rowIdx colIdx with
         | Some error -> Error error
         | None ->
             // Two counting sorts: rows gathered under their columns, then turned over. The second is a transpose, which
@@ -209,7 +209,7 @@ module Connectivity =
             if nnz = 0L then
                 struct (Single.PositiveInfinity, 0L)
             else
-                Magnitude.threshold nnz weights
+                MagnitudeThreshold.threshold nnz weights
 
         // All above the threshold stay; of those that equal it, the lower cells, as many as are left.
         let mutable tied = ties
@@ -225,7 +225,7 @@ module Connectivity =
     let ofMagnitude (nnz: int) (weight: float32[,]) =
         ArgumentNullException.ThrowIfNull(weight, nameof weight)
         Sparsity.checkNnz (Array2D.length1 weight) (Array2D.length2 weight) nnz
-        Magnitude.checkNumbers (nameof weight) weight
+        MagnitudeThreshold.checkNumbers (nameof weight) weight
         Array.exactlyOne (largest nnz [| weight |])
 
     let ofMagnitudes (nnz: int64) (weights: float32[,][]) =
@@ -233,7 +233,7 @@ module Connectivity =
 
         for weight in weights do
             ArgumentNullException.ThrowIfNull(weight, nameof weights)
-            Magnitude.checkNumbers (nameof weights) weight
+            MagnitudeThreshold.checkNumbers (nameof weights) weight
 
         let cells = weights |> Array.sumBy _.LongLength
 

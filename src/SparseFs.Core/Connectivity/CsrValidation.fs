@@ -2,7 +2,7 @@ namespace SparseFs
 
 /// The rules of a pattern: each function looks for the first place that breaks one.
 [<RequireQualifiedAccess>]
-module internal ConnectivityRules =
+module internal CsrValidation =
 
     let rowPtrError (rows: int) (rowPtr: int[]) (nnz: int) : ConnectivityError option =
         if rowPtr.Length <> rows + 1 then

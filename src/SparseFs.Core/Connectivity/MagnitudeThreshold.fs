@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// <summary>The largest of many numbers, by magnitude.</summary>
-module internal Magnitude =
+module internal MagnitudeThreshold =
 
     /// The bits of a magnitude: they are in the order of the magnitudes themselves, NaN above infinity.
     let inline private bits (value: float32) : uint32 =

@@ -5,7 +5,7 @@ open System.Runtime.Intrinsics.X86
 
 /// What a call may use; a test forces each.
 [<Struct>]
-type internal Machine =
+type internal ExecutionPolicy =
     { Width: Width
       Threads: int
       Team: ParallelFor }
@@ -20,7 +20,7 @@ type internal Tile =
 /// <summary>How a batch is cut into tiles of 4, 2 or 1 vectors.</summary>
 /// <remarks>It follows from shapes alone, so that results do not depend on the number of threads.</remarks>
 [<Struct>]
-type internal Cut =
+type internal BatchTiling =
     {
         Width: Width
         N: int
@@ -71,7 +71,7 @@ type internal Cut =
         int64 c.Vectors * int64 c.Lanes * int64 features
 
 [<RequireQualifiedAccess>]
-module internal Cut =
+module internal BatchTiling =
 
     /// The widths that this machine has, the widest last.
     let widths: Width list =
@@ -95,7 +95,7 @@ module internal Cut =
     let private wideTileBytes = 768L * 1024L
 
     /// For n samples and a layer with so many features on its wider side.
-    let ofBatch (width: Width) (n: int) (features: int) : Cut =
+    let ofBatch (width: Width) (n: int) (features: int) : BatchTiling =
         let width = narrowed width n
 
         let vectors =

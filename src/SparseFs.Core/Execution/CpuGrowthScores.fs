@@ -17,7 +17,7 @@ module internal CpuGrowthScores =
     /// <remarks>A part's rows come in order, and before those of the next part. What is beyond a row's columns, up to the
     /// stride, is 0.</remarks>
     let product
-        (machine: Machine)
+        (machine: ExecutionPolicy)
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)
         (n: int)
@@ -27,7 +27,7 @@ module internal CpuGrowthScores =
         =
         let width = Gemm.Vectors * int machine.Width
         let stride = (cols + width - 1) / width * width
-        use strips = new Block(4L * int64 n * int64 stride)
+        use strips = new AlignedBuffer(4L * int64 n * int64 stride)
         let columns = stride / width
 
         let bound count part parts =

@@ -265,7 +265,7 @@ type CpuKernels
         if rows > 0 then
             use xPin = fixed x
             use yPin = fixed y
-            let mask = ScratchPool.rent (int64 rows * int64 (Winners.blocks n))
+            let mask = ScratchPool.rent (int64 rows * int64 (TopKRows.blocks n))
 
             try
                 CpuTopK.select

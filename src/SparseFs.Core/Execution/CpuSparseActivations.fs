@@ -13,7 +13,7 @@ module internal CpuSparseActivations =
     let private fewSamples = 8
 
     /// <summary>As spmm, for inputs of which few are not 0.</summary>
-    let spmm (machine: Machine) (plan: SpmmPlan) values bias (x: nativeptr<float32>) (n: int) y =
+    let spmm (machine: ExecutionPolicy) (plan: SpmmPlan) values bias (x: nativeptr<float32>) (n: int) y =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
         let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
@@ -37,14 +37,14 @@ module internal CpuSparseActivations =
             fun part ->
                 let sampleFrom = int (int64 n * int64 part / int64 parts)
                 let sampleTo = int (int64 n * int64 (part + 1) / int64 parts)
-                SparseInputs.multiply colPtr rowsOf from values bias x rows cols sampleFrom sampleTo y
+                SparseActivations.multiply colPtr rowsOf from values bias x rows cols sampleFrom sampleTo y
         )
 
         if not inPlace then
             ScratchPool.giveBack ordered
 
     /// <summary>As sddmm, for inputs of which few are not 0.</summary>
-    let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+    let sddmm (machine: ExecutionPolicy) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
         let c = CpuSpmm.cutOf machine pattern n
@@ -70,8 +70,8 @@ module internal CpuSparseActivations =
             parts,
             parts,
             fun part ->
-                let colFrom = Cut.rowOfPart t.RowPtrArray part parts
-                let colTo = Cut.rowOfPart t.RowPtrArray (part + 1) parts
+                let colFrom = BatchTiling.rowOfPart t.RowPtrArray part parts
+                let colTo = BatchTiling.rowOfPart t.RowPtrArray (part + 1) parts
                 let packed = ScratchPool.rent (c.Floats(colTo - colFrom))
 
                 for index in 0 .. c.Tiles - 1 do
@@ -79,7 +79,19 @@ module internal CpuSparseActivations =
                     let ofTile = Pointer.at g (int64 tile.Sample * int64 rows)
                     kernels.Pack(tile, Pointer.at x (int64 colFrom), cols, colTo - colFrom, packed.Floats)
                     let wide, samples = c.Wide tile, tile.Samples
-                    SparseInputs.gradient colPtr rowsOf from ofTile rows packed.Floats wide samples colFrom colTo sums
+
+                    SparseActivations.gradient
+                        colPtr
+                        rowsOf
+                        from
+                        ofTile
+                        rows
+                        packed.Floats
+                        wide
+                        samples
+                        colFrom
+                        colTo
+                        sums
 
                 ScratchPool.giveBack packed
         )

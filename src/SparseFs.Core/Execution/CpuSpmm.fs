@@ -22,12 +22,12 @@ type internal Gradients =
 [<Struct>]
 type internal SpmmCall =
     {
-        Cut: Cut
+        Cut: BatchTiling
         /// Shares of a tile's rows.
         Groups: int
         RowPtr: int[]
         Cols: int
-        Pattern: Pattern
+        Pattern: CsrView
         Values: nativeptr<float32>
         Bias: nativeptr<float32>
         X: nativeptr<float32>
@@ -42,7 +42,7 @@ type internal SpmmCall =
 /// </remarks>
 module internal CpuSpmm =
 
-    let widths: Width list = Cut.widths
+    let widths: Width list = BatchTiling.widths
 
     let widest: Width = List.last widths
 
@@ -50,7 +50,7 @@ module internal CpuSpmm =
     let private workOfThread = 100_000L
 
     /// The widest width, and as many of the threads as a product of nnz slots and n samples keeps busy.
-    let machineFor (team: ParallelFor) (threads: int) (nnz: int) (n: int) : Machine =
+    let machineFor (team: ParallelFor) (threads: int) (nnz: int) (n: int) : ExecutionPolicy =
         let busy = int64 nnz * int64 n / workOfThread
 
         { Width = widest
@@ -58,25 +58,25 @@ module internal CpuSpmm =
           Team = team }
 
     /// A width, on so many threads of the thread pool.
-    let machineOf (width: Width) (threads: int) : Machine =
+    let machineOf (width: Width) (threads: int) : ExecutionPolicy =
         { Width = width
           Threads = threads
           Team = ParallelFor.ThreadPool }
 
-    let cutOf (machine: Machine) (pattern: Connectivity) (n: int) : Cut =
-        Cut.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
+    let cutOf (machine: ExecutionPolicy) (pattern: Connectivity) (n: int) : BatchTiling =
+        BatchTiling.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
 
     /// A tile up to this size lies in the second-level cache; from a larger one, inputs are fetched ahead.
     let private nearTileBytes = 256L * 1024L
 
-    let private fetchTo (c: Cut) (pattern: Connectivity) : int64 =
+    let private fetchTo (c: BatchTiling) (pattern: Connectivity) : int64 =
         if c.Floats pattern.Cols * 4L > nearTileBytes then
             int64 pattern.Nnz - 1L
         else
             -1L
 
     /// Parts that tiles alone keep equally busy if there are many, or a round number; else each tile is shared.
-    let private groupsOfTile (machine: Machine) (tiles: int) : int =
+    let private groupsOfTile (machine: ExecutionPolicy) (tiles: int) : int =
         if tiles % machine.Threads = 0 || tiles >= 4 * machine.Threads then
             1
         else
@@ -85,8 +85,8 @@ module internal CpuSpmm =
     /// A part of a product: some rows of a tile.
     let private spmmPart (s: SpmmCall) (part: int) : unit =
         let tile, group = s.Cut.Tile(part / s.Groups), part % s.Groups
-        let rowFrom = Cut.rowOfPart s.RowPtr group s.Groups
-        let rowTo = Cut.rowOfPart s.RowPtr (group + 1) s.Groups
+        let rowFrom = BatchTiling.rowOfPart s.RowPtr group s.Groups
+        let rowTo = BatchTiling.rowOfPart s.RowPtr (group + 1) s.Groups
 
         if s.Cut.N = 1 then
             // One sample is its own tile, and its outputs lie as the rows do.
@@ -100,10 +100,18 @@ module internal CpuSpmm =
             ScratchPool.giveBack scratch
 
     /// On threads, which takes a closure.
-    let private spmmShared (machine: Machine) (s: SpmmCall) (parts: int) : unit =
+    let private spmmShared (machine: ExecutionPolicy) (s: SpmmCall) (parts: int) : unit =
         machine.Team.Run(machine.Threads, parts, (fun part -> spmmPart s part))
 
-    let private spmmOf (machine: Machine) (pattern: Connectivity) values bias (x: nativeptr<float32>) (n: int) y =
+    let private spmmOf
+        (machine: ExecutionPolicy)
+        (pattern: Connectivity)
+        values
+        bias
+        (x: nativeptr<float32>)
+        (n: int)
+        y
+        =
         let rowPtr = pattern.RowPtrArray
         let c = cutOf machine pattern n
         use rowPtrPin = fixed rowPtr
@@ -134,16 +142,16 @@ module internal CpuSpmm =
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
-    let spmm (machine: Machine) (plan: SpmmPlan) values bias x n y =
+    let spmm (machine: ExecutionPolicy) (plan: SpmmPlan) values bias x n y =
         spmmOf machine plan.Connectivity values bias x n y
 
     /// Adding to the columns, row by row, costs less than bringing the values into their order for one tile only, and
     /// than walking columns that hold hardly a slot.
-    let private scatters (c: Cut) (pattern: Connectivity) : bool =
+    let private scatters (c: BatchTiling) (pattern: Connectivity) : bool =
         c.Tiles <= 1 || int64 pattern.Nnz < 2L * int64 pattern.Cols
 
     /// The columns of one tile's product with W, added up row by row.
-    let private scatterPart (c: Cut) (tile: Tile) p values (g: nativeptr<float32>) rows cols colFrom colTo x =
+    let private scatterPart (c: BatchTiling) (tile: Tile) p values (g: nativeptr<float32>) rows cols colFrom colTo x =
         let kernels = TileKernels.ofWidth c.Width
         let ownCols = colTo - colFrom
 
@@ -163,13 +171,20 @@ module internal CpuSpmm =
             ScratchPool.giveBack scratch
 
     /// The values in the order of the transposed pattern: brought into it once a call, not once a tile.
-    let transposedValues (machine: Machine) (plan: SpmmPlan) (values: nativeptr<float32>) : Block =
+    let transposedValues (machine: ExecutionPolicy) (plan: SpmmPlan) (values: nativeptr<float32>) : AlignedBuffer =
         let scratch = ScratchPool.rent (int64 plan.Connectivity.Nnz)
         plan.Order(machine, values, scratch.Floats)
         scratch
 
     /// <summary>x [n, cols] = g [n, rows] · W; x is overwritten.</summary>
-    let spmmT (machine: Machine) (plan: SpmmPlan) (values: nativeptr<float32>) (g: nativeptr<float32>) (n: int) x =
+    let spmmT
+        (machine: ExecutionPolicy)
+        (plan: SpmmPlan)
+        (values: nativeptr<float32>)
+        (g: nativeptr<float32>)
+        (n: int)
+        x
+        =
         let pattern = plan.Connectivity
         let rows, cols = pattern.Rows, pattern.Cols
         let c = cutOf machine pattern n
@@ -207,7 +222,7 @@ module internal CpuSpmm =
 
     /// <summary>Groups of tiles that add up gradients of their own, which are added in the end.</summary>
     /// <remarks>As many as cost less than packing does: each adds nnz sums to the rows + cols of each sample.</remarks>
-    let private groupsOfBatch (c: Cut) (pattern: Connectivity) : int =
+    let private groupsOfBatch (c: BatchTiling) (pattern: Connectivity) : int =
         let packed = int64 c.N * (int64 pattern.Rows + int64 pattern.Cols)
         let affordable = packed / (2L * (int64 pattern.Nnz + 1L))
         let mutable groups = 1
@@ -221,7 +236,7 @@ module internal CpuSpmm =
     /// <remarks>values may be null where the input's gradient is not wanted, x where the values' is not. Where groups of
     /// tiles keep all threads busy, one pass packs each tile of g once for the three gradients.</remarks>
     let gradients
-        (machine: Machine)
+        (machine: ExecutionPolicy)
         (plan: SpmmPlan)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
@@ -307,8 +322,8 @@ module internal CpuSpmm =
                 groups * shares,
                 fun part ->
                     let group, share = part / shares, part % shares
-                    let rowFrom = Cut.rowOfPart rowPtr share shares
-                    let rowTo = Cut.rowOfPart rowPtr (share + 1) shares
+                    let rowFrom = BatchTiling.rowOfPart rowPtr share shares
+                    let rowTo = BatchTiling.rowOfPart rowPtr (share + 1) shares
                     let ownRows = rowTo - rowFrom
                     let tileFrom = c.Tiles * group / groups
 
@@ -369,7 +384,7 @@ module internal CpuSpmm =
                 ScratchPool.giveBack valuesT
 
     /// <summary>d [nnz] = (gᵀ · x) at the pattern, for g [n, rows] and x [n, cols]; d is overwritten.</summary>
-    let sddmm (machine: Machine) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
+    let sddmm (machine: ExecutionPolicy) (plan: SpmmPlan) (g: nativeptr<float32>) (x: nativeptr<float32>) (n: int) d =
         gradients
             machine
             plan
@@ -381,7 +396,7 @@ module internal CpuSpmm =
               Bias = Pointer.nothing
               Input = Pointer.nothing }
 
-    let private byRows (machine: Machine) (pattern: Connectivity) (body: Pattern -> int -> int -> unit) =
+    let private byRows (machine: ExecutionPolicy) (pattern: Connectivity) (body: CsrView -> int -> int -> unit) =
         use rowPtrPin = fixed pattern.RowPtrArray
         use colIdxPin = fixed pattern.ColIdxArray
 
@@ -394,21 +409,21 @@ module internal CpuSpmm =
             machine.Threads,
             machine.Threads,
             fun part ->
-                let rowFrom = Cut.rowOfPart pattern.RowPtrArray part machine.Threads
-                let rowTo = Cut.rowOfPart pattern.RowPtrArray (part + 1) machine.Threads
+                let rowFrom = BatchTiling.rowOfPart pattern.RowPtrArray part machine.Threads
+                let rowTo = BatchTiling.rowOfPart pattern.RowPtrArray (part + 1) machine.Threads
                 body p rowFrom rowTo
         )
 
     /// w [rows, cols] = the values at the pattern, 0 elsewhere; w is overwritten.
-    let spread (machine: Machine) (pattern: Connectivity) values w =
+    let spread (machine: ExecutionPolicy) (pattern: Connectivity) values w =
         byRows machine pattern (fun p rowFrom rowTo -> DenseConversion.spread p values rowFrom rowTo pattern.Cols w)
 
     /// values [nnz] = those of w [rows, cols] at the pattern; values is overwritten.
-    let collect (machine: Machine) (pattern: Connectivity) w values =
+    let collect (machine: ExecutionPolicy) (pattern: Connectivity) w values =
         byRows machine pattern (fun p rowFrom rowTo -> DenseConversion.collect p w rowFrom rowTo pattern.Cols values)
 
     /// y [after] = the numbers of x [before, 1 or more] that slots continue, or the number of those that continue none.
-    let carry (machine: Machine) (from: int[]) x (number: float32) y =
+    let carry (machine: ExecutionPolicy) (from: int[]) x (number: float32) y =
         use fromPin = fixed from
         let from, slots, parts = fromPin, from.Length, machine.Threads
 

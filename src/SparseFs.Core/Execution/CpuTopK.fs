@@ -9,7 +9,7 @@ open SparseFs
 
 /// A selection of k winners in each of some rows; all are row-major, and the caller has checked every size.
 [<Struct>]
-type internal Selection =
+type internal TopKRequest =
     {
         /// [rows, n]
         X: nativeptr<float32>
@@ -22,7 +22,7 @@ type internal Selection =
         K: int
         /// [rows, n], overwritten.
         Y: nativeptr<float32>
-        /// [rows, Winners.blocks n], overwritten.
+        /// [rows, TopKRows.blocks n], overwritten.
         Mask: nativeptr<int>
         /// [n], overwritten; or null where nobody counts.
         Wins: nativeptr<int>
@@ -30,17 +30,17 @@ type internal Selection =
 
 /// The kernels of the selection at one width, for some rows.
 [<AbstractClass>]
-type internal WinnersKernels() =
+type internal TopKKernels() =
     /// keys has room for whole blocks and a vector; wins is added to, or null.
-    abstract Select: s: Selection * rowFrom: int * rowTo: int * keys: nativeptr<int> * wins: nativeptr<int> -> unit
+    abstract Select: s: TopKRequest * rowFrom: int * rowTo: int * keys: nativeptr<int> * wins: nativeptr<int> -> unit
 
     abstract Keep:
         mask: nativeptr<int> * u: nativeptr<float32> * rowFrom: int * rowTo: int * n: int * d: nativeptr<float32> ->
             unit
 
 [<Sealed>]
-type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>() =
-    inherit WinnersKernels()
+type internal TopKKernels<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>() =
+    inherit TopKKernels()
 
     [<AggressiveOptimization>]
     override _.Select(s, rowFrom, rowTo, keys, wins) =
@@ -49,30 +49,30 @@ type internal WinnersKernels<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 
         for row in rowFrom .. rowTo - 1 do
             let at = int64 row * int64 s.N
             let x = Pointer.at s.X at
-            let struct (low, high) = Winners.keysOf<'L, 'K> s.Form x s.Terms s.N keys
-            let struct (threshold, ties) = Winners.threshold<'L, 'K> keys s.N s.K low high near
+            let struct (low, high) = TopKRows.keysOf<'L, 'K> s.Form x s.Terms s.N keys
+            let struct (threshold, ties) = TopKRows.threshold<'L, 'K> keys s.N s.K low high near
             near <- threshold
-            Winners.raise<'L, 'K> keys threshold ties
-            let mask = Pointer.at s.Mask (int64 row * int64 (Winners.blocks s.N))
-            Winners.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
+            TopKRows.raise<'L, 'K> keys threshold ties
+            let mask = Pointer.at s.Mask (int64 row * int64 (TopKRows.blocks s.N))
+            TopKRows.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
 
     [<AggressiveOptimization>]
     override _.Keep(mask, u, rowFrom, rowTo, n, d) =
         for row in rowFrom .. rowTo - 1 do
             let at = int64 row * int64 n
-            let mask = Pointer.at mask (int64 row * int64 (Winners.blocks n))
-            Winners.keep<'L, 'K> mask (Pointer.at u at) n (Pointer.at d at)
+            let mask = Pointer.at mask (int64 row * int64 (TopKRows.blocks n))
+            TopKRows.keep<'L, 'K> mask (Pointer.at u at) n (Pointer.at d at)
 
 /// <summary>The one place that chooses for the selection: width and threads.</summary>
 /// <remarks>Rows are shared out, and counts of wins are integers: results do not depend on the number of threads.</remarks>
 module internal CpuTopK =
 
-    let private ofWidth (width: Width) : WinnersKernels =
+    let private ofWidth (width: Width) : TopKKernels =
         match width with
-        | Width.V512 -> WinnersKernels<KeyLanes16, _>()
-        | Width.V256 -> WinnersKernels<KeyLanes8, _>()
-        | Width.V128 -> WinnersKernels<KeyLanes4, _>()
-        | _ -> WinnersKernels<KeyLanes1, _>()
+        | Width.V512 -> TopKKernels<SimdKeys512, _>()
+        | Width.V256 -> TopKKernels<SimdKeys256, _>()
+        | Width.V128 -> TopKKernels<SimdKeys128, _>()
+        | _ -> TopKKernels<SimdKeysScalar, _>()
 
     let private kernels =
         dict
@@ -83,7 +83,7 @@ module internal CpuTopK =
     let private unitsOfThread = 16_384L
 
     /// The widest width, and as many of the threads as the units keep busy.
-    let machineFor (team: ParallelFor) (threads: int) (rows: int) (n: int) : Machine =
+    let machineFor (team: ParallelFor) (threads: int) (rows: int) (n: int) : ExecutionPolicy =
         let busy = int64 rows * int64 n / unitsOfThread
 
         { Width = CpuSpmm.widest
@@ -93,14 +93,14 @@ module internal CpuTopK =
     let private rowOf (rows: int) (part: int) (parts: int) : int =
         int (int64 rows * int64 part / int64 parts)
 
-    let private asInts (block: Block) : nativeptr<int> =
+    let private asInts (block: AlignedBuffer) : nativeptr<int> =
         NativePtr.ofNativeInt (NativePtr.toNativeInt block.Floats)
 
-    let select (machine: Machine) (s: Selection) =
+    let select (machine: ExecutionPolicy) (s: TopKRequest) =
         let kernels = kernels[machine.Width]
         let parts = machine.Threads
         let counts = not (Pointer.isNull s.Wins)
-        let keysRoom = Winners.Block * (Winners.blocks s.N + 1)
+        let keysRoom = TopKRows.Block * (TopKRows.blocks s.N + 1)
         // A part's keys, and behind them its wins; whole cache lines.
         let room = (keysRoom + (if counts then s.N else 0) + 15) &&& ~~~15
         let scratch = ScratchPool.rent (int64 parts * int64 room)
@@ -127,12 +127,12 @@ module internal CpuTopK =
         )
 
         if counts then
-            Winners.addParts parts room (winsOf 0) s.N s.Wins
+            TopKRows.addParts parts room (winsOf 0) s.N s.Wins
 
         ScratchPool.giveBack scratch
 
     /// d [rows, n] = u where the mask's bit is set, 0 elsewhere; d is overwritten.
-    let keep (machine: Machine) (mask: nativeptr<int>) (u: nativeptr<float32>) (rows: int) (n: int) d =
+    let keep (machine: ExecutionPolicy) (mask: nativeptr<int>) (u: nativeptr<float32>) (rows: int) (n: int) d =
         machine.Team.Run(
             machine.Threads,
             machine.Threads,

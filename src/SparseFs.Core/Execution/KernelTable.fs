@@ -26,7 +26,7 @@ type internal TileKernels() =
     /// As Spmm, for rows from and to.
     abstract Spmm:
         tile: Tile *
-        p: Pattern *
+        p: CsrView *
         values: nativeptr<float32> *
         bias: nativeptr<float32> *
         packed: nativeptr<float32> *
@@ -38,7 +38,7 @@ type internal TileKernels() =
     /// As Sddmm, for rows from and to.
     abstract Sddmm:
         tile: Tile *
-        p: Pattern *
+        p: CsrView *
         g: nativeptr<float32> *
         packed: nativeptr<float32> *
         rowFrom: int *
@@ -50,7 +50,7 @@ type internal TileKernels() =
     /// As Scatter, for columns from and to.
     abstract Scatter:
         tile: Tile *
-        p: Pattern *
+        p: CsrView *
         values: nativeptr<float32> *
         g: nativeptr<float32> *
         rows: int *
@@ -65,7 +65,7 @@ type internal TileKernels() =
         g: nativeptr<float32> * x: nativeptr<float32> * n: int * rows: int * ldc: int * c: nativeptr<float32> -> unit
 
 [<Sealed>]
-type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>() =
+type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>() =
     inherit TileKernels()
 
     override _.Pack(tile, x, stride, features, packed) =
@@ -105,10 +105,10 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: st
 [<RequireQualifiedAccess>]
 module internal TileKernels =
 
-    let private scalar = TileKernels<Lanes1, float32>()
-    let private v128 = TileKernels<Lanes4, Vector128<float32>>()
-    let private v256 = TileKernels<Lanes8, Vector256<float32>>()
-    let private v512 = TileKernels<Lanes16, Vector512<float32>>()
+    let private scalar = TileKernels<SimdScalar, float32>()
+    let private v128 = TileKernels<Simd128, Vector128<float32>>()
+    let private v256 = TileKernels<Simd256, Vector256<float32>>()
+    let private v512 = TileKernels<Simd512, Vector512<float32>>()
 
     let ofWidth (width: Width) : TileKernels =
         match width with
@@ -133,9 +133,9 @@ module internal TileKernels =
 
     /// Rows from and to of a packed tile's product, into y [n, rows].
     let multiply
-        (c: Cut)
+        (c: BatchTiling)
         (tile: Tile)
-        (p: Pattern)
+        (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (packed: nativeptr<float32>)

@@ -9,7 +9,7 @@ open Microsoft.FSharp.NativeInterop
 
 /// Native memory on a cache line's boundary.
 [<Sealed; AllowNullLiteral>]
-type internal Block(bytes: int64) =
+type internal AlignedBuffer(bytes: int64) =
     let address = NativeMemory.AlignedAlloc(unativeint (max bytes 64L), 64un)
     member _.Bytes = bytes
     member _.Floats: nativeptr<float32> = NativePtr.ofVoidPtr address
@@ -22,12 +22,12 @@ type internal Block(bytes: int64) =
 /// <remarks>A handful of blocks, the larger ones preferred; no lock, and nothing is allocated once they have grown.</remarks>
 module internal ScratchPool =
 
-    let private kept: Block[] = Array.zeroCreate 8
+    let private kept: AlignedBuffer[] = Array.zeroCreate 8
 
     /// A block of at least this many floats, to be given back.
-    let rent (floats: int64) : Block =
+    let rent (floats: int64) : AlignedBuffer =
         let bytes = floats * 4L
-        let mutable found: Block = null
+        let mutable found: AlignedBuffer = null
         let mutable i = 0
 
         while isNull found && i < kept.Length do
@@ -43,10 +43,10 @@ module internal ScratchPool =
 
             i <- i + 1
 
-        if isNull found then new Block(bytes) else found
+        if isNull found then new AlignedBuffer(bytes) else found
 
     /// Keeps the block in the first free place, or in that of a smaller one.
-    let giveBack (block: Block) =
+    let giveBack (block: AlignedBuffer) =
         let mutable loser = block
         let mutable i = 0
 

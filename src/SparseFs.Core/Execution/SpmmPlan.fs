@@ -10,7 +10,7 @@ open SparseFs
 /// <summary>A counting sort of slots by column: each part takes rows of its own, in order.</summary>
 /// <remarks>Where a part puts its slots of a column follows from the rows before its own, so that the parts need not wait
 /// for each other, and the result does not depend on their number.</remarks>
-module private ByColumn =
+module private CscBuilder =
 
     /// counts[c] = slots of column c in rows from and to.
     [<AggressiveOptimization>]
@@ -101,26 +101,26 @@ type SpmmPlan
         max 1 (min threads (connectivity.Nnz / (cols + 1)))
 
     /// Calls body with each part's rows, from and to, and a place for a number for each column; returns the places.
-    let overRows (machine: Machine) (threads: int) (body: int -> int -> Memory<int> -> unit) =
+    let overRows (machine: ExecutionPolicy) (threads: int) (body: int -> int -> Memory<int> -> unit) =
         let room = Buffers.ArrayPool<int>.Shared.Rent(max 1 (threads * cols))
 
         machine.Team.Run(
             threads,
             threads,
             fun part ->
-                let rowFrom = Cut.rowOfPart rowPtr part threads
-                let rowTo = Cut.rowOfPart rowPtr (part + 1) threads
+                let rowFrom = BatchTiling.rowOfPart rowPtr part threads
+                let rowTo = BatchTiling.rowOfPart rowPtr (part + 1) threads
                 body rowFrom rowTo (room.AsMemory(part * cols, cols))
         )
 
         room
 
-    let transpose (machine: Machine) : Connectivity =
+    let transpose (machine: ExecutionPolicy) : Connectivity =
         let threads = useful machine.Threads
 
         let places =
             overRows machine threads (fun rowFrom rowTo counts ->
-                ByColumn.count rowPtr colIdx rowFrom rowTo counts.Span)
+                CscBuilder.count rowPtr colIdx rowFrom rowTo counts.Span)
 
         // From counts to the place of each part's first slot of each column.
         let colPtr: int[] = Array.zeroCreate (cols + 1)
@@ -142,9 +142,9 @@ type SpmmPlan
             threads,
             threads,
             fun part ->
-                let rowFrom = Cut.rowOfPart rowPtr part threads
-                let rowTo = Cut.rowOfPart rowPtr (part + 1) threads
-                ByColumn.fill rowPtr colIdx rowFrom rowTo (places.AsSpan(part * cols, cols)) rowsOf
+                let rowFrom = BatchTiling.rowOfPart rowPtr part threads
+                let rowTo = BatchTiling.rowOfPart rowPtr (part + 1) threads
+                CscBuilder.fill rowPtr colIdx rowFrom rowTo (places.AsSpan(part * cols, cols)) rowsOf
         )
 
         Buffers.ArrayPool<int>.Shared.Return places
@@ -154,7 +154,7 @@ type SpmmPlan
     member _.Connectivity: Connectivity = connectivity
 
     /// The pattern ordered by column, made on the machine's threads.
-    member internal _.Transposed(machine: Machine) : Connectivity =
+    member internal _.Transposed(machine: ExecutionPolicy) : Connectivity =
         if isNull (box transposed) then
             let made = transpose machine
 
@@ -165,13 +165,13 @@ type SpmmPlan
         transposed
 
     /// Calls body with each part's rows, from and to, and the transpose's next slot of each column.
-    member private plan.OverRows(machine: Machine, body: int -> int -> Memory<int> -> unit) =
+    member private plan.OverRows(machine: ExecutionPolicy, body: int -> int -> Memory<int> -> unit) =
         let t = plan.Transposed machine
         let colPtr, rowsOf = t.RowPtrArray, t.ColIdxArray
         let threads = useful machine.Threads
 
         overRows machine threads (fun rowFrom rowTo next ->
-            ByColumn.seek colPtr rowsOf rowFrom next.Span
+            CscBuilder.seek colPtr rowsOf rowFrom next.Span
             body rowFrom rowTo next)
         |> Buffers.ArrayPool<int>.Shared.Return
 
@@ -179,20 +179,20 @@ type SpmmPlan
     member internal _.Sources: int[] = sources.Value
 
     /// ordered[s] = the value of the transpose's slot s.
-    member internal plan.Order(machine: Machine, values: nativeptr<float32>, ordered: nativeptr<float32>) =
+    member internal plan.Order(machine: ExecutionPolicy, values: nativeptr<float32>, ordered: nativeptr<float32>) =
         plan.OverRows(
             machine,
-            fun rowFrom rowTo next -> ByColumn.order rowPtr colIdx values rowFrom rowTo next.Span ordered
+            fun rowFrom rowTo next -> CscBuilder.order rowPtr colIdx values rowFrom rowTo next.Span ordered
         )
 
     /// The other way round: values[s] from the transpose's slots.
-    member internal plan.Disorder(machine: Machine, ordered: nativeptr<float32>, values: nativeptr<float32>) =
+    member internal plan.Disorder(machine: ExecutionPolicy, ordered: nativeptr<float32>, values: nativeptr<float32>) =
         plan.OverRows(
             machine,
-            fun rowFrom rowTo next -> ByColumn.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
+            fun rowFrom rowTo next -> CscBuilder.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
         )
 
-module internal Plans =
+module internal SpmmPlans =
 
     let private cache = ConditionalWeakTable<Connectivity, SpmmPlan>()
 

@@ -48,7 +48,7 @@ module internal ForeignFile =
         elif startsWith "\137HDF\r\n" start then
             ValueSome(invariant $"got an HDF5 file, such as Keras' (.h5): read it with h5py and {toConvert}")
         elif startsWith "\147NUMPY" start then
-            ValueSome "got a NumPy array (.npy): Arrays.ofNpy (C#: TensorFiles.ReadNpy) reads it"
+            ValueSome "got a NumPy array (.npy): TensorFile.ofNpy (C#: TensorFiles.ReadNpy) reads it"
         elif startsWith "version https://git-lfs" start then
             ValueSome "got a pointer of Git LFS, not the file: fetch it with git lfs pull"
         elif startsWith "<!DOCTYPE" start || startsWith "<html" start then

@@ -24,7 +24,7 @@ module internal MetadataFields =
 [<Sealed>]
 type internal FieldReader(file: string, entry: string, text: string) =
     let refuse (reason: string) : 'a =
-        Refuse.because CheckpointProblem.Value file entry reason
+        CheckpointFault.because CheckpointProblem.Value file entry reason
 
     let fields = Dictionary<string, string>()
     let unread = HashSet<string>()

@@ -60,12 +60,12 @@ module internal PolicyText =
 
         (invariant $"{{ {fields values} }}")
 
-    let private ofNeeds (needs: Needs) : string =
+    let private ofNeeds (needs: GrowthInputs) : string =
         match needs with
-        | Needs.Nothing -> "Nothing"
-        | Needs.Gradient -> "Gradient"
-        | Needs.Momentum -> "Momentum"
-        | _ when needs = (Needs.Gradient ||| Needs.Momentum) -> "Gradient, Momentum"
+        | GrowthInputs.Nothing -> "Nothing"
+        | GrowthInputs.Gradient -> "Gradient"
+        | GrowthInputs.Momentum -> "Momentum"
+        | _ when needs = (GrowthInputs.Gradient ||| GrowthInputs.Momentum) -> "Gradient, Momentum"
         | _ -> MetadataFields.ofInteger (int64 needs) // bits that mean nothing are no error, and files hold them as the number
 
     let private ofPlacement (placement: Placement) : string =
@@ -77,18 +77,18 @@ module internal PolicyText =
     let private ofRegrow (regrow: Regrow) : string =
         match regrow with
         | Regrow.Never -> "Never"
-        | Regrow.Fresh -> "Fresh"
-        | Regrow.Kept -> "Kept"
+        | Regrow.Reinitialize -> "Fresh"
+        | Regrow.Restore -> "Kept"
         | _ -> unknown "a rule of regrowing" regrow
 
     let private ofBudget (budget: Budget) : string =
         match budget with
         | Budget.Layer -> "Layer"
         | Budget.Row -> "Row"
-        | Budget.RowAblated salient -> case "RowAblated" [ "salient", MetadataFields.ofFloat salient ]
-        | Budget.AcrossByMagnitude -> "AcrossByMagnitude"
-        | Budget.AcrossByMomentum -> "AcrossByMomentum"
-        | Budget.Falling(initial, final) ->
+        | Budget.RowWithAblation salient -> case "RowAblated" [ "salient", MetadataFields.ofFloat salient ]
+        | Budget.RedistributedByMagnitude -> "AcrossByMagnitude"
+        | Budget.RedistributedByMomentum -> "AcrossByMomentum"
+        | Budget.GradualPruning(initial, final) ->
             case
                 "Falling"
                 [ "initial", MetadataFields.ofFloat initial
@@ -138,14 +138,14 @@ module internal PolicyText =
     let private ofGrow (grow: Grow) : PolicyPart =
         let part = "Grow"
 
-        let score (needs: Needs) =
+        let score (needs: GrowthInputs) =
             own part [ "needs", ofNeeds needs; "score", "custom" ]
 
         match grow with
         | Grow.Gradient -> known part "Gradient"
         | Grow.Momentum -> known part "Momentum"
         | Grow.Random -> known part "Random"
-        | Grow.Nearby(placement, lambda) ->
+        | Grow.DistanceDecay(placement, lambda) ->
             known part (case "Nearby" [ "placement", ofPlacement placement; "lambda", MetadataFields.ofFloat lambda ])
         | Grow.Score(needs, _) -> score needs ValueNone
         | Grow.NamedScore(name, needs, _) -> score needs (ValueSome name)
@@ -159,7 +159,7 @@ module internal PolicyText =
           known "Budget" (ofBudget policy.Budget)
           known "GrownWeight" (ofGrownWeight policy.GrownWeight)
           known "Moments" (ofMoments policy.Moments)
-          known "StepsAtUpdates" (MetadataFields.ofBool policy.StepsAtUpdates) ]
+          known "StepsAtUpdates" (MetadataFields.ofBool (not policy.SkipGradientsAtUpdates)) ]
 
     /// <summary>Holds a part against what a file has for it.</summary>
     let compare (part: PolicyPart) (stored: string) : PartMatch =

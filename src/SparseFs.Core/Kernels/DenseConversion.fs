@@ -11,7 +11,7 @@ module internal DenseConversion =
     /// w[r, ColIdx[s]] = values[s] for the slots s of each row r, and 0 elsewhere; w is overwritten.
     [<AggressiveOptimization>]
     let spread
-        (p: Pattern)
+        (p: CsrView)
         (values: nativeptr<float32>)
         (rowFrom: int)
         (rowTo: int)
@@ -34,7 +34,7 @@ module internal DenseConversion =
     /// values[s] = w[r, ColIdx[s]] for the slots s of each row r; values is overwritten.
     [<AggressiveOptimization>]
     let collect
-        (p: Pattern)
+        (p: CsrView)
         (w: nativeptr<float32>)
         (rowFrom: int)
         (rowTo: int)

@@ -55,7 +55,7 @@ module internal Gemm =
                 for i in own .. width - 1 do
                     Pointer.set dst i 0.0f
 
-    let inline private put<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private put<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (accumulate: bool)
         (c: nativeptr<float32>)
         (sum: 'V)
@@ -65,7 +65,7 @@ module internal Gemm =
     /// <summary>c[i, j] = Σ g[k, i] · x[k, j] over the samples of two strips, or added to it.</summary>
     /// <remarks>g is [n, 4], x is [n, two vectors]; c has 4 rows, ldc floats apart, and overlaps nothing.</remarks>
     [<AggressiveOptimization>]
-    let strip<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let strip<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)
         (n: int)
@@ -117,7 +117,7 @@ module internal Gemm =
     /// <summary>c [rows, ldc] from the strips of some rows of g and those of all of x; c is overwritten.</summary>
     /// <remarks>rows is a multiple of 4, ldc one of two vectors.</remarks>
     [<AggressiveOptimization>]
-    let block<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let block<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (g: nativeptr<float32>)
         (x: nativeptr<float32>)
         (n: int)

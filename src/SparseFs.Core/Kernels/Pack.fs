@@ -24,7 +24,7 @@ module internal Pack =
 
     /// A block of less than lanes by lanes, by way of two whole ones; samples from n to lanes read as 0.
     [<AggressiveOptimization>]
-    let private edge<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let private edge<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
         (n: int)
@@ -42,7 +42,7 @@ module internal Pack =
         copy turned (int64 lanes) m writtenN dst ldd
 
     /// Lanes by lanes at row i and column j of src.
-    let inline private block<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private block<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
         (n: int)
@@ -69,7 +69,7 @@ module internal Pack =
     /// <remarks>x is [n, m] with row stride lds, packed is [m, width], in floats; width is n made up to whole vectors.
     /// packed is overwritten and does not overlap x.</remarks>
     [<AggressiveOptimization>]
-    let tile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let tile<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (x: nativeptr<float32>)
         (lds: int64)
         (n: int)
@@ -99,7 +99,7 @@ module internal Pack =
     /// <remarks>block is [n, m] with row stride lds, y is [m, n] with row stride ldy, in floats; y is overwritten and does
     /// not overlap block. A row of y is written in one go.</remarks>
     [<AggressiveOptimization>]
-    let untile<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let untile<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (rows: nativeptr<float32>)
         (lds: int64)
         (n: int)

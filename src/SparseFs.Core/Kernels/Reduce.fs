@@ -13,7 +13,7 @@ module internal Reduce =
     /// <summary>sums[r] = Σ tile[r, i], or added to it, over the vectors · lanes samples of a tile [rows, samples].</summary>
     /// <remarks>Order of summation: the vectors of a row in turn, then over the lanes.</remarks>
     [<AggressiveOptimization>]
-    let rowSums<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let rowSums<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (tile: nativeptr<float32>)
         (vectors: int)
         (rows: int)

@@ -29,7 +29,7 @@ module internal Sddmm =
             NativePtr.write d (sums.ToScalar())
 
     /// Four slots at a time, then the rest one by one; product gives the vector of a slot's products.
-    let inline private overSlots<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private overSlots<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (slotFrom: int64)
         (slotTo: int64)
         (accumulate: bool)
@@ -50,8 +50,8 @@ module internal Sddmm =
 
     /// Four vectors of samples.
     [<AggressiveOptimization>]
-    let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows4<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (rowFrom: int)
@@ -82,8 +82,8 @@ module internal Sddmm =
 
     /// Two vectors of samples.
     [<AggressiveOptimization>]
-    let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows2<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (rowFrom: int)
@@ -108,8 +108,8 @@ module internal Sddmm =
 
     /// One vector of samples.
     [<AggressiveOptimization>]
-    let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows1<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (rowFrom: int)

@@ -13,7 +13,7 @@ open SparseFs
 /// An input of 0, −0 too, is passed over, whatever weights or gradients it would meet; NaN is not 0. Each multiply-add is
 /// two roundings, on every machine the same.
 /// </remarks>
-module internal SparseInputs =
+module internal SparseActivations =
 
     /// Calls body with the index of each number that is not 0.
     let inline private forEach

@@ -7,43 +7,6 @@ open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// A CSR pattern as addresses, for as long as its arrays are pinned.
-[<Struct>]
-type internal Pattern =
-    {
-        RowPtr: nativeptr<int>
-        ColIdx: nativeptr<int>
-        /// The last slot whose input is fetched ahead of its use, or −1 where tiles are near without that.
-        FetchTo: int64
-    }
-
-    /// Calls body with each row and its slots, from and to.
-    member inline p.ForRows(rowFrom: int, rowTo: int, [<InlineIfLambda>] body: int -> int64 -> int64 -> unit) =
-        let mutable r = rowFrom
-
-        while r < rowTo do
-            body r (int64 (Pointer.get p.RowPtr r)) (int64 (Pointer.get p.RowPtr (r + 1)))
-            r <- r + 1
-
-    /// The row of a tile [cols, width] that a slot reads.
-    member inline p.Input(tile: nativeptr<float32>, width: int64, slot: int64) : nativeptr<float32> =
-        Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * width)
-
-    /// Fetches the row of a tile that a later slot reads: four vectors.
-    member inline p.Fetch<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (tile: nativeptr<float32>, slot: int64)
-        =
-        if Sse.IsSupported && p.FetchTo >= 0L then
-            let x = p.Input(tile, 4L * int64 'L.Count, min (slot + 16L) p.FetchTo)
-            Sse.Prefetch0(NativePtr.toVoidPtr x)
-
-            if 'L.Count >= 8 then
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 16L))
-
-            if 'L.Count >= 16 then
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 32L))
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 48L))
-
 /// <summary>y[r, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>
 /// tile is [cols, W], y is [rowTo − rowFrom, W], both feature-major, where W is 4, 2 or 1 vectors: a constant, so that
@@ -53,13 +16,13 @@ type internal Pattern =
 /// </remarks>
 module internal Spmm =
 
-    let inline private weight<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private weight<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (values: nativeptr<float32>)
         (slot: int64)
         : 'V =
         'L.Broadcast(NativePtr.read (Pointer.at values slot))
 
-    let inline private start<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private start<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (bias: nativeptr<float32>)
         (r: int)
         : 'V =
@@ -70,8 +33,8 @@ module internal Spmm =
 
     /// Four vectors of samples, two slots at a time.
     [<AggressiveOptimization>]
-    let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows4<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
@@ -130,8 +93,8 @@ module internal Spmm =
 
     /// Two vectors of samples, four slots at a time.
     [<AggressiveOptimization>]
-    let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows2<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
@@ -189,8 +152,8 @@ module internal Spmm =
 
     /// One vector of samples, four slots at a time.
     [<AggressiveOptimization>]
-    let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows1<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)

@@ -15,7 +15,7 @@ open SparseFs
 module internal SpmmTranspose =
 
     /// The first slot of a row whose column is not below this one.
-    let inline private firstSlot (p: Pattern) (slotFrom: int64) (slotTo: int64) (col: int) : int64 =
+    let inline private firstSlot (p: CsrView) (slotFrom: int64) (slotTo: int64) (col: int) : int64 =
         let mutable low = slotFrom
         let mutable high = slotTo
 
@@ -30,7 +30,7 @@ module internal SpmmTranspose =
         low
 
     let inline private overSlots
-        (p: Pattern)
+        (p: CsrView)
         (rows: int)
         (cols: int)
         (colFrom: int)
@@ -56,7 +56,7 @@ module internal SpmmTranspose =
                 body r slotFrom slotTo
         )
 
-    let inline private add<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
+    let inline private add<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (w: 'V)
         (g: 'V)
         (x: nativeptr<float32>)
@@ -65,8 +65,8 @@ module internal SpmmTranspose =
 
     /// Four vectors of samples.
     [<AggressiveOptimization>]
-    let rows4<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows4<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
         (rows: int)
@@ -96,8 +96,8 @@ module internal SpmmTranspose =
 
     /// Two vectors of samples.
     [<AggressiveOptimization>]
-    let rows2<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows2<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
         (rows: int)
@@ -123,8 +123,8 @@ module internal SpmmTranspose =
 
     /// One vector of samples.
     [<AggressiveOptimization>]
-    let rows1<'L, 'V when 'L: struct and 'L :> ILanes<'V> and 'V: struct>
-        (p: Pattern)
+    let rows1<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
         (rows: int)

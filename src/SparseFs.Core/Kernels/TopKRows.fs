@@ -14,7 +14,7 @@ type internal Scores =
 
 /// <summary>The k highest scores of a row: y[i] = x[i] where i wins, 0 elsewhere, and a bit for each winner.</summary>
 /// <remarks>Keys are in scratch memory, made up to whole blocks of 32 by the lowest integer, which never wins.</remarks>
-module internal Winners =
+module internal TopKRows =
 
     /// A word of the mask stands for so many units.
     [<Literal>]
@@ -22,7 +22,7 @@ module internal Winners =
 
     let blocks (n: int) : int = (n + Block - 1) / Block
 
-    let inline private map<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let inline private map<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (n: int)
         (keys: nativeptr<int>)
         ([<InlineIfLambda>] keysAt: int -> 'K)
@@ -74,7 +74,7 @@ module internal Winners =
     /// <summary>keys[i] = the key of row i's score; the lowest and the highest of them.</summary>
     /// <remarks>keys has room for whole blocks and a vector more.</remarks>
     [<AggressiveOptimization>]
-    let keysOf<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let keysOf<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (form: Scores)
         (x: nativeptr<float32>)
         (terms: nativeptr<float32>)
@@ -95,7 +95,7 @@ module internal Winners =
 
     /// How many keys of some blocks are above a bound.
     [<AggressiveOptimization>]
-    let countAbove<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let countAbove<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (blocks: int)
         (bound: int)
@@ -134,7 +134,7 @@ module internal Winners =
     /// its excess), then halves. 5 to 8 passes are usual, 44 are the most. near is that other row's threshold, or Key.Nothing; winners
     /// do not depend on it.</remarks>
     [<AggressiveOptimization>]
-    let threshold<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let threshold<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (n: int)
         (k: int)
@@ -190,7 +190,7 @@ module internal Winners =
 
     /// The first ties of the keys that equal the threshold rise above it.
     [<AggressiveOptimization>]
-    let raise<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let raise<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (threshold: int)
         (ties: int)
@@ -214,7 +214,7 @@ module internal Winners =
     /// 32, and wins[i] rises by one where i wins.</summary>
     /// <remarks>y and mask are overwritten, wins is added to, or null. x and y may be the same.</remarks>
     [<AggressiveOptimization>]
-    let write<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let write<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (keys: nativeptr<int>)
         (threshold: int)
         (x: nativeptr<float32>)
@@ -267,7 +267,7 @@ module internal Winners =
 
     /// <summary>d[i] = u[i] where the mask's bit i is set, 0 elsewhere; d is overwritten.</summary>
     [<AggressiveOptimization>]
-    let keep<'L, 'K when 'L: struct and 'L :> IKeyLanes<'K> and 'K: struct>
+    let keep<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
         (mask: nativeptr<int>)
         (u: nativeptr<float32>)
         (n: int)

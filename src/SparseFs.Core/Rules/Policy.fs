@@ -2,162 +2,6 @@ namespace SparseFs
 
 open System
 
-/// <summary>A layer as rules see it when it is to be rewired.</summary>
-type LayerState =
-    {
-        /// <summary>Which weights exist, shape [rows, cols].</summary>
-        Connectivity: Connectivity
-        /// <summary>Length nnz, in slot order.</summary>
-        Weight: float32[]
-        /// <summary>The loss's gradient for every cell, signed, also where there is no slot: only for rules that say that
-        /// they need it, and asked for in rising order of rows.</summary>
-        Gradient: CellScores
-        /// <summary>The running mean of that gradient, for rules that say that they need it.</summary>
-        Momentum: CellScores
-        /// <summary>Cells that have ever been slots.</summary>
-        Explored: Explored
-        /// <summary>The optimizer step, counted from 1.</summary>
-        Step: int64
-        /// <summary>Randomness for this layer and this step alone.</summary>
-        Seed: Seed
-    }
-
-    override s.ToString() =
-        invariant $"{s.Connectivity}, step {s.Step}"
-
-/// <summary>Which slots are dropped. A tie keeps the lower cell.</summary>
-[<RequireQualifiedAccess>]
-type Drop =
-    /// <summary>Those of the smallest magnitude.</summary>
-    | Magnitude
-    /// <summary>Those nearest to zero on each side, in proportion to the number of weights there; zeros count as positive:
-    /// Mocanu et al., Nature Communications 9, 2018 (SET).</summary>
-    | NearestZero
-    /// <summary>Any, all alike.</summary>
-    | Random
-    /// <summary>Those of the lowest score; the function gives one a slot, in slot order.</summary>
-    | Score of (LayerState -> float32[])
-    /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
-    /// name.</summary>
-    | NamedScore of name: string * score: (LayerState -> float32[])
-
-    override d.ToString() =
-        match d with
-        | Magnitude -> "Magnitude"
-        | NearestZero -> "NearestZero"
-        | Random -> "Random"
-        | Score _ -> "Score"
-        | NamedScore(name, _) -> name
-
-/// <summary>What a rule of one's own has to know beside the weights.</summary>
-[<Flags>]
-type Needs =
-    /// Nothing.
-    | Nothing = 0
-    /// The gradient of every cell.
-    | Gradient = 1
-    /// The momentum of every cell.
-    | Momentum = 2
-
-/// <summary>Which absent cells become slots. A tie goes to the lower cell.</summary>
-[<RequireQualifiedAccess>]
-type Grow =
-    /// <summary>Those of the largest |gradient|: Evci et al., ICML 2020 (RigL).</summary>
-    | Gradient
-    /// <summary>Those of the largest |momentum|: Dettmers and Zettlemoyer, 2019 (SNFS).</summary>
-    | Momentum
-    /// <summary>Any, all alike: Mocanu et al., 2018 (SET).</summary>
-    | Random
-    /// <summary>By chance, in proportion to (d + 1)^−lambda, d the distance of the cell's two nodes: what was a small
-    /// world stays one.</summary>
-    | Nearby of placement: Placement * lambda: float
-    /// <summary>Those of the highest score.</summary>
-    | Score of needs: Needs * score: (LayerState -> CellScores)
-    /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
-    /// name.</summary>
-    | NamedScore of name: string * needs: Needs * score: (LayerState -> CellScores)
-
-    override g.ToString() =
-        match g with
-        | Gradient -> "Gradient"
-        | Momentum -> "Momentum"
-        | Random -> "Random"
-        | Nearby(placement, lambda) -> invariant $"Nearby({placement}, {lambda})"
-        | Score _ -> "Score"
-        | NamedScore(name, _, _) -> name
-
-/// <summary>Whether a slot that an update drops may be grown by the same update.</summary>
-type Regrow =
-    /// It may not.
-    | Never = 0
-    /// It may, and starts as any grown slot does.
-    | Fresh = 1
-    /// It may, and keeps its weight and its moments, as if it had not been dropped: RigL's code.
-    | Kept = 2
-
-/// <summary>The weight that a grown slot starts with.</summary>
-[<RequireQualifiedAccess>]
-type GrownWeight =
-    /// <summary>0: growing changes no output until the weight has trained.</summary>
-    | Zero
-    /// <summary>Uniform within ± bound.</summary>
-    | Uniform of bound: float
-    /// <summary>Normal around 0.</summary>
-    | Normal of deviation: float
-
-    override w.ToString() =
-        match w with
-        | Zero -> "Zero"
-        | Uniform bound -> invariant $"Uniform({bound})"
-        | Normal deviation -> invariant $"Normal({deviation})"
-
-/// <summary>Optimizer state of grown slots.</summary>
-/// <remarks>Optimizers count steps by the weight, not by the slot. Moments of 0 under the count of a long run make the first
-/// updates of a grown slot too long: 2.9 learning rates under Adam, 14 under NAdam, 0.1 under Adamax. <c>Fresh</c> and
-/// <c>Seeded</c> count the steps of grown slots by themselves, which <c>Rewirer.Step</c> does and <c>Rewirer.Follow</c>
-/// cannot.</remarks>
-type Moments =
-    /// That of a weight that it has never seen, under the run's count of steps: 0, but for Rprop's step and Adagrad's
-    /// initial sum.
-    | Zero = 0
-    /// The mean over the row's slots that stay.
-    | RowMean = 1
-    /// That of a weight in a fresh optimizer: the updates that follow are those that it would make.
-    | Fresh = 2
-    /// That after one step with the gradient that the cell has at the update, whatever rule grew it: the corrected means
-    /// of the gradient and of its square are exactly the gradient and its square.
-    | Seeded = 3
-
-/// <summary>Whose number of slots stays the same.</summary>
-[<RequireQualifiedAccess>]
-type Budget =
-    /// <summary>Each layer's.</summary>
-    | Layer
-    /// <summary>Each row's: constant fan-in stays constant.</summary>
-    /// <remarks>Where a row has too few absent cells to grow what it drops, it keeps the largest magnitudes of them, whatever
-    /// the rule that dropped them.</remarks>
-    | Row
-    /// <summary>Each row's, but rows with few salient slots lose all of theirs to the others, and fan-ins differ by one at
-    /// most: Lasby et al., ICLR 2024 (SRigL). salient is γ, the part of a fan-in that must be salient, in [0, 1].</summary>
-    | RowAblated of salient: float
-    /// <summary>That of all layers together: what they drop is grown where kept weights are largest in the mean.</summary>
-    | AcrossByMagnitude
-    /// <summary>That of all layers together: what they drop is grown where the momentum of kept weights is largest in the
-    /// mean (SNFS).</summary>
-    | AcrossByMomentum
-    /// <summary>None: slots are dropped until the sparsity is what the cubic schedule says, and none grow: Zhu and Gupta,
-    /// 2017.</summary>
-    | Falling of initial: float * final: float
-
-    override b.ToString() =
-        match b with
-        | Layer -> "Layer"
-        | Row -> "Row"
-        | RowAblated salient -> invariant $"RowAblated({salient})"
-        | AcrossByMagnitude -> "AcrossByMagnitude"
-        | AcrossByMomentum -> "AcrossByMomentum"
-        | Falling(initial, final) -> invariant $"Falling({initial}, {final})"
-
 /// <summary>How a layer is rewired: a value made of rules.</summary>
 type Policy =
     {
@@ -169,14 +13,15 @@ type Policy =
         Grow: Grow
         /// <summary>Whether what an update drops may be grown by it.</summary>
         Regrow: Regrow
-        /// <summary>Whose number of slots stays the same.</summary>
+        /// <summary>The budget of slots: each layer's, each row's, that of all layers, or one that falls.</summary>
         Budget: Budget
         /// <summary>The weight that a grown slot starts with.</summary>
         GrownWeight: GrownWeight
-        /// <summary>What the optimizer remembers of a grown slot.</summary>
+        /// <summary>Optimizer state of grown slots.</summary>
         Moments: Moments
-        /// <summary>Whether the optimizer also steps at an update: RigL's does not.</summary>
-        StepsAtUpdates: bool
+        /// <summary>Whether the optimizer leaves out its step at an update, as RigL's does (jaxpruner's
+        /// <c>skip_gradients</c>).</summary>
+        SkipGradientsAtUpdates: bool
     }
 
     override p.ToString() =
@@ -196,7 +41,7 @@ module Policy =
           Budget = Budget.Layer
           GrownWeight = GrownWeight.Zero
           Moments = Moments.Zero
-          StepsAtUpdates = true }
+          SkipGradientsAtUpdates = false }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -207,8 +52,8 @@ module Policy =
         { staticSparse with
             Schedule = schedule
             Grow = Grow.Gradient
-            Regrow = Regrow.Kept
-            StepsAtUpdates = false }
+            Regrow = Regrow.Restore
+            SkipGradientsAtUpdates = true }
 
     /// <summary>SET: the nearest to zero go, random cells come.</summary>
     /// <param name="schedule">SET's own is <c>Schedule.constant 0.3</c> once an epoch.</param>
@@ -227,7 +72,7 @@ module Policy =
         { staticSparse with
             Schedule = schedule
             Grow = Grow.Momentum
-            Budget = Budget.AcrossByMomentum }
+            Budget = Budget.RedistributedByMomentum }
 
     /// <summary>SRigL: RigL with the same number of slots in every row, and rows that are hardly used given up.</summary>
     /// <param name="salient">γ in [0, 1]: a row stays if that part of its fan-in is salient; 0.3 in the paper; none for no
@@ -239,7 +84,7 @@ module Policy =
             Regrow = Regrow.Never
             Budget =
                 match salient with
-                | ValueSome gamma -> Budget.RowAblated gamma
+                | ValueSome gamma -> Budget.RowWithAblation gamma
                 | ValueNone -> Budget.Row }
 
     /// <summary>Gradual magnitude pruning: the sparsity rises by Zhu and Gupta's cubic schedule.</summary>
@@ -250,30 +95,30 @@ module Policy =
     let gradual (initial: float) (final: float) (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
-            Budget = Budget.Falling(initial, final) }
+            Budget = Budget.GradualPruning(initial, final) }
 
-    /// <summary>What the rules of a policy need to know beside the weights.</summary>
+    /// <summary>Inputs of a policy's rules beside the weights.</summary>
     /// <param name="policy">The policy.</param>
-    let needs (policy: Policy) : Needs =
+    let growthInputs (policy: Policy) : GrowthInputs =
         let ofMoments =
             if policy.Moments = Moments.Seeded then
-                Needs.Gradient
+                GrowthInputs.Gradient
             else
-                Needs.Nothing
+                GrowthInputs.Nothing
 
         let ofGrow =
             match policy.Grow with
-            | Grow.Gradient -> Needs.Gradient
-            | Grow.Momentum -> Needs.Momentum
+            | Grow.Gradient -> GrowthInputs.Gradient
+            | Grow.Momentum -> GrowthInputs.Momentum
             | Grow.Score(needs, _)
             | Grow.NamedScore(_, needs, _) -> needs
             | Grow.Random
-            | Grow.Nearby _ -> Needs.Nothing
+            | Grow.DistanceDecay _ -> GrowthInputs.Nothing
 
         match policy.Budget with
-        | Budget.Falling _ -> Needs.Nothing
-        | Budget.AcrossByMomentum -> ofMoments ||| ofGrow ||| Needs.Momentum
-        | Budget.RowAblated _ -> ofGrow ||| Needs.Gradient
+        | Budget.GradualPruning _ -> GrowthInputs.Nothing
+        | Budget.RedistributedByMomentum -> ofMoments ||| ofGrow ||| GrowthInputs.Momentum
+        | Budget.RowWithAblation _ -> ofGrow ||| GrowthInputs.Gradient
         | _ -> ofMoments ||| ofGrow
 
     let private refuse (name: string) (message: string) =
@@ -302,9 +147,9 @@ module Policy =
                 refuse name (invariant $"expected a sparsity in [0, 1), got {value}")
 
         match policy.Budget with
-        | Budget.RowAblated salient when not (salient >= 0.0 && salient <= 1.0) ->
+        | Budget.RowWithAblation salient when not (salient >= 0.0 && salient <= 1.0) ->
             refuse "salient" (invariant $"expected γ in [0, 1], got {salient}")
-        | Budget.Falling(initial, final) ->
+        | Budget.GradualPruning(initial, final) ->
             inUnit "initial" initial
             inUnit "final" final
 
@@ -327,7 +172,7 @@ module Policy =
 
         match policy.Grow with
         | Grow.NamedScore(name, _, _) -> checkName "grow" name
-        | Grow.Nearby(placement, lambda) ->
+        | Grow.DistanceDecay(placement, lambda) ->
             SmallWorld.checkPlacement placement
 
             if not (lambda >= 0.0 && lambda <= 1000.0) then
@@ -335,7 +180,7 @@ module Policy =
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then
-            refuse "regrow" (invariant $"expected Never, Fresh or Kept, got {policy.Regrow}")
+            refuse "regrow" (invariant $"expected Never, Reinitialize or Restore, got {policy.Regrow}")
 
         if not (Enum.IsDefined policy.Moments) then
             refuse "moments" (invariant $"expected Zero, RowMean, Fresh or Seeded, got {policy.Moments}")

@@ -2,25 +2,6 @@ namespace SparseFs
 
 open System
 
-/// <summary>How the part of the slots that is rewired falls from the first update to the last.</summary>
-[<RequireQualifiedAccess>]
-type Decay =
-    /// <summary>It does not fall.</summary>
-    | Constant
-    /// <summary>α/2 · (1 + cos(π p)), p the part of the time that is over: Dettmers and Zettlemoyer, 2019; RigL.</summary>
-    | Cosine
-    /// <summary>α · (1 − p).</summary>
-    | Linear
-    /// <summary>α · (1 − p)^power: RigL, appendix G.</summary>
-    | InversePower of power: float
-
-    override d.ToString() =
-        match d with
-        | Constant -> "Constant"
-        | Cosine -> "Cosine"
-        | Linear -> "Linear"
-        | InversePower power -> invariant $"InversePower({power})"
-
 /// <summary>When a layer is rewired, and what part of its slots.</summary>
 type Schedule =
     {

@@ -56,7 +56,7 @@ type internal KeyCounts() =
         struct (uint32 upper, left)
 
 /// <summary>The largest of many scores; a tie goes to the lower index.</summary>
-module internal Selection =
+module internal RadixSelect =
 
     /// <summary>The count-th largest of the first length keys, whose bits from shift on agree, and how many of those that
     /// equal it are among the count.</summary>

@@ -71,7 +71,7 @@ type internal StreamingTopK(most: int) =
             if count = 0 then
                 length <- 0
             else
-                let struct (worst, ties) = Selection.threshold -1 counts scores length count
+                let struct (worst, ties) = RadixSelect.threshold -1 counts scores length count
                 let mutable tied = 0
                 let mutable kept = 0
                 counts.Clear()
@@ -235,7 +235,7 @@ type internal StreamingTopK(most: int) =
             if all <= count then
                 cells
             else
-                let left = Selection.allBut false scores count
+                let left = RadixSelect.allBut false scores count
                 let mutable kept = 0
 
                 for i in 0 .. all - 1 do

@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// <summary>How a budget of slots is spread over layers.</summary>
-type Allocation =
+type SparsityDistribution =
     /// The same density everywhere.
     | Uniform = 0
     /// Density in proportion to (out + in) / (out · in): Mocanu et al., 2018 (SET). Kernel positions share it.
@@ -13,17 +13,17 @@ type Allocation =
 
 /// <summary>Integer counts of slots for the layers of a network, with the global budget met exactly.</summary>
 [<RequireQualifiedAccess>]
-module Allocation =
+module SparsityDistribution =
 
     let private product (shape: int[]) : bigint =
         shape |> Array.fold (fun cells size -> cells * bigint size) 1I
 
     /// A layer's share: its number of cells times the rule's weight for the density.
-    let private share (rule: Allocation) (shape: int[]) : bigint =
+    let private share (rule: SparsityDistribution) (shape: int[]) : bigint =
         match rule with
         | _ when product shape = 0I -> 0I
-        | Allocation.Uniform -> product shape
-        | Allocation.ErdosRenyi -> (bigint shape[0] + bigint shape[1]) * product shape[2..]
+        | SparsityDistribution.Uniform -> product shape
+        | SparsityDistribution.ErdosRenyi -> (bigint shape[0] + bigint shape[1]) * product shape[2..]
         | _ -> shape |> Array.sumBy (fun size -> bigint size)
 
     /// The decimal as a fraction of integers.
@@ -84,7 +84,7 @@ module Allocation =
     /// range, the rule does not exist, the sparsity is outside [0, 1), the layers kept dense exceed the budget, or a count
     /// exceeds 2^31 − 1.</exception>
     /// <remarks>Exact arithmetic of integers; largest remainders, a tie goes to the lower layer.</remarks>
-    let counts (rule: Allocation) (keptDense: int[]) (sparsity: float) (shapes: int[][]) : int[] =
+    let counts (rule: SparsityDistribution) (keptDense: int[]) (sparsity: float) (shapes: int[][]) : int[] =
         ArgumentNullException.ThrowIfNull(keptDense, nameof keptDense)
         ArgumentNullException.ThrowIfNull(shapes, nameof shapes)
 

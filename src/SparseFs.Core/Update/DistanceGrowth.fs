@@ -6,7 +6,7 @@ open System.Collections.Generic
 /// <summary>Absent cells, drawn one after the other with chances in proportion to (d + 1)^−λ, d the cell's distance.</summary>
 /// <remarks>Chances are integers, so that the same seed gives the same cells everywhere. A row is drawn by the weight that
 /// its absent cells have left, then a column by the weights of all, again until it is an absent one.</remarks>
-module internal Nearby =
+module internal DistanceGrowth =
 
     /// Sums.[d] = the weights of distances below d; scaled so that the sum over all cells stays below 2^62.
     let private sums (farthest: int64) (lambda: float) (cells: int64) : int64[] =

@@ -5,7 +5,7 @@ open System
 /// <summary>Which cells of a layer have ever been slots: an immutable set.</summary>
 /// <remarks>A bit a cell where that is small beside the slots, else the cells themselves.</remarks>
 [<Sealed; AllowNullLiteral>]
-type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity voption, count: int64) =
+type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connectivity voption, count: int64) =
 
     let cells = Sparsity.cells rows cols
 
@@ -26,20 +26,20 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
                 setBit bits (int64 row * int64 c.Cols + int64 c.ColIdxArray[slot]) |> ignore
 
     /// <summary>The cells of one pattern.</summary>
-    static member internal Of(c: Connectivity) : Explored =
+    static member internal Of(c: Connectivity) : ExploredCells =
         if c.Cells / 8L <= worth * int64 c.Nnz then
             let bits: uint64[] = Array.zeroCreate (int ((c.Cells + 63L) / 64L))
             setBits bits c
-            Explored(c.Rows, c.Cols, bits, ValueNone, int64 c.Nnz)
+            ExploredCells(c.Rows, c.Cols, bits, ValueNone, int64 c.Nnz)
         else
-            Explored(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
+            ExploredCells(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
 
     /// <summary>These cells and some others.</summary>
     /// <param name="grown">Distinct cells of the matrix, rising.</param>
-    member internal _.With(grown: int64[]) : Explored =
+    member internal _.With(grown: int64[]) : ExploredCells =
         match union with
         // As Of has it: equal sets are held in the same way, and bits in time take less than many cells.
-        | ValueSome before -> Explored.Of(Connectivity.union before (Connectivity.ofSortedCells rows cols grown))
+        | ValueSome before -> ExploredCells.Of(Connectivity.union before (Connectivity.ofSortedCells rows cols grown))
         | ValueNone ->
             let bits = Array.copy bits
             let mutable fresh = 0L
@@ -47,7 +47,7 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
             for cell in grown do
                 fresh <- fresh + setBit bits cell
 
-            Explored(rows, cols, bits, ValueNone, count + fresh)
+            ExploredCells(rows, cols, bits, ValueNone, count + fresh)
 
     /// Whether all slots of a pattern of the same shape are among them.
     member internal _.Covers(c: Connectivity) : bool =
@@ -83,7 +83,7 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
 
     /// <summary>The set of such bits, or nothing where there are not as many words as the cells need, or a bit stands
     /// for no cell.</summary>
-    static member internal TryOfBits(rows: int, cols: int, bits: uint64[]) : Explored voption =
+    static member internal TryOfBits(rows: int, cols: int, bits: uint64[]) : ExploredCells voption =
         let cells = Sparsity.cells rows cols
         let spare = int (bits.LongLength * 64L - cells)
 
@@ -95,9 +95,9 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
             let count =
                 bits |> Array.sumBy (fun word -> int64 (Numerics.BitOperations.PopCount word))
 
-            ValueSome(Explored(rows, cols, bits, ValueNone, count))
+            ValueSome(ExploredCells(rows, cols, bits, ValueNone, count))
 
-    interface IEquatable<Explored> with
+    interface IEquatable<ExploredCells> with
         member a.Equals(b) =
             not (isNull b)
             && (let struct (rows, cols, bits, union) = a.Held
@@ -109,10 +109,10 @@ type Explored private (rows: int, cols: int, bits: uint64[], union: Connectivity
 
     override a.Equals(other) =
         match other with
-        | :? Explored as b -> (a :> IEquatable<Explored>).Equals b
+        | :? ExploredCells as b -> (a :> IEquatable<ExploredCells>).Equals b
         | _ -> false
 
     override _.GetHashCode() = hash count
 
     override e.ToString() =
-        (invariant $"Explored({count} of [{rows}, {cols}])")
+        (invariant $"ExploredCells({count} of [{rows}, {cols}])")

@@ -29,8 +29,8 @@ module internal Redistribution =
         let c = state.Connectivity
         let struct (ofDrop, ofGrow, _) = seeds state.Seed
         let count = min (part fraction c.Nnz) (most policy c)
-        let dropped = Dropping.mark policy.Drop state ofDrop count
-        struct (dropped, Growing.ofLayer policy.Grow state ofGrow (takenOf policy c dropped) count)
+        let dropped = DropSlots.mark policy.Drop state ofDrop count
+        struct (dropped, Growth.ofLayer policy.Grow state ofGrow (takenOf policy c dropped) count)
 
     let droppedOfRows (c: Connectivity) (dropped: bool[]) : int[] =
         Array.init c.Rows (fun row ->
@@ -47,21 +47,21 @@ module internal Redistribution =
         let struct (ofDrop, ofGrow, _) = seeds state.Seed
 
         let dropped =
-            Dropping.mark policy.Drop state ofDrop (min (part fraction c.Nnz) (most policy c))
+            DropSlots.mark policy.Drop state ofDrop (min (part fraction c.Nnz) (most policy c))
 
         if policy.Regrow = Regrow.Never then
-            Dropping.limitRows (fun row -> c.Cols - (c.RowPtrArray[row + 1] - c.RowPtrArray[row])) state dropped
+            DropSlots.limitRows (fun row -> c.Cols - (c.RowPtrArray[row + 1] - c.RowPtrArray[row])) state dropped
 
         let wanted = droppedOfRows c dropped
-        struct (dropped, Growing.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
+        struct (dropped, Growth.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
 
     /// SRigL with ablation; sums of fan-ins are those of before.
     let ofAblatedRows (policy: Policy) (salient: float) (fraction: float) (state: LayerState) =
         let c = state.Connectivity
         let struct (ofDrop, ofGrow, _) = seeds state.Seed
         let count = min (part fraction c.Nnz) (most policy c)
-        let dropped = Dropping.mark policy.Drop state ofDrop count
-        let salientGrown = Growing.salientOfRows state count
+        let dropped = DropSlots.mark policy.Drop state ofDrop count
+        let salientGrown = Growth.salientOfRows state count
         let fanIn = Connectivity.fanIn c
         let lost = droppedOfRows c dropped
 
@@ -113,7 +113,7 @@ module internal Redistribution =
 
         // Where a row needs more than it has free cells, some of what it dropped has to come back.
         if policy.Regrow = Regrow.Never then
-            Dropping.limitRows
+            DropSlots.limitRows
                 (fun row ->
                     if target[row] = 0 then
                         Int32.MaxValue
@@ -124,7 +124,7 @@ module internal Redistribution =
 
         let left = droppedOfRows c dropped
         let wanted = Array.init c.Rows (fun row -> target[row] - (fanIn[row] - left[row]))
-        struct (dropped, Growing.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
+        struct (dropped, Growth.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
 
     let ofFalling initial final (policy: Policy) (state: LayerState) =
         let c = state.Connectivity
@@ -134,7 +134,7 @@ module internal Redistribution =
             Schedule.cubicSparsity initial final state.Step policy.Schedule
             |> Sparsity.nnz c.Rows c.Cols
 
-        struct (Dropping.mark policy.Drop state ofDrop (max 0 (c.Nnz - wanted)), [||])
+        struct (DropSlots.mark policy.Drop state ofDrop (max 0 (c.Nnz - wanted)), [||])
 
     /// Mean magnitude over the slots that stay: of the weights, or of the momentum.
     let contribution (policy: Policy) (state: LayerState) (dropped: bool[]) : float =
@@ -148,7 +148,7 @@ module internal Redistribution =
                 kept <- kept + 1
 
         match policy.Budget with
-        | Budget.AcrossByMomentum ->
+        | Budget.RedistributedByMomentum ->
             // In order, so that the sum does not depend on the number of threads.
             state.Momentum.Each(
                 "momentum",

@@ -13,7 +13,7 @@ module Rewire =
         let watch = Stopwatch.StartNew()
 
         try
-            Dropping.checkFinite "weight" state.Weight
+            DropSlots.checkFinite "weight" state.Weight
             update watch
         with NotFinite what ->
             unchanged state watch (invariant $"expected finite numbers, got {what}")
@@ -54,7 +54,7 @@ module Rewire =
               Weight = weight
               Gradient = unknown "gradient"
               Momentum = unknown "momentum"
-              Explored = Explored.Of connectivity
+              Explored = ExploredCells.Of connectivity
               Step = step
               Seed = seed }
 
@@ -70,10 +70,10 @@ module Rewire =
             raise (ArgumentException((invariant $"expected a part in [0, 1], got {fraction}"), nameof fraction))
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
-    /// <param name="policy">Its budget is the layer's or the rows'; the schedule is asked by <c>Falling</c> alone.</param>
-    /// <param name="fraction">The part of the slots, in [0, 1]; 0 changes nothing; <c>Falling</c> asks the schedule alone.</param>
+    /// <param name="policy">Its budget is the layer's or the rows'; the schedule is asked by <c>GradualPruning</c> alone.</param>
+    /// <param name="fraction">The part of the slots, in [0, 1]; 0 changes nothing; <c>GradualPruning</c> asks the schedule alone.</param>
     /// <param name="state">The layer.</param>
-    /// <returns>The same number of slots, unless the budget is <c>Falling</c>. Kept slots keep their values, by the remap.
+    /// <returns>The same number of slots, unless the budget is <c>GradualPruning</c>. Kept slots keep their values, by the remap.
     /// A weight or a score that is not finite refuses the update: nothing changes, and the event says why.</returns>
     /// <exception cref="T:System.ArgumentException">The fraction is outside [0, 1], the state does not fit together, a rule
     /// gives another number of scores than it should, or layers share the budget.</exception>
@@ -88,12 +88,12 @@ module Rewire =
                 match policy.Budget with
                 | Budget.Layer -> Redistribution.ofLayer policy fraction state
                 | Budget.Row -> Redistribution.ofRows policy fraction state
-                | Budget.RowAblated _ when Redistribution.part fraction state.Connectivity.Nnz = 0 ->
+                | Budget.RowWithAblation _ when Redistribution.part fraction state.Connectivity.Nnz = 0 ->
                     struct (Array.zeroCreate state.Connectivity.Nnz, [||])
-                | Budget.RowAblated salient -> Redistribution.ofAblatedRows policy salient fraction state
-                | Budget.Falling(initial, final) -> Redistribution.ofFalling initial final policy state
-                | Budget.AcrossByMagnitude
-                | Budget.AcrossByMomentum ->
+                | Budget.RowWithAblation salient -> Redistribution.ofAblatedRows policy salient fraction state
+                | Budget.GradualPruning(initial, final) -> Redistribution.ofFalling initial final policy state
+                | Budget.RedistributedByMagnitude
+                | Budget.RedistributedByMomentum ->
                     let message =
                         "expected a budget of one layer, got one that layers share: use Rewire.layersBy"
 
@@ -106,7 +106,7 @@ module Rewire =
 
         try
             for state in states do
-                Dropping.checkFinite "weight" state.Weight
+                DropSlots.checkFinite "weight" state.Weight
 
             let dropped =
                 states
@@ -114,7 +114,7 @@ module Rewire =
                     let struct (ofDrop, _, _) = seeds state.Seed
                     let c = state.Connectivity
 
-                    Dropping.mark
+                    DropSlots.mark
                         policy.Drop
                         state
                         ofDrop
@@ -140,15 +140,15 @@ module Rewire =
             Array.init states.Length (fun layer ->
                 let state = states[layer]
                 let struct (_, ofGrow, _) = seeds state.Seed
-                let cells = Growing.ofLayer policy.Grow state ofGrow taken[layer] grown[layer]
+                let cells = Growth.ofLayer policy.Grow state ofGrow taken[layer] grown[layer]
                 finish policy state watch dropped[layer] cells)
         with NotFinite what ->
             states
             |> Array.map (fun state -> unchanged state watch (invariant $"expected finite numbers, got {what}"))
 
     /// <summary>Drops and grows a given part of the slots of several layers under one policy.</summary>
-    /// <param name="policy">Any; the schedule is asked by <c>Falling</c> alone.</param>
-    /// <param name="fraction">The part of each layer's slots, in [0, 1]; 0 changes nothing; <c>Falling</c> asks the schedule alone.</param>
+    /// <param name="policy">Any; the schedule is asked by <c>GradualPruning</c> alone.</param>
+    /// <param name="fraction">The part of each layer's slots, in [0, 1]; 0 changes nothing; <c>GradualPruning</c> asks the schedule alone.</param>
     /// <param name="states">The layers.</param>
     /// <returns>One result a layer. Where layers share a budget their slots add up to what they were, and one number that
     /// is not finite refuses all.</returns>
@@ -157,8 +157,8 @@ module Rewire =
         ArgumentNullException.ThrowIfNull(states, nameof states)
 
         match policy.Budget with
-        | Budget.AcrossByMagnitude
-        | Budget.AcrossByMomentum ->
+        | Budget.RedistributedByMagnitude
+        | Budget.RedistributedByMomentum ->
             Policy.check policy |> ignore
             checkFraction fraction
             Array.iter checkState states

@@ -109,7 +109,7 @@ module internal UpdatePattern =
 
         gradients
 
-    let private event (state: LayerState) (c: Connectivity) (explored: Explored) (watch: Stopwatch) : RewireEvent =
+    let private event (state: LayerState) (c: Connectivity) (explored: ExploredCells) (watch: Stopwatch) : RewireEvent =
         { Step = state.Step
           Layer = ""
           Nnz = c.Nnz
@@ -118,8 +118,8 @@ module internal UpdatePattern =
           Regrown = 0
           Churn = 0.0
           Explored = explored.Rate
-          DeadRows = Measure.deadRows c
-          DeadCols = Measure.deadCols c
+          DeadRows = GraphMetrics.deadRows c
+          DeadCols = GraphMetrics.deadCols c
           Seconds = watch.Elapsed.TotalSeconds
           Refusal = null }
 
@@ -141,7 +141,7 @@ module internal UpdatePattern =
         let struct (_, _, ofWeights) = seeds state.Seed
 
         let struct (after, remap, regrown) =
-            merge before dropped grown (policy.Regrow = Regrow.Kept)
+            merge before dropped grown (policy.Regrow = Regrow.Restore)
 
         let explored = state.Explored.With grown
         let gone = before.Nnz - (after.Nnz - grown.Length)

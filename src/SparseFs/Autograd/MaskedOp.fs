@@ -9,7 +9,7 @@ open TorchSharp
 /// <summary>A function of [N, n] that keeps some elements and makes the others 0.</summary>
 /// <remarks>Its derivative is to keep the same ones: so is that of its derivative.</remarks>
 [<AbstractClass; AllowNullLiteral>]
-type internal Masking() =
+type internal MaskedOp() =
     /// Which implementation computes, here and in the gradient.
     abstract Backend: Backend
 
@@ -27,7 +27,7 @@ module internal RawMasks =
     let widen (t: torch.Tensor) : torch.Tensor = t.to_type torch.ScalarType.Float32
 
     /// The machine to run kernels on, or none for torch's operations.
-    let machineFor (backend: Backend) (x: torch.Tensor) : Machine voption =
+    let machineFor (backend: Backend) (x: torch.Tensor) : ExecutionPolicy voption =
         match backend with
         | Backend.Auto when x.device_type = DeviceType.CPU && x.dtype <> torch.ScalarType.Float64 ->
             ValueSome(
@@ -64,8 +64,8 @@ module internal RawMasks =
 
 /// The mask of a selection, for its gradient.
 [<Sealed>]
-type internal KnownMask(backend: Backend, mask: torch.Tensor) =
-    inherit Masking()
+type internal FixedMask(backend: Backend, mask: torch.Tensor) =
+    inherit MaskedOp()
 
     override _.Backend = backend
 
@@ -80,19 +80,23 @@ type internal KnownMask(backend: Backend, mask: torch.Tensor) =
 /// <param name="straightThrough">Whether the gradient goes to all.</param>
 /// <param name="backend">Which implementation computes.</param>
 [<Sealed>]
-type internal Selecting
-    (k: int, form: Scores, terms: torch.Tensor, counts: bool, straightThrough: bool, backend: Backend) =
-    inherit Masking()
+type internal TopKMask(k: int, form: Scores, terms: torch.Tensor, counts: bool, straightThrough: bool, backend: Backend)
+    =
+    inherit MaskedOp()
 
     let mutable wins: torch.Tensor = null
 
-    let onKernels (machine: Machine) (x: torch.Tensor) =
+    let onKernels (machine: ExecutionPolicy) (x: torch.Tensor) =
         let x = TensorView.contiguous x
         let rows, n = int x.shape[0], int x.shape[1]
         let y = torch.empty_like x
 
         let mask =
-            torch.empty ([| int64 rows; int64 (Winners.blocks n) |], dtype = torch.ScalarType.Int32, device = torch.CPU)
+            torch.empty (
+                [| int64 rows; int64 (TopKRows.blocks n) |],
+                dtype = torch.ScalarType.Int32,
+                device = torch.CPU
+            )
 
         if counts then
             wins <- torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32, device = torch.CPU)
@@ -157,15 +161,15 @@ type internal Selecting
 
 /// A masking with its gradient, of any order.
 [<AllowNullLiteral>]
-type internal MaskingFunction() =
-    inherit torch.autograd.SingleTensorFunction<MaskingFunction>()
+type internal MaskFunction() =
+    inherit torch.autograd.SingleTensorFunction<MaskFunction>()
 
     override _.Name = "SparseFs.masking"
 
     /// In a DisposeScope of the caller's.
-    static member Apply(masking: Masking, x: torch.Tensor) : torch.Tensor =
+    static member Apply(masking: MaskedOp, x: torch.Tensor) : torch.Tensor =
         if torch.is_grad_enabled () && x.requires_grad then
-            MaskingFunction.apply (masking, x)
+            MaskFunction.apply (masking, x)
         else
             use _ = torch.no_grad ()
             let struct (y, _) = masking.Run x
@@ -173,7 +177,7 @@ type internal MaskingFunction() =
 
     override _.forward(ctx, args) =
         use _ = torch.no_grad ()
-        let masking = args[0] :?> Masking
+        let masking = args[0] :?> MaskedOp
         let struct (y, mask) = masking.Run(args[1] :?> torch.Tensor)
         ctx.set_materialize_grads false
         ctx.save_data ("backend", masking.Backend)
@@ -189,7 +193,7 @@ type internal MaskingFunction() =
             let own =
                 if unbox<bool>(ctx.get_data "masks") then
                     let mask = ctx.get_saved_variables()[0]
-                    MaskingFunction.Apply(KnownMask(ctx.get_data "backend" :?> Backend, mask), u)
+                    MaskFunction.Apply(FixedMask(ctx.get_data "backend" :?> Backend, mask), u)
                 else
                     u.alias ()
 

@@ -13,8 +13,8 @@ type internal Backend =
     /// By way of a dense matrix, on every device.
     | Dense
     /// As Auto, but the kernels walk only the inputs that are not 0.
-    | SparseInputs
-    | Kernels of Machine
+    | SparseActivations
+    | Kernels of ExecutionPolicy
 
 /// One call's fixed part, as autograd functions carry it.
 [<Sealed; AllowNullLiteral>]
@@ -48,14 +48,14 @@ type internal SparseOperator
     member _.Recorder = recorder
     member _.Connectivity = connectivity
     member _.IsDense = backend.IsDense
-    member _.SkipsZeros = backend.IsSparseInputs
-    member _.Plan = Plans.planOf connectivity
+    member _.SkipsZeros = backend.IsSparseActivations
+    member _.Plan = SpmmPlans.planOf connectivity
 
     /// The machine to run kernels on for input [N, features], or none for torch's operations.
-    member _.MachineFor(x: torch.Tensor) : Machine voption =
+    member _.MachineFor(x: torch.Tensor) : ExecutionPolicy voption =
         match backend with
         | Backend.Auto
-        | Backend.SparseInputs when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
+        | Backend.SparseActivations when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
             ValueSome(OpenMpTeam.machineFor connectivity.Nnz (int x.shape[0]))
         | Backend.Kernels machine -> ValueSome machine
         | _ -> ValueNone

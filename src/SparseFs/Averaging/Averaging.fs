@@ -73,10 +73,10 @@ type Averaging
         ArgumentNullException.ThrowIfNull(rule, nameof rule)
 
     let rule = AveragingRule.check rule
-    let inventory () = Inventory.ofModel model
+    let inventory () = ModelTensors.ofModel model
 
     /// The model's other tensors under the average, as they are now.
-    let others (inventory: Inventory) =
+    let others (inventory: ModelTensors) =
         [| for struct (name, t) in inventory.Others do
                if t.is_floating_point () && (averagesBuffers || t :? Parameter) then
                    struct (name, t) |]

@@ -13,7 +13,7 @@ module AveragingFile =
     let private own (name: string) = $"@averaging.{name}"
 
     let private counts (layer: string) =
-        own (Inventory.prefix layer + "weight.counts")
+        own (ModelTensors.prefix layer + "weight.counts")
 
     let private rate (rule: AveragingRule) =
         match rule with
@@ -32,14 +32,14 @@ module AveragingFile =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
-        let inventory = Inventory.ofModel averaging.Model
+        let inventory = ModelTensors.ofModel averaging.Model
         let name, decay = rate averaging.Rule
 
         let texts =
-            [ yield! ModelFile.formatTexts
+            [ yield! ModelWriter.formatTexts
 
               for struct (layer, c, _, bias) in averaging.Layers do
-                  LayerText.key layer, LayerText.ofPattern c bias.IsSome
+                  LayerMetadata.key layer, LayerMetadata.ofPattern c bias.IsSome
 
               key,
               MetadataFields.write
@@ -60,16 +60,16 @@ module AveragingFile =
                       | Some bias -> bias.As target.bias
                       | None -> null
 
-                  yield! ModelFile.partTensors PatternLayout.Csr layer c (weight.As target.weight) ofBias
+                  yield! ModelWriter.partTensors PatternLayout.Csr layer c (weight.As target.weight) ofBias
 
                   if not (isNull weight.Counts) then
                       struct (counts layer, weight.Counts)
 
                   if isRounded weight target.weight then
-                      struct (own (Inventory.prefix layer + "weight"), weight.Value)
+                      struct (own (ModelTensors.prefix layer + "weight"), weight.Value)
 
                       match bias with
-                      | Some bias -> struct (own (Inventory.prefix layer + "bias"), bias.Value)
+                      | Some bias -> struct (own (ModelTensors.prefix layer + "bias"), bias.Value)
                       | None -> ()
 
               for struct (other, t) in inventory.Others do
@@ -81,7 +81,7 @@ module AveragingFile =
                           struct (own other, average.Value)
                   | _ -> struct (other, t) ]
 
-        StoredFile.writeThrough id path texts tensors
+        SafetensorsFile.writeThrough id path texts tensors
 
     /// <summary>Puts averages back that <c>save</c> wrote.</summary>
     /// <param name="path">The file.</param>
@@ -92,14 +92,14 @@ module AveragingFile =
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     let resume (path: string) (averaging: Averaging) : unit =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
-        use file = new StoredFile(path)
+        use file = new SafetensorsFile(path)
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
 
         let refuse (name: string) (reason: string) : 'a =
             file.Refuse(CheckpointProblem.Mismatch, name, reason)
 
-        LayerText.checkFormat file
+        LayerMetadata.checkFormat file
 
         let reader =
             match file.Metadata.TryGetValue key with
@@ -130,19 +130,19 @@ module AveragingFile =
 
             if value.shape <> average.Value.shape || value.dtype <> average.Value.dtype then
                 let expected =
-                    $"expected {average.Value.dtype} {StoredTensor.describe average.Value.shape}"
+                    $"expected {average.Value.dtype} {TensorInfo.describe average.Value.shape}"
 
-                refuse stored.Name $"{expected}, got {value.dtype} {StoredTensor.describe value.shape}"
+                refuse stored.Name $"{expected}, got {value.dtype} {TensorInfo.describe value.shape}"
 
             value.``to`` average.Value.device
 
         let changes = List<unit -> unit>()
 
         for struct (layer, c, weight, bias) in averaging.Layers do
-            let prefix = Inventory.prefix layer
+            let prefix = ModelTensors.prefix layer
 
-            match StoredLayer.tryFingerprint file prefix with
-            | ValueSome stored when stored.Shape = [| 1L |] && stored.Dtype = StoredDtype.I64 ->
+            match LayerWeights.tryFingerprint file prefix with
+            | ValueSome stored when stored.Shape = [| 1L |] && stored.Dtype = Dtype.I64 ->
                 if (file.Read stored).item<int64>() <> int64 (Fingerprint.ofPattern c) then
                     refuse stored.Name $"the averages of '{layer}' belong to another pattern: resume the model first"
             | _ -> refuse (prefix + "weight") "expected a fingerprint of the pattern"
@@ -152,8 +152,8 @@ module AveragingFile =
             let ownCounts =
                 match file.TryFind(counts layer) with
                 | ValueNone -> null
-                | ValueSome stored when stored.Dtype <> StoredDtype.F32 || stored.Shape <> value.shape ->
-                    refuse stored.Name $"expected F32 {StoredTensor.describe value.shape}"
+                | ValueSome stored when stored.Dtype <> Dtype.F32 || stored.Shape <> value.shape ->
+                    refuse stored.Name $"expected F32 {TensorInfo.describe value.shape}"
                 | ValueSome stored ->
                     let t = file.Read stored
 

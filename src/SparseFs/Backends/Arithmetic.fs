@@ -18,7 +18,7 @@ type Arithmetic =
     /// that of Sparse, for all inputs. A weight that is infinite or NaN does not reach an output through an input of 0. It
     /// takes the kernels: on another device, or in float64, it is Sparse. docs/performance.md says where it is
     /// faster.</remarks>
-    | SparseInputs = 3
+    | SparseActivations = 3
 
 /// <summary>Which arithmetic is faster.</summary>
 [<RequireQualifiedAccess>]

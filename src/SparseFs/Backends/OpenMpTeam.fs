@@ -97,5 +97,5 @@ module internal OpenMpTeam =
     let get () : ParallelFor = found.Value
 
     /// What a product of so many slots and samples may use.
-    let machineFor (nnz: int) (samples: int) : Machine =
+    let machineFor (nnz: int) (samples: int) : ExecutionPolicy =
         CpuSpmm.machineFor (get ()) (torch.get_num_threads ()) nnz samples

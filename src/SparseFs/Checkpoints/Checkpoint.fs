@@ -27,15 +27,20 @@ module Checkpoint =
         (model: torch.nn.Module)
         : unit =
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        ModelFile.checkNotes notes
+        ModelWriter.checkNotes notes
 
         if not (Enum.IsDefined layout) then
             raise (ArgumentException($"expected Csr or Coo, got {layout}", nameof layout))
 
         use _ = torch.NewDisposeScope()
-        let inventory = Inventory.ofModel model
+        let inventory = ModelTensors.ofModel model
         use held = new HeldLayers(inventory.Layers)
-        StoredFile.writeThrough id path (ModelFile.modelTexts held notes) (ModelFile.modelTensors layout held inventory)
+
+        SafetensorsFile.writeThrough
+            id
+            path
+            (ModelWriter.modelTexts held notes)
+            (ModelWriter.modelTensors layout held inventory)
 
     /// <summary>Writes a model: every parameter and every persistent buffer by its name in state_dict, and the pattern of
     /// every sparse layer.</summary>
@@ -44,7 +49,7 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a tensor is complex.</exception>
     let save (path: string) (model: torch.nn.Module) : unit =
-        saveWith PatternLayout.Csr ModelFile.noNotes path model
+        saveWith PatternLayout.Csr ModelWriter.noNotes path model
 
     /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
     /// parameter stays the same object.</summary>
@@ -60,13 +65,15 @@ module Checkpoint =
     let loadWith (options: LoadOptions) (path: string) (model: torch.nn.Module) : LoadReport =
         ArgumentNullException.ThrowIfNull(options, nameof options)
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        StoredLayer.checkForm options.Form
+        LayerWeights.checkForm options.Form
         StoredNames.checkPrefixes options.Prefixes
-        use file = new StoredFile(path, options.Prefixes)
+        use file = new SafetensorsFile(path, options.Prefixes)
         use _ = torch.NewDisposeScope()
         let loader = StagedLoad(file, options.Converts)
-        loader.Model(options.Form, Inventory.ofModel model)
-        let struct (missing, unexpected) = loader.Run(options.IsStrict, ModelFile.isModels)
+        loader.Model(options.Form, ModelTensors.ofModel model)
+
+        let struct (missing, unexpected) =
+            loader.Run(options.IsStrict, ModelWriter.isModels)
 
         { Missing = missing
           Unexpected = unexpected }
@@ -115,9 +122,9 @@ module Checkpoint =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
-        StoredLayer.checkForm form
-        use file = new StoredFile(path)
-        LayerFile.read file form name outFeatures inFeatures
+        LayerWeights.checkForm form
+        use file = new SafetensorsFile(path)
+        LayerReader.read file form name outFeatures inFeatures
 
     /// <summary>A layer from a file that says how large it is: one that <c>save</c> wrote, or a dense weight.</summary>
     /// <param name="form">How the file holds its weights; SparseLinear's own form says no sizes.</param>
@@ -129,18 +136,18 @@ module Checkpoint =
     /// <exception cref="T:System.ArgumentException">An argument is null, or a sparsity is outside [0, 1).</exception>
     let sparseLayer (form: WeightForm) (path: string) (name: string) : SparseLinear =
         ArgumentNullException.ThrowIfNull(name, nameof name)
-        StoredLayer.checkForm form
-        use file = new StoredFile(path)
-        let struct (rows, cols) = LayerFile.sizesIn file form name
+        LayerWeights.checkForm form
+        use file = new SafetensorsFile(path)
+        let struct (rows, cols) = LayerReader.sizesIn file form name
 
         // Rows cost memory, and some forms can claim any number of them in a few bytes.
         let most = min (int64 Sparsity.maxSize) (max 1_000_000L file.Length)
 
         // So do columns, but where the pattern comes row by row.
         let mostCols =
-            let prefix = Inventory.prefix name
+            let prefix = ModelTensors.prefix name
 
-            if StoredLayer.names form file prefix |> List.contains (prefix + "col_idx") then
+            if LayerWeights.names form file prefix |> List.contains (prefix + "col_idx") then
                 int64 Sparsity.maxSize
             else
                 most
@@ -149,9 +156,9 @@ module Checkpoint =
             let reason =
                 $"expected at most {most} outputs and {mostCols} inputs, got {rows} and {cols}"
 
-            file.Refuse(CheckpointProblem.Shape, Inventory.prefix name, $"{reason}; sparseLayerOf takes any")
+            file.Refuse(CheckpointProblem.Shape, ModelTensors.prefix name, $"{reason}; sparseLayerOf takes any")
 
-        LayerFile.read file form name rows cols
+        LayerReader.read file form name rows cols
 
     // ---------------------------------------------------------------------------------------------------------
     // Training runs
@@ -160,7 +167,7 @@ module Checkpoint =
     [<Literal>]
     let private TrainingKey = "sparsefs.training"
 
-    let private checkRewirer (inventory: Inventory) (optimizer: torch.optim.Optimizer) (rewirer: Rewirer) =
+    let private checkRewirer (inventory: ModelTensors) (optimizer: torch.optim.Optimizer) (rewirer: Rewirer) =
         if not (obj.ReferenceEquals(rewirer.Optimizer, optimizer)) then
             raise (
                 ArgumentException("expected a rewirer over the optimizer given, got one over another", nameof rewirer)
@@ -196,14 +203,14 @@ module Checkpoint =
         : unit =
         ArgumentNullException.ThrowIfNull(progress, nameof progress)
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        ModelFile.checkNotes progress.Notes
+        ModelWriter.checkNotes progress.Notes
 
         if progress.Step < 0L then
             raise (ArgumentException($"expected a step of 0 or more, got {progress.Step}", nameof progress))
 
         let helper = OptimizerState.known optimizer
         use _ = torch.NewDisposeScope()
-        let inventory = Inventory.ofModel model
+        let inventory = ModelTensors.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
 
         // An update on another thread comes before all of this or after it: it exchanges what would be written.
@@ -211,7 +218,7 @@ module Checkpoint =
         use held = new HeldLayers(inventory.Layers)
 
         let optimizerTexts, moments =
-            OptimizerCodec.write (Inventory.names inventory) helper
+            OptimizerCodec.write (ModelTensors.names inventory) helper
 
         let moments =
             [ for struct (name, t) in moments -> struct (name, t.detach().clone()) ]
@@ -230,16 +237,16 @@ module Checkpoint =
 
         turn.Dispose()
 
-        StoredFile.writeThrough
+        SafetensorsFile.writeThrough
             id
             path
-            (ModelFile.modelTexts held progress.Notes
+            (ModelWriter.modelTexts held progress.Notes
              @ (TrainingKey, training) :: optimizerTexts
              @ rewirerTexts)
-            (ModelFile.modelTensors PatternLayout.Csr held inventory
+            (ModelWriter.modelTensors PatternLayout.Csr held inventory
              @ moments
              @ rewirerTensors
-             @ [ struct (GeneratorState.Name, GeneratorState.read ()) ])
+             @ [ struct (TorchGenerator.Name, TorchGenerator.read ()) ])
 
     /// <summary>Puts a training run back: the run then goes on to the bit as the one that was saved did.</summary>
     /// <param name="path">A file that <c>saveTraining</c> wrote.</param>
@@ -268,9 +275,9 @@ module Checkpoint =
         : TrainingProgress =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let helper = OptimizerState.known optimizer
-        use file = new StoredFile(path)
+        use file = new SafetensorsFile(path)
         use _ = torch.NewDisposeScope()
-        let inventory = Inventory.ofModel model
+        let inventory = ModelTensors.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
         let loader = StagedLoad(file, false)
 
@@ -289,7 +296,7 @@ module Checkpoint =
         let seed = RewirerCodec.readSeed file TrainingKey reader
         reader.End()
         loader.Model(WeightForm.SparseFs, inventory)
-        OptimizerCodec.plan loader (Inventory.names inventory) helper
+        OptimizerCodec.plan loader (ModelTensors.names inventory) helper
 
         match rewirer with
         | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader (OptimizerFields.kind helper) rewirer
@@ -297,13 +304,16 @@ module Checkpoint =
         | ValueSome _ -> loader.Wrong "the file's run has no rewirer, but one is given"
         | ValueNone -> loader.Wrong "the file's run has a rewirer, but none is given"
 
-        GeneratorState.plan loader
+        TorchGenerator.plan loader
         loader.Run(true, (fun _ -> true)) |> ignore
 
         { Step = step
           Seed = seed
           Notes =
-            Dictionary(file.Metadata |> Seq.filter (fun entry -> not (ModelFile.isReserved entry.Key)))
+            Dictionary(
+                file.Metadata
+                |> Seq.filter (fun entry -> not (ModelWriter.isReserved entry.Key))
+            )
             :> IReadOnlyDictionary<_, _> }
 
     /// <summary>Makes a scheduler of the learning rate anew, where a run stands: it then sets the rates, momenta and betas that

@@ -5,11 +5,11 @@ open SparseFs
 open TorchSharp
 
 /// <summary>One layer from a file.</summary>
-module internal LayerFile =
+module internal LayerReader =
 
     /// Rows and columns that a file itself says a layer has.
-    let sizesIn (file: StoredFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
-        let prefix = Inventory.prefix name
+    let sizesIn (file: SafetensorsFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
+        let prefix = ModelTensors.prefix name
 
         let unknown () =
             if
@@ -27,16 +27,16 @@ module internal LayerFile =
         match form with
         | WeightForm.SparseLinear -> unknown ()
         | WeightForm.SparseFs ->
-            match LayerText.tryRead file name with
+            match LayerMetadata.tryRead file name with
             | ValueSome(rows, cols, _, _) -> struct (rows, cols)
             | ValueNone -> unknown ()
         | _ ->
-            let weight = List.head (StoredLayer.names form file (Inventory.prefix name))
+            let weight = List.head (LayerWeights.names form file (ModelTensors.prefix name))
 
             match file.TryFind weight with
             | ValueSome t when t.Shape.Length = 2 -> struct (t.Shape[0], t.Shape[1])
             | ValueSome t ->
-                let got = StoredTensor.describe t.Shape
+                let got = TensorInfo.describe t.Shape
 
                 file.Refuse(
                     CheckpointProblem.Mismatch,
@@ -46,29 +46,29 @@ module internal LayerFile =
             | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, weight, "missing")
 
     /// What the file's text says must be so: a bias that is gone would not be missed otherwise.
-    let private checkText (file: StoredFile) (name: string) rows cols (weight: StoredTensor) (hasBias: bool) =
-        match LayerText.tryRead file name with
+    let private checkText (file: SafetensorsFile) (name: string) rows cols (weight: TensorInfo) (hasBias: bool) =
+        match LayerMetadata.tryRead file name with
         | ValueSome(outputs, inputs, _, _) when (outputs, inputs) <> (rows, cols) ->
             let expected = $"expected in_features={inputs}, out_features={outputs}"
-            file.Refuse(CheckpointProblem.Mismatch, LayerText.key name, $"{expected}, got {cols} and {rows}")
+            file.Refuse(CheckpointProblem.Mismatch, LayerMetadata.key name, $"{expected}, got {cols} and {rows}")
         | ValueSome(_, _, nnz, bias) when weight.Shape <> [| nnz |] || hasBias <> bias ->
-            let got = $"got {StoredTensor.describe weight.Shape} and bias={hasBias}"
+            let got = $"got {TensorInfo.describe weight.Shape} and bias={hasBias}"
             file.Refuse(CheckpointProblem.Mismatch, weight.Name, $"expected nnz={nnz} and bias={bias}, {got}")
         | _ -> ()
 
     /// <summary>A layer on the CPU, in the file's dtype, of sizes within 0..2^31 − 1.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">The file holds no such layer.</exception>
-    let read (file: StoredFile) (form: WeightForm) (name: string) (rows: int64) (cols: int64) : SparseLinear =
-        LayerText.checkFormat file
-        let prefix = Inventory.prefix name
+    let read (file: SafetensorsFile) (form: WeightForm) (name: string) (rows: int64) (cols: int64) : SparseLinear =
+        LayerMetadata.checkFormat file
+        let prefix = ModelTensors.prefix name
 
         let found =
-            [ for needed in StoredLayer.names form file prefix do
+            [ for needed in LayerWeights.names form file prefix do
                   match file.TryFind needed with
                   | ValueSome t -> t
                   | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, needed, "missing") ]
 
-        let parts = StoredLayer.parts form found
+        let parts = LayerWeights.parts form found
 
         let bias =
             match file.TryFind(prefix + "bias") with
@@ -78,14 +78,14 @@ module internal LayerFile =
                 file.Refuse(
                     CheckpointProblem.Mismatch,
                     t.Name,
-                    $"{expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+                    $"{expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
                 )
             | found -> found
 
         if form = WeightForm.SparseFs then
             checkText file name rows cols parts.Weight bias.IsSome
 
-        match StoredLayer.wrongs rows cols parts with
+        match LayerWeights.wrongs rows cols parts with
         | [] -> ()
         | wrongs -> file.Refuse(CheckpointProblem.Mismatch, prefix, String.Join("; ", wrongs))
 
@@ -93,16 +93,16 @@ module internal LayerFile =
         use _ = torch.no_grad ()
 
         let struct (c, values) =
-            Refuse.onFailure file.File (fun () -> StoredLayer.read file (int rows) (int cols) parts)
+            CheckpointFault.onFailure file.File (fun () -> LayerWeights.read file (int rows) (int cols) parts)
 
         if form = WeightForm.SparseFs then
-            StoredLayer.tryFingerprint file prefix
-            |> ValueOption.iter (fun stored -> StoredLayer.checkFingerprint file stored parts.Weight c)
+            LayerWeights.tryFingerprint file prefix
+            |> ValueOption.iter (fun stored -> LayerWeights.checkFingerprint file stored parts.Weight c)
 
         let bias = bias |> ValueOption.map file.Read
 
         let layer =
             new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
 
-        StoredLayer.give layer c values (ValueOption.toObj bias) ()
+        LayerWeights.give layer c values (ValueOption.toObj bias) ()
         layer

@@ -1,25 +1,3 @@
-namespace SparseFs
-
-open System
-
-/// <summary>How a file holds the weights of a sparse layer.</summary>
-[<RequireQualifiedAccess>]
-type WeightForm =
-    /// <summary>As Checkpoint.save writes them: <c>weight</c>, <c>row_ptr</c> and <c>col_idx</c>, or <c>values</c> and
-    /// <c>indices</c>.</summary>
-    | SparseFs
-    /// <summary>As the PyTorch package SparseLinear has them: <c>weights</c> [nnz] and <c>indices</c> [2, nnz], rows
-    /// first.</summary>
-    | SparseLinear
-    /// <summary>Dense with a mask of 0 and 1: <c>weight</c> and <c>mask</c>, or <c>weight_orig</c> and <c>weight_mask</c> as
-    /// torch.nn.utils.prune has them. A weight under the mask exists, also where it is 0.</summary>
-    | Masked
-    /// <summary>Dense: a <c>weight</c> that is exactly 0 does not exist.</summary>
-    | Zeros
-    /// <summary>Dense: the largest magnitudes of <c>weight</c> exist, compared as float32, of a tie the lower cell; as many
-    /// as the sparsity in [0, 1) says.</summary>
-    | Magnitude of sparsity: float
-
 namespace SparseFs.Torch
 
 open System
@@ -30,10 +8,10 @@ open TorchSharp
 /// <summary>The tensors of a file that make up a sparse layer's weights.</summary>
 [<RequireQualifiedAccess>]
 type internal LayerParts =
-    | Csr of weight: StoredTensor * rowPtr: StoredTensor * colIdx: StoredTensor
-    | Coo of values: StoredTensor * indices: StoredTensor
-    | Masked of weight: StoredTensor * mask: StoredTensor
-    | Dense of weight: StoredTensor * sparsity: float voption
+    | Csr of weight: TensorInfo * rowPtr: TensorInfo * colIdx: TensorInfo
+    | Coo of values: TensorInfo * indices: TensorInfo
+    | Masked of weight: TensorInfo * mask: TensorInfo
+    | Dense of weight: TensorInfo * sparsity: float voption
 
     member p.Weight =
         match p with
@@ -42,7 +20,7 @@ type internal LayerParts =
         | Masked(weight, _)
         | Dense(weight, _) -> weight
 
-module internal StoredLayer =
+module internal LayerWeights =
 
     let checkForm (form: WeightForm) =
         match form with
@@ -51,7 +29,7 @@ module internal StoredLayer =
         | _ -> ()
 
     /// The names that a form needs, the weight's first.
-    let names (form: WeightForm) (file: StoredFile) (prefix: string) : string list =
+    let names (form: WeightForm) (file: SafetensorsFile) (prefix: string) : string list =
         let has (name: string) = file.TryFind(prefix + name).IsSome
 
         match form with
@@ -65,7 +43,7 @@ module internal StoredLayer =
         |> List.map (fun name -> prefix + name)
 
     /// What the tensors of those names are.
-    let parts (form: WeightForm) (found: StoredTensor list) : LayerParts =
+    let parts (form: WeightForm) (found: TensorInfo list) : LayerParts =
         match form, found with
         | _, [ weight; rowPtr; colIdx ] -> LayerParts.Csr(weight, rowPtr, colIdx)
         | WeightForm.Masked, [ weight; mask ] -> LayerParts.Masked(weight, mask)
@@ -74,24 +52,23 @@ module internal StoredLayer =
         | _, weight :: _ -> LayerParts.Dense(weight, ValueNone)
         | _, [] -> invalidOp "a form without names"
 
-    let private describe (t: StoredTensor) =
-        $"{t.Dtype} {StoredTensor.describe t.Shape}"
+    let private describe (t: TensorInfo) =
+        $"{t.Dtype} {TensorInfo.describe t.Shape}"
 
     /// What is wrong with shapes and dtypes for a layer of that size.
     let wrongs (rows: int64) (cols: int64) (parts: LayerParts) : string list =
-        let differs (t: StoredTensor) (isDtype: StoredDtype -> bool) (dtype: string) (shape: int64[]) =
+        let differs (t: TensorInfo) (isDtype: Dtype -> bool) (dtype: string) (shape: int64[]) =
             [ if not (isDtype t.Dtype) || t.Shape <> shape then
-                  $"'{t.Name}': expected {dtype} {StoredTensor.describe shape}, got {describe t}" ]
+                  $"'{t.Name}': expected {dtype} {TensorInfo.describe shape}, got {describe t}" ]
 
-        let isIndex dtype =
-            dtype = StoredDtype.I32 || dtype = StoredDtype.I64
+        let isIndex dtype = dtype = Dtype.I32 || dtype = Dtype.I64
 
         let numbers t shape =
-            differs t StoredDtypes.isFloating "floats" shape
+            differs t TorchDtypes.isFloating "floats" shape
 
         let indices t shape = differs t isIndex "I32 or I64" shape
 
-        let vector (weight: StoredTensor) : int64 =
+        let vector (weight: TensorInfo) : int64 =
             if weight.Shape.Length = 1 then weight.Shape[0] else 0L
 
         match parts with
@@ -117,12 +94,13 @@ module internal StoredLayer =
         struct (fingerprintName prefix, torch.tensor ([| int64 (Fingerprint.ofPattern c) |], device = torch.CPU))
 
     /// <summary>What a file says of the pattern that a weight belongs to, if it says anything.</summary>
-    let tryFingerprint (file: StoredFile) (prefix: string) : StoredTensor voption = file.TryFind(fingerprintName prefix)
+    let tryFingerprint (file: SafetensorsFile) (prefix: string) : TensorInfo voption =
+        file.TryFind(fingerprintName prefix)
 
     /// <exception cref="T:SparseFs.CheckpointException">The weight belongs to another pattern.</exception>
-    let checkFingerprint (file: StoredFile) (stored: StoredTensor) (weight: StoredTensor) (c: Connectivity) : unit =
-        if stored.Dtype <> StoredDtype.I64 || stored.Shape <> [| 1L |] then
-            let got = $"{stored.Dtype} {StoredTensor.describe stored.Shape}"
+    let checkFingerprint (file: SafetensorsFile) (stored: TensorInfo) (weight: TensorInfo) (c: Connectivity) : unit =
+        if stored.Dtype <> Dtype.I64 || stored.Shape <> [| 1L |] then
+            let got = $"{stored.Dtype} {TensorInfo.describe stored.Shape}"
             file.Refuse(CheckpointProblem.Shape, stored.Name, $"expected I64 [1], got {got}")
 
         use _ = torch.NewDisposeScope()
@@ -137,19 +115,19 @@ module internal StoredLayer =
 
             file.Refuse(CheckpointProblem.Mismatch, stored.Name, reason)
 
-    let private pattern (file: StoredFile) (tensor: string) (result: Result<Connectivity, ConnectivityError>) =
+    let private pattern (file: SafetensorsFile) (tensor: string) (result: Result<Connectivity, ConnectivityError>) =
         match result with
         | Ok c -> c
         | Error e -> file.Refuse(CheckpointProblem.Pattern, tensor, e.Message)
 
-    let private ints (file: StoredFile) (name: string) (t: torch.Tensor) : int[] =
+    let private ints (file: SafetensorsFile) (name: string) (t: torch.Tensor) : int[] =
         try
             TensorView.toInts name t
         with :? ArgumentException as e ->
             file.Refuse(CheckpointProblem.Pattern, name, e.Message)
 
     /// The pattern of two vectors in the file; shapes are checked.
-    let readCsr (file: StoredFile) (rows: int) (cols: int) (rowPtr: StoredTensor) (colIdx: StoredTensor) =
+    let readCsr (file: SafetensorsFile) (rows: int) (cols: int) (rowPtr: TensorInfo) (colIdx: TensorInfo) =
         let result =
             Connectivity.tryCreate
                 rows
@@ -162,7 +140,7 @@ module internal StoredLayer =
         | _ -> pattern file colIdx.Name result
 
     /// Pairs may come in any order; their values are brought into the order of slots.
-    let private readCoo (file: StoredFile) (rows: int) (cols: int) (values: StoredTensor) (indices: StoredTensor) =
+    let private readCoo (file: SafetensorsFile) (rows: int) (cols: int) (values: TensorInfo) (indices: TensorInfo) =
         let pairs = file.Read indices
         let rowIdx = ints file indices.Name (pairs.select (0L, 0L))
         let colIdx = ints file indices.Name (pairs.select (0L, 1L))
@@ -184,10 +162,10 @@ module internal StoredLayer =
 
     /// Where a mask is true, and the weights there.
     let private ofMask
-        (file: StoredFile)
+        (file: SafetensorsFile)
         (rows: int)
         (cols: int)
-        (weight: StoredTensor)
+        (weight: TensorInfo)
         (numbers: torch.Tensor)
         (mask: torch.Tensor)
         =
@@ -200,7 +178,7 @@ module internal StoredLayer =
 
         struct (c, numbers.masked_select mask)
 
-    let private readMasked (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (mask: StoredTensor) =
+    let private readMasked (file: SafetensorsFile) (rows: int) (cols: int) (weight: TensorInfo) (mask: TensorInfo) =
         let stored = file.Read mask
         let isOne = stored.eq (Scalars.Of 1.0)
 
@@ -209,7 +187,7 @@ module internal StoredLayer =
 
         ofMask file rows cols weight (file.Read weight) isOne
 
-    let private readLargest (file: StoredFile) (rows: int) (cols: int) (weight: StoredTensor) (sparsity: float) =
+    let private readLargest (file: SafetensorsFile) (rows: int) (cols: int) (weight: TensorInfo) (sparsity: float) =
         if Sparsity.cells rows cols > int64 Array.MaxLength then
             file.Refuse(CheckpointProblem.Shape, weight.Name, $"expected at most {Array.MaxLength} cells")
 
@@ -235,7 +213,12 @@ module internal StoredLayer =
     /// <summary>The pattern, and the weights [nnz] in slot order, in the file's dtype, on the CPU; the open DisposeScope
     /// owns them. Shapes and dtypes are checked.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">What should be a pattern is none, or the file fails.</exception>
-    let read (file: StoredFile) (rows: int) (cols: int) (parts: LayerParts) : struct (Connectivity * torch.Tensor) =
+    let read
+        (file: SafetensorsFile)
+        (rows: int)
+        (cols: int)
+        (parts: LayerParts)
+        : struct (Connectivity * torch.Tensor) =
         match parts with
         | LayerParts.Csr(weight, rowPtr, colIdx) -> struct (readCsr file rows cols rowPtr colIdx, file.Read weight)
         | LayerParts.Coo(values, indices) -> readCoo file rows cols values indices

@@ -8,7 +8,7 @@ open TorchSharp
 open TorchSharp.Modules
 
 /// <summary>What a model consists of, by state_dict's names.</summary>
-type internal Inventory =
+type internal ModelTensors =
     {
         /// <summary>Sparse layers by their place in the model; "" for the model itself. A layer that is used twice comes
         /// twice.</summary>
@@ -42,7 +42,7 @@ type internal HeldLayers(layers: struct (string * SparseLinear)[]) =
     interface IDisposable with
         member _.Dispose() = release ()
 
-module internal Inventory =
+module internal ModelTensors =
 
     /// Names of tensors that are not the model's begin so.
     [<Literal>]
@@ -68,7 +68,7 @@ module internal Inventory =
 
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one, or the model has neither parameters
     /// nor buffers.</exception>
-    let ofModel (model: torch.nn.Module) : Inventory =
+    let ofModel (model: torch.nn.Module) : ModelTensors =
         let layers = Array.ofList (SparseLayers.places model)
 
         // What is wrong with a pattern that was loaded is said before anything else.
@@ -96,7 +96,7 @@ module internal Inventory =
           WrongNumbers = wrongNumbers model }
 
     /// The first name of each parameter.
-    let names (inventory: Inventory) : Dictionary<nativeint, string> =
+    let names (inventory: ModelTensors) : Dictionary<nativeint, string> =
         let names = Dictionary<nativeint, string>()
 
         for struct (name, layer) in inventory.Layers do
@@ -111,10 +111,10 @@ module internal Inventory =
         names
 
 /// <summary>The text by which a file tells of a sparse layer.</summary>
-module internal LayerText =
+module internal LayerMetadata =
 
     /// A later format is not read as this one.
-    let checkFormat (file: StoredFile) : unit =
+    let checkFormat (file: SafetensorsFile) : unit =
         match file.Metadata.TryGetValue "sparsefs.format" with
         | true, version when version <> "1" ->
             file.Refuse(CheckpointProblem.Mismatch, "sparsefs.format", $"expected format 1, got '{version}'")
@@ -135,7 +135,7 @@ module internal LayerText =
         )
 
     /// Rows, columns and slots that a file says a layer has, and whether it has a bias; if it says anything.
-    let tryRead (file: StoredFile) (layer: string) : struct (int64 * int64 * int64 * bool) voption =
+    let tryRead (file: SafetensorsFile) (layer: string) : struct (int64 * int64 * int64 * bool) voption =
         match file.Metadata.TryGetValue(key layer) with
         | true, text ->
             let found = form.Match text

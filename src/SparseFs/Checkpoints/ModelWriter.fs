@@ -6,13 +6,13 @@ open SparseFs
 open TorchSharp
 
 /// <summary>A model as texts and tensors.</summary>
-module internal ModelFile =
+module internal ModelWriter =
 
     let isReserved (key: string) =
         key = "format" || key.StartsWith("sparsefs.", StringComparison.Ordinal)
 
     let isModels (name: string) =
-        not (name.StartsWith(Inventory.Reserved, StringComparison.Ordinal))
+        not (name.StartsWith(ModelTensors.Reserved, StringComparison.Ordinal))
 
     let noNotes = Dictionary<string, string>() :> IReadOnlyDictionary<_, _>
 
@@ -38,7 +38,7 @@ module internal ModelFile =
         [ yield! formatTexts
 
           for struct (name, version) in held.Layers do
-              LayerText.key name, LayerText.ofLayer version
+              LayerMetadata.key name, LayerMetadata.ofLayer version
 
           for note in notes do
               note.Key, note.Value ]
@@ -51,18 +51,18 @@ module internal ModelFile =
         (values: torch.Tensor)
         (bias: torch.Tensor)
         =
-        let prefix = Inventory.prefix name
+        let prefix = ModelTensors.prefix name
 
         [ match layout with
           | PatternLayout.Coo ->
               struct (prefix + "values", values)
-              struct (prefix + "indices", Indices.ofConnectivity c)
+              struct (prefix + "indices", Coo.ofConnectivity c)
           | _ ->
               struct (prefix + "weight", values)
               struct (prefix + "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
               struct (prefix + "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
 
-          StoredLayer.fingerprint prefix c
+          LayerWeights.fingerprint prefix c
 
           if not (isNull bias) then
               struct (prefix + "bias", bias) ]
@@ -70,7 +70,7 @@ module internal ModelFile =
     let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
         partTensors layout name version.Connectivity version.Numbers.Values version.Numbers.BiasValues
 
-    let modelTensors (layout: PatternLayout) (held: HeldLayers) (inventory: Inventory) =
+    let modelTensors (layout: PatternLayout) (held: HeldLayers) (inventory: ModelTensors) =
         let tensors =
             [ for struct (name, version) in held.Layers do
                   yield! layerTensors layout name version
@@ -79,7 +79,7 @@ module internal ModelFile =
 
         for struct (name, _) in tensors do
             if not (isModels name) then
-                let expected = $"expected names that do not begin with '{Inventory.Reserved}'"
+                let expected = $"expected names that do not begin with '{ModelTensors.Reserved}'"
                 raise (ArgumentException($"{expected}, got '{name}'", "model"))
 
         tensors

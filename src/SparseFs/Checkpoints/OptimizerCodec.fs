@@ -63,7 +63,7 @@ module internal OptimizerCodec =
         match names.TryGetValue p.Handle with
         | true, name -> name
         | _ ->
-            let got = $"got one of shape {StoredTensor.describe p.shape} that is not"
+            let got = $"got one of shape {TensorInfo.describe p.shape} that is not"
             raise (ArgumentException($"expected an optimizer of the model's parameters, {got}", "optimizer"))
 
     /// <summary>Texts and tensors of an optimizer.</summary>
@@ -104,7 +104,7 @@ module internal OptimizerCodec =
         texts, tensors
 
     /// The options that a text holds by their names, and what sets them.
-    let private stageOptions (file: StoredFile) (group: int) (options: OptimizerOptions) (text: string) =
+    let private stageOptions (file: SafetensorsFile) (group: int) (options: OptimizerOptions) (text: string) =
         let reader = FieldReader(file.File, groupKey group, text)
 
         let staged =
@@ -147,10 +147,10 @@ module internal OptimizerCodec =
         | _ ->
             match loader.Find stored with
             | ValueNone -> ()
-            | ValueSome t when t.Shape <> loader.ShapeOf p || not (StoredDtypes.isOf p.dtype t.Dtype) ->
-                let expected = $"{p.dtype} {StoredTensor.describe (loader.ShapeOf p)}"
+            | ValueSome t when t.Shape <> loader.ShapeOf p || not (TorchDtypes.isOf p.dtype t.Dtype) ->
+                let expected = $"{p.dtype} {TensorInfo.describe (loader.ShapeOf p)}"
 
-                loader.Wrong $"'{stored}': expected {expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+                loader.Wrong $"'{stored}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
             | ValueSome t ->
                 loader.Plan(fun () ->
                     let fresh = (loader.File.Read t).``to`` p.device

@@ -22,7 +22,7 @@ module internal RewirerCodec =
         let struct (state, gamma) = Seed.toWords seed
         [ "seed", state.ToString "x16"; "gamma", gamma.ToString "x16" ]
 
-    let readSeed (file: StoredFile) (entry: string) (reader: FieldReader) : Seed =
+    let readSeed (file: SafetensorsFile) (entry: string) (reader: FieldReader) : Seed =
         match Seed.tryOfWords (reader.Bits "seed") (reader.Bits "gamma") with
         | ValueSome seed -> seed
         | ValueNone -> file.Refuse(CheckpointProblem.Value, entry, "expected an odd gamma, got an even one")
@@ -45,7 +45,7 @@ module internal RewirerCodec =
 
           FirstLayer, firstLayer rewirer place ]
 
-    let private exploredTensors (place: int) (explored: Explored) : struct (string * torch.Tensor) list =
+    let private exploredTensors (place: int) (explored: ExploredCells) : struct (string * torch.Tensor) list =
         match explored.Cells with
         | ValueSome c ->
             [ struct (tensor place "explored.row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
@@ -101,11 +101,11 @@ module internal RewirerCodec =
     // Reading
     // ---------------------------------------------------------------------------------------------------------
 
-    let private find (loader: StagedLoad) (name: string) (dtype: StoredDtype) (shape: int64[]) : StoredTensor voption =
+    let private find (loader: StagedLoad) (name: string) (dtype: Dtype) (shape: int64[]) : TensorInfo voption =
         match loader.Find name with
         | ValueSome t when t.Dtype <> dtype || t.Shape <> shape ->
-            let expected = $"{dtype} {StoredTensor.describe shape}"
-            loader.Wrong $"'{name}': expected {expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+            let expected = $"{dtype} {TensorInfo.describe shape}"
+            loader.Wrong $"'{name}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
             ValueNone
         | found -> found
 
@@ -114,32 +114,32 @@ module internal RewirerCodec =
         | ValueSome t when t.Shape.Length = 1 -> t.Shape[0]
         | _ -> 0L
 
-    let private int64s (file: StoredFile) (t: StoredTensor) : int64[] =
+    let private int64s (file: SafetensorsFile) (t: TensorInfo) : int64[] =
         use _ = torch.NewDisposeScope()
         (file.Read t).data<int64>().ToArray()
 
     /// What reads the cells that have ever been slots; nothing where a tensor does not fit.
-    let private planExplored (loader: StagedLoad) (place: int) (c: Connectivity) : (unit -> Explored) voption =
+    let private planExplored (loader: StagedLoad) (place: int) (c: Connectivity) : (unit -> ExploredCells) voption =
         let file = loader.File
         let rows, cols = c.Rows, c.Cols
         let cells = tensor place "explored.col_idx"
 
         if file.TryFind(cells).IsSome then
             let rowPtr =
-                find loader (tensor place "explored.row_ptr") StoredDtype.I32 [| int64 rows + 1L |]
+                find loader (tensor place "explored.row_ptr") Dtype.I32 [| int64 rows + 1L |]
 
-            match rowPtr, find loader cells StoredDtype.I32 [| lengthOf loader cells |] with
+            match rowPtr, find loader cells Dtype.I32 [| lengthOf loader cells |] with
             | ValueSome rowPtr, ValueSome colIdx ->
-                ValueSome(fun () -> Explored.Of(StoredLayer.readCsr file rows cols rowPtr colIdx))
+                ValueSome(fun () -> ExploredCells.Of(LayerWeights.readCsr file rows cols rowPtr colIdx))
             | _ -> ValueNone
         else
             let words = (c.Cells + 63L) / 64L
 
-            match find loader (tensor place "explored") StoredDtype.I64 [| words |] with
+            match find loader (tensor place "explored") Dtype.I64 [| words |] with
             | ValueNone -> ValueNone
             | ValueSome t ->
                 ValueSome(fun () ->
-                    match Explored.TryOfBits(rows, cols, int64s file t |> Array.map uint64) with
+                    match ExploredCells.TryOfBits(rows, cols, int64s file t |> Array.map uint64) with
                     | ValueSome explored -> explored
                     | ValueNone ->
                         file.Refuse(
@@ -167,9 +167,9 @@ module internal RewirerCodec =
                 // As Numbers has them.
                 let dtype =
                     if layer.weight.dtype = torch.ScalarType.Float64 then
-                        StoredDtype.F64
+                        Dtype.F64
                     else
-                        StoredDtype.F32
+                        Dtype.F32
 
                 find loader name dtype [| samples; int64 features |]
 
@@ -177,7 +177,7 @@ module internal RewirerCodec =
             | ValueSome gradient, ValueSome input -> ValueSome(struct (gradient, input))
             | _ -> ValueNone
 
-        match find loader steps StoredDtype.I64 [| count |] with
+        match find loader steps Dtype.I64 [| count |] with
         | ValueNone -> ValueNone
         | ValueSome stored when count > int64 loader.File.Tensors.Length ->
             loader.Wrong $"'{stored.Name}': expected as many steps as passes, got {count}"
@@ -185,7 +185,7 @@ module internal RewirerCodec =
         | ValueSome stored ->
             let passes = Array.init (int count) pass
 
-            let numbers (t: StoredTensor) =
+            let numbers (t: TensorInfo) =
                 use _ = torch.NewDisposeScope()
                 Numbers.Of(file.Read t)
 
@@ -194,7 +194,7 @@ module internal RewirerCodec =
             else
                 ValueSome(fun () ->
                     Array.map2
-                        (fun at (pass: struct (StoredTensor * StoredTensor) voption) ->
+                        (fun at (pass: struct (TensorInfo * TensorInfo) voption) ->
                             let struct (gradient, input) = pass.Value
 
                             if at < 1L || at > step + 1L then
@@ -212,7 +212,7 @@ module internal RewirerCodec =
         if loader.File.TryFind(name).IsNone then
             ValueSome(fun () -> null)
         else
-            match find loader name StoredDtype.I32 (loader.ShapeOf layer.weight) with
+            match find loader name Dtype.I32 (loader.ShapeOf layer.weight) with
             | ValueNone -> ValueNone
             | ValueSome t ->
                 ValueSome(fun () ->

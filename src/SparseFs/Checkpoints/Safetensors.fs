@@ -5,15 +5,6 @@ open System.Collections.Generic
 open SparseFs.Torch
 open TorchSharp
 
-/// <summary>What a safetensors file holds, without the tensors' numbers.</summary>
-type StoredContents =
-    {
-        /// <summary>Its tensors, by their place in the file.</summary>
-        Tensors: StoredTensor[]
-        /// <summary>Its texts.</summary>
-        Metadata: IReadOnlyDictionary<string, string>
-    }
-
 /// <summary>Files of named tensors in the format of safetensors: no code in them, and every byte accounted for.</summary>
 /// <remarks>F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL; tensors of the format's other dtypes are told of and not
 /// read. Where a path is read, it may be that of an index of several files (<c>model.safetensors.index.json</c>). A file is read a tensor at a time into the tensor's own
@@ -39,7 +30,7 @@ module Safetensors =
         for entry in tensors do
             ArgumentNullException.ThrowIfNull(entry.Value, nameof tensors)
 
-        StoredFile.writeThrough
+        SafetensorsFile.writeThrough
             id
             path
             [ for entry in metadata -> entry.Key, entry.Value ]
@@ -48,8 +39,8 @@ module Safetensors =
     /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it.</exception>
-    let inspect (path: string) : StoredContents =
-        use file = new StoredFile(path)
+    let inspect (path: string) : SafetensorsHeader =
+        use file = new SafetensorsFile(path)
 
         { Tensors = file.Tensors
           Metadata = file.Metadata }
@@ -60,8 +51,8 @@ module Safetensors =
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read, or is not as the format has it, or one of the
     /// tensors wanted has a dtype that is not read.</exception>
-    let loadWhere (isWanted: StoredTensor -> bool) (path: string) : Dictionary<string, torch.Tensor> =
-        use file = new StoredFile(path)
+    let loadWhere (isWanted: TensorInfo -> bool) (path: string) : Dictionary<string, torch.Tensor> =
+        use file = new SafetensorsFile(path)
         let tensors = Dictionary<string, torch.Tensor>()
 
         try

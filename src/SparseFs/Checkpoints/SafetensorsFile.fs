@@ -8,47 +8,47 @@ open SparseFs
 open TorchSharp
 
 /// <summary>torch's dtypes and the format's.</summary>
-module internal StoredDtypes =
+module internal TorchDtypes =
 
     let private pairs =
-        [ torch.ScalarType.Float64, StoredDtype.F64
-          torch.ScalarType.Float32, StoredDtype.F32
-          torch.ScalarType.Float16, StoredDtype.F16
-          torch.ScalarType.BFloat16, StoredDtype.BF16
-          torch.ScalarType.Int64, StoredDtype.I64
-          torch.ScalarType.Int32, StoredDtype.I32
-          torch.ScalarType.Int16, StoredDtype.I16
-          torch.ScalarType.Int8, StoredDtype.I8
-          torch.ScalarType.Byte, StoredDtype.U8
-          torch.ScalarType.Bool, StoredDtype.BOOL ]
+        [ torch.ScalarType.Float64, Dtype.F64
+          torch.ScalarType.Float32, Dtype.F32
+          torch.ScalarType.Float16, Dtype.F16
+          torch.ScalarType.BFloat16, Dtype.BF16
+          torch.ScalarType.Int64, Dtype.I64
+          torch.ScalarType.Int32, Dtype.I32
+          torch.ScalarType.Int16, Dtype.I16
+          torch.ScalarType.Int8, Dtype.I8
+          torch.ScalarType.Byte, Dtype.U8
+          torch.ScalarType.Bool, Dtype.BOOL ]
 
     let known = String.Join(", ", pairs |> List.map snd)
 
-    let isRead (dtype: StoredDtype) : bool =
+    let isRead (dtype: Dtype) : bool =
         pairs |> List.exists (fun (_, stored) -> stored = dtype)
 
     /// Of a dtype that is read.
-    let ofStored (dtype: StoredDtype) : torch.ScalarType =
+    let ofStored (dtype: Dtype) : torch.ScalarType =
         pairs |> List.find (fun (_, stored) -> stored = dtype) |> fst
 
     /// Whether a stored tensor has torch's dtype.
-    let isOf (dtype: torch.ScalarType) (stored: StoredDtype) : bool = List.contains (dtype, stored) pairs
+    let isOf (dtype: torch.ScalarType) (stored: Dtype) : bool = List.contains (dtype, stored) pairs
 
     /// <exception cref="T:System.ArgumentException">The format has none of that kind.</exception>
-    let toStored (name: string) (dtype: torch.ScalarType) : StoredDtype =
+    let toStored (name: string) (dtype: torch.ScalarType) : Dtype =
         match pairs |> List.tryFind (fun (known, _) -> known = dtype) with
         | Some(_, stored) -> stored
         | None ->
             let known = String.Join(", ", List.map fst pairs)
             raise (ArgumentException($"expected '{name}' to be of {known}, got {dtype}", "tensors"))
 
-    let isFloating (dtype: StoredDtype) = dtype <= StoredDtype.BF16
+    let isFloating (dtype: Dtype) = dtype <= Dtype.BF16
 
 /// <summary>A checkpoint that is open for reading, its headers checked: a safetensors file, or the files of an index.</summary>
 /// <param name="path">The file or the index.</param>
 /// <param name="prefixes">What names lose at their start.</param>
 [<Sealed>]
-type internal StoredFile(path: string, prefixes: string list) =
+type internal SafetensorsFile(path: string, prefixes: string list) =
     do ArgumentException.ThrowIfNullOrEmpty(path, nameof path)
 
     let file = path
@@ -59,11 +59,15 @@ type internal StoredFile(path: string, prefixes: string list) =
             (shard :> IDisposable).Dispose()
 
     /// Tensors by their names without prefixes, and their files.
-    let byName = Dictionary<string, struct (StoredTensor * Shard)>()
+    let byName = Dictionary<string, struct (TensorInfo * Shard)>()
     let metadata = Dictionary<string, string>()
 
     let refuseTwice (name: string) =
-        Refuse.because CheckpointProblem.Mismatch file name "without the prefixes two names of the file become this one"
+        CheckpointFault.because
+            CheckpointProblem.Mismatch
+            file
+            name
+            "without the prefixes two names of the file become this one"
 
     let tensors =
         try
@@ -90,7 +94,7 @@ type internal StoredFile(path: string, prefixes: string list) =
     /// Few enough bytes to stay out of the large object heap.
     static let chunk = 65536L
 
-    let readBytes (dtype: torch.ScalarType) (t: StoredTensor) : torch.Tensor =
+    let readBytes (dtype: torch.ScalarType) (t: TensorInfo) : torch.Tensor =
         let struct (_, shard) = byName[t.Name]
         let tensor = torch.empty (t.Shape, dtype = dtype, device = torch.CPU)
 
@@ -106,7 +110,7 @@ type internal StoredFile(path: string, prefixes: string list) =
             reraise ()
 
     /// A checkpoint whose names stay as they are.
-    new(path: string) = new StoredFile(path, [])
+    new(path: string) = new SafetensorsFile(path, [])
 
     /// As the caller named it.
     member _.File: string = file
@@ -114,29 +118,29 @@ type internal StoredFile(path: string, prefixes: string list) =
     /// In bytes, of all files.
     member _.Length: int64 = shards |> Array.sumBy _.Length
 
-    member _.Tensors: StoredTensor[] = tensors
+    member _.Tensors: TensorInfo[] = tensors
 
     member _.Metadata: Dictionary<string, string> = metadata
 
-    member _.TryFind(name: string) : StoredTensor voption =
+    member _.TryFind(name: string) : TensorInfo voption =
         match byName.TryGetValue name with
         | true, (t, _) -> ValueSome t
         | _ -> ValueNone
 
     /// <summary>Refuses the file.</summary>
     member _.Refuse(problem: CheckpointProblem, tensor: string, reason: string) : 'a =
-        Refuse.because problem file tensor reason
+        CheckpointFault.because problem file tensor reason
 
     /// <summary>A tensor's numbers, on the CPU, without a gradient; the open DisposeScope owns them.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">The file or the memory fails, the dtype is not one that is read, or a
     /// BOOL is neither 0 nor 1.</exception>
-    member f.Read(t: StoredTensor) : torch.Tensor =
-        if not (StoredDtypes.isRead t.Dtype) then
-            f.Refuse(CheckpointProblem.Dtype, t.Name, $"expected one of {StoredDtypes.known}, got {t.Dtype}")
+    member f.Read(t: TensorInfo) : torch.Tensor =
+        if not (TorchDtypes.isRead t.Dtype) then
+            f.Refuse(CheckpointProblem.Dtype, t.Name, $"expected one of {TorchDtypes.known}, got {t.Dtype}")
 
-        Refuse.onFailure file (fun () ->
-            if t.Dtype <> StoredDtype.BOOL then
-                readBytes (StoredDtypes.ofStored t.Dtype) t
+        CheckpointFault.onFailure file (fun () ->
+            if t.Dtype <> Dtype.BOOL then
+                readBytes (TorchDtypes.ofStored t.Dtype) t
             else
                 use bytes = readBytes torch.ScalarType.Byte t
                 use one = 1.0f.ToScalar()
@@ -152,10 +156,10 @@ type internal StoredFile(path: string, prefixes: string list) =
         member _.Dispose() = disposeAll ()
 
 /// <summary>Writing tensors.</summary>
-module internal StoredFile =
+module internal SafetensorsFile =
 
-    let private storedAs (name: string) (t: torch.Tensor) : StoredTensor =
-        let dtype = StoredDtypes.toStored name t.dtype
+    let private storedAs (name: string) (t: torch.Tensor) : TensorInfo =
+        let dtype = TorchDtypes.toStored name t.dtype
 
         if t.is_sparse then
             raise (ArgumentException($"expected '{name}' to be dense, got one of torch's sparse tensors", "tensors"))
@@ -163,15 +167,15 @@ module internal StoredFile =
         if t.device_type = DeviceType.META then
             raise (ArgumentException($"expected '{name}' to hold numbers, got a tensor on the meta device", "tensors"))
 
-        if t.shape.Length > StoredTensor.maxRank then
-            let expected = $"expected at most {StoredTensor.maxRank} dimensions for '{name}'"
+        if t.shape.Length > TensorInfo.maxRank then
+            let expected = $"expected at most {TensorInfo.maxRank} dimensions for '{name}'"
             raise (ArgumentException($"{expected}, got {t.shape.Length}", "tensors"))
 
         { Name = name
           Dtype = dtype
           Shape = t.shape
           Start = 0L
-          Bytes = t.numel () * StoredTensor.size dtype }
+          Bytes = t.numel () * TensorInfo.size dtype }
 
     let private strict = UTF8Encoding(false, true)
 
@@ -207,7 +211,7 @@ module internal StoredFile =
         for struct (name, t) in tensors do
             if
                 isNull name
-                || name = SafetensorsParser.MetadataKey
+                || name = HeaderReader.MetadataKey
                 || not (isText name)
                 || not (byName.TryAdd(name, t))
             then

@@ -9,7 +9,7 @@ open TorchSharp.Modules
 /// <summary>A load in three steps: everything is compared with the file's header, then everything is read and checked,
 /// then everything is changed. Only the last step changes anything, and nothing in it can fail.</summary>
 [<Sealed>]
-type internal StagedLoad(file: StoredFile, converts: bool) =
+type internal StagedLoad(file: SafetensorsFile, converts: bool) =
     let missing = List<string>()
     let wrong = List<string>()
     let used = HashSet<string>()
@@ -48,13 +48,13 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
         let rest = Seq.length names - some.Length
         String.Join(", ", some) + (if rest = 0 then "" else $" and {rest} more")
 
-    member _.File: StoredFile = file
+    member _.File: SafetensorsFile = file
 
     /// Notes what does not fit.
     member _.Wrong(what: string) : unit = wrong.Add what
 
     /// A tensor that is needed.
-    member _.Find(name: string) : StoredTensor voption =
+    member _.Find(name: string) : TensorInfo voption =
         used.Add name |> ignore
         let found = file.TryFind name
 
@@ -78,20 +78,20 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
         | true, c -> c
         | _ -> layer.Connectivity
 
-    member private l.Dtype(stored: StoredTensor, target: torch.Tensor) =
-        if not (StoredDtypes.isRead stored.Dtype) then
+    member private l.Dtype(stored: TensorInfo, target: torch.Tensor) =
+        if not (TorchDtypes.isRead stored.Dtype) then
             l.Wrong $"'{stored.Name}': expected {target.dtype}, got {stored.Dtype}, which is not read"
         elif
-            not (StoredDtypes.isOf target.dtype stored.Dtype)
-            && not (converts && target.is_floating_point () && StoredDtypes.isFloating stored.Dtype)
+            not (TorchDtypes.isOf target.dtype stored.Dtype)
+            && not (converts && target.is_floating_point () && TorchDtypes.isFloating stored.Dtype)
         then
             let hint =
-                if StoredDtypes.isFloating stored.Dtype && target.is_floating_point () then
+                if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
                     "; ask for a conversion, or bring the model .to(dtype)"
                 else
                     ""
 
-            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {StoredDtypes.ofStored stored.Dtype}{hint}"
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {TorchDtypes.ofStored stored.Dtype}{hint}"
 
     /// copy_ refuses the others, when it is too late.
     static member private CanBeWritten(target: torch.Tensor) : bool =
@@ -104,8 +104,8 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
         match l.Find name with
         | ValueNone -> ValueNone
         | ValueSome stored when stored.Shape <> target.shape ->
-            let expected = StoredTensor.describe target.shape
-            l.Wrong $"'{name}': expected shape {expected}, got {StoredTensor.describe stored.Shape}"
+            let expected = TensorInfo.describe target.shape
+            l.Wrong $"'{name}': expected shape {expected}, got {TensorInfo.describe stored.Shape}"
             ValueNone
         | ValueSome stored when not (StagedLoad.CanBeWritten target) ->
             l.Wrong
@@ -141,25 +141,25 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
             l.Reading(prefix + "bias", layer.bias)
 
     /// Which pattern the file's weight belongs to, if it says so.
-    member private _.Fingerprint(prefix: string) : StoredTensor voption =
-        let found = StoredLayer.tryFingerprint file prefix
+    member private _.Fingerprint(prefix: string) : TensorInfo voption =
+        let found = LayerWeights.tryFingerprint file prefix
         found |> ValueOption.iter (fun stored -> used.Add stored.Name |> ignore)
         found
 
-    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts, fingerprint: StoredTensor voption) =
+    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts, fingerprint: TensorInfo voption) =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
-        let prefix = Inventory.prefix name
-        StoredLayer.wrongs (int64 rows) (int64 cols) parts |> List.iter l.Wrong
+        let prefix = ModelTensors.prefix name
+        LayerWeights.wrongs (int64 rows) (int64 cols) parts |> List.iter l.Wrong
         l.Dtype(parts.Weight, weight)
         shapes[weight.Handle] <- parts.Weight.Shape
         let bias = l.Bias(prefix, layer)
 
         l.Plan(fun () ->
-            let struct (c, values) = StoredLayer.read file rows cols parts
+            let struct (c, values) = LayerWeights.read file rows cols parts
 
             fingerprint
-            |> ValueOption.iter (fun stored -> StoredLayer.checkFingerprint file stored parts.Weight c)
+            |> ValueOption.iter (fun stored -> LayerWeights.checkFingerprint file stored parts.Weight c)
 
             let values = values.``to`` (weight.dtype, weight.device)
             once weight parts.Weight.Name values
@@ -170,24 +170,24 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
                 file.Refuse(CheckpointProblem.Mismatch, prefix + "col_idx", reason)
             | _ -> patterns[layer] <- c
 
-            StoredLayer.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj))
+            LayerWeights.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj))
 
     /// What the file says of a layer must be so, and of the model's.
-    member private l.Text(name: string, c: Connectivity, weight: StoredTensor) =
-        match LayerText.tryRead file name with
+    member private l.Text(name: string, c: Connectivity, weight: TensorInfo) =
+        match LayerMetadata.tryRead file name with
         | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
             let expected = $"in_features={c.Cols}, out_features={c.Rows}"
             l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
         | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
-            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {StoredTensor.describe weight.Shape}"
+            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {TensorInfo.describe weight.Shape}"
         | _ -> ()
 
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
     member l.Layer(form: WeightForm, name: string, layer: SparseLinear) : unit =
-        let prefix = Inventory.prefix name
+        let prefix = ModelTensors.prefix name
         let c = layer.Connectivity
 
-        let found = StoredLayer.names form file prefix |> List.map l.Find
+        let found = LayerWeights.names form file prefix |> List.map l.Find
 
         let fingerprint =
             if form = WeightForm.SparseFs then
@@ -196,7 +196,7 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
                 ValueNone
 
         if List.forall ValueOption.isSome found then
-            let parts = StoredLayer.parts form (found |> List.map ValueOption.get)
+            let parts = LayerWeights.parts form (found |> List.map ValueOption.get)
 
             if form = WeightForm.SparseFs then
                 l.Text(name, c, parts.Weight)
@@ -210,8 +210,8 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
                 l.Tensor(prefix + "bias", layer.bias, (fun _ -> ValueNone))
 
     /// All of a model.
-    member l.Model(form: WeightForm, inventory: Inventory) : unit =
-        LayerText.checkFormat file
+    member l.Model(form: WeightForm, inventory: ModelTensors) : unit =
+        LayerMetadata.checkFormat file
 
         for struct (name, layer) in inventory.Layers do
             l.Layer(form, name, layer)
@@ -247,7 +247,7 @@ type internal StagedLoad(file: StoredFile, converts: bool) =
 
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
-        let changes = [| for plan in plans -> Refuse.onFailure file.File plan |]
+        let changes = [| for plan in plans -> CheckpointFault.onFailure file.File plan |]
 
         for change in changes do
             change ()

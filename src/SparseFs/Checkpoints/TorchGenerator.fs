@@ -8,7 +8,7 @@ open TorchSharp
 /// <summary>The state of torch's random numbers on the CPU.</summary>
 /// <remarks>libtorch's setter throws across the border of its library, which ends the process; and a place beyond the
 /// state's 624 words would be read. So the bytes are checked before.</remarks>
-module internal GeneratorState =
+module internal TorchGenerator =
 
     [<Literal>]
     let Name = "@torch.generator"
@@ -36,7 +36,7 @@ module internal GeneratorState =
         use now = read ()
 
         match loader.Find Name with
-        | ValueSome t when t.Dtype = StoredDtype.U8 && t.Shape = now.shape ->
+        | ValueSome t when t.Dtype = Dtype.U8 && t.Shape = now.shape ->
             loader.Plan(fun () ->
                 let state = loader.File.Read t
 
@@ -45,6 +45,6 @@ module internal GeneratorState =
 
                 fun () -> torch.set_rng_state state)
         | ValueSome t ->
-            let expected = $"U8 {StoredTensor.describe now.shape}"
-            loader.Wrong $"'{Name}': expected {expected}, got {t.Dtype} {StoredTensor.describe t.Shape}"
+            let expected = $"U8 {TensorInfo.describe now.shape}"
+            loader.Wrong $"'{Name}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
         | ValueNone -> ()

@@ -20,7 +20,7 @@ type Init =
     /// <summary>All weights 0.</summary>
     | Zeros
 
-module internal Initial =
+module internal InitialWeights =
 
     /// The scale of each row: 0 for a row without inputs.
     let private scales (c: Connectivity) (scaleOf: float -> float) : float32[] =

@@ -63,11 +63,11 @@ type SparseLinear
     let init = defaultArg init Init.FanIn
 
     let versions =
-        let weight = parameter (Initial.weight init connectivity)
+        let weight = parameter (InitialWeights.weight init connectivity)
 
         let bias =
             if defaultArg hasBias true then
-                parameter (Initial.bias init connectivity)
+                parameter (InitialWeights.bias init connectivity)
             else
                 null
 
@@ -81,7 +81,7 @@ type SparseLinear
     let backendFor (c: Connectivity) (samples: int) =
         match arithmetic with
         | Arithmetic.Dense -> Backend.Dense
-        | Arithmetic.SparseInputs -> Backend.SparseInputs
+        | Arithmetic.SparseActivations -> Backend.SparseActivations
         | Arithmetic.Faster when c.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
         | _ -> Backend.Auto
 
@@ -202,14 +202,14 @@ type SparseLinear
             if not (Enum.IsDefined value) then
                 raise (
                     ArgumentException(
-                        $"expected one of Sparse, Dense, Faster and SparseInputs, got {value}",
+                        $"expected one of Sparse, Dense, Faster and SparseActivations, got {value}",
                         nameof value
                     )
                 )
 
             arithmetic <- value
 
-    /// <summary>What the layer will use for an input of so many samples: Sparse, Dense or SparseInputs.</summary>
+    /// <summary>What the layer will use for an input of so many samples: Sparse, Dense or SparseActivations.</summary>
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
     /// <exception cref="T:System.ArgumentException">samples is negative, or a pattern was loaded that is not one.</exception>
     member _.ArithmeticFor(samples: int) : Arithmetic =
@@ -218,7 +218,7 @@ type SparseLinear
 
         match backendFor versions.Connectivity samples with
         | Backend.Dense -> Arithmetic.Dense
-        | Backend.SparseInputs -> Arithmetic.SparseInputs
+        | Backend.SparseActivations -> Arithmetic.SparseActivations
         | _ -> Arithmetic.Sparse
 
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>

@@ -44,7 +44,7 @@ module internal LayerTiming =
         use denseCopy = torch.nn.Linear(copied dense.weight, copied dense.bias)
 
         use sparseCopy =
-            Convert.ofValues
+            Conversion.ofValues
                 sparse.Connectivity
                 (sparse.weight.detach ())
                 (if isNull sparse.bias then null else sparse.bias.detach ())

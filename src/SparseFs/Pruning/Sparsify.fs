@@ -35,7 +35,7 @@ module Sparsify =
     /// <summary>All layers, with a budget that an allocation shares out, exact to the slot.</summary>
     /// <param name="rule">Uniform, ErdosRenyi or ErdosRenyiKernel.</param>
     /// <param name="sparsity">Of all layers together, in [0, 1).</param>
-    let shared (rule: Allocation) (sparsity: float) : SparsifyRule =
+    let shared (rule: SparsityDistribution) (sparsity: float) : SparsifyRule =
         ruleOf (SparsifyBudget.Shared(rule, sparsity))
 
     /// <summary>All layers, with a budget for all of them: the largest magnitudes of all stay, exact to the slot.</summary>
@@ -118,7 +118,8 @@ module Sparsify =
             | why -> why
 
     let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
-        let matrix (held: HeldModule) = Convert.matrix (linearOf held).weight
+        let matrix (held: HeldModule) =
+            Conversion.matrix (linearOf held).weight
 
         let ofCounts (counts: int[]) =
             Array.map2 (fun count held -> Connectivity.ofMagnitude count (matrix held)) counts layers
@@ -138,7 +139,7 @@ module Sparsify =
             |> Array.map (fun held ->
                 let struct (rows, cols) = shapeOf held
                 [| rows; cols |])
-            |> Allocation.counts rule [||] sparsity
+            |> SparsityDistribution.counts rule [||] sparsity
             |> ofCounts
         | SparsifyBudget.Magnitude sparsity ->
             let cells = layers |> Array.sumBy cellsOf
@@ -209,7 +210,7 @@ module Sparsify =
         (carrying: OptimizerTransfer voption)
         (rule: SparsifyRule)
         (model: torch.nn.Module)
-        : SparsifyTable =
+        : SparsifyReport =
         let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
         let tied = tied model
         let refusals = found |> Array.map (refusal rule tied)
@@ -223,7 +224,7 @@ module Sparsify =
 
         let struct (made, times, isFaster) =
             Array.zip candidates patterns
-            |> making (fun (held, pattern) -> Convert.ofDensePattern pattern (linearOf held)) (fun made ->
+            |> making (fun (held, pattern) -> Conversion.ofDensePattern pattern (linearOf held)) (fun made ->
                 let times =
                     match rule.FasterAt with
                     | ValueNone -> made |> Array.map (fun _ -> ValueNone)
@@ -275,7 +276,7 @@ module Sparsify =
                     made[i].Dispose()
                     rowOf held (cellsOf held) "it is not faster" times[i]
 
-        SparsifyTable(
+        SparsifyReport(
             Array.map2
                 (fun held why ->
                     match outcome.TryGetValue held.Module with
@@ -288,14 +289,14 @@ module Sparsify =
 
     /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones, in place.</summary>
     /// <param name="rule">Which, and by what.</param>
-    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Convert.ofDense</c>.</param>
+    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Conversion.ofDense</c>.</param>
     /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
     /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a part of the rule is outside its range: nothing
     /// has changed.</exception>
     /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
     /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
-    let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
+    let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
         replaceIn ValueNone rule model
@@ -310,7 +311,7 @@ module Sparsify =
     /// parameter that it lists: nothing has changed.</exception>
     /// <remarks>Weights that stay keep their moments, and every count goes on. Groups keep their options and their order;
     /// from now on each holds a fixed list of parameters. A learning-rate scheduler goes on unchanged.</remarks>
-    let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyTable =
+    let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
         replaceIn (ValueSome(OptimizerTransfer(OptimizerState.known optimizer))) rule model
@@ -320,7 +321,7 @@ module Sparsify =
     /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
     /// <exception cref="T:System.ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
     /// <remarks>A field that is declared as SparseLinear cannot hold a Linear: the table says so.</remarks>
-    let densify (model: torch.nn.Module) : SparsifyTable =
+    let densify (model: torch.nn.Module) : SparsifyReport =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let found = model |> ModuleTree.find (fun m -> m :? SparseLinear) |> Array.ofList
         let refusals = found |> Array.map (ModuleTree.whyNot typeof<Linear>)
@@ -331,12 +332,12 @@ module Sparsify =
             |> Array.map fst
 
         candidates
-        |> making (fun held -> Convert.toDense (held.Module :?> SparseLinear)) (fun made ->
+        |> making (fun held -> Conversion.toDense (held.Module :?> SparseLinear)) (fun made ->
             ModuleTree.replace
                 [ for held, layer in Array.zip candidates made do
                       held, layer :> torch.nn.Module ])
 
-        SparsifyTable(
+        SparsifyReport(
             Array.map2
                 (fun held why -> rowOf held (int64 (held.Module :?> SparseLinear).Connectivity.Nnz) why ValueNone)
                 found

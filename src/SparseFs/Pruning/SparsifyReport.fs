@@ -3,40 +3,9 @@ namespace SparseFs
 open System
 open System.Globalization
 
-/// <summary>What became of one layer.</summary>
-type SparsifyRow =
-    {
-        /// <summary>The layer's dotted name in the model.</summary>
-        Name: string
-        /// <summary>out_features.</summary>
-        Rows: int
-        /// <summary>in_features.</summary>
-        Cols: int
-        /// <summary>The sparse layer's slots, before or after the conversion; all cells where the layer stays dense.</summary>
-        Nnz: int64
-        /// <summary>Whether the layer was replaced.</summary>
-        IsReplaced: bool
-        /// <summary>Why it was not; empty where it was.</summary>
-        WhyNot: string
-        /// <summary>Median time of the dense layer's forward and backward in milliseconds, or none.</summary>
-        DenseMs: Nullable<float>
-        /// <summary>Median time of the sparse layer's forward and backward in milliseconds, or none.</summary>
-        SparseMs: Nullable<float>
-    }
-
-    /// <summary>rows · cols.</summary>
-    member r.Cells: int64 = int64 r.Rows * int64 r.Cols
-
-    /// <summary>1 − nnz / cells; 0 where there is no cell.</summary>
-    member r.Sparsity: float =
-        if r.Cells = 0L then
-            0.0
-        else
-            1.0 - float r.Nnz / float r.Cells
-
 /// <summary>What a conversion of a model did, one row a layer, in the model's order.</summary>
 [<Sealed; AllowNullLiteral>]
-type SparsifyTable internal (rows: SparsifyRow[], needsOptimizer: bool) =
+type SparsifyReport internal (rows: SparsifyRow[], needsOptimizer: bool) =
 
     static let invariant (format: string) (value: float) =
         value.ToString(format, CultureInfo.InvariantCulture)

@@ -3,7 +3,7 @@ namespace SparseFs.Torch
 open TorchSharp
 
 /// <summary>The numbers of a tensor as an array.</summary>
-module internal Elements =
+module internal TensorArrays =
 
     /// <summary>A copy in C order, in the dtype asked for, of a tensor on any device.</summary>
     /// <remarks>Flat, because TorchSharp cannot read a tensor [3, 0].</remarks>

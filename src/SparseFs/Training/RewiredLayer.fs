@@ -16,11 +16,11 @@ type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, op
 
     member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
 
-    member val Needs = Policy.needs policy
+    member val GrowthInputs = Policy.growthInputs policy
     member val Followed = FollowedWeight optimizer
     member r.Ages = r.Followed.Ages
     member val Recorder = GradientRecorder()
-    member val Explored = Explored.Of layer.Connectivity with get, set
+    member val Explored = ExploredCells.Of layer.Connectivity with get, set
 
     /// The pattern as the rewirer left it.
     member val Known = layer.Connectivity with get, set
@@ -36,11 +36,11 @@ type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, op
 
     /// Whether a step's update has anything to do.
     member _.HasWork(step: int64) =
-        policy.Budget.IsFalling || Schedule.fraction step policy.Schedule > 0.0
+        policy.Budget.IsGradualPruning || Schedule.fraction step policy.Schedule > 0.0
 
     /// Whether a step's update looks at gradients.
     member r.Looks(step: int64) =
-        r.Needs <> Needs.Nothing && r.HasWork step
+        r.GrowthInputs <> GrowthInputs.Nothing && r.HasWork step
 
 /// What is wrong with a layer before a rewirer takes it.
 module internal RewiredLayerChecks =
@@ -49,7 +49,10 @@ module internal RewiredLayerChecks =
     let fires (name: string) (policy: Policy) : unit =
         let s = policy.Schedule
 
-        if (s.Fraction > 0.0 || policy.Budget.IsFalling) && s.Every > s.End - s.Start then
+        if
+            (s.Fraction > 0.0 || policy.Budget.IsGradualPruning)
+            && s.Every > s.End - s.Start
+        then
             let message =
                 $"expected a schedule with at least one update, got ΔT = {s.Every} from step {s.Start} to {s.End} for "
                 + $"'{name}': make ΔT at most {s.End - s.Start}, or the end later"

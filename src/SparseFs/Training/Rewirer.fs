@@ -86,8 +86,8 @@ type Rewirer
 
     /// Whether the passes of a step are wanted by an update.
     let isWanted (l: RewiredLayer) (at: int64) =
-        (l.Needs.HasFlag Needs.Gradient && l.IsUpdate at && l.HasWork at)
-        || (l.Needs.HasFlag Needs.Momentum
+        (l.GrowthInputs.HasFlag GrowthInputs.Gradient && l.IsUpdate at && l.HasWork at)
+        || (l.GrowthInputs.HasFlag GrowthInputs.Momentum
             && Seq.exists l.IsUpdate (seq { at .. at + int64 Rewirer.MomentumSteps - 1L }))
 
     /// Sets the layers up for the passes of the next step.
@@ -152,7 +152,7 @@ type Rewirer
     /// Which passes count: those that the gradients are made of that the optimizer steps with.
     let settle () =
         for l in layers do
-            if l.Needs <> Needs.Nothing then
+            if l.GrowthInputs <> GrowthInputs.Nothing then
                 use grad = l.Layer.weight.grad
 
                 if not (l.Recorder.Settle grad) then
@@ -172,14 +172,14 @@ type Rewirer
             Array.map2
                 (fun (l: RewiredLayer) r ->
                     let memory = l.Followed.Memory l.Layer.weight
-                    let ofGrown = RemapState.ageOfGrown memory l.Policy.Moments
-                    struct (RemapState.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
+                    let ofGrown = RemapMoments.ageOfGrown memory l.Policy.Moments
+                    struct (RemapMoments.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
                 due
                 rewired
 
         for l, r, (struct (change, ofGrown)) in Array.zip3 due rewired changes do
             let struct (weight, others) = change
-            RemapState.commit others
+            RemapMoments.commit others
             l.Ages.Remap(r.Remap, ofGrown)
             l.Layer.Versions.Rewire(r.Connectivity, weight, r.Remap)
             l.Explored <- r.Explored
@@ -262,10 +262,10 @@ type Rewirer
         step <- at
 
         for l in layers do
-            if l.Needs <> Needs.Nothing then
+            if l.GrowthInputs <> GrowthInputs.Nothing then
                 // Momentum rules look back, all others not.
                 let oldest =
-                    if l.Needs.HasFlag Needs.Momentum then
+                    if l.GrowthInputs.HasFlag GrowthInputs.Momentum then
                         at - int64 Rewirer.MomentumSteps + 2L
                     else
                         at + 1L
@@ -396,7 +396,7 @@ type Rewirer
             watched () |> Option.iter watch.BeforeStep
 
             let happened =
-                if due |> Array.forall _.Policy.StepsAtUpdates then
+                if due |> Array.forall (fun l -> not l.Policy.SkipGradientsAtUpdates) then
                     stepOptimizer ()
                     if due.Length = 0 then [||] else fst (update at due)
                 else
@@ -418,7 +418,8 @@ type Rewirer
         for l in layers do
             if
                 not l.IsFrozen
-                && RemapState.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments >= 0L
+                && RemapMoments.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments
+                   >= 0L
             then
                 let message =
                     $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "

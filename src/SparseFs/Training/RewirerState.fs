@@ -11,9 +11,9 @@ type internal Numbers =
 
     static member Of(t: torch.Tensor) : Numbers =
         if t.dtype = torch.ScalarType.Float64 then
-            Double(Elements.copy<float> torch.ScalarType.Float64 t)
+            Double(TensorArrays.copy<float> torch.ScalarType.Float64 t)
         else
-            Single(Elements.copy<float32> torch.ScalarType.Float32 t)
+            Single(TensorArrays.copy<float32> torch.ScalarType.Float32 t)
 
     /// A new tensor [rows, columns] of them.
     member n.Tensor(rows: int64, columns: int64) : torch.Tensor =
@@ -33,7 +33,7 @@ type RewirerState
         step: int64,
         seed: Seed,
         optimizer: string,
-        explored: (string * Explored)[],
+        explored: (string * ExploredCells)[],
         passes: (int64 * int * Numbers * Numbers)[][],
         ages: int[][]
     ) =

@@ -88,11 +88,11 @@ let private near what (expected: float) (actual: float) =
 [<Tests>]
 let measureTests =
     testList
-        "Measure"
+        "GraphMetrics"
         [ law "distributions count every row and every column" (fun c ->
               for d, degrees in
-                  [ Measure.fanInDistribution c, Connectivity.fanIn c
-                    Measure.fanOutDistribution c, Connectivity.fanOut c ] do
+                  [ GraphMetrics.fanInDistribution c, Connectivity.fanIn c
+                    GraphMetrics.fanOutDistribution c, Connectivity.fanOut c ] do
                   Expect.equal (Array.sum d.Counts) degrees.Length "all"
                   let total = Seq.sum (Seq.mapi (fun degree count -> degree * count) d.Counts)
                   Expect.equal total c.Nnz "their slots"
@@ -116,7 +116,7 @@ let measureTests =
               let deadCols =
                   [ 0 .. c.Cols - 1 ] |> List.filter (fun k -> Set.forall (snd >> (<>) k) slots)
 
-              Expect.equal (Measure.deadRows c, Measure.deadCols c) (deadRows.Length, deadCols.Length) "dead")
+              Expect.equal (GraphMetrics.deadRows c, GraphMetrics.deadCols c) (deadRows.Length, deadCols.Length) "dead")
 
           law "the mean distance is that of the definition" (fun c ->
               let place row =
@@ -130,17 +130,17 @@ let measureTests =
                   else
                       slots |> List.averageBy (fun (row, col) -> abs (float col - place row))
 
-              near "centred" expected (Measure.meanDistance Placement.Centred c))
+              near "centred" expected (GraphMetrics.meanDistance Placement.Centred c))
 
           testCase "the mean distance of a diagonal is 0, of a uniform pattern a third of the columns" (fun () ->
               let diagonal = Topology.smallWorld 100 100 100 seed
-              Expect.equal (Measure.meanDistance Placement.Centred diagonal) 0.0 "diagonal"
-              Expect.equal (Measure.meanDistance Placement.Stretched diagonal) 0.0 "diagonal, stretched"
+              Expect.equal (GraphMetrics.meanDistance Placement.Centred diagonal) 0.0 "diagonal"
+              Expect.equal (GraphMetrics.meanDistance Placement.Stretched diagonal) 0.0 "diagonal, stretched"
               // Variance of |x − y| is 1/18: five standard errors of 9000 slots.
               let uniform = Topology.uniform 300 300 9000 seed
 
               let error =
-                  abs (Measure.meanDistance Placement.Stretched uniform / 300.0 - 1.0 / 3.0)
+                  abs (GraphMetrics.meanDistance Placement.Stretched uniform / 300.0 - 1.0 / 3.0)
 
               Expect.isLessThan error (5.0 * sqrt (1.0 / 18.0 / 9000.0)) "uniform")
 
@@ -158,17 +158,17 @@ let measureTests =
                           else
                               float both.Count / float either.Count
 
-                      near "overlap" expected (Measure.overlap a b)
-                      near "either way" expected (Measure.overlap b a)))
+                      near "overlap" expected (GraphMetrics.overlap a b)
+                      near "either way" expected (GraphMetrics.overlap b a)))
 
           law "components are those of the graph" (fun c ->
-              Expect.equal (Measure.components c) (componentsByHand c) "components")
+              Expect.equal (GraphMetrics.components c) (componentsByHand c) "components")
 
           law "clustering is that of the definition" (fun c ->
-              near "clustering" (clusteringByHand c) (Measure.clustering 12 seed c))
+              near "clustering" (clusteringByHand c) (GraphMetrics.clustering 12 seed c))
 
           law "the path length is that of the definition" (fun c ->
-              near "path length" (pathLengthByHand c) (Measure.pathLength 24 seed c))
+              near "path length" (pathLengthByHand c) (GraphMetrics.pathLength 24 seed c))
 
           testCase "the drawn patterns reach every case" (fun () ->
               let drawn = Statistics.sample 500 patterns.Generator
@@ -177,45 +177,45 @@ let measureTests =
                   Expect.isTrue (Array.exists holds drawn) $"not vacuous: {what}"
 
               reaches "no node" (fun c -> c.Rows + c.Cols = 0)
-              reaches "dead rows beside slots" (fun c -> c.Nnz > 0 && Measure.deadRows c > 0)
-              reaches "several components with slots" (fun c -> c.Nnz > 8 && Measure.components c > 3)
-              reaches "one component" (fun c -> c.Nnz > 8 && Measure.components c = 1)
+              reaches "dead rows beside slots" (fun c -> c.Nnz > 0 && GraphMetrics.deadRows c > 0)
+              reaches "several components with slots" (fun c -> c.Nnz > 8 && GraphMetrics.components c > 3)
+              reaches "one component" (fun c -> c.Nnz > 8 && GraphMetrics.components c = 1)
 
               reaches "clustering between 0 and 1" (fun c ->
-                  let x = Measure.clustering 12 seed c
+                  let x = GraphMetrics.clustering 12 seed c
                   x > 0.1 && x < 0.9))
 
           testCase "known graphs: full, a cycle, a star" (fun () ->
               let full = Connectivity.full 7 5
-              Expect.equal (Measure.clustering 7 seed full) 1.0 "full: clustering"
+              Expect.equal (GraphMetrics.clustering 7 seed full) 1.0 "full: clustering"
               // 2 · 35 pairs at distance 1, and 7 · 6 + 5 · 4 at distance 2.
-              near "full: path length" ((70.0 + 2.0 * 62.0) / 132.0) (Measure.pathLength 12 seed full)
+              near "full: path length" ((70.0 + 2.0 * 62.0) / 132.0) (GraphMetrics.pathLength 12 seed full)
 
               // A ring of 10 nodes: distances 1, 1, 2, 2, 3, 3, 4, 4, 5 from each.
               let ring = Topology.wattsStrogatz 5 5 2 0.0 seed
-              Expect.equal (Measure.clustering 5 seed ring) 0.0 "ring: clustering"
-              near "ring: path length" (25.0 / 9.0) (Measure.pathLength 10 seed ring)
-              Expect.equal (Measure.components ring) 1 "ring"
+              Expect.equal (GraphMetrics.clustering 5 seed ring) 0.0 "ring: clustering"
+              near "ring: path length" (25.0 / 9.0) (GraphMetrics.pathLength 10 seed ring)
+              Expect.equal (GraphMetrics.components ring) 1 "ring"
 
               let star = Connectivity.full 9 1
-              Expect.equal (Measure.clustering 9 seed star) 0.0 "star: no path of three"
-              Expect.equal (Measure.components star) 1 "star")
+              Expect.equal (GraphMetrics.clustering 9 seed star) 0.0 "star: no path of three"
+              Expect.equal (GraphMetrics.components star) 1 "star")
 
           testCase "samples come near the whole, and are drawn by the seed" (fun () ->
               let c = Topology.smallWorld 2000 2000 20_000 seed
-              let whole = Measure.clustering 2000 seed c
-              let part = Measure.clustering 400 seed c
+              let whole = GraphMetrics.clustering 2000 seed c
+              let part = GraphMetrics.clustering 400 seed c
               Expect.isLessThan (abs (part - whole) / whole) 0.1 "clustering"
-              Expect.notEqual (Measure.clustering 400 (Seed.ofInt 4) c) part "another seed"
-              let wholeWay = Measure.pathLength 4000 seed c
-              Expect.isLessThan (abs (Measure.pathLength 100 seed c - wholeWay) / wholeWay) 0.05 "path length"
-              Expect.equal (Measure.pathLength 100 seed c) (Measure.pathLength 100 seed c) "same seed")
+              Expect.notEqual (GraphMetrics.clustering 400 (Seed.ofInt 4) c) part "another seed"
+              let wholeWay = GraphMetrics.pathLength 4000 seed c
+              Expect.isLessThan (abs (GraphMetrics.pathLength 100 seed c - wholeWay) / wholeWay) 0.05 "path length"
+              Expect.equal (GraphMetrics.pathLength 100 seed c) (GraphMetrics.pathLength 100 seed c) "same seed")
 
           refuses "no samples for clustering" "samples" "expected 1 or more, got 0" (fun () ->
-              Measure.clustering 0 seed (Connectivity.full 2 2))
+              GraphMetrics.clustering 0 seed (Connectivity.full 2 2))
           refuses "no samples for ways" "samples" "expected 1 or more, got -1" (fun () ->
-              Measure.pathLength -1 seed (Connectivity.full 2 2))
+              GraphMetrics.pathLength -1 seed (Connectivity.full 2 2))
           refuses "a placement that does not exist" "placement" "Centred or Stretched" (fun () ->
-              Measure.meanDistance (enum<Placement> 7) (Connectivity.full 2 2))
+              GraphMetrics.meanDistance (enum<Placement> 7) (Connectivity.full 2 2))
           refuses "another shape" "b" "expected shape [2, 2], got [2, 3]" (fun () ->
-              Measure.overlap (Connectivity.full 2 2) (Connectivity.full 2 3)) ]
+              GraphMetrics.overlap (Connectivity.full 2 2) (Connectivity.full 2 3)) ]

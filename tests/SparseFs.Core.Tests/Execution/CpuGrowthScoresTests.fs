@@ -15,7 +15,14 @@ let private numbers (seed: int) (length: int) =
     Array.init length (fun _ -> 2.0f * random.NextSingle() - 1.0f)
 
 /// gᵀ · x as the kernel hands it out, row by row, whatever the parts; what lies beyond a row's columns is looked at too.
-let private product (machine: Machine) (n: int) (rows: int) (cols: int) (g: float32[]) (x: float32[]) : float32[,] =
+let private product
+    (machine: ExecutionPolicy)
+    (n: int)
+    (rows: int)
+    (cols: int)
+    (g: float32[])
+    (x: float32[])
+    : float32[,] =
     let result = Array2D.create rows cols nanf
     // An empty array has no address to take.
     let pinned (values: float32[]) =
@@ -69,7 +76,7 @@ let private grown (rows: int) (cols: int) (count: int) (scores: float32[]) : int
         { Rewire.state c [||] 1L (Seed.ofInt 0) with
             Gradient = CellScores(fun first number -> Array.sub scores (first * cols) (number * cols)) }
 
-    Growing.ofLayer Grow.Gradient state (Seed.ofInt 0) (ActiveMask.slots c) count
+    Growth.ofLayer Grow.Gradient state (Seed.ofInt 0) (ActiveMask.slots c) count
 
 [<Tests>]
 let tests =

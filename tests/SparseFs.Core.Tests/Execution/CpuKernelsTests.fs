@@ -141,7 +141,7 @@ let cpuKernelsTests =
                     Weight = c.Values
                     Gradient = scores
                     Momentum = scores
-                    Explored = Explored.Of c.Pattern
+                    Explored = ExploredCells.Of c.Pattern
                     Step = 1L
                     Seed = Seed.ofInt 1 }
 

@@ -37,45 +37,45 @@ let private nothing: nativeptr<float32> = NativePtr.ofNativeInt 0n
 /// Garbage that must be overwritten, never added to.
 let private garbage (length: int) = Array.create length nanf
 
-let private spmm (machine: Machine) (c: Case) : float32[] =
+let private spmm (machine: ExecutionPolicy) (c: Case) : float32[] =
     use values = new Guarded(c.Values)
     use bias = new Guarded(c.Bias)
     use x = new Guarded(flat c.X)
     use y = new Guarded(garbage (c.N * c.Pattern.Rows))
-    CpuSpmm.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    CpuSpmm.spmm machine (SpmmPlans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
     y.CheckMargins "y"
     y.Values
 
-let private spmmT (machine: Machine) (c: Case) : float32[] =
+let private spmmT (machine: ExecutionPolicy) (c: Case) : float32[] =
     use values = new Guarded(c.Values)
     use g = new Guarded(flat c.G)
     use x = new Guarded(garbage (c.N * c.Pattern.Cols))
-    CpuSpmm.spmmT machine (Plans.planOf c.Pattern) values.Address g.Address c.N x.Address
+    CpuSpmm.spmmT machine (SpmmPlans.planOf c.Pattern) values.Address g.Address c.N x.Address
     x.CheckMargins "x"
     x.Values
 
-let private sddmm (machine: Machine) (c: Case) : float32[] =
+let private sddmm (machine: ExecutionPolicy) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    CpuSpmm.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    CpuSpmm.sddmm machine (SpmmPlans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 
-let private spmmOfSparse (machine: Machine) (c: Case) : float32[] =
+let private spmmOfSparse (machine: ExecutionPolicy) (c: Case) : float32[] =
     use values = new Guarded(c.Values)
     use bias = new Guarded(c.Bias)
     use x = new Guarded(flat c.X)
     use y = new Guarded(garbage (c.N * c.Pattern.Rows))
-    CpuSparseActivations.spmm machine (Plans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
+    CpuSparseActivations.spmm machine (SpmmPlans.planOf c.Pattern) values.Address bias.Address x.Address c.N y.Address
     y.CheckMargins "y"
     y.Values
 
-let private sddmmOfSparse (machine: Machine) (c: Case) : float32[] =
+let private sddmmOfSparse (machine: ExecutionPolicy) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    CpuSparseActivations.sddmm machine (Plans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    CpuSparseActivations.sddmm machine (SpmmPlans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 
@@ -91,7 +91,7 @@ let private withFewInputs (c: Case) : Case =
                 | _ -> 0.0f) }
 
 /// The gradients of values, bias and input that are wanted; the others' places stay as they are.
-let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c: Case) =
+let private gradients (machine: ExecutionPolicy) (wantsValues, wantsBias, wantsInput) (c: Case) =
     use values = new Guarded(c.Values)
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
@@ -104,7 +104,7 @@ let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c
 
     CpuSpmm.gradients
         machine
-        (Plans.planOf c.Pattern)
+        (SpmmPlans.planOf c.Pattern)
         (place wantsInput values)
         g.Address
         (place wantsValues x)
@@ -118,7 +118,7 @@ let private gradients (machine: Machine) (wantsValues, wantsBias, wantsInput) (c
     dInput.CheckMargins "input"
     dValues.Values, dBias.Values, dInput.Values
 
-let private operations: (string * (Case -> float[] * float[]) * (Machine -> Case -> float32[])) list =
+let private operations: (string * (Case -> float[] * float[]) * (ExecutionPolicy -> Case -> float32[])) list =
     [ "spmm", Wanted.spmm, spmm
       "spmmT", Wanted.spmmT, spmmT
       "sddmm", Wanted.sddmm, sddmm
@@ -166,7 +166,7 @@ let dispatchTests =
 
           testList
               "gradients"
-              [ for width in Cut.widths do
+              [ for width in BatchTiling.widths do
                     testCase $"at {width}, in one pass or not, are to the bit what the operations give" (fun () ->
                         for n in 0 :: splitBatches do
                             let c = wide n
@@ -224,7 +224,7 @@ let dispatchTests =
               use x = new Guarded(flat c.X)
               use y = new Guarded(garbage (33 * 300))
               let machine = CpuSpmm.machineOf CpuSpmm.widest 1
-              CpuSpmm.spmm machine (Plans.planOf c.Pattern) values.Address nothing x.Address 33 y.Address
+              CpuSpmm.spmm machine (SpmmPlans.planOf c.Pattern) values.Address nothing x.Address 33 y.Address
               Expect.equal y.Values (spmm machine c) "the same bits")
 
           testCase "the cases reach empty rows, empty columns, nnz 0, N 0 and full patterns" (fun () ->

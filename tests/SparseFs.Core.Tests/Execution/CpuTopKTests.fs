@@ -49,16 +49,24 @@ type private Result =
 
 let private bitsOf (n: int) (words: int[]) : bool[] =
     [| for word in 0 .. words.Length - 1 do
-           let inRow = word % Winners.blocks n
+           let inRow = word % TopKRows.blocks n
 
            for bit in 0 .. min 31 (n - 1 - 32 * inRow) do
                (words[word] >>> bit) &&& 1 = 1 |]
 
-let private select (machine: Machine) (form: Scores) (terms: float32[]) (rows: int) (n: int) (k: int) (x: float32[]) =
+let private select
+    (machine: ExecutionPolicy)
+    (form: Scores)
+    (terms: float32[])
+    (rows: int)
+    (n: int)
+    (k: int)
+    (x: float32[])
+    =
     use x = floats x
     use terms = floats terms
     use y = floats (Array.create (rows * n) nanf) // garbage that must be overwritten, never added to
-    use mask = ints (Array.create (rows * Winners.blocks n) -1)
+    use mask = ints (Array.create (rows * TopKRows.blocks n) -1)
     use wins = ints (Array.create n -1)
 
     CpuTopK.select
@@ -189,7 +197,7 @@ let private againstSpecification (width: Width) =
                   let k = (n + 1) / 2
                   use input = floats x
                   use y = floats (Array.create (2 * n) nanf)
-                  use mask = ints (Array.create (2 * Winners.blocks n) -1)
+                  use mask = ints (Array.create (2 * TopKRows.blocks n) -1)
 
                   CpuTopK.select
                       (CpuSpmm.machineOf width 1)

@@ -110,25 +110,26 @@ let private grows: (Grow * string) list =
     [ Grow.Gradient, "Gradient"
       Grow.Momentum, "Momentum"
       Grow.Random, "Random"
-      Grow.Nearby(Placement.Centred, 2.5), "Nearby(placement = Centred; lambda = 2.5)"
-      Grow.Nearby(Placement.Stretched, 0.0), "Nearby(placement = Stretched; lambda = 0)"
-      Grow.Score(Needs.Nothing, ownCells), "Score(needs = Nothing; score = custom)"
-      Grow.Score(Needs.Gradient, ownCells), "Score(needs = Gradient; score = custom)"
-      Grow.Score(Needs.Momentum, ownCells), "Score(needs = Momentum; score = custom)"
-      Grow.Score(Needs.Gradient ||| Needs.Momentum, ownCells), "Score(needs = Gradient, Momentum; score = custom)"
-      Grow.Score(enum<Needs> 5, ownCells), "Score(needs = 5; score = custom)"
-      Grow.NamedScore("far", Needs.Gradient, ownCells), "Score(needs = Gradient; score = custom; name = far)" ]
+      Grow.DistanceDecay(Placement.Centred, 2.5), "Nearby(placement = Centred; lambda = 2.5)"
+      Grow.DistanceDecay(Placement.Stretched, 0.0), "Nearby(placement = Stretched; lambda = 0)"
+      Grow.Score(GrowthInputs.Nothing, ownCells), "Score(needs = Nothing; score = custom)"
+      Grow.Score(GrowthInputs.Gradient, ownCells), "Score(needs = Gradient; score = custom)"
+      Grow.Score(GrowthInputs.Momentum, ownCells), "Score(needs = Momentum; score = custom)"
+      Grow.Score(GrowthInputs.Gradient ||| GrowthInputs.Momentum, ownCells),
+      "Score(needs = Gradient, Momentum; score = custom)"
+      Grow.Score(enum<GrowthInputs> 5, ownCells), "Score(needs = 5; score = custom)"
+      Grow.NamedScore("far", GrowthInputs.Gradient, ownCells), "Score(needs = Gradient; score = custom; name = far)" ]
 
 let private regrows: (Regrow * string) list =
-    [ Regrow.Never, "Never"; Regrow.Fresh, "Fresh"; Regrow.Kept, "Kept" ]
+    [ Regrow.Never, "Never"; Regrow.Reinitialize, "Fresh"; Regrow.Restore, "Kept" ]
 
 let private budgets: (Budget * string) list =
     [ Budget.Layer, "Layer"
       Budget.Row, "Row"
-      Budget.RowAblated 0.25, "RowAblated(salient = 0.25)"
-      Budget.AcrossByMagnitude, "AcrossByMagnitude"
-      Budget.AcrossByMomentum, "AcrossByMomentum"
-      Budget.Falling(0.5, 0.95), "Falling(initial = 0.5; final = 0.95)" ]
+      Budget.RowWithAblation 0.25, "RowAblated(salient = 0.25)"
+      Budget.RedistributedByMagnitude, "AcrossByMagnitude"
+      Budget.RedistributedByMomentum, "AcrossByMomentum"
+      Budget.GradualPruning(0.5, 0.95), "Falling(initial = 0.5; final = 0.95)" ]
 
 let private grownWeights: (GrownWeight * string) list =
     [ GrownWeight.Zero, "Zero"
@@ -192,7 +193,7 @@ let policyTexts =
           allValues (List.map fst regrows)
           allValues (List.map fst moments)
           allValues [ Placement.Centred; Placement.Stretched ]
-          allValues [ Needs.Nothing; Needs.Gradient; Needs.Momentum ]
+          allValues [ GrowthInputs.Nothing; GrowthInputs.Gradient; GrowthInputs.Momentum ]
 
           testCase "every policy of the module is in the table" (fun () ->
               let made =
@@ -234,9 +235,9 @@ let policyTexts =
 
           testCase "what a text can tell of a rule of one's own" (fun () ->
               let named (name: string) =
-                  Grow.NamedScore(name, Needs.Gradient, ownCells)
+                  Grow.NamedScore(name, GrowthInputs.Gradient, ownCells)
 
-              let unnamed = Grow.Score(Needs.Gradient, ownCells)
+              let unnamed = Grow.Score(GrowthInputs.Gradient, ownCells)
 
               let text (grow: Grow) =
                   texts { any with Grow = grow }
@@ -257,8 +258,8 @@ let policyTexts =
                     unnamed, named "a", PartMatch.OtherName
                     named "a", unnamed, PartMatch.Unknown
                     unnamed, unnamed, PartMatch.Unknown
-                    named "a", Grow.NamedScore("a", Needs.Momentum, ownCells), PartMatch.Other
-                    unnamed, Grow.Score(Needs.Momentum, ownCells), PartMatch.Other
+                    named "a", Grow.NamedScore("a", GrowthInputs.Momentum, ownCells), PartMatch.Other
+                    unnamed, Grow.Score(GrowthInputs.Momentum, ownCells), PartMatch.Other
                     unnamed, Grow.Gradient, PartMatch.Other
                     named "a", Grow.Gradient, PartMatch.Other
                     Grow.Gradient, named "a", PartMatch.Other
@@ -278,12 +279,12 @@ let policyTexts =
               refuses $"a grow rule whose name is {what}" "name" "own grow rule" (fun () ->
                   Policy.check
                       { any with
-                          Grow = Grow.NamedScore(name, Needs.Nothing, ownCells) })
+                          Grow = Grow.NamedScore(name, GrowthInputs.Nothing, ownCells) })
 
           testCase "any other name is one" (fun () ->
               for name in [ "x"; "größte; Spalte) = \"1\""; "\U0001F33F" ] do
                   { any with
                       Drop = Drop.NamedScore(name, own)
-                      Grow = Grow.NamedScore(name, Needs.Nothing, ownCells) }
+                      Grow = Grow.NamedScore(name, GrowthInputs.Nothing, ownCells) }
                   |> Policy.check
                   |> ignore) ]

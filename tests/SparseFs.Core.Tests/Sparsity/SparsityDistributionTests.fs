@@ -8,7 +8,9 @@ open SparseFs
 open SparseFs.Tests.Refusals
 
 let private rules =
-    [ Allocation.Uniform; Allocation.ErdosRenyi; Allocation.ErdosRenyiKernel ]
+    [ SparsityDistribution.Uniform
+      SparsityDistribution.ErdosRenyi
+      SparsityDistribution.ErdosRenyiKernel ]
 
 let private cellsOf (shape: int[]) =
     Array.fold (fun cells size -> cells * size) 1 shape
@@ -29,7 +31,7 @@ let private law name (body: int[][] * float -> unit) =
 [<Tests>]
 let allocationTests =
     testList
-        "Allocation"
+        "SparsityDistribution"
         [ law "the sum is the budget, and no layer exceeds its cells" (fun (shapes, sparsity) ->
               let all = shapes |> Array.sumBy cellsOf
 
@@ -37,12 +39,13 @@ let allocationTests =
                   Math.Round((1m - decimal sparsity) * decimal all, MidpointRounding.ToEven)
 
               for rule in rules do
-                  let counts = Allocation.counts rule [||] sparsity shapes
+                  let counts = SparsityDistribution.counts rule [||] sparsity shapes
                   Expect.equal (decimal (Array.sum counts)) budget $"{rule}"
                   Expect.all (Array.zip shapes counts) (fun (shape, n) -> n >= 0 && n <= cellsOf shape) $"{rule}")
 
           law "the uniform rule gives each layer its density, within one slot" (fun (shapes, sparsity) ->
-              for shape, count in Array.zip shapes (Allocation.counts Allocation.Uniform [||] sparsity shapes) do
+              for shape, count in
+                  Array.zip shapes (SparsityDistribution.counts SparsityDistribution.Uniform [||] sparsity shapes) do
                   let wanted = (1m - decimal sparsity) * decimal (cellsOf shape)
                   // Half a slot at most from rounding the budget, less than one from sharing it out.
                   Expect.isLessThan (abs (decimal count - wanted)) 1.5m "count")
@@ -54,14 +57,16 @@ let allocationTests =
                   Array.map2
                       (fun shape count -> float count / float (cellsOf shape))
                       shapes
-                      (Allocation.counts rule [||] 0.9 shapes)
+                      (SparsityDistribution.counts rule [||] 0.9 shapes)
 
               let raw (shape: int[]) =
                   float (Array.sum shape) / float (cellsOf shape)
 
               let pair (shape: int[]) = raw shape[..1]
 
-              for rule, weight in [ Allocation.ErdosRenyi, pair; Allocation.ErdosRenyiKernel, raw ] do
+              for rule, weight in
+                  [ SparsityDistribution.ErdosRenyi, pair
+                    SparsityDistribution.ErdosRenyiKernel, raw ] do
                   let scaled =
                       Array.map2 (fun density shape -> density / weight shape) (densities rule) shapes
                   // A count is within one of its share.
@@ -73,7 +78,10 @@ let allocationTests =
 
           testCase "a small layer that would exceed its cells is dense, and the others share the rest" (fun () ->
               let shapes = [| [| 1000; 1000 |]; [| 10; 1000 |]; [| 10; 10 |] |]
-              let counts = Allocation.counts Allocation.ErdosRenyi [||] 0.95 shapes
+
+              let counts =
+                  SparsityDistribution.counts SparsityDistribution.ErdosRenyi [||] 0.95 shapes
+
               Expect.equal counts[2] 100 "the last is dense"
               // 50505 in all: 10,000 of the second would be 1010 / 2000 of the rest, more than its cells.
               Expect.equal counts [| 40405; 10000; 100 |] "counts")
@@ -82,17 +90,17 @@ let allocationTests =
               let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
 
               for rule in rules do
-                  let counts = Allocation.counts rule [| 2 |] 0.9 shapes
+                  let counts = SparsityDistribution.counts rule [| 2 |] 0.9 shapes
                   Expect.equal counts[2] 1000 "dense"
                   Expect.equal (Array.sum counts) 26620 "the same budget")
 
           refuses "a budget below what is kept dense" "keptDense" "at most the budget of 10 slots, got 100" (fun () ->
-              Allocation.counts Allocation.Uniform [| 0 |] 0.9 [| [| 10; 10 |] |])
+              SparsityDistribution.counts SparsityDistribution.Uniform [| 0 |] 0.9 [| [| 10; 10 |] |])
           refuses "a layer that is not there" "keptDense" "in 0..0, got 1" (fun () ->
-              Allocation.counts Allocation.Uniform [| 1 |] 0.9 [| [| 10; 10 |] |])
+              SparsityDistribution.counts SparsityDistribution.Uniform [| 1 |] 0.9 [| [| 10; 10 |] |])
           refuses "a shape of one size" "shapes" "two or more sizes" (fun () ->
-              Allocation.counts Allocation.Uniform [||] 0.9 [| [| 10 |] |])
+              SparsityDistribution.counts SparsityDistribution.Uniform [||] 0.9 [| [| 10 |] |])
           refuses "a rule that does not exist" "rule" "got 9" (fun () ->
-              Allocation.counts (enum<Allocation> 9) [||] 0.9 [| [| 10; 10 |] |])
+              SparsityDistribution.counts (enum<SparsityDistribution> 9) [||] 0.9 [| [| 10; 10 |] |])
           refuses "a sparsity of 1" "sparsity" "[0, 1)" (fun () ->
-              Allocation.counts Allocation.Uniform [||] 1.0 [| [| 10; 10 |] |]) ]
+              SparsityDistribution.counts SparsityDistribution.Uniform [||] 1.0 [| [| 10; 10 |] |]) ]

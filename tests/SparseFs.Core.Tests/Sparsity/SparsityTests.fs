@@ -85,7 +85,11 @@ let private refuses (paramName: string) (says: string list) (action: unit -> uni
             Expect.stringContains e.Message part "message"
 
 let private uniformly (sparsity: float) (shapes: (int * int)[]) : int[] =
-    Allocation.counts Allocation.Uniform [||] sparsity [| for rows, cols in shapes -> [| rows; cols |] |]
+    SparsityDistribution.counts
+        SparsityDistribution.Uniform
+        [||]
+        sparsity
+        [| for rows, cols in shapes -> [| rows; cols |] |]
 
 [<Tests>]
 let sparsity =

@@ -217,7 +217,7 @@ let wiringTests =
               let rows, cols, nnz = 6000, 6000, 60_000
 
               let measures (c: Connectivity) =
-                  Measure.clustering 500 seed c, Measure.pathLength 50 seed c
+                  GraphMetrics.clustering 500 seed c, GraphMetrics.pathLength 50 seed c
 
               let uniform, uniformWay = measures (Topology.uniform rows cols nnz seed)
               let lattice, latticeWay = measures (Topology.wattsStrogatz rows cols 10 0.0 seed)

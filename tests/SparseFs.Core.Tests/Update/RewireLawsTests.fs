@@ -22,7 +22,7 @@ let private cells (c: Connectivity) =
 
 let private allOf (scores: CellScores) (c: Connectivity) = scores.Invoke(0, c.Rows)
 
-let private regrowths = [ Regrow.Never; Regrow.Fresh; Regrow.Kept ]
+let private regrowths = [ Regrow.Never; Regrow.Reinitialize; Regrow.Restore ]
 
 let private policy drop grow budget regrow =
     { Policy.staticSparse with
@@ -100,8 +100,13 @@ let private ofTies =
               [ "gradient", (fun _ _ -> Grow.Gradient)
                 "momentum", (fun _ _ -> Grow.Momentum)
                 "score",
-                (fun cols own -> Grow.Score(Needs.Nothing, (fun _ -> RewireGenerators.scoresOf cols own.OfCells))) ] do
-              for budget in [ Budget.Layer; Budget.Row; Budget.RowAblated 0.3; Budget.RowAblated 1.0 ] do
+                (fun cols own ->
+                    Grow.Score(GrowthInputs.Nothing, (fun _ -> RewireGenerators.scoresOf cols own.OfCells))) ] do
+              for budget in
+                  [ Budget.Layer
+                    Budget.Row
+                    Budget.RowWithAblation 0.3
+                    Budget.RowWithAblation 1.0 ] do
                   lawOf 30 $"ties go to the lower cell: {drop}, {grow}, {budget}" ties (fun (state, own, fraction) ->
                       let cols = state.Connectivity.Cols
                       let clear, ownClear = withoutTies (state, own)
@@ -257,7 +262,7 @@ let private ofOrders =
           for grow, ofGrow in
               [ "gradient", Grow.Gradient
                 "momentum", Grow.Momentum
-                "score", Grow.Score(Needs.Gradient, _.Gradient) ] do
+                "score", Grow.Score(GrowthInputs.Gradient, _.Gradient) ] do
               for budget in [ Budget.Layer; Budget.Row ] do
                   lawOf
                       40
@@ -300,8 +305,8 @@ let private everyRule =
               [ Grow.Gradient
                 Grow.Momentum
                 Grow.Random
-                Grow.Nearby(Placement.Stretched, 2.0)
-                Grow.Score(Needs.Gradient, _.Gradient) ] do
+                Grow.DistanceDecay(Placement.Stretched, 2.0)
+                Grow.Score(GrowthInputs.Gradient, _.Gradient) ] do
               for regrow in regrowths -> fun budget -> policy ofDrop ofGrow budget regrow ]
 
 /// A pattern of the same shape, and no number was refused.
@@ -351,7 +356,7 @@ let private wishes =
 
           for rules in everyRule do
               for salient in [ 0.0; 0.3; 1.0 ] do
-                  let r = Rewire.layerBy (rules (Budget.RowAblated salient)) 1.0 state
+                  let r = Rewire.layerBy (rules (Budget.RowWithAblation salient)) 1.0 state
                   isSound state r
                   Expect.equal r.Connectivity.Nnz c.Nnz "nnz")
 
@@ -363,7 +368,7 @@ let private wishes =
           let states = Array.ofList states
           let total (layers: seq<Connectivity>) = layers |> Seq.sumBy _.Nnz
 
-          for budget in [ Budget.AcrossByMagnitude; Budget.AcrossByMomentum ] do
+          for budget in [ Budget.RedistributedByMagnitude; Budget.RedistributedByMomentum ] do
               for rules in everyRule do
                   let rewired = Rewire.layersBy (rules budget) (float tenths / 10.0) states
                   Array.iter2 isSound states rewired

@@ -22,9 +22,9 @@ let private policies =
               [ "gradient", Grow.Gradient
                 "momentum", Grow.Momentum
                 "any", Grow.Random
-                "nearby", Grow.Nearby(Placement.Centred, 1.5)
-                "score", Grow.Score(Needs.Gradient, (fun s -> s.Gradient)) ] do
-              for regrow in [ Regrow.Never; Regrow.Fresh; Regrow.Kept ] do
+                "nearby", Grow.DistanceDecay(Placement.Centred, 1.5)
+                "score", Grow.Score(GrowthInputs.Gradient, (fun s -> s.Gradient)) ] do
+              for regrow in [ Regrow.Never; Regrow.Reinitialize; Regrow.Restore ] do
                   for budget in [ Budget.Layer; Budget.Row ] do
                       $"{drop} for {grow}, regrown {regrow}, budget {budget}",
                       { Policy.staticSparse with
@@ -109,7 +109,7 @@ let rewireTests =
                       |> List.skip (state.Weight.Length - count)
                       |> Set.ofList
 
-                  let marked = Dropping.mark Drop.Magnitude state seed count
+                  let marked = DropSlots.mark Drop.Magnitude state seed count
 
                   Expect.equal
                       (set (List.filter (fun slot -> marked[slot]) [ 0 .. marked.Length - 1 ]))
@@ -120,7 +120,7 @@ let rewireTests =
               let n = state.Weight.Length
 
               for count in [ n / 4; n / 2; n ] do
-                  let marked = Dropping.mark Drop.NearestZero state seed count
+                  let marked = DropSlots.mark Drop.NearestZero state seed count
 
                   let side isNegative =
                       [ 0 .. n - 1 ]
@@ -157,7 +157,7 @@ let rewireTests =
                       |> List.truncate count
                       |> List.sort
 
-                  let got = Growing.ofLayer Grow.Gradient state seed (ActiveMask.slots c) count
+                  let got = Growth.ofLayer Grow.Gradient state seed (ActiveMask.slots c) count
                   Expect.equal (List.ofArray got) (List.map int64 wanted) "grown")
 
           testCase "the best of many blocks are the best of all, ties to the lower cell" (fun () ->
@@ -198,7 +198,7 @@ let rewireTests =
 
               Statistics.isUniform
                   "layer"
-                  (times (fun s -> Growing.ofLayer Grow.Random state s (ActiveMask.slots state.Connectivity) 1)))
+                  (times (fun s -> Growth.ofLayer Grow.Random state s (ActiveMask.slots state.Connectivity) 1)))
 
           testCase "nearby growth follows (d + 1)^−λ over the absent cells" (fun () ->
               for placement, rows, cols in
@@ -220,8 +220,8 @@ let rewireTests =
 
                   let count =
                       Array.init times (fun i ->
-                          let rule = Grow.Nearby(placement, 1.5)
-                          (Growing.ofLayer rule state (Seed.ofInt i) (ActiveMask.slots state.Connectivity) 1)[0])
+                          let rule = Grow.DistanceDecay(placement, 1.5)
+                          (Growth.ofLayer rule state (Seed.ofInt i) (ActiveMask.slots state.Connectivity) 1)[0])
                       |> Array.countBy int
                       |> Map.ofArray
 
@@ -233,7 +233,7 @@ let rewireTests =
                   Statistics.fits $"{placement}" expected observed)
 
           law "a budget of rows keeps every fan-in" (fun state ->
-              for grow in [ Grow.Gradient; Grow.Random; Grow.Nearby(Placement.Stretched, 1.0) ] do
+              for grow in [ Grow.Gradient; Grow.Random; Grow.DistanceDecay(Placement.Stretched, 1.0) ] do
                   let policy =
                       { Policy.srigL ValueNone soon with
                           Grow = grow }
@@ -263,7 +263,7 @@ let rewireTests =
               Expect.isLessThanOrEqual (Array.max others - Array.min others) 1 "even")
 
           testCase "a budget across layers keeps the total, and gives to the layer with the larger weights" (fun () ->
-              for budget in [ Budget.AcrossByMagnitude; Budget.AcrossByMomentum ] do
+              for budget in [ Budget.RedistributedByMagnitude; Budget.RedistributedByMomentum ] do
                   let small, large = drawn 20 30 200, drawn 25 30 200
 
                   let scale (by: float32) (s: LayerState) =
@@ -378,7 +378,7 @@ let rewireTests =
 
                   let explored =
                       patterns.Tail
-                      |> List.fold (fun (e: Explored) c -> e.With(cells64 c)) (Explored.Of patterns.Head)
+                      |> List.fold (fun (e: ExploredCells) c -> e.With(cells64 c)) (ExploredCells.Of patterns.Head)
 
                   let wanted = patterns |> List.map (cells >> Set.ofArray) |> Set.unionMany
                   Expect.equal explored.Count (int64 wanted.Count) $"{rows}")
@@ -386,7 +386,7 @@ let rewireTests =
           testCase "equal sets of explored cells are equal, however they came about" (fun () ->
               let full = Connectivity.full 100 100
               let few = Topology.uniform 100 100 5 seed
-              Expect.equal ((Explored.Of few).With(cells64 full)) (Explored.Of full) "begun small")
+              Expect.equal ((ExploredCells.Of few).With(cells64 full)) (ExploredCells.Of full) "begun small")
 
           testCase "a schedule that ends where it starts has made no progress before" (fun () ->
               Expect.equal (Schedule.progress 3L (Schedule.from 9L (Schedule.constant 0.1 1L 9L))) 0.0 "before"
@@ -395,7 +395,10 @@ let rewireTests =
           testCase "a rule's own infinities refuse the update, minus infinity too" (fun () ->
               for bad in [ nanf; infinityf; -infinityf ] do
                   let scores = Array.init 42 (fun cell -> if cell = 5 then bad else 1.0f)
-                  let rule = Grow.Score(Needs.Nothing, (fun _ -> RewireGenerators.scoresOf 7 scores))
+
+                  let rule =
+                      Grow.Score(GrowthInputs.Nothing, (fun _ -> RewireGenerators.scoresOf 7 scores))
+
                   let r = Rewire.layerBy { Policy.set soon with Grow = rule } 0.5 (drawn 6 7 20)
                   Expect.stringContains r.Event.Refusal "expected finite numbers" $"{bad}")
 
@@ -404,7 +407,7 @@ let rewireTests =
               let c = Connectivity.ofPairs 1 200 (Array.zeroCreate 100) [| 0..99 |]
               let state = Rewire.state c (Array.create 100 1.0f) 10L seed
               let marked = Array.create 100 true
-              Dropping.limitRows (fun _ -> 30) state marked
+              DropSlots.limitRows (fun _ -> 30) state marked
               Expect.equal marked (Array.init 100 (fun slot -> slot >= 70)) "the last thirty go")
 
           testCase "RigL's cost by hand" (fun () ->
@@ -432,7 +435,7 @@ let rewireTests =
               "Explored"
               "expected cells of Connectivity(rows=3, cols=4"
               (fun () ->
-                  let other = Explored.Of(Connectivity.full 2 6)
+                  let other = ExploredCells.Of(Connectivity.full 2 6)
                   Rewire.layerBy (Policy.set soon) 0.1 { drawn 3 4 6 with Explored = other })
           refuses "scores of another number" "gradient" "expected 9 scores for 3 rows, got 2" (fun () ->
               let state =

@@ -6,7 +6,7 @@ open System.IO
 open Expecto
 open SparseFs
 open SparseFs.CSharp
-open SparseFs.Tests.ConvertTests
+open SparseFs.Tests.ConversionTests
 open SparseFs.Tests.ArrayFiles
 open SparseFs.Tests.Refusals
 open TorchSharp
@@ -27,7 +27,7 @@ let private network () =
 let private weights (m: torch.nn.Module) =
     [ for struct (name, p) in m.named_parameters () -> name, numbers p ]
 
-let private sameSparsified (name: string) (rule: SparsifyRule) (convert: Sequential -> SparsifyTable) =
+let private sameSparsified (name: string) (rule: SparsifyRule) (convert: Sequential -> SparsifyReport) =
     testCase $"sparsifying {name} is the core's" (fun () ->
         use ofCore = network ()
         use ofCSharp = network ()
@@ -52,12 +52,12 @@ let conversionFacade =
                   torch.tensor(Array.ofSeq (Seq.cast<bool>(Connectivity.toMask pattern))).reshape(6L, 8L)
 
               for ofCSharp, ofCore in
-                  [ Conversions.ToSparse(dense, 0.7), Convert.ofDense 0.7 dense
-                    Conversions.ToSparse(dense, pattern), Convert.ofDensePattern pattern dense
-                    Conversions.ToSparse(dense, mask), Convert.ofDenseMask mask dense ] do
+                  [ Conversions.ToSparse(dense, 0.7), Conversion.ofDense 0.7 dense
+                    Conversions.ToSparse(dense, pattern), Conversion.ofDensePattern pattern dense
+                    Conversions.ToSparse(dense, mask), Conversion.ofDenseMask mask dense ] do
                   Expect.equal ofCSharp.Connectivity ofCore.Connectivity "pattern"
                   Expect.equal (weights ofCSharp) (weights ofCore) "weights"
-                  Expect.equal (weights (Conversions.ToDense ofCSharp)) (weights (Convert.toDense ofCore)) "back"
+                  Expect.equal (weights (Conversions.ToDense ofCSharp)) (weights (Conversion.toDense ofCore)) "back"
 
               let values = torch.ones 11L
               Expect.equal (weights (Conversions.FromValues(pattern, values))) [ "weight", numbers values ] "no bias"
@@ -69,8 +69,8 @@ let conversionFacade =
                   "bias")
 
           sameSparsified "at 90 %" (Sparsify.each 0.9) (fun m -> Sparsifying.Sparsify m)
-          sameSparsified "by allocation" (Sparsify.shared Allocation.ErdosRenyi 0.6) (fun m ->
-              Sparsifying.Sparsify(m, 0.6, allocation = Allocation.ErdosRenyi))
+          sameSparsified "by allocation" (Sparsify.shared SparsityDistribution.ErdosRenyi 0.6) (fun m ->
+              Sparsifying.Sparsify(m, 0.6, allocation = SparsityDistribution.ErdosRenyi))
           sameSparsified "globally" (Sparsify.globally 0.6) (fun m ->
               Sparsifying.Sparsify(m, 0.6, byGlobalMagnitude = true))
           sameSparsified "by name" (Sparsify.byName (fun n -> if n = "last" then 0.5 else 0.75)) (fun m ->
@@ -113,7 +113,7 @@ let conversionFacade =
                   Expect.equal (numbers (TensorFiles.ReadNpy(path "c.npy"))) (numbers t) "ReadNpy"
                   TensorFiles.WriteDenseMtx(t, path "t.mtx")
                   Expect.equal (numbers (TensorFiles.ReadDenseMtx(path "t.mtx"))) (numbers t) "ReadDenseMtx"
-                  use layer = Convert.ofDense 0.5 (linear ())
+                  use layer = Conversion.ofDense 0.5 (linear ())
                   TensorFiles.WriteMtx(layer, path "l.mtx")
                   use again = TensorFiles.ReadMtx(path "l.mtx")
                   Expect.equal (numbers again.weight) (numbers layer.weight) "ReadMtx"
@@ -178,6 +178,11 @@ let conversionFacade =
                   Expect.equal (File.ReadAllBytes path) (wanted.ToArray()) "defaults"))
 
           refuses "two budgets" "allocation" "expected at most one of" (fun () ->
-              Sparsifying.Sparsify(network (), 0.5, allocation = Allocation.Uniform, byGlobalMagnitude = true))
+              Sparsifying.Sparsify(
+                  network (),
+                  0.5,
+                  allocation = SparsityDistribution.Uniform,
+                  byGlobalMagnitude = true
+              ))
           refuses "no model" "model" "" (fun () -> Sparsifying.Sparsify null)
           refuses "no layer" "dense" "" (fun () -> Conversions.ToSparse((null: Linear), 0.5)) ]

@@ -133,7 +133,7 @@ let counterparts =
       "Seed.child", [ "Seeds.Child" ]
       "Seed.split", [ "Seeds.Split" ]
       "Arithmetic.breakEven", [ "Arithmetics.BreakEven" ]
-      "Allocation.counts", [ "Allocations.Counts" ]
+      "SparsityDistribution.counts", [ "SparsityDistributions.Counts" ]
       "Sparsity.nnz", [ "Sparsities.ToNnz" ]
       "Sparsity.ofNnz", [ "Sparsities.FromNnz" ]
       "Topology.uniform", [ "Topologies.Uniform" ]
@@ -147,15 +147,15 @@ let counterparts =
       "Topology.banded", [ "Topologies.Banded" ]
       "Topology.block", [ "Topologies.Block" ]
       "Topology.nOfM", [ "Topologies.NOfM" ]
-      "Measure.fanInDistribution", [ "ConnectivityMeasures.FanInDistribution" ]
-      "Measure.fanOutDistribution", [ "ConnectivityMeasures.FanOutDistribution" ]
-      "Measure.deadRows", [ "ConnectivityMeasures.DeadRows" ]
-      "Measure.deadCols", [ "ConnectivityMeasures.DeadCols" ]
-      "Measure.meanDistance", [ "ConnectivityMeasures.MeanDistance" ]
-      "Measure.overlap", [ "ConnectivityMeasures.Overlap" ]
-      "Measure.components", [ "ConnectivityMeasures.Components" ]
-      "Measure.clustering", [ "ConnectivityMeasures.Clustering" ]
-      "Measure.pathLength", [ "ConnectivityMeasures.PathLength" ]
+      "GraphMetrics.fanInDistribution", [ "ConnectivityMetrics.FanInDistribution" ]
+      "GraphMetrics.fanOutDistribution", [ "ConnectivityMetrics.FanOutDistribution" ]
+      "GraphMetrics.deadRows", [ "ConnectivityMetrics.DeadRows" ]
+      "GraphMetrics.deadCols", [ "ConnectivityMetrics.DeadCols" ]
+      "GraphMetrics.meanDistance", [ "ConnectivityMetrics.MeanDistance" ]
+      "GraphMetrics.overlap", [ "ConnectivityMetrics.Overlap" ]
+      "GraphMetrics.components", [ "ConnectivityMetrics.Components" ]
+      "GraphMetrics.clustering", [ "ConnectivityMetrics.Clustering" ]
+      "GraphMetrics.pathLength", [ "ConnectivityMetrics.PathLength" ]
       "Remap.identity", [ "Rewiring.Identity" ]
       "Remap.between", [ "Rewiring.RemapTo" ]
       "Remap.apply", [ "Rewiring.Apply" ]
@@ -175,7 +175,7 @@ let counterparts =
       "Policy.snfs", [ "Policies.Snfs" ]
       "Policy.srigL", [ "Policies.SRigL" ]
       "Policy.gradual", [ "Policies.Gradual" ]
-      "Policy.needs", [ "Policies.RuleNeeds" ]
+      "Policy.growthInputs", [ "Policies.GetGrowthInputs" ]
       "Rewire.state", [ "Rewiring.State" ]
       "Rewire.layerBy", [ "Rewiring.LayerBy" ]
       "Rewire.layersBy", [ "Rewiring.LayersBy" ]
@@ -202,11 +202,11 @@ let counterparts =
       "Checkpoint.resume", [ "Checkpoints.Resume" ]
       "Checkpoint.resumeScheduler", [ "Checkpoints.ResumeScheduler(optimizer, make, steps)" ]
       "Checkpoint.resumeSchedulerOn", [ "Checkpoints.ResumeScheduler(optimizer, make, metrics)" ]
-      "Convert.ofDense", [ "Conversions.ToSparse(dense, sparsity)" ]
-      "Convert.ofDensePattern", [ "Conversions.ToSparse(dense, connectivity)" ]
-      "Convert.ofDenseMask", [ "Conversions.ToSparse(dense, mask)" ]
-      "Convert.ofValues", [ "Conversions.FromValues" ]
-      "Convert.toDense", [ "Conversions.ToDense" ]
+      "Conversion.ofDense", [ "Conversions.ToSparse(dense, sparsity)" ]
+      "Conversion.ofDensePattern", [ "Conversions.ToSparse(dense, connectivity)" ]
+      "Conversion.ofDenseMask", [ "Conversions.ToSparse(dense, mask)" ]
+      "Conversion.ofValues", [ "Conversions.FromValues" ]
+      "Conversion.toDense", [ "Conversions.ToDense" ]
       "Sparsify.each", []
       "Sparsify.byName", []
       "Sparsify.shared", []
@@ -229,14 +229,14 @@ let counterparts =
       "MatrixMarket.writePatternTo", [ "MtxFiles.WritePatternTo" ]
       "MatrixMarket.writeDense", [ "MtxFiles.WriteDense" ]
       "MatrixMarket.writeDenseTo", [ "MtxFiles.WriteDenseTo" ]
-      "Arrays.toNpyArray", [ "TensorFiles.ToNpyArray" ]
-      "Arrays.ofNpyArray", [ "TensorFiles.ToTensor" ]
-      "Arrays.toNpy", [ "TensorFiles.WriteNpy" ]
-      "Arrays.ofNpy", [ "TensorFiles.ReadNpy" ]
-      "Arrays.toMtx", [ "TensorFiles.WriteMtx" ]
-      "Arrays.ofMtx", [ "TensorFiles.ReadMtx" ]
-      "Arrays.toDenseMtx", [ "TensorFiles.WriteDenseMtx" ]
-      "Arrays.ofDenseMtx", [ "TensorFiles.ReadDenseMtx" ]
+      "TensorFile.toNpyArray", [ "TensorFiles.ToNpyArray" ]
+      "TensorFile.ofNpyArray", [ "TensorFiles.ToTensor" ]
+      "TensorFile.toNpy", [ "TensorFiles.WriteNpy" ]
+      "TensorFile.ofNpy", [ "TensorFiles.ReadNpy" ]
+      "TensorFile.toMtx", [ "TensorFiles.WriteMtx" ]
+      "TensorFile.ofMtx", [ "TensorFiles.ReadMtx" ]
+      "TensorFile.toDenseMtx", [ "TensorFiles.WriteDenseMtx" ]
+      "TensorFile.ofDenseMtx", [ "TensorFiles.ReadDenseMtx" ]
       "Onnx.defaults", []
       "Onnx.export", []
       "Onnx.exportWith", [ "OnnxFiles.ExportOnnx" ]
@@ -253,8 +253,8 @@ let counterparts =
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
       "KWinners", [ "sparsenn.KWinners" ]
       "KWinners2d", [ "sparsenn.KWinners2d" ]
-      "Indices.toConnectivity", [ "Connectivities.FromIndices" ]
-      "Indices.ofConnectivity", [ "ConnectivityReading.ToIndices" ]
+      "Coo.toConnectivity", [ "Connectivities.FromIndices" ]
+      "Coo.ofConnectivity", [ "ConnectivityReading.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
       "SparseOps.spmm", [ "sparsenn.functional.spmm" ]
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
@@ -312,15 +312,18 @@ let parity =
           testCase "the allocation is the core's" (fun () ->
               let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
 
-              for rule in [ Allocation.Uniform; Allocation.ErdosRenyi; Allocation.ErdosRenyiKernel ] do
+              for rule in
+                  [ SparsityDistribution.Uniform
+                    SparsityDistribution.ErdosRenyi
+                    SparsityDistribution.ErdosRenyiKernel ] do
                   Expect.equal
-                      (Allocations.Counts(rule, 0.9, shapes))
-                      (Allocation.counts rule [||] 0.9 shapes)
+                      (SparsityDistributions.Counts(rule, 0.9, shapes))
+                      (SparsityDistribution.counts rule [||] 0.9 shapes)
                       "all sparse"
 
                   Expect.equal
-                      (Allocations.Counts(rule, 0.9, shapes, [| 2 |]))
-                      (Allocation.counts rule [| 2 |] 0.9 shapes)
+                      (SparsityDistributions.Counts(rule, 0.9, shapes, [| 2 |]))
+                      (SparsityDistribution.counts rule [| 2 |] 0.9 shapes)
                       "one dense")
 
           testCase "the generators are the core's" (fun () ->
@@ -726,7 +729,7 @@ let badInput =
           refuses<ArgumentException> "another shape" "b" "expected shape [2, 2], got [2, 3]" (fun () ->
               square.Union(Connectivity.full 2 3))
           refuses<ArgumentNullException> "no shapes" "shapes" "" (fun () ->
-              Allocations.Counts(Allocation.Uniform, 0.5, null))
+              SparsityDistributions.Counts(SparsityDistribution.Uniform, 0.5, null))
           refuses<ArgumentNullException> "measuring nothing" "connectivity" "" (fun () -> absent.Clustering())
           refuses<ArgumentNullException> "no weights" "weights" "" (fun () -> Connectivities.FromMagnitudes(0L, null))
           refuses<ArgumentOutOfRangeException> "a sparsity of 1" "sparsity" "in [0, 1), got 1" (fun () ->

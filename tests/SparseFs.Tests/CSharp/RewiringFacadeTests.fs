@@ -54,13 +54,13 @@ let rewiringFacade =
                   soon,
                   dropScore = (fun s -> Array.map (fun w -> -w) s.Weight),
                   growScore = (fun s -> s.Gradient),
-                  growNeeds = Needs.Gradient,
+                  growthInputs = GrowthInputs.Gradient,
                   grownBound = 0.1
               ))
               { Policy.staticSparse with
                   Schedule = core
                   Drop = Drop.Score(fun s -> Array.map (fun w -> -w) s.Weight)
-                  Grow = Grow.Score(Needs.Gradient, (fun s -> s.Gradient))
+                  Grow = Grow.Score(GrowthInputs.Gradient, (fun s -> s.Gradient))
                   GrownWeight = GrownWeight.Uniform 0.1 }
 
           sameUpdate
@@ -71,12 +71,12 @@ let rewiringFacade =
                   dropName = "largest",
                   growScore = (fun s -> s.Gradient),
                   growName = "uphill",
-                  growNeeds = Needs.Gradient
+                  growthInputs = GrowthInputs.Gradient
               ))
               { Policy.staticSparse with
                   Schedule = core
                   Drop = Drop.Score(fun s -> Array.map (fun w -> -w) s.Weight)
-                  Grow = Grow.Score(Needs.Gradient, (fun s -> s.Gradient)) }
+                  Grow = Grow.Score(GrowthInputs.Gradient, (fun s -> s.Gradient)) }
 
           testCase "names of one's own rules are the policy's" (fun () ->
               let policy =
@@ -86,14 +86,14 @@ let rewiringFacade =
                       dropName = "smallest",
                       growScore = (fun s -> s.Gradient),
                       growName = "uphill",
-                      growNeeds = Needs.Gradient
+                      growthInputs = GrowthInputs.Gradient
                   )
 
               match policy.Drop, policy.Grow with
-              | Drop.NamedScore("smallest", _), Grow.NamedScore("uphill", Needs.Gradient, _) -> ()
+              | Drop.NamedScore("smallest", _), Grow.NamedScore("uphill", GrowthInputs.Gradient, _) -> ()
               | other -> failtest $"expected the names, got {other}"
 
-              Expect.equal (policy.RuleNeeds()) Needs.Gradient "needs")
+              Expect.equal (policy.GetGrowthInputs()) GrowthInputs.Gradient "needs")
 
           testCase "a rewirer tells its handler" (fun () ->
               let layer = sparsenn.SparseLinear(20L, 10L)

@@ -31,7 +31,7 @@ let private saveModels (file: string) : int =
 
 /// As the same file is written without libtorch, which takes long to load.
 let private saveFiles (file: string) : int =
-    let tensor (name: string) (dtype: StoredDtype) (length: int) =
+    let tensor (name: string) (dtype: Dtype) (length: int) =
         { Name = name
           Dtype = dtype
           Shape = [| int64 length |]
@@ -41,9 +41,9 @@ let private saveFiles (file: string) : int =
     let weight: float32[] = Array.zeroCreate pattern.Nnz
 
     let tensors =
-        [| tensor "weight" StoredDtype.F32 pattern.Nnz
-           tensor "row_ptr" StoredDtype.I32 (pattern.Rows + 1)
-           tensor "col_idx" StoredDtype.I32 pattern.Nnz |]
+        [| tensor "weight" Dtype.F32 pattern.Nnz
+           tensor "row_ptr" Dtype.I32 (pattern.Rows + 1)
+           tensor "col_idx" Dtype.I32 pattern.Nnz |]
 
     let write (name: string) (stream: Stream) =
         match name with

@@ -163,11 +163,11 @@ let private ownRules (drop: Drop) (grow: Grow) = { rigL with Drop = drop; Grow =
 let private smallest (state: LayerState) = Array.map abs state.Weight
 let private steepest (state: LayerState) = state.Gradient
 let private unnamedDrop = Drop.Score smallest
-let private unnamedGrow = Grow.Score(Needs.Gradient, steepest)
+let private unnamedGrow = Grow.Score(GrowthInputs.Gradient, steepest)
 let private dropBy (name: string) = Drop.NamedScore(name, smallest)
 
 let private growBy (name: string) =
-    Grow.NamedScore(name, Needs.Gradient, steepest)
+    Grow.NamedScore(name, GrowthInputs.Gradient, steepest)
 
 /// What a run that is saved under one policy and resumed under another notes: layers, and what is said of them.
 let private notedOf (saved: Policy) (given: Policy) : (string * string) list =
@@ -261,7 +261,7 @@ let private hostileTensors: (string * CheckpointProblem * string * string * (tor
       "a generator that has read beyond its words",
       CheckpointProblem.Value,
       "torch's generator",
-      GeneratorState.Name,
+      TorchGenerator.Name,
       (fun t ->
           let t = t.clone ()
           t.bytes[16] <- 255uy
@@ -270,12 +270,12 @@ let private hostileTensors: (string * CheckpointProblem * string * string * (tor
       "a generator of zeros",
       CheckpointProblem.Value,
       "torch's generator",
-      GeneratorState.Name,
+      TorchGenerator.Name,
       (fun t -> torch.zeros_like t)
       "a shorter generator",
       CheckpointProblem.Mismatch,
       "U8 [5056]",
-      GeneratorState.Name,
+      TorchGenerator.Name,
       (fun t -> t.narrow (0L, 0L, 100L)) ]
 
 let private snfs = Policy.snfs (Schedule.linear 0.3 5L 30L)
@@ -541,15 +541,19 @@ let resumeTests =
           testCase "the bits of a set of cells give it back, and no others do" (fun () ->
               for rows, cols in [ 0, 5; 1, 1; 8, 8; 9, 7; 5, 13 ] do
                   for nnz in [ rows * cols / 2; rows * cols ] do
-                      let set = Explored.Of(Topology.uniform rows cols nnz (Seed.ofInt 3))
+                      let set = ExploredCells.Of(Topology.uniform rows cols nnz (Seed.ofInt 3))
                       Expect.isFalse (isNull set.Bits) "not vacuous"
                       let bits = Array.copy set.Bits
-                      Expect.equal (Explored.TryOfBits(rows, cols, bits)) (ValueSome set) "back"
-                      Expect.equal (Explored.TryOfBits(rows, cols, Array.append bits [| 0UL |])) ValueNone "longer"
+                      Expect.equal (ExploredCells.TryOfBits(rows, cols, bits)) (ValueSome set) "back"
+
+                      Expect.equal
+                          (ExploredCells.TryOfBits(rows, cols, Array.append bits [| 0UL |]))
+                          ValueNone
+                          "longer"
 
               // The 64 bits of [9, 7] have one that is no cell's, those of [8, 8] none.
-              Expect.equal (Explored.TryOfBits(9, 7, [| 1UL <<< 63 |])) ValueNone "no cell"
-              Expect.equal (Explored.TryOfBits(8, 8, [| 1UL <<< 63 |])).Value.Count 1L "the last cell")
+              Expect.equal (ExploredCells.TryOfBits(9, 7, [| 1UL <<< 63 |])) ValueNone "no cell"
+              Expect.equal (ExploredCells.TryOfBits(8, 8, [| 1UL <<< 63 |])).Value.Count 1L "the last cell")
 
           testCase "sets of cells that are held one by one come back" (fun () ->
               withFile (fun file ->

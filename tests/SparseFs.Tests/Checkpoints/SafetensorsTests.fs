@@ -354,7 +354,7 @@ let safetensorsTests =
 
                   for room in [ 0L; 5L; 100L; 70_000L; 160_000L ] do
                       refusedAs CheckpointProblem.Storage "No space left" (fun () ->
-                          StoredFile.writeThrough
+                          SafetensorsFile.writeThrough
                               (fun disk -> new FullDisk(disk, room))
                               file
                               []

@@ -348,7 +348,7 @@ let private others =
           (Array.append [| 0x89uy |] "HDF\r\n\026\n\000\000\000\000\000\008\008"B)
       foreign
           "NumPy's array"
-          [ ".npy"; "Arrays.ofNpy" ]
+          [ ".npy"; "TensorFile.ofNpy" ]
           (Array.append [| 0x93uy |] "NUMPY\001\000v\000{'descr': '<f4'"B)
       foreign
           "a pointer of Git LFS"

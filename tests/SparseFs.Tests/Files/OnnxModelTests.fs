@@ -7,7 +7,7 @@ open Expecto
 open Google.Protobuf
 open SparseFs
 open SparseFs.OnnxMessages
-open SparseFs.Tests.ConvertTests
+open SparseFs.Tests.ConversionTests
 open SparseFs.Tests.Refusals
 open TorchSharp
 

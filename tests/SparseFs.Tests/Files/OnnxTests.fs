@@ -9,7 +9,7 @@ open FsCheck.FSharp
 open Microsoft.ML.OnnxRuntime
 open Microsoft.ML.OnnxRuntime.Tensors
 open SparseFs
-open SparseFs.Tests.ConvertTests
+open SparseFs.Tests.ConversionTests
 open SparseFs.Tests.ArrayFiles
 open SparseFs.Tests.Refusals
 open TorchSharp

@@ -189,3 +189,81 @@ let publicSurface =
 
                       failtest
                           $"the public surface has changed:\n{lines}\nIf that is meant, run the tests once with the environment variable SPARSEFS_RENEW_BASELINES=1 and commit {Path.GetFileName file}.") ]
+
+// ---------------------------------------------------------------------------------------------------------
+// Names
+// ---------------------------------------------------------------------------------------------------------
+
+/// A type's name without what the compiler adds to it: "Module" where a type has the module's name, "`1" for parameters.
+let private sourceName (t: Type) =
+    let name = t.Name.Split('`')[0]
+
+    if name.EndsWith "Module" && FSharpType.IsModule t then
+        name.Substring(0, name.Length - "Module".Length)
+    else
+        name
+
+/// Namespaces that C# opens by itself.
+let private defaultUsings =
+    [ "System"
+      "System.Collections.Generic"
+      "System.IO"
+      "System.Linq"
+      "System.Net.Http"
+      "System.Threading"
+      "System.Threading.Tasks" ]
+
+[<Tests>]
+let names =
+    testList
+        "Names"
+        [ testCase "no public type has the name of one that C# opens by itself" (fun () ->
+              let taken =
+                  [ for assembly in
+                        [ typeof<obj>.Assembly
+                          typeof<Uri>.Assembly
+                          typeof<System.Linq.Enumerable>.Assembly
+                          typeof<System.Net.Http.HttpClient>.Assembly
+                          typeof<Console>.Assembly
+                          typeof<System.Threading.Barrier>.Assembly ] do
+                        for t in assembly.GetExportedTypes() do
+                            if List.contains t.Namespace defaultUsings then
+                                t.Name.Split('`')[0] ]
+                  |> HashSet
+
+              Expect.isTrue (taken.Contains "Convert" && taken.Contains "Index") "not vacuous"
+
+              let collisions =
+                  [ for assembly in [ core; layers; facade; onnx ] do
+                        for t in publicTypes assembly do
+                            if not t.IsNested && taken.Contains t.Name then
+                                typeName t ]
+
+              Expect.equal collisions [] "names of System's")
+
+          testCase "no type of the facade has the name of one below it" (fun () ->
+              let below =
+                  [ for assembly in [ core; layers ] do
+                        for t in publicTypes assembly -> t.Name ]
+                  |> HashSet
+
+              let collisions =
+                  [ for t in publicTypes facade do
+                        if not t.IsNested && below.Contains t.Name then
+                            t.Name ]
+
+              Expect.equal collisions [] "C# opens SparseFs and SparseFs.CSharp side by side")
+
+          testCase "each public type has a file of its own name" (fun () ->
+              let files =
+                  ArchitectureTests.sourceFiles.Value
+                  |> List.map Path.GetFileNameWithoutExtension
+                  |> set
+
+              let missing =
+                  [ for assembly in [ core; layers; facade; onnx ] do
+                        for t in publicTypes assembly do
+                            if not (t.IsNested || files.Contains(sourceName t)) then
+                                typeName t ]
+
+              Expect.equal missing [] "types without a file") ]

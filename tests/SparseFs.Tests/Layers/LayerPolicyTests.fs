@@ -52,7 +52,7 @@ let tests =
                   Expect.isTrue (isNull (box still.Policy)) "not dynamic"
                   use dynamic = new SparseLinear(30, 20, dynamic = true)
                   Expect.equal dynamic.Policy.Schedule (Schedule.cosine 0.1 6000L 150_000L) "defaults"
-                  Expect.isTrue (dynamic.Policy.Grow.IsGradient && dynamic.Policy.Regrow = Regrow.Kept) "RigL"
+                  Expect.isTrue (dynamic.Policy.Grow.IsGradient && dynamic.Policy.Regrow = Regrow.Restore) "RigL"
                   use own = hidden ()
                   Expect.equal own.Policy.Schedule (Schedule.cosine 0.3 2L 100L) "given")
 

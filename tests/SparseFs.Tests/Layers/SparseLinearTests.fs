@@ -307,9 +307,9 @@ let sparseLinearTests =
                       [ y; yield! first; second[0]; second[1] ]
                       |> List.map (fun t -> t.detach().clone())
 
-                  let expected, actual = all Arithmetic.Sparse, all Arithmetic.SparseInputs
-                  Expect.equal (layer.ArithmeticFor 33) Arithmetic.SparseInputs "said"
-                  Expect.stringContains (string layer) "arithmetic=SparseInputs" "ToString"
+                  let expected, actual = all Arithmetic.Sparse, all Arithmetic.SparseActivations
+                  Expect.equal (layer.ArithmeticFor 33) Arithmetic.SparseActivations "said"
+                  Expect.stringContains (string layer) "arithmetic=SparseActivations" "ToString"
 
                   for e, a in List.zip expected actual do
                       // Sums of at most 60 and of 33 products in another order, three times over, beside sums of magnitudes that
@@ -326,7 +326,7 @@ let sparseLinearTests =
 
               let e = Expect.throwsC (fun () -> layer.Arithmetic <- enum<Arithmetic> 7) id
 
-              Expect.stringContains e.Message "Sparse, Dense, Faster and SparseInputs, got 7" "message"
+              Expect.stringContains e.Message "Sparse, Dense, Faster and SparseActivations, got 7" "message"
               Expect.equal layer.Arithmetic Arithmetic.Sparse "kept"
 
               for ask in

@@ -462,7 +462,7 @@ let momentsTests =
 
           testCase "seeds come from the cell's gradient whatever rule grew it" (fun () ->
               let policy = { seeded with Grow = Grow.Random }
-              Expect.equal (Policy.needs policy) Needs.Gradient "it is noted"
+              Expect.equal (Policy.growthInputs policy) GrowthInputs.Gradient "it is noted"
 
               let t =
                   Trial((fun p -> torch.optim.Adam(p, 0.01)), policy, torch.ScalarType.Float64)

@@ -7,7 +7,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open SparseFs
-open SparseFs.Tests.ConvertTests
+open SparseFs.Tests.ConversionTests
 open SparseFs.Tests.Refusals
 open TorchSharp
 open TorchSharp.Modules
@@ -109,7 +109,7 @@ type private Hidden() as this =
           last ]
         |> List.fold (fun (x: torch.Tensor) layer -> layer.call x) (all[7].call x)
 
-let private rowsOf (table: SparsifyTable) =
+let private rowsOf (table: SparsifyReport) =
     table.Rows |> Array.map (fun r -> r.Name, r) |> dict
 
 let private outputs (m: Layer) (features: int) =
@@ -123,8 +123,8 @@ let private weights (m: torch.nn.Module) =
 let private rules =
     [ "each", Sparsify.each 0.8
       "by name", Sparsify.byName (fun name -> if name = "last" then 0.0 else 0.9)
-      "uniform", Sparsify.shared Allocation.Uniform 0.8
-      "Erdős–Rényi", Sparsify.shared Allocation.ErdosRenyi 0.83
+      "uniform", Sparsify.shared SparsityDistribution.Uniform 0.8
+      "Erdős–Rényi", Sparsify.shared SparsityDistribution.ErdosRenyi 0.83
       "global magnitude", Sparsify.globally 0.87 ]
 
 let private sharedSpecs =
@@ -176,9 +176,9 @@ let sparsifyTests =
 
                   let rule =
                       match kind with
-                      | 0 -> Sparsify.shared Allocation.Uniform sparsity
-                      | 1 -> Sparsify.shared Allocation.ErdosRenyi sparsity
-                      | 2 -> Sparsify.shared Allocation.ErdosRenyiKernel sparsity
+                      | 0 -> Sparsify.shared SparsityDistribution.Uniform sparsity
+                      | 1 -> Sparsify.shared SparsityDistribution.ErdosRenyi sparsity
+                      | 2 -> Sparsify.shared SparsityDistribution.ErdosRenyiKernel sparsity
                       | _ -> Sparsify.globally sparsity
 
                   let table = Sparsify.model rule model
@@ -310,7 +310,7 @@ let sparsifyTests =
               use once = model ()
 
               for converted, dense in Seq.zip (twice.children ()) (once.children ()) do
-                  let expected = Convert.ofDense 0.5 (dense :?> Linear)
+                  let expected = Conversion.ofDense 0.5 (dense :?> Linear)
 
                   Expect.equal (converted :?> SparseLinear).Connectivity expected.Connectivity "its own")
 
@@ -378,7 +378,10 @@ let sparsifyTests =
 
           testCase "a sparsified model trains with a new optimizer, rewires, and saves its state" (fun () ->
               use model = mlp 4
-              Sparsify.model (Sparsify.shared Allocation.ErdosRenyi 0.8) model |> ignore
+
+              Sparsify.model (Sparsify.shared SparsityDistribution.ErdosRenyi 0.8) model
+              |> ignore
+
               let optimizer = torch.optim.SGD(model.parameters (), 0.1)
 
               let rewirer =

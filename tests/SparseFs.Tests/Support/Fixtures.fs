@@ -66,7 +66,7 @@ let private ownDrop =
 
 let private ownGrow =
     Grow.Score(
-        Needs.Nothing,
+        GrowthInputs.Nothing,
         fun state ->
             let cols = state.Connectivity.Cols
 

@@ -207,7 +207,7 @@ let private policies =
       "gradual", Policy.gradual 0.7 0.95 (Schedule.constant 0.0 5L 30L)
       "nearby, normal, means",
       { Policy.set (Schedule.constant 0.3 5L 30L) with
-          Grow = Grow.Nearby(Placement.Stretched, 1.0)
+          Grow = Grow.DistanceDecay(Placement.Stretched, 1.0)
           GrownWeight = GrownWeight.Normal 0.1
           Moments = Moments.RowMean } ]
 
@@ -281,7 +281,7 @@ let rewirerTests =
 
                   for layer, e in List.zip run.Layers (List.skip 10 returned) do
                       Expect.equal e.Nnz layer.Connectivity.Nnz "nnz"
-                      Expect.equal e.DeadRows (Measure.deadRows layer.Connectivity) "dead rows"
+                      Expect.equal e.DeadRows (GraphMetrics.deadRows layer.Connectivity) "dead rows"
                       Expect.isLessThanOrEqual layer.Connectivity.Density e.Explored "R_s"
                       Expect.equal (layer.weight.numel ()) (int64 e.Nnz) "the weight's length"
 

@@ -8,7 +8,7 @@ open System.Text
 /// <summary>The lines of a Matrix Market file, without comments and blank ones, and the words of a line.</summary>
 /// <remarks>Memory does not depend on the length of the file, and lines are limited.</remarks>
 [<Sealed>]
-type internal MatrixLines(name: string, stream: Stream) =
+type internal LineReader(name: string, stream: Stream) =
 
     let maxLine = 1048576
     let buffer: byte[] = Array.zeroCreate 65536
@@ -150,7 +150,7 @@ type internal MatrixLines(name: string, stream: Stream) =
         let mutable value = 0.0
 
         if
-            Double.TryParse(MatrixLines.OfFortran word, NumberStyles.Float, CultureInfo.InvariantCulture, &value)
+            Double.TryParse(LineReader.OfFortran word, NumberStyles.Float, CultureInfo.InvariantCulture, &value)
             && Double.IsFinite value
         then
             value

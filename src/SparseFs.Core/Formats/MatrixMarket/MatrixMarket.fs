@@ -5,18 +5,6 @@ open System.Globalization
 open System.IO
 open System.Text
 
-/// <summary>A sparse matrix: a pattern and its values.</summary>
-type SparseMatrix =
-    {
-        /// <summary>Which cells have a value; shape [rows, cols].</summary>
-        Connectivity: Connectivity
-        /// <summary>Length nnz, in slot order.</summary>
-        Values: float[]
-    }
-
-    override m.ToString() =
-        invariant $"SparseMatrix({m.Connectivity})"
-
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them.</summary>
 /// <remarks>
 /// <c>coordinate</c> files hold the cells of a sparse matrix, counted from 1, and <c>array</c> files all cells of a dense
@@ -34,7 +22,7 @@ module MatrixMarket =
     let private banner = "%%MatrixMarket"
 
     /// The format, the field and the symmetry that the first line names.
-    let private header (lines: MatrixLines) : struct (string * string * string) =
+    let private header (lines: LineReader) : struct (string * string * string) =
         if not (lines.TryRaw()) then
             raise (lines.RefuseAt(1L, (invariant $"{banner} matrix ..."), "the end of the file"))
 
@@ -74,21 +62,21 @@ module MatrixMarket =
         lines.End()
         struct (format, field, symmetry)
 
-    let private size (lines: MatrixLines) (what: string) : int =
+    let private size (lines: LineReader) (what: string) : int =
         int (lines.Integer(what, 0L, int64 Sparsity.maxSize))
 
-    let private nothingMore (lines: MatrixLines) (count: int64) =
+    let private nothingMore (lines: LineReader) (count: int64) =
         if lines.TryNext() then
             raise (lines.Refuse((invariant $"the end of the file after {count} entries"), "one more"))
 
-    let private number (lines: MatrixLines) (field: string) : float =
+    let private number (lines: LineReader) (field: string) : float =
         match field with
         | "pattern" -> 1.0
         | "integer" -> float (lines.Integer("an integer", -(1L <<< 53), 1L <<< 53))
         | "unsigned-integer" -> float (lines.Integer("an unsigned integer", 0L, 1L <<< 53))
         | _ -> lines.Finite()
 
-    let private checkSquare (lines: MatrixLines) (symmetry: string) (rows: int) (cols: int) =
+    let private checkSquare (lines: LineReader) (symmetry: string) (rows: int) (cols: int) =
         if symmetry <> "general" && rows <> cols then
             raise (
                 lines.Refuse(
@@ -97,10 +85,10 @@ module MatrixMarket =
                 )
             )
 
-    let private open' (name: string) (stream: Stream) (wanted: string) : struct (MatrixLines * string * string) =
+    let private open' (name: string) (stream: Stream) (wanted: string) : struct (LineReader * string * string) =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
-        let lines = MatrixLines(name, stream)
+        let lines = LineReader(name, stream)
         let struct (format, field, symmetry) = header lines
 
         if format <> wanted then

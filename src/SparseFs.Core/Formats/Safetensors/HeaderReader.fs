@@ -11,7 +11,7 @@ open System.Text.Unicode
 /// <summary>Reading the header of a safetensors file that nobody vouches for.</summary>
 /// <remarks>The format: 8 bytes, the header's length as a little-endian integer; the header, a JSON object of UTF-8 that
 /// begins with a brace and may end in spaces; then the tensors' bytes, row-major and little-endian, without gaps.</remarks>
-module internal SafetensorsParser =
+module internal HeaderReader =
 
     /// As in the format's own implementation.
     let maxHeader = 100_000_000L
@@ -20,10 +20,10 @@ module internal SafetensorsParser =
     let MetadataKey = "__metadata__"
 
     let private header (file: string) (reason: string) : 'a =
-        Refuse.because CheckpointProblem.Header file "" reason
+        CheckpointFault.because CheckpointProblem.Header file "" reason
 
     let private ofEntry (file: string) (name: string) (reason: string) : 'a =
-        Refuse.because CheckpointProblem.Header file name reason
+        CheckpointFault.because CheckpointProblem.Header file name reason
 
     let private expectObject (file: string) (name: string) (reader: byref<Utf8JsonReader>) =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
@@ -49,10 +49,10 @@ module internal SafetensorsParser =
                 ofEntry file name "expected integers of at most 63 bits"
 
             if number < 0L then
-                Refuse.because problem file name (invariant $"expected sizes of 0 or more, got {number}")
+                CheckpointFault.because problem file name (invariant $"expected sizes of 0 or more, got {number}")
 
             if numbers.Count = most then
-                Refuse.because problem file name (invariant $"expected at most {most} numbers")
+                CheckpointFault.because problem file name (invariant $"expected at most {most} numbers")
 
             numbers.Add number
 
@@ -82,7 +82,7 @@ module internal SafetensorsParser =
     let private eight = Int128.op_Implicit 8
 
     /// One tensor: its three properties, each once, and no other.
-    let private entry (file: string) (name: string) (reader: byref<Utf8JsonReader>) : StoredTensor =
+    let private entry (file: string) (name: string) (reader: byref<Utf8JsonReader>) : TensorInfo =
         expectObject file name &reader
         let mutable dtype: string = null
         let mutable shape: int64[] = null
@@ -91,7 +91,7 @@ module internal SafetensorsParser =
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
             match reader.GetString() with
             | "dtype" when isNull dtype -> dtype <- text file name &reader
-            | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape StoredTensor.maxRank &reader
+            | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape TensorInfo.maxRank &reader
             | "data_offsets" when isNull offsets -> offsets <- sizes file name CheckpointProblem.Layout 2 &reader
             | other -> ofEntry file name (invariant $"expected dtype, shape and data_offsets, each once, got '{other}'")
 
@@ -99,22 +99,27 @@ module internal SafetensorsParser =
             ofEntry file name "expected dtype, shape and two data_offsets"
 
         let stored =
-            match StoredTensor.tryDtype dtype with
+            match TensorInfo.tryDtype dtype with
             | ValueSome stored -> stored
             | ValueNone ->
-                let known = String.Join(", ", Enum.GetNames<StoredDtype>())
-                Refuse.because CheckpointProblem.Dtype file name (invariant $"expected one of {known}, got '{dtype}'")
+                let known = String.Join(", ", Enum.GetNames<Dtype>())
+
+                CheckpointFault.because
+                    CheckpointProblem.Dtype
+                    file
+                    name
+                    (invariant $"expected one of {known}, got '{dtype}'")
 
         let first, next = offsets[0], offsets[1]
 
         if next < first then
-            Refuse.because
+            CheckpointFault.because
                 CheckpointProblem.Layout
                 file
                 name
                 (invariant $"expected rising offsets, got [{first}, {next}]")
 
-        match StoredTensor.tryBits stored shape with
+        match TensorInfo.tryBits stored shape with
         | ValueSome bits when bits = Int128.op_Implicit (next - first) * eight -> ()
         | ValueSome bits ->
             let expected =
@@ -124,12 +129,17 @@ module internal SafetensorsParser =
                     (invariant $"whole bytes, not {bits} bits,")
 
             let expected =
-                (invariant $"expected {expected} for {stored} {StoredTensor.describe shape}")
+                (invariant $"expected {expected} for {stored} {TensorInfo.describe shape}")
 
-            Refuse.because CheckpointProblem.Shape file name (invariant $"{expected}, got {next - first}")
+            CheckpointFault.because CheckpointProblem.Shape file name (invariant $"{expected}, got {next - first}")
         | ValueNone ->
-            let got = (invariant $"got {StoredTensor.describe shape}")
-            Refuse.because CheckpointProblem.Shape file name (invariant $"expected fewer than 2^63 bytes, {got}")
+            let got = (invariant $"got {TensorInfo.describe shape}")
+
+            CheckpointFault.because
+                CheckpointProblem.Shape
+                file
+                name
+                (invariant $"expected fewer than 2^63 bytes, {got}")
 
         { Name = name
           Dtype = stored
@@ -137,12 +147,12 @@ module internal SafetensorsParser =
           Start = first
           Bytes = next - first }
 
-    let private parseJson (file: string) (json: byte[]) : struct (StoredTensor[] * struct (string * string)[]) =
+    let private parseJson (file: string) (json: byte[]) : struct (TensorInfo[] * struct (string * string)[]) =
         let options =
             JsonReaderOptions(MaxDepth = 4, CommentHandling = JsonCommentHandling.Disallow, AllowTrailingCommas = false)
 
         let mutable reader = Utf8JsonReader(ReadOnlySpan json, options)
-        let tensors = List<StoredTensor>()
+        let tensors = List<TensorInfo>()
         let mutable entries: struct (string * string)[] = null
         let seen = HashSet<string>()
         expectObject file "" &reader
@@ -165,9 +175,9 @@ module internal SafetensorsParser =
         struct (tensors.ToArray(), (if isNull entries then [||] else entries))
 
     /// Bytes without a gap and without an overlap, up to the end of the file.
-    let private checkLayout (file: string) (dataBytes: int64) (tensors: StoredTensor[]) =
+    let private checkLayout (file: string) (dataBytes: int64) (tensors: TensorInfo[]) =
         let refuse name reason =
-            Refuse.because CheckpointProblem.Layout file name reason
+            CheckpointFault.because CheckpointProblem.Layout file name reason
 
         let mutable next = 0L
 
@@ -191,7 +201,7 @@ module internal SafetensorsParser =
     /// <param name="json">The header, without the length before it.</param>
     /// <param name="dataBytes">How many bytes follow it.</param>
     /// <exception cref="T:SparseFs.CheckpointException">Anything is not as the format has it.</exception>
-    let parse (file: string) (json: byte[]) (dataBytes: int64) : StoredHeader =
+    let parse (file: string) (json: byte[]) (dataBytes: int64) : FileHeader =
         if json.Length = 0 || json[0] <> byte '{' then
             header file "expected a header that begins with a brace"
 
@@ -214,7 +224,7 @@ module internal SafetensorsParser =
 
     /// <summary>Reads and checks the header of a stream that stands at its beginning.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">Anything is not as the format has it.</exception>
-    let read (file: string) (stream: Stream) : StoredHeader =
+    let read (file: string) (stream: Stream) : FileHeader =
         let length = stream.Length
 
         if length < 8L then

@@ -16,7 +16,7 @@ module internal ShardIndex =
     let maxShards = 1000
 
     let private refuse (file: string) (entry: string) (reason: string) : 'a =
-        Refuse.because CheckpointProblem.Header file entry reason
+        CheckpointFault.because CheckpointProblem.Header file entry reason
 
     /// <summary>Whether a file is JSON and no safetensors file, whose eight bytes of length hold a zero.</summary>
     let isIndex (stream: Stream) : bool =
@@ -109,11 +109,11 @@ module internal ShardIndex =
     /// <summary>Reads and checks an index from its start.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">It is not as the format has it.</exception>
     let read (file: string) (stream: Stream) : Dictionary<string, string> =
-        if stream.Length > SafetensorsParser.maxHeader then
+        if stream.Length > HeaderReader.maxHeader then
             refuse
                 file
                 ""
-                (invariant $"expected an index of at most {SafetensorsParser.maxHeader} bytes, got {stream.Length}")
+                (invariant $"expected an index of at most {HeaderReader.maxHeader} bytes, got {stream.Length}")
 
         let json: byte[] = Array.zeroCreate (int stream.Length)
         stream.ReadExactly json

@@ -10,9 +10,9 @@ type internal Shard(file: string, stream: FileStream) =
 
     let header =
         try
-            Refuse.onFailure file (fun () ->
+            CheckpointFault.onFailure file (fun () ->
                 stream.Position <- 0L
-                SafetensorsParser.read file stream)
+                HeaderReader.read file stream)
         with _ ->
             stream.Dispose()
             reraise ()
@@ -23,10 +23,10 @@ type internal Shard(file: string, stream: FileStream) =
     /// In bytes.
     member _.Length: int64 = stream.Length
 
-    member _.Header: StoredHeader = header
+    member _.Header: FileHeader = header
 
     /// The file, where a tensor's bytes begin.
-    member _.At(t: StoredTensor) : Stream =
+    member _.At(t: TensorInfo) : Stream =
         stream.Position <- header.DataStart + t.Start
         stream
 
@@ -37,9 +37,9 @@ type internal Shard(file: string, stream: FileStream) =
 module internal ShardSet =
 
     let private openFile (file: string) : FileStream =
-        Refuse.onFailure file (fun () ->
+        CheckpointFault.onFailure file (fun () ->
             AtomicFile.tryWrongKind file
-            |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
+            |> ValueOption.iter (CheckpointFault.because CheckpointProblem.Access file "")
 
             AtomicFile.openRead 1 file)
 
@@ -56,7 +56,7 @@ module internal ShardSet =
                 if not (places.TryAdd(t.Name, entry.Key)) then
                     let reason = (invariant $"it is in '{places[t.Name]}' and in '{entry.Key}'")
 
-                    Refuse.because
+                    CheckpointFault.because
                         CheckpointProblem.Layout
                         index
                         t.Name
@@ -66,13 +66,13 @@ module internal ShardSet =
             match places.TryGetValue entry.Key with
             | true, place when place = entry.Value -> ()
             | true, place ->
-                Refuse.because
+                CheckpointFault.because
                     CheckpointProblem.Layout
                     index
                     entry.Key
                     (invariant $"expected it in '{entry.Value}', as the index says, got it in '{place}'")
             | _ ->
-                Refuse.because
+                CheckpointFault.because
                     CheckpointProblem.Layout
                     index
                     entry.Key
@@ -89,7 +89,7 @@ module internal ShardSet =
                 let file = Path.Combine(folder, name)
 
                 if SystemFiles.kind file = PathKind.Missing then
-                    Refuse.because
+                    CheckpointFault.because
                         CheckpointProblem.NotFound
                         index
                         ""
@@ -112,7 +112,7 @@ module internal ShardSet =
 
         let index =
             try
-                Refuse.onFailure file (fun () ->
+                CheckpointFault.onFailure file (fun () ->
                     if ShardIndex.isIndex stream then
                         ValueSome(ShardIndex.read file stream)
                     else
@@ -139,6 +139,6 @@ module internal ShardSet =
                     && texts[key] <> value
                     && key.StartsWith("sparsefs.", StringComparison.Ordinal)
                 then
-                    Refuse.because CheckpointProblem.Mismatch file key "expected one text, the files differ"
+                    CheckpointFault.because CheckpointProblem.Mismatch file key "expected one text, the files differ"
 
         texts

@@ -11,12 +11,12 @@ module internal SafetensorsWriter =
 
     /// <summary>Gives tensors their places: larger elements first, then by name, so that each is aligned to its size.</summary>
     /// <param name="tensors">Names, element types and shapes; places are not looked at.</param>
-    let place (tensors: StoredTensor[]) : StoredTensor[] =
+    let place (tensors: TensorInfo[]) : TensorInfo[] =
         let ordered = Array.copy tensors
 
         ordered
         |> Array.sortInPlaceWith (fun a b ->
-            match compare (StoredTensor.size b.Dtype) (StoredTensor.size a.Dtype) with
+            match compare (TensorInfo.size b.Dtype) (TensorInfo.size a.Dtype) with
             | 0 -> String.CompareOrdinal(a.Name, b.Name)
             | order -> order)
 
@@ -29,14 +29,14 @@ module internal SafetensorsWriter =
             { t with Start = start })
 
     /// The header with its length before it, padded with spaces so that the tensors begin at a multiple of 8.
-    let private header (metadata: struct (string * string)[]) (tensors: StoredTensor[]) : byte[] =
+    let private header (metadata: struct (string * string)[]) (tensors: TensorInfo[]) : byte[] =
         let buffer = ArrayBufferWriter<byte>()
 
         (use json = new Utf8JsonWriter(buffer)
          json.WriteStartObject()
 
          if metadata.Length > 0 then
-             json.WriteStartObject SafetensorsParser.MetadataKey
+             json.WriteStartObject HeaderReader.MetadataKey
 
              for struct (key, value) in metadata do
                  json.WriteString(key, value)
@@ -78,22 +78,22 @@ module internal SafetensorsWriter =
         (wrap: Stream -> Stream)
         (file: string)
         (metadata: struct (string * string)[])
-        (tensors: StoredTensor[])
+        (tensors: TensorInfo[])
         (write: string -> Stream -> unit)
         : unit =
         let placed = place tensors
         let head = header metadata placed
 
-        if head.LongLength - 8L > SafetensorsParser.maxHeader then
+        if head.LongLength - 8L > HeaderReader.maxHeader then
             let message =
                 (invariant
-                    $"expected names and texts of at most {SafetensorsParser.maxHeader} bytes, got {head.LongLength - 8L}")
+                    $"expected names and texts of at most {HeaderReader.maxHeader} bytes, got {head.LongLength - 8L}")
 
             raise (ArgumentException(message, nameof tensors))
 
-        Refuse.onFailure file (fun () ->
+        CheckpointFault.onFailure file (fun () ->
             AtomicFile.tryWrongKind file
-            |> ValueOption.iter (Refuse.because CheckpointProblem.Access file "")
+            |> ValueOption.iter (CheckpointFault.because CheckpointProblem.Access file "")
 
             AtomicFile.writeThrough wrap file (fun stream ->
                 stream.Write(ReadOnlySpan head)

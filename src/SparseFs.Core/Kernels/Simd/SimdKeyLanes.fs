@@ -9,8 +9,8 @@ open Microsoft.FSharp.NativeInterop
 
 /// One key: no vectors are asked for.
 [<Struct>]
-type internal KeyLanes1 =
-    interface IKeyLanes<int> with
+type internal SimdKeysScalar =
+    interface ISimdKeys<int> with
         static member Count = 1
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -63,7 +63,7 @@ type internal KeyLanes1 =
 
 /// 128 bits: x86 and Arm64.
 [<Struct>]
-type internal KeyLanes4 =
+type internal SimdKeys128 =
 
     static member inline private Of(scores: Vector128<float32>) : Vector128<int> =
         let isZero = Vector128.Equals(scores, Vector128<float32>.Zero).AsInt32()
@@ -75,7 +75,7 @@ type internal KeyLanes4 =
         let isNumber = Vector128.Equals(scores, scores).AsInt32()
         Vector128.ConditionalSelect(isNumber, bits ^^^ flip, Vector128.Create Key.OfNaN)
 
-    interface IKeyLanes<Vector128<int>> with
+    interface ISimdKeys<Vector128<int>> with
         static member Count = 4
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -88,15 +88,15 @@ type internal KeyLanes4 =
         static member Store(p, keys) = Vector128.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        static member KeysOf x = KeyLanes4.Of(Vector128.Load x)
+        static member KeysOf x = SimdKeys128.Of(Vector128.Load x)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfProducts(x, factors) =
-            KeyLanes4.Of(Vector128.Load x * Vector128.Load factors)
+            SimdKeys128.Of(Vector128.Load x * Vector128.Load factors)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfSums(x, addends) =
-            KeyLanes4.Of(Vector128.Load x + Vector128.Load addends)
+            SimdKeys128.Of(Vector128.Load x + Vector128.Load addends)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector128.Min(a, b)
@@ -131,7 +131,7 @@ type internal KeyLanes4 =
 
 /// 256 bits: AVX2.
 [<Struct>]
-type internal KeyLanes8 =
+type internal SimdKeys256 =
 
     static member inline private Of(scores: Vector256<float32>) : Vector256<int> =
         let isZero = Vector256.Equals(scores, Vector256<float32>.Zero).AsInt32()
@@ -143,7 +143,7 @@ type internal KeyLanes8 =
         let isNumber = Vector256.Equals(scores, scores).AsInt32()
         Vector256.ConditionalSelect(isNumber, bits ^^^ flip, Vector256.Create Key.OfNaN)
 
-    interface IKeyLanes<Vector256<int>> with
+    interface ISimdKeys<Vector256<int>> with
         static member Count = 8
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -156,15 +156,15 @@ type internal KeyLanes8 =
         static member Store(p, keys) = Vector256.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        static member KeysOf x = KeyLanes8.Of(Vector256.Load x)
+        static member KeysOf x = SimdKeys256.Of(Vector256.Load x)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfProducts(x, factors) =
-            KeyLanes8.Of(Vector256.Load x * Vector256.Load factors)
+            SimdKeys256.Of(Vector256.Load x * Vector256.Load factors)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfSums(x, addends) =
-            KeyLanes8.Of(Vector256.Load x + Vector256.Load addends)
+            SimdKeys256.Of(Vector256.Load x + Vector256.Load addends)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector256.Min(a, b)
@@ -199,7 +199,7 @@ type internal KeyLanes8 =
 
 /// 512 bits: AVX-512.
 [<Struct>]
-type internal KeyLanes16 =
+type internal SimdKeys512 =
 
     static member inline private Of(scores: Vector512<float32>) : Vector512<int> =
         let isZero = Vector512.Equals(scores, Vector512<float32>.Zero).AsInt32()
@@ -211,7 +211,7 @@ type internal KeyLanes16 =
         let isNumber = Vector512.Equals(scores, scores).AsInt32()
         Vector512.ConditionalSelect(isNumber, bits ^^^ flip, Vector512.Create Key.OfNaN)
 
-    interface IKeyLanes<Vector512<int>> with
+    interface ISimdKeys<Vector512<int>> with
         static member Count = 16
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -224,15 +224,15 @@ type internal KeyLanes16 =
         static member Store(p, keys) = Vector512.Store(keys, p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        static member KeysOf x = KeyLanes16.Of(Vector512.Load x)
+        static member KeysOf x = SimdKeys512.Of(Vector512.Load x)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfProducts(x, factors) =
-            KeyLanes16.Of(Vector512.Load x * Vector512.Load factors)
+            SimdKeys512.Of(Vector512.Load x * Vector512.Load factors)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfSums(x, addends) =
-            KeyLanes16.Of(Vector512.Load x + Vector512.Load addends)
+            SimdKeys512.Of(Vector512.Load x + Vector512.Load addends)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = Vector512.Min(a, b)

@@ -11,7 +11,7 @@ open Microsoft.FSharp.NativeInterop
 /// <remarks>Members are inlined on demand: one that were called would run as .NET compiles it first, unoptimised.
 /// The key of a float is its bits, those but the sign flipped where it is negative. −0 has the key of 0, and NaN
 /// of either sign the highest. No key is the lowest integer.</remarks>
-type internal IKeyLanes<'K when 'K: struct> =
+type internal ISimdKeys<'K when 'K: struct> =
     static abstract Count: int
     static abstract Broadcast: int -> 'K
     static abstract Load: nativeptr<int> -> 'K

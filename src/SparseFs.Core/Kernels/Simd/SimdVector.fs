@@ -31,7 +31,7 @@ module internal Pointer =
         NativeMemory.Clear(NativePtr.toVoidPtr p, unativeint (count * 4L))
 
 /// What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.
-type internal ILanes<'V when 'V: struct> =
+type internal ISimdVector<'V when 'V: struct> =
     static abstract Count: int
     static abstract Zero: 'V
     static abstract Broadcast: float32 -> 'V
@@ -47,8 +47,8 @@ type internal ILanes<'V when 'V: struct> =
     static abstract Transpose: src: nativeptr<float32> * lds: int64 * dst: nativeptr<float32> * ldd: int64 -> unit
 
 [<Struct>]
-type internal Lanes1 =
-    interface ILanes<float32> with
+type internal SimdScalar =
+    interface ISimdVector<float32> with
         static member Count = 1
         static member Zero = 0.0f
         static member Broadcast x = x
@@ -64,8 +64,8 @@ type internal Lanes1 =
 
 /// 128 bits: x86 and Arm64.
 [<Struct>]
-type internal Lanes4 =
-    interface ILanes<Vector128<float32>> with
+type internal Simd128 =
+    interface ISimdVector<Vector128<float32>> with
         static member Count = 4
         static member Zero = Vector128<float32>.Zero
         static member Broadcast x = Vector128.Create x
@@ -106,7 +106,7 @@ type internal Lanes4 =
 
 /// 256 bits: AVX2 with FMA.
 [<Struct>]
-type internal Lanes8 =
+type internal Simd256 =
 
     /// Four rows of eight: in half h of result j stand the four elements of column 4h + j.
     static member inline private Quad(src: nativeptr<float32>, lds: int64) =
@@ -128,7 +128,7 @@ type internal Lanes8 =
         Vector256.Store(Avx.Permute2x128(top, bottom, 0x20uy), dst)
         Vector256.Store(Avx.Permute2x128(top, bottom, 0x31uy), Pointer.at dst (4L * ldd))
 
-    interface ILanes<Vector256<float32>> with
+    interface ISimdVector<Vector256<float32>> with
         static member Count = 8
         static member Zero = Vector256<float32>.Zero
         static member Broadcast x = Vector256.Create x
@@ -146,16 +146,16 @@ type internal Lanes8 =
 
         [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
-            let struct (top0, top1, top2, top3) = Lanes8.Quad(src, lds)
-            let struct (low0, low1, low2, low3) = Lanes8.Quad(Pointer.at src (4L * lds), lds)
-            Lanes8.Columns(top0, low0, dst, ldd)
-            Lanes8.Columns(top1, low1, Pointer.at dst ldd, ldd)
-            Lanes8.Columns(top2, low2, Pointer.at dst (2L * ldd), ldd)
-            Lanes8.Columns(top3, low3, Pointer.at dst (3L * ldd), ldd)
+            let struct (top0, top1, top2, top3) = Simd256.Quad(src, lds)
+            let struct (low0, low1, low2, low3) = Simd256.Quad(Pointer.at src (4L * lds), lds)
+            Simd256.Columns(top0, low0, dst, ldd)
+            Simd256.Columns(top1, low1, Pointer.at dst ldd, ldd)
+            Simd256.Columns(top2, low2, Pointer.at dst (2L * ldd), ldd)
+            Simd256.Columns(top3, low3, Pointer.at dst (3L * ldd), ldd)
 
 /// 512 bits: AVX-512F.
 [<Struct>]
-type internal Lanes16 =
+type internal Simd512 =
 
     /// Four rows of sixteen: in quarter q of result j stand the four elements of column 4q + j.
     static member inline private Quad(src: nativeptr<float32>, lds: int64) =
@@ -196,7 +196,7 @@ type internal Lanes16 =
         Vector512.Store(Avx512F.Shuffle4x128(abEven, cdEven, 0xDDuy), Pointer.at dst (8L * ldd))
         Vector512.Store(Avx512F.Shuffle4x128(abOdd, cdOdd, 0xDDuy), Pointer.at dst (12L * ldd))
 
-    interface ILanes<Vector512<float32>> with
+    interface ISimdVector<Vector512<float32>> with
         static member Count = 16
         static member Zero = Vector512<float32>.Zero
         static member Broadcast x = Vector512.Create x
@@ -218,11 +218,11 @@ type internal Lanes16 =
 
         [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
-            let struct (a0, a1, a2, a3) = Lanes16.Quad(src, lds)
-            let struct (b0, b1, b2, b3) = Lanes16.Quad(Pointer.at src (4L * lds), lds)
-            let struct (c0, c1, c2, c3) = Lanes16.Quad(Pointer.at src (8L * lds), lds)
-            let struct (d0, d1, d2, d3) = Lanes16.Quad(Pointer.at src (12L * lds), lds)
-            Lanes16.Columns(a0, b0, c0, d0, dst, ldd)
-            Lanes16.Columns(a1, b1, c1, d1, Pointer.at dst ldd, ldd)
-            Lanes16.Columns(a2, b2, c2, d2, Pointer.at dst (2L * ldd), ldd)
-            Lanes16.Columns(a3, b3, c3, d3, Pointer.at dst (3L * ldd), ldd)
+            let struct (a0, a1, a2, a3) = Simd512.Quad(src, lds)
+            let struct (b0, b1, b2, b3) = Simd512.Quad(Pointer.at src (4L * lds), lds)
+            let struct (c0, c1, c2, c3) = Simd512.Quad(Pointer.at src (8L * lds), lds)
+            let struct (d0, d1, d2, d3) = Simd512.Quad(Pointer.at src (12L * lds), lds)
+            Simd512.Columns(a0, b0, c0, d0, dst, ldd)
+            Simd512.Columns(a1, b1, c1, d1, Pointer.at dst ldd, ldd)
+            Simd512.Columns(a2, b2, c2, d2, Pointer.at dst (2L * ldd), ldd)
+            Simd512.Columns(a3, b3, c3, d3, Pointer.at dst (3L * ldd), ldd)

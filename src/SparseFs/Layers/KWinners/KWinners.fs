@@ -90,7 +90,7 @@ type KWinners
         let counts = this.training && samples > 0
 
         let selecting =
-            Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
+            TopKMask(k, form, terms, counts, this.Settings.StraightThrough, backend)
 
         let y = KWinnersOps.onSamples selecting samples features x
 

@@ -143,7 +143,7 @@ type KWinners2d
                     terms.repeat_interleave places
 
             let selecting =
-                Selecting(k, form, terms, counts, this.Settings.StraightThrough, backend)
+                TopKMask(k, form, terms, counts, this.Settings.StraightThrough, backend)
 
             let y =
                 if isLocal then

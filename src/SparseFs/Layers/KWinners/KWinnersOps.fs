@@ -17,10 +17,10 @@ open TorchSharp
 module KWinnersOps =
 
     /// Chooses in each row of x [N, n].
-    let internal onRows (selecting: Selecting) (x: torch.Tensor) : torch.Tensor = MaskingFunction.Apply(selecting, x)
+    let internal onRows (selecting: TopKMask) (x: torch.Tensor) : torch.Tensor = MaskFunction.Apply(selecting, x)
 
     /// Chooses in each sample of x [*, n], of which there are so many. Views cost an autograd node each: most inputs need none.
-    let internal onSamples (selecting: Selecting) (samples: int) (features: int) (x: torch.Tensor) : torch.Tensor =
+    let internal onSamples (selecting: TopKMask) (samples: int) (features: int) (x: torch.Tensor) : torch.Tensor =
         if x.dim () = 2L then
             onRows selecting x
         else
@@ -42,7 +42,7 @@ module KWinnersOps =
         Returned.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
-        let selecting = Selecting(k, Scores.Inputs, null, false, false, backend)
+        let selecting = TopKMask(k, Scores.Inputs, null, false, false, backend)
         (onSamples selecting samples features x).MoveToOuterDisposeScope()
 
     /// <summary>The k largest elements of each sample, and 0 elsewhere.</summary>

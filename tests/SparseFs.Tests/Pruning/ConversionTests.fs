@@ -1,5 +1,5 @@
 /// A dense layer and its sparse form are one function in two forms.
-module SparseFs.Tests.ConvertTests
+module SparseFs.Tests.ConversionTests
 
 open System
 open Expecto
@@ -81,11 +81,11 @@ let private masked (nnz: int) (weight: float[]) : float[] =
 [<Tests>]
 let convertTests =
     testList
-        "Convert"
+        "Conversion"
         [ law "dense, sparse, dense again: the masked weight to the bit, and the bias" (fun s ->
               use dense = denseOf s
-              use sparse = Convert.ofDense (sparsityOf s) dense
-              use back = Convert.toDense sparse
+              use sparse = Conversion.ofDense (sparsityOf s) dense
+              use back = Conversion.toDense sparse
               let nnz = Sparsity.nnz s.Rows s.Cols (sparsityOf s)
               Expect.equal sparse.Connectivity.Nnz nnz "nnz"
               Expect.equal (numbers back.weight) (masked nnz (numbers dense.weight)) "weight"
@@ -100,8 +100,8 @@ let convertTests =
               dense.weight.requires_grad <- s.Seed % 2 = 0
               dense.train (s.Seed % 3 = 0)
               let before = numbers dense.weight
-              use sparse = Convert.ofDense (sparsityOf s) dense
-              use back = Convert.toDense sparse
+              use sparse = Conversion.ofDense (sparsityOf s) dense
+              use back = Conversion.toDense sparse
 
               for weight in [ sparse.weight; back.weight ] do
                   Expect.equal weight.dtype s.DType "dtype"
@@ -118,8 +118,8 @@ let convertTests =
           law "the sparse and the dense form have the same function" (fun s ->
               if s.DType = torch.ScalarType.Float32 then
                   use _ = torch.NewDisposeScope()
-                  let sparse = Convert.ofDense (sparsityOf s) (denseOf s)
-                  let dense = Convert.toDense sparse
+                  let sparse = Conversion.ofDense (sparsityOf s) (denseOf s)
+                  let dense = Conversion.toDense sparse
                   let random = Random s.Seed
                   let x = Array.init (5 * s.Cols) (fun _ -> random.NextSingle() - 0.5f)
                   let x = torch.tensor(x).reshape(5L, int64 s.Cols)
@@ -154,7 +154,7 @@ let convertTests =
                       .reshape(int64 s.Rows, int64 s.Cols)
 
               let ofMask, ofPattern =
-                  Convert.ofDenseMask mask dense, Convert.ofDensePattern pattern dense
+                  Conversion.ofDenseMask mask dense, Conversion.ofDensePattern pattern dense
 
               Expect.equal ofMask.Connectivity pattern "pattern"
               Expect.equal ofPattern.Connectivity pattern "pattern"
@@ -163,12 +163,12 @@ let convertTests =
               let wanted =
                   Array.map2 (fun m w -> if m = 1.0 then w else 0.0) (numbers mask) (numbers dense.weight)
 
-              Expect.equal (numbers (Convert.toDense ofMask).weight) wanted "weight")
+              Expect.equal (numbers (Conversion.toDense ofMask).weight) wanted "weight")
 
           law "values and a pattern make a layer that has them" (fun s ->
               use _ = torch.NewDisposeScope()
-              let sparse = Convert.ofDense (sparsityOf s) (denseOf s)
-              let again = Convert.ofValues sparse.Connectivity (sparse.weight.detach ()) null
+              let sparse = Conversion.ofDense (sparsityOf s) (denseOf s)
+              let again = Conversion.ofValues sparse.Connectivity (sparse.weight.detach ()) null
               Expect.equal again.Connectivity sparse.Connectivity "pattern"
               Expect.equal (numbers again.weight) (numbers sparse.weight) "values"
               Expect.isNull again.bias "no bias"
@@ -180,11 +180,11 @@ let convertTests =
 
               use layer =
                   use _ = torch.NewDisposeScope()
-                  Convert.ofDense 0.5 dense
+                  Conversion.ofDense 0.5 dense
 
               use back =
                   use _ = torch.NewDisposeScope()
-                  Convert.toDense layer
+                  Conversion.toDense layer
 
               for m in [ layer :> torch.nn.Module<torch.Tensor, torch.Tensor>; back ] do
                   let optimizer = torch.optim.SGD(m.parameters (), 0.1)
@@ -197,33 +197,33 @@ let convertTests =
               use dense = linearOf torch.ScalarType.Float32 true 6 8 1
               use generator = torch.get_rng_state ()
               let before = generator.data<byte>().ToArray()
-              use sparse = Convert.ofDense 0.5 dense
-              use back = Convert.toDense sparse
+              use sparse = Conversion.ofDense 0.5 dense
+              use back = Conversion.toDense sparse
               use after = torch.get_rng_state ()
               Expect.equal (after.data<byte>().ToArray()) before "state")
           |> testSequenced
 
-          refuses "no layer" "dense" "" (fun () -> Convert.ofDense 0.5 null)
+          refuses "no layer" "dense" "" (fun () -> Conversion.ofDense 0.5 null)
           refuses "a sparsity of 1" "sparsity" "expected a sparsity in [0, 1), got 1" (fun () ->
-              Convert.ofDense 1.0 (linearOf torch.ScalarType.Float32 true 2 3 1))
+              Conversion.ofDense 1.0 (linearOf torch.ScalarType.Float32 true 2 3 1))
           refuses "a pattern of another shape" "connectivity" "= [2, 3], got [3, 2]" (fun () ->
-              Convert.ofDensePattern (Connectivity.full 3 2) (linearOf torch.ScalarType.Float32 true 2 3 1))
+              Conversion.ofDensePattern (Connectivity.full 3 2) (linearOf torch.ScalarType.Float32 true 2 3 1))
           refuses "a mask of another shape" "mask" "= [2, 3], got [3, 2]" (fun () ->
-              Convert.ofDenseMask
+              Conversion.ofDenseMask
                   (torch.ones (3L, 2L, dtype = torch.ScalarType.Bool))
                   (linearOf torch.ScalarType.Float32 true 2 3 1))
           refuses "a mask of numbers" "mask" "expected Bool, got Float32" (fun () ->
-              Convert.ofDenseMask (torch.ones (2L, 3L)) (linearOf torch.ScalarType.Float32 true 2 3 1))
+              Conversion.ofDenseMask (torch.ones (2L, 3L)) (linearOf torch.ScalarType.Float32 true 2 3 1))
           refuses "a NaN weight" "weight" "expected numbers, got NaN at (0, 1)" (fun () ->
               let dense = linearOf torch.ScalarType.Float32 true 2 3 1
               use _ = torch.no_grad ()
               dense.weight[0L, 1L] <- torch.tensor nanf
-              Convert.ofDense 0.5 dense)
+              Conversion.ofDense 0.5 dense)
           refuses "a complex layer" "dense" "expected a real floating dtype, got ComplexFloat32" (fun () ->
               let weight = torch.zeros (2L, 3L, dtype = torch.ScalarType.ComplexFloat32)
-              Convert.ofDense 0.5 (torch.nn.Linear(new Parameter(weight, true))))
+              Conversion.ofDense 0.5 (torch.nn.Linear(new Parameter(weight, true))))
           refuses "values of another number" "values" "expected shape [6], got [5]" (fun () ->
-              Convert.ofValues (Connectivity.full 2 3) (torch.zeros 5L) null)
+              Conversion.ofValues (Connectivity.full 2 3) (torch.zeros 5L) null)
           refuses "a bias of another number" "bias" "expected shape [2], got [3]" (fun () ->
-              Convert.ofValues (Connectivity.full 2 3) (torch.zeros 6L) (torch.zeros 3L))
-          refuses "no sparse layer" "layer" "" (fun () -> Convert.toDense Unchecked.defaultof<SparseLinear>) ]
+              Conversion.ofValues (Connectivity.full 2 3) (torch.zeros 6L) (torch.zeros 3L))
+          refuses "no sparse layer" "layer" "" (fun () -> Conversion.toDense Unchecked.defaultof<SparseLinear>) ]

@@ -5,11 +5,11 @@ open TorchSharp
 open SparseFs.Torch
 
 /// <summary>Tensors and sparse layers in NumPy's .npy files and Matrix Market's .mtx files.</summary>
-/// <remarks>A layer's COO form in .npy is two files: <c>Indices.ofConnectivity layer.Connectivity</c>, shape [2, nnz], and
-/// <c>layer.weight</c>, shape [nnz]; <c>Indices.toConnectivity</c> and <c>Convert.ofValues</c> make a layer of them again.
+/// <remarks>A layer's COO form in .npy is two files: <c>Coo.ofConnectivity layer.Connectivity</c>, shape [2, nnz], and
+/// <c>layer.weight</c>, shape [nnz]; <c>Coo.toConnectivity</c> and <c>Conversion.ofValues</c> make a layer of them again.
 /// Its dense weight is <c>layer.weightMatrix ()</c>.</remarks>
 [<RequireQualifiedAccess>]
-module Arrays =
+module TensorFile =
 
     let private checkSize (t: torch.Tensor) (name: string) =
         for size in t.shape do
@@ -27,15 +27,15 @@ module Arrays =
 
         let numbers: Array =
             match tensor.dtype with
-            | torch.ScalarType.Float32 -> Elements.copy<float32> tensor.dtype tensor
-            | torch.ScalarType.Float64 -> Elements.copy<float> tensor.dtype tensor
-            | torch.ScalarType.Int32 -> Elements.copy<int> tensor.dtype tensor
-            | torch.ScalarType.Int64 -> Elements.copy<int64> tensor.dtype tensor
-            | torch.ScalarType.Bool -> Elements.copy<bool> tensor.dtype tensor
-            | torch.ScalarType.Float16 -> Elements.copy<Half> tensor.dtype tensor
-            | torch.ScalarType.Int16 -> Elements.copy<int16> tensor.dtype tensor
-            | torch.ScalarType.Int8 -> Elements.copy<sbyte> tensor.dtype tensor
-            | torch.ScalarType.Byte -> Elements.copy<byte> tensor.dtype tensor
+            | torch.ScalarType.Float32 -> TensorArrays.copy<float32> tensor.dtype tensor
+            | torch.ScalarType.Float64 -> TensorArrays.copy<float> tensor.dtype tensor
+            | torch.ScalarType.Int32 -> TensorArrays.copy<int> tensor.dtype tensor
+            | torch.ScalarType.Int64 -> TensorArrays.copy<int64> tensor.dtype tensor
+            | torch.ScalarType.Bool -> TensorArrays.copy<bool> tensor.dtype tensor
+            | torch.ScalarType.Float16 -> TensorArrays.copy<Half> tensor.dtype tensor
+            | torch.ScalarType.Int16 -> TensorArrays.copy<int16> tensor.dtype tensor
+            | torch.ScalarType.Int8 -> TensorArrays.copy<sbyte> tensor.dtype tensor
+            | torch.ScalarType.Byte -> TensorArrays.copy<byte> tensor.dtype tensor
             | other ->
                 let expected =
                     "expected Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool"
@@ -91,7 +91,7 @@ module Arrays =
             raise (ArrayFileException(path, "its numbers", "numbers below 2^63", e.Message))
 
     let private doubles (t: torch.Tensor) : float[] =
-        Elements.copy<float> torch.ScalarType.Float64 t
+        TensorArrays.copy<float> torch.ScalarType.Float64 t
 
     /// In a dtype that may be narrower than the file's numbers.
     let private narrowed (path: string) (dtype: torch.ScalarType) (wide: torch.Tensor) : torch.Tensor =
@@ -142,7 +142,7 @@ module Arrays =
         let matrix = MatrixMarket.read path
         use _ = torch.NewDisposeScope()
 
-        Convert.ofValues
+        Conversion.ofValues
             matrix.Connectivity
             (narrowed path dtype (torch.tensor (matrix.Values, device = torch.CPU)))
             null

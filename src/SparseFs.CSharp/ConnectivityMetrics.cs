@@ -3,33 +3,33 @@ using System;
 namespace SparseFs.CSharp;
 
 /// <summary>What a pattern is like as a graph whose nodes are the rows and the columns, and whose edges are the slots.</summary>
-public static class ConnectivityMeasures
+public static class ConnectivityMetrics
 {
     /// <summary>How many inputs the rows have.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>The distribution of the fan-ins.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static DegreeDistribution FanInDistribution(this Connectivity connectivity) =>
-        Measure.fanInDistribution(Require.NotNull(connectivity));
+        GraphMetrics.fanInDistribution(Require.NotNull(connectivity));
 
     /// <summary>How many outputs the columns have.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>The distribution of the fan-outs.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static DegreeDistribution FanOutDistribution(this Connectivity connectivity) =>
-        Measure.fanOutDistribution(Require.NotNull(connectivity));
+        GraphMetrics.fanOutDistribution(Require.NotNull(connectivity));
 
     /// <summary>Rows without a slot: outputs that depend on no input.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>How many there are.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int DeadRows(this Connectivity connectivity) => Measure.deadRows(Require.NotNull(connectivity));
+    public static int DeadRows(this Connectivity connectivity) => GraphMetrics.deadRows(Require.NotNull(connectivity));
 
     /// <summary>Columns without a slot: inputs that nothing depends on.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>How many there are.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int DeadCols(this Connectivity connectivity) => Measure.deadCols(Require.NotNull(connectivity));
+    public static int DeadCols(this Connectivity connectivity) => GraphMetrics.deadCols(Require.NotNull(connectivity));
 
     /// <summary>The mean distance of the two nodes of a slot, |column − place of the row|.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -40,7 +40,7 @@ public static class ConnectivityMeasures
     public static double MeanDistance(
         this Connectivity connectivity,
         Placement placement = Placement.Centred) =>
-        Measure.meanDistance(placement, Require.NotNull(connectivity));
+        GraphMetrics.meanDistance(placement, Require.NotNull(connectivity));
 
     /// <summary>The Jaccard overlap of two patterns: common slots over slots of either.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -49,13 +49,13 @@ public static class ConnectivityMeasures
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static double Overlap(this Connectivity a, Connectivity b) =>
-        Measure.overlap(Require.NotNull(a), Require.NotNull(b));
+        GraphMetrics.overlap(Require.NotNull(a), Require.NotNull(b));
 
     /// <summary>Connected components of the graph; a row or a column without a slot is one by itself.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>0 without nodes, 1 where every node can be reached from every other.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int Components(this Connectivity connectivity) => Measure.components(Require.NotNull(connectivity));
+    public static int Components(this Connectivity connectivity) => GraphMetrics.components(Require.NotNull(connectivity));
 
     /// <summary>The bipartite clustering coefficient: the part of the paths of three slots whose ends are joined too.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -65,7 +65,7 @@ public static class ConnectivityMeasures
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">samples is below 1.</exception>
     public static double Clustering(this Connectivity connectivity, int samples = 1000, Seed seed = default) =>
-        Measure.clustering(samples, seed, Require.NotNull(connectivity));
+        GraphMetrics.clustering(samples, seed, Require.NotNull(connectivity));
 
     /// <summary>The mean number of slots on the shortest way between two nodes, over all pairs that a way joins.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -75,5 +75,5 @@ public static class ConnectivityMeasures
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">samples is below 1.</exception>
     public static double PathLength(this Connectivity connectivity, int samples = 1000, Seed seed = default) =>
-        Measure.pathLength(samples, seed, Require.NotNull(connectivity));
+        GraphMetrics.pathLength(samples, seed, Require.NotNull(connectivity));
 }

@@ -6,7 +6,7 @@ open TorchSharp
 /// <summary>Patterns as (2, nnz) tensors of rows and columns: SparseLinear's <c>connectivity</c> and <c>indices</c>, and the
 /// indices of torch's COO tensors.</summary>
 [<RequireQualifiedAccess>]
-module Indices =
+module Coo =
 
     let private wrong (message: string) =
         raise (ArgumentException(message, "indices"))

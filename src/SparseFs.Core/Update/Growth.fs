@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// <summary>Which absent cells an update grows.</summary>
-module internal Growing =
+module internal Growth =
 
     /// What is taken does not count, but a gradient that is no number must not pass unseen there either.
     let private refuseFirst (what: string) (row: int) (scores: ReadOnlySpan<float32>) =
@@ -166,7 +166,8 @@ module internal Growing =
         | Grow.Score(_, score)
         | Grow.NamedScore(_, _, score) -> bestCells "grow" (score state) false taken count
         | Grow.Random -> randomCells (taken.ToConnectivity()) count (Draws seed)
-        | Grow.Nearby(placement, lambda) -> Nearby.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
+        | Grow.DistanceDecay(placement, lambda) ->
+            DistanceGrowth.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
 
     /// <summary>As ofLayer, so many of each row.</summary>
     let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: ActiveMask) (wanted: int[]) : int64[] =
@@ -176,7 +177,8 @@ module internal Growing =
         | Grow.Score(_, score)
         | Grow.NamedScore(_, _, score) -> bestOfRows "grow" (score state) false taken wanted
         | Grow.Random -> randomOfRows (taken.ToConnectivity()) wanted (Draws seed)
-        | Grow.Nearby(placement, lambda) -> Nearby.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed)
+        | Grow.DistanceDecay(placement, lambda) ->
+            DistanceGrowth.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed)
 
     /// How many of the count cells with the largest |gradient| are in each row.
     let salientOfRows (state: LayerState) (count: int) : int[] =

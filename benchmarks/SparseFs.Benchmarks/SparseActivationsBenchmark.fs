@@ -1,5 +1,5 @@
 /// Where walking the inputs that are not 0 is faster than walking all: activation sparsity by weight sparsity.
-module SparseFs.Benchmarks.SparseInputsBenchmark
+module SparseFs.Benchmarks.SparseActivationsBenchmark
 
 open SparseFs
 open TorchSharp
@@ -30,14 +30,16 @@ let private contender (layer: SparseLinear) (x: torch.Tensor) (trains: bool) (ar
 
 let private speedUp (layer: SparseLinear) (x: torch.Tensor) (trains: bool) : float =
     let ms =
-        [ Arithmetic.Sparse; Arithmetic.SparseInputs ]
+        [ Arithmetic.Sparse; Arithmetic.SparseActivations ]
         |> List.map (contender layer x trains)
         |> inTurn 30
 
-    ms[string Arithmetic.Sparse] / ms[string Arithmetic.SparseInputs]
+    ms[string Arithmetic.Sparse] / ms[string Arithmetic.SparseActivations]
 
 let run () =
-    printfn "Sparse / SparseInputs, forward · forward with the gradients of weight and bias; above 1, walking few wins"
+    printfn
+        "Sparse / SparseActivations, forward · forward with the gradients of weight and bias; above 1, walking few wins"
+
     let activity = [ 0.65; 0.8; 0.9; 0.95; 0.98; 0.99 ]
 
     for inputs, outputs, batch in [ 2000, 2000, 64; 2000, 2000, 1; 4096, 4096, 256 ] do

@@ -4,7 +4,7 @@ using System.Collections.Generic;
 namespace SparseFs.CSharp;
 
 /// <summary>Integer counts of slots for the layers of a network, with the global budget met exactly.</summary>
-public static class Allocations
+public static class SparsityDistributions
 {
     /// <summary>Slots of each layer.</summary>
     /// <param name="rule">How the densities of the layers are related.</param>
@@ -15,9 +15,9 @@ public static class Allocations
     /// <exception cref="ArgumentException">A shape has less than two sizes or a negative one, an index is out of range, the
     /// sparsity is outside [0, 1), the layers kept dense exceed the budget, or a count exceeds 2^31 − 1.</exception>
     public static int[] Counts(
-        Allocation rule,
+        SparsityDistribution rule,
         double sparsity,
         IReadOnlyList<int[]> shapes,
         IReadOnlyList<int>? keptDense = null) =>
-        AllocationModule.counts(rule, [.. keptDense ?? []], sparsity, [.. Require.NotNull(shapes)]);
+        SparsityDistributionModule.counts(rule, [.. keptDense ?? []], sparsity, [.. Require.NotNull(shapes)]);
 }

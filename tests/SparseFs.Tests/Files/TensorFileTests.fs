@@ -1,5 +1,5 @@
 /// Layers and tensors go to files and come back, and what Python reads and writes is the same.
-module SparseFs.Tests.TensorFilesTests
+module SparseFs.Tests.TensorFileTests
 
 open System
 open System.Diagnostics
@@ -8,7 +8,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open SparseFs
-open SparseFs.Tests.ConvertTests
+open SparseFs.Tests.ConversionTests
 open SparseFs.Tests.ArrayFiles
 open SparseFs.Tests.Refusals
 open TorchSharp
@@ -19,7 +19,7 @@ let private law name (body: Spec -> unit) =
 
 let private sparseOf (s: Spec) =
     use dense = linearOf s.DType false s.Rows s.Cols s.Seed
-    Convert.ofDense (float s.Tenths / 10.0) dense
+    Conversion.ofDense (float s.Tenths / 10.0) dense
 
 let private npyDtypes =
     [ torch.ScalarType.Float32
@@ -63,13 +63,13 @@ let private runPython (script: string) (arguments: string list) =
 [<Tests>]
 let arraysTests =
     testList
-        "Arrays"
+        "TensorFile"
         [ law "a layer's COO form in .mtx comes back to the bit" (fun s ->
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "layer.mtx")
                   use layer = sparseOf s
-                  Arrays.toMtx path layer
-                  use again = Arrays.ofMtx s.DType path
+                  TensorFile.toMtx path layer
+                  use again = TensorFile.ofMtx s.DType path
                   Expect.equal again.Connectivity layer.Connectivity "pattern"
                   Expect.equal (numbers again.weight) (numbers layer.weight) "weights"
                   Expect.equal again.weight.dtype s.DType "dtype"))
@@ -78,8 +78,8 @@ let arraysTests =
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "weight.mtx")
                   use dense = linearOf s.DType false s.Rows s.Cols s.Seed
-                  Arrays.toDenseMtx path dense.weight
-                  use again = Arrays.ofDenseMtx s.DType path
+                  TensorFile.toDenseMtx path dense.weight
+                  use again = TensorFile.ofDenseMtx s.DType path
                   Expect.equal again.shape dense.weight.shape "shape"
                   Expect.equal again.dtype s.DType "dtype"
                   Expect.equal (numbers again) (numbers dense.weight) "numbers"))
@@ -98,10 +98,10 @@ let arraysTests =
                   let indices, values =
                       Path.Combine(folder, "indices.npy"), Path.Combine(folder, "values.npy")
 
-                  Arrays.toNpy indices (Indices.ofConnectivity layer.Connectivity)
-                  Arrays.toNpy values layer.weight
-                  let pattern = Indices.toConnectivity s.Rows s.Cols (Arrays.ofNpy indices)
-                  let again = Convert.ofValues pattern (Arrays.ofNpy values) null
+                  TensorFile.toNpy indices (Coo.ofConnectivity layer.Connectivity)
+                  TensorFile.toNpy values layer.weight
+                  let pattern = Coo.toConnectivity s.Rows s.Cols (TensorFile.ofNpy indices)
+                  let again = Conversion.ofValues pattern (TensorFile.ofNpy values) null
                   Expect.equal again.Connectivity layer.Connectivity "pattern"
                   Expect.equal (numbers again.weight) (numbers layer.weight) "weights"
                   Expect.equal again.weight.dtype dtype "dtype"))
@@ -114,18 +114,18 @@ let arraysTests =
                       let t = torch.arange(float (Array.fold (*) 1L shape)).reshape(shape).to_type dtype
 
                       for view in [ t; (if shape.Length > 1 then t.transpose (0L, 1L) else t) ] do
-                          let array = Arrays.toNpyArray view
-                          let again = Arrays.ofNpyArray array
+                          let array = TensorFile.toNpyArray view
+                          let again = TensorFile.ofNpyArray array
                           Expect.equal again.shape view.shape $"{dtype}: shape"
                           Expect.equal again.dtype dtype "dtype"
                           Expect.equal (numbers again) (numbers view) $"{dtype}: numbers")
 
           testCase "what is read belongs to the scope that is open" (fun () ->
-              let array = Arrays.toNpyArray (torch.ones (2L, 2L))
+              let array = TensorFile.toNpyArray (torch.ones (2L, 2L))
 
               let read (keep: torch.Tensor -> torch.Tensor) =
                   use _ = torch.NewDisposeScope()
-                  keep (Arrays.ofNpyArray array)
+                  keep (TensorFile.ofNpyArray array)
 
               Expect.isTrue (read id).IsInvalid "freed with its scope"
               use kept = read _.MoveToOuterDisposeScope()
@@ -186,10 +186,10 @@ let arraysTests =
                       { Connectivity = Connectivity.full 1 1
                         Values = [| 1e300 |] }
 
-                  refused [ "large.mtx"; "Float32" ] (fun () -> Arrays.ofMtx torch.ScalarType.Float32 path)
-                  Expect.equal (numbers (Arrays.ofMtx torch.ScalarType.Float64 path).weight) [| 1e300 |] "wide"
+                  refused [ "large.mtx"; "Float32" ] (fun () -> TensorFile.ofMtx torch.ScalarType.Float32 path)
+                  Expect.equal (numbers (TensorFile.ofMtx torch.ScalarType.Float64 path).weight) [| 1e300 |] "wide"
                   MatrixMarket.writeDense path (array2D [ [ 1e300 ] ])
-                  refused [ "large.mtx"; "Float32" ] (fun () -> Arrays.ofDenseMtx torch.ScalarType.Float32 path)))
+                  refused [ "large.mtx"; "Float32" ] (fun () -> TensorFile.ofDenseMtx torch.ScalarType.Float32 path)))
 
           testCase "unsigned numbers that torch has not become the next wider ones, or are refused" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -200,26 +200,26 @@ let arraysTests =
                     [| 0UL; uint64 Int64.MaxValue |] ]
 
               for data in data do
-                  let t = Arrays.ofNpyArray (NpyArray([| 2 |], data))
+                  let t = TensorFile.ofNpyArray (NpyArray([| 2 |], data))
                   let wanted = data |> Seq.cast<IConvertible> |> Seq.map _.ToInt64(null) |> List.ofSeq
                   Expect.equal (List.ofSeq (t.to_type(torch.ScalarType.Int64).data<int64>())) wanted $"{t.dtype}"
 
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "u8.npy")
                   Npy.write path (NpyArray([| 1 |], [| UInt64.MaxValue |]))
-                  refused [ "u8.npy"; "numbers below 2^63"; $"{UInt64.MaxValue}" ] (fun () -> Arrays.ofNpy path)))
+                  refused [ "u8.npy"; "numbers below 2^63"; $"{UInt64.MaxValue}" ] (fun () -> TensorFile.ofNpy path)))
 
           testCase "a tensor that was read does not share the array's memory" (fun () ->
               let numbers = [| 1.0f; 2.0f |]
-              use t = Arrays.ofNpyArray (NpyArray([| 2 |], numbers))
+              use t = TensorFile.ofNpyArray (NpyArray([| 2 |], numbers))
               t.zero_ () |> ignore
               Expect.equal numbers [| 1.0f; 2.0f |] "the array")
 
           refuses "a tensor of bfloat16" "tensor" "got BFloat16" (fun () ->
-              Arrays.toNpyArray (torch.zeros (1L, dtype = torch.ScalarType.BFloat16)))
-          refuses "no tensor" "tensor" "" (fun () -> Arrays.toNpyArray null)
+              TensorFile.toNpyArray (torch.zeros (1L, dtype = torch.ScalarType.BFloat16)))
+          refuses "no tensor" "tensor" "" (fun () -> TensorFile.toNpyArray null)
           refuses "integers in a real matrix" "matrix" "floating" (fun () ->
-              Arrays.toDenseMtx "x.mtx" (torch.zeros (1L, 1L, dtype = torch.ScalarType.Int64)))
+              TensorFile.toDenseMtx "x.mtx" (torch.zeros (1L, 1L, dtype = torch.ScalarType.Int64)))
           refuses "a vector" "matrix" "expected shape [rows, cols], got [3]" (fun () ->
-              Arrays.toDenseMtx "x.mtx" (torch.zeros 3L))
-          refuses "an integer layer" "dtype" "got Int64" (fun () -> Arrays.ofMtx torch.ScalarType.Int64 "x.mtx") ]
+              TensorFile.toDenseMtx "x.mtx" (torch.zeros 3L))
+          refuses "an integer layer" "dtype" "got Int64" (fun () -> TensorFile.ofMtx torch.ScalarType.Int64 "x.mtx") ]

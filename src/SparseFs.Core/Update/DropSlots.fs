@@ -7,7 +7,7 @@ open System.Numerics
 exception internal NotFinite of what: string
 
 /// <summary>Which slots an update drops.</summary>
-module internal Dropping =
+module internal DropSlots =
 
     /// Refuses what is not finite.
     [<AggressiveOptimization>]
@@ -28,7 +28,7 @@ module internal Dropping =
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
     let private lowest (scores: float32[]) (count: int) : bool[] =
-        Selection.allBut false scores (scores.Length - count)
+        RadixSelect.allBut false scores (scores.Length - count)
 
     /// The slots of one sign, and their weights.
     [<AggressiveOptimization>]
@@ -69,7 +69,7 @@ module internal Dropping =
             let ofSign = if isNegative then negatives else weight.Length - negatives
             let dropped = if isNegative then ofNegatives else count - ofNegatives
             let struct (slots, weights) = side weight isNegative ofSign
-            let isDropped = Selection.allBut true weights (ofSign - dropped)
+            let isDropped = RadixSelect.allBut true weights (ofSign - dropped)
 
             for i in 0 .. ofSign - 1 do
                 marked[slots[i]] <- isDropped[i]
@@ -81,7 +81,7 @@ module internal Dropping =
         let weight = state.Weight
 
         match rule with
-        | Drop.Magnitude -> Selection.allBut true weight (weight.Length - count)
+        | Drop.Magnitude -> RadixSelect.allBut true weight (weight.Length - count)
         | Drop.NearestZero -> nearestZero weight count
         | Drop.Random ->
             let marked: bool[] = Array.zeroCreate weight.Length

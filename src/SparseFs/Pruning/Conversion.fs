@@ -11,11 +11,11 @@ open TorchSharp.Modules
 /// is given stays as it is. Gradients and hooks stay behind. An optimizer that was made before holds the old layer's
 /// parameters, so make it anew. torch's generator of random numbers is not touched.</remarks>
 [<RequireQualifiedAccess>]
-module Convert =
+module Conversion =
 
     /// The weights of a dense layer as float32, in which magnitudes are compared.
     let internal matrix (weight: torch.Tensor) : float32[,] =
-        let flat = Elements.copy<float32> torch.ScalarType.Float32 weight
+        let flat = TensorArrays.copy<float32> torch.ScalarType.Float32 weight
         let matrix = Array2D.zeroCreate (int weight.shape[0]) (int weight.shape[1])
 
         if flat.Length > 0 then
@@ -123,7 +123,7 @@ module Convert =
 
         use _ = torch.NewDisposeScope()
         let pairs = mask.nonzero().t().contiguous()
-        ofDensePattern (Indices.toConnectivity (int mask.shape[0]) (int mask.shape[1]) pairs) dense
+        ofDensePattern (Coo.toConnectivity (int mask.shape[0]) (int mask.shape[1]) pairs) dense
 
     /// <summary>A layer from a pattern and its values, as files have them.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>

@@ -1,5 +1,5 @@
 /// Tensors of dtypes that are not read do not stand in the way of the others.
-module SparseFs.Tests.StoredDtypeTests
+module SparseFs.Tests.DtypeTests
 
 open System
 open System.Collections.Generic
@@ -48,7 +48,7 @@ let private loosely: LoadOptions =
 let storedDtypeTests =
     testSequenced
     <| testList
-        "StoredDtype"
+        "Dtype"
         [ for dtype, bits in others do
               testCase $"{dtype} is told of, passed over, and refused by name where it is asked for" (fun () ->
                   withFile (fun file ->

@@ -1,0 +1,24 @@
+namespace SparseFs
+
+/// <summary>A layer as rules see it when it is to be rewired.</summary>
+type LayerState =
+    {
+        /// <summary>Which weights exist, shape [rows, cols].</summary>
+        Connectivity: Connectivity
+        /// <summary>Length nnz, in slot order.</summary>
+        Weight: float32[]
+        /// <summary>The loss's gradient for every cell, signed, also where there is no slot: only for rules that say that
+        /// they need it, and asked for in rising order of rows.</summary>
+        Gradient: CellScores
+        /// <summary>The running mean of that gradient, for rules that say that they need it.</summary>
+        Momentum: CellScores
+        /// <summary>Cells that have ever been slots.</summary>
+        Explored: ExploredCells
+        /// <summary>The optimizer step, counted from 1.</summary>
+        Step: int64
+        /// <summary>Randomness for this layer and this step alone.</summary>
+        Seed: Seed
+    }
+
+    override s.ToString() =
+        invariant $"{s.Connectivity}, step {s.Step}"

@@ -1,0 +1,20 @@
+namespace SparseFs
+
+/// <summary>A layer after an update.</summary>
+type Rewired =
+    {
+        /// <summary>Which weights exist now.</summary>
+        Connectivity: Connectivity
+        /// <summary>Where each slot's weight comes from.</summary>
+        Remap: Remap
+        /// <summary>The weights that grown slots start with, in slot order; length Remap.Grown.</summary>
+        GrownWeights: float32[]
+        /// <summary>The loss's gradient of grown slots, in slot order; empty unless the policy seeds moments with it.</summary>
+        GrownGradients: float32[]
+        /// <summary>Cells that have ever been slots.</summary>
+        Explored: ExploredCells
+        /// <summary>What was done.</summary>
+        Event: RewireEvent
+    }
+
+    override r.ToString() = invariant $"{r.Event}"

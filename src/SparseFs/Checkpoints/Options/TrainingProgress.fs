@@ -1,0 +1,14 @@
+namespace SparseFs
+
+open System.Collections.Generic
+
+/// <summary>Where a training run stands, beside its model, its optimizer and its rewirer.</summary>
+type TrainingProgress =
+    {
+        /// <summary>The caller's count of steps, 0 or more.</summary>
+        Step: int64
+        /// <summary>What the caller draws batches from, or whatever else.</summary>
+        Seed: Seed
+        /// <summary>The caller's own texts.</summary>
+        Notes: IReadOnlyDictionary<string, string>
+    }

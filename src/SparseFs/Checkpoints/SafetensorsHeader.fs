@@ -1,0 +1,12 @@
+namespace SparseFs
+
+open System.Collections.Generic
+
+/// <summary>What a safetensors file holds, without the tensors' numbers.</summary>
+type SafetensorsHeader =
+    {
+        /// <summary>Its tensors, by their place in the file.</summary>
+        Tensors: TensorInfo[]
+        /// <summary>Its texts.</summary>
+        Metadata: IReadOnlyDictionary<string, string>
+    }

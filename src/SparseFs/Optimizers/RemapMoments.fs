@@ -1,0 +1,78 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>Carrying a layer's weight, its gradient and its moments over to another pattern, in place.</summary>
+module internal RemapMoments =
+
+    /// What a seeded tensor holds of each grown slot.
+    let private seeds (seeding: Seeding) (unseen: float) (gradients: float32[]) : float32[] =
+        let of' (f: float -> float) =
+            gradients |> Array.map (fun g -> float32 (f (float g)))
+
+        match seeding with
+        | Seeding.Unseen -> of' (fun _ -> unseen)
+        | Seeding.Gradient factor -> of' (fun g -> factor * g)
+        | Seeding.Square(factor, offset) -> of' (fun g -> factor * g * g + offset)
+        | Seeding.Magnitude -> of' abs
+
+    /// <summary>What the weight is to become, and each tensor beside it; nothing is changed yet. Call in a
+    /// DisposeScope.</summary>
+    let prepare
+        (memory: OptimizerMemory)
+        (moments: Moments)
+        (p: Parameter)
+        (rewired: Rewired)
+        : struct (torch.Tensor * struct (torch.Tensor * torch.Tensor)[]) =
+        let tensors = RemapTensors(rewired.Remap, rewired.Connectivity, p.device)
+        let grown = rewired.GrownWeights
+
+        let grownWeights (values: torch.Tensor) =
+            if Array.forall (fun w -> w = 0.0f) grown then
+                tensors.Constant(values, 0.0)
+            else
+                tensors.Numbers(values, grown)
+
+        let others =
+            [| match p.grad with
+               | null -> ()
+               | grad -> struct (grad, tensors.Constant(grad, 0.0))
+
+               for moment in memory.Moments do
+                   let values = moment.Tensor
+
+                   if not (isNull values) then
+                       let changed =
+                           match moment.Unseen, moments with
+                           | Unseen.Weight, _ -> grownWeights values
+                           | Unseen.Number number, Moments.RowMean -> tensors.RowMeans(values, number)
+                           | Unseen.Number number, Moments.Seeded when moment.Seeding <> Seeding.Unseen ->
+                               tensors.Numbers(values, seeds moment.Seeding number rewired.GrownGradients)
+                           | Unseen.Number number, _ -> tensors.Constant(values, number)
+
+                       struct (values, changed) |]
+
+        struct (grownWeights p, others)
+
+    /// The age of slots that an update has grown; negative where they are as old as all others.
+    let ageOfGrown (memory: OptimizerMemory) (moments: Moments) : int64 =
+        let age =
+            match moments with
+            | Moments.Fresh -> 0L
+            | Moments.Seeded -> memory.AgeOfSeeded
+            | _ -> -1L
+
+        if age >= 0L && memory.IsYoung age then age else -1L
+
+    /// <summary>Makes the changes beside the weight's. A tensor keeps its identity, also where its length changes.</summary>
+    let commit (changes: struct (torch.Tensor * torch.Tensor)[]) =
+        use _ = torch.no_grad ()
+
+        for struct (target, source) in changes do
+            if target.numel () = source.numel () then
+                target.copy_ source |> ignore
+            else
+                target.set_ source |> ignore

@@ -1,0 +1,14 @@
+namespace SparseFs
+
+/// <summary>How many weights stay in each layer, and which.</summary>
+[<RequireQualifiedAccess>]
+type SparsifyBudget =
+    /// <summary>In each layer the part 1 − sparsity of its weights, the largest magnitudes.</summary>
+    | Each of sparsity: float
+    /// <summary>As Each, with a sparsity for each layer's dotted name.</summary>
+    | ByName of sparsityOf: (string -> float)
+    /// <summary>A budget for all layers together, shared out by <c>SparsityDistribution.counts</c>; in each layer the largest
+    /// magnitudes.</summary>
+    | Shared of rule: SparsityDistribution * sparsity: float
+    /// <summary>A budget for all layers together: the largest magnitudes of all of them.</summary>
+    | Magnitude of sparsity: float

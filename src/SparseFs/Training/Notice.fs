@@ -1,0 +1,12 @@
+namespace SparseFs
+
+/// <summary>One thing that was noticed.</summary>
+type Notice =
+    {
+        /// <summary>What it is.</summary>
+        Kind: NoticeKind
+        /// <summary>The layer's name in its model; empty where it is no layer's.</summary>
+        Layer: string
+        /// <summary>What was seen, and what to do.</summary>
+        Message: string
+    }
