@@ -205,6 +205,7 @@ let libraries =
     [ "src/SparseFs.Core"
       "src/SparseFs"
       "src/SparseFs.FsCheck"
+      "src/SparseFs.Core.CSharp"
       "src/SparseFs.CSharp"
       "src/SparseFs.Onnx" ]
 
@@ -215,6 +216,11 @@ let pack () =
         quietly $"packing {library}" [ "pack"; library; "-c"; "Release"; "--no-restore" ]
 
     printfn "packages are in artifacts/packages"
+
+/// What the packages ask for, against docs/architecture.md.
+let packages () =
+    pack ()
+    loudly [ "fsi"; "eng/packages.fsx" ]
 
 /// The core's package, compiled ahead of time.
 let aot () =
@@ -254,6 +260,7 @@ let targets: (string * string * (string list -> unit)) list =
       "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
       "aot", "compile a program over the core ahead of time", ignore >> aot
       "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
+      "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> packages
       "format", "format the sources", ignore >> format
       "check", "check the format and build everything", ignore >> check
       "docs", "write the documentation", ignore >> docs

@@ -3,8 +3,10 @@ module SparseFs.Tests.ProcessTests
 
 open System
 open System.IO
+open System.Reflection
 open Expecto
 open SparseFs
+open SparseFs.CSharp
 
 let private isTorch (path: string) =
     let name = Path.GetFileName(path).ToLowerInvariant()
@@ -24,8 +26,13 @@ let processTests =
               Expect.isEmpty (files |> Array.filter isTorch) "files")
 
           testCase "no library of torch is in the process" (fun () ->
-              // Something of the core has run.
+              // Something of the core has run, and of its face for C#.
               Expect.equal (Topology.uniform 3 4 5 (Seed.ofInt 1)).Nnz 5 "a pattern"
+
+              Expect.equal
+                  (Topologies.Uniform(3, 4, 5, Seeds.FromInt 1))
+                  (Topology.uniform 3 4 5 (Seed.ofInt 1))
+                  "in C#"
 
               Expect.isEmpty
                   (AppDomain.CurrentDomain.GetAssemblies()
@@ -43,12 +50,14 @@ let processTests =
                   Expect.exists mapped (fun path -> path.Contains "libcoreclr") "not vacuous"
                   Expect.isEmpty (mapped |> Array.filter isTorch) "mapped files")
 
-          testCase "the core references FSharp.Core and .NET alone" (fun () ->
-              let others =
-                  typeof<Connectivity>.Assembly.GetReferencedAssemblies()
+          testCase "the core references FSharp.Core and .NET alone, its face for C# the core beside" (fun () ->
+              let othersOf (assembly: Assembly) =
+                  assembly.GetReferencedAssemblies()
                   |> Array.map _.Name
                   |> Array.filter (fun name ->
                       name <> "netstandard"
                       && not (name.StartsWith("System.", StringComparison.Ordinal)))
+                  |> Array.sort
 
-              Expect.equal (Array.sort others) [| "FSharp.Core" |] "references") ]
+              Expect.equal (othersOf typeof<Connectivity>.Assembly) [| "FSharp.Core" |] "the core"
+              Expect.equal (othersOf typeof<Topologies>.Assembly) [| "FSharp.Core"; "SparseFs.Core" |] "for C#") ]

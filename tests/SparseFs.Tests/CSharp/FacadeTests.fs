@@ -156,9 +156,9 @@ let counterparts =
       "GraphMetrics.components", [ "ConnectivityMetrics.Components" ]
       "GraphMetrics.clustering", [ "ConnectivityMetrics.Clustering" ]
       "GraphMetrics.pathLength", [ "ConnectivityMetrics.PathLength" ]
-      "Remap.identity", [ "Rewiring.Identity" ]
-      "Remap.between", [ "Rewiring.RemapTo" ]
-      "Remap.apply", [ "Rewiring.Apply" ]
+      "Remap.identity", [ "Remaps.Identity" ]
+      "Remap.between", [ "Remaps.RemapTo" ]
+      "Remap.apply", [ "Remaps.Apply" ]
       "Schedule.never", [ "Schedules.Never" ]
       "Schedule.constant", [ "Schedules.Constant" ]
       "Schedule.cosine", [ "Schedules.Cosine" ]
@@ -176,10 +176,10 @@ let counterparts =
       "Policy.srigL", [ "Policies.SRigL" ]
       "Policy.gradual", [ "Policies.Gradual" ]
       "Policy.growthInputs", [ "Policies.GetGrowthInputs" ]
-      "Rewire.state", [ "Rewiring.State" ]
-      "Rewire.layerBy", [ "Rewiring.LayerBy" ]
-      "Rewire.layersBy", [ "Rewiring.LayersBy" ]
-      "Rewire.step", [ "Rewiring.Update" ]
+      "Rewire.state", [ "PatternUpdates.State" ]
+      "Rewire.layerBy", [ "PatternUpdates.LayerBy" ]
+      "Rewire.layersBy", [ "PatternUpdates.LayersBy" ]
+      "Rewire.step", [ "PatternUpdates.Update" ]
       "Telemetry.toSummary", [ "Rewiring.WriteTo" ]
       "Flops.forward", [ "FlopCounts.Forward" ]
       "Flops.training", [ "FlopCounts.Training" ]
@@ -253,8 +253,8 @@ let counterparts =
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
       "KWinners", [ "sparsenn.KWinners" ]
       "KWinners2d", [ "sparsenn.KWinners2d" ]
-      "Coo.toConnectivity", [ "Connectivities.FromIndices" ]
-      "Coo.ofConnectivity", [ "ConnectivityReading.ToIndices" ]
+      "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
+      "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
       "SparseOps.spmm", [ "sparsenn.functional.spmm" ]
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
@@ -507,9 +507,11 @@ let building =
 
                   for tensor in [ indices; turned ] do
                       match Connectivity.tryOfPairs rows cols rowIdx colIdx with
-                      | Ok c -> Expect.equal (Connectivities.FromIndices(rows, cols, tensor)) c "pattern"
+                      | Ok c -> Expect.equal (ConnectivityTensors.FromIndices(rows, cols, tensor)) c "pattern"
                       | Error _ ->
-                          let refused = outcome (fun () -> Connectivities.FromIndices(rows, cols, tensor))
+                          let refused =
+                              outcome (fun () -> ConnectivityTensors.FromIndices(rows, cols, tensor))
+
                           Expect.isError refused "refused")
 
           law "masks, empty and full patterns are the core's" pattern (fun c ->
@@ -705,21 +707,22 @@ let badInput =
           refuses<ArgumentNullException> "no mask" "mask" "" (fun () -> Connectivities.FromMask null)
           refuses<ArgumentOutOfRangeException> "a negative size" "rows" "got -1" (fun () -> Connectivities.Empty(-1, 3))
 
-          refuses<ArgumentNullException> "no indices" "indices" "" (fun () -> Connectivities.FromIndices(2, 2, null))
+          refuses<ArgumentNullException> "no indices" "indices" "" (fun () ->
+              ConnectivityTensors.FromIndices(2, 2, null))
           refuses<ArgumentException> "indices of one dimension" "indices" "expected shape [2, nnz], got [4]" (fun () ->
-              Connectivities.FromIndices(2, 2, torch.zeros (4L, torch.ScalarType.Int64)))
+              ConnectivityTensors.FromIndices(2, 2, torch.zeros (4L, torch.ScalarType.Int64)))
           refuses<ArgumentException> "turned indices" "indices" "expected shape [2, nnz], got [5, 2]" (fun () ->
-              Connectivities.FromIndices(2, 2, torch.zeros (5L, 2L, torch.ScalarType.Int64)))
+              ConnectivityTensors.FromIndices(2, 2, torch.zeros (5L, 2L, torch.ScalarType.Int64)))
           refuses<ArgumentException> "float indices" "indices" "expected Int64 or Int32, got Float32" (fun () ->
-              Connectivities.FromIndices(2, 2, torch.zeros (2L, 1L)))
+              ConnectivityTensors.FromIndices(2, 2, torch.zeros (2L, 1L)))
           refuses<ArgumentException> "a repeated index pair" "indices" "got (1, 0) twice" (fun () ->
-              Connectivities.FromIndices(2, 2, indices (array2D [ [ 1L; 1L ]; [ 0L; 0L ] ])))
+              ConnectivityTensors.FromIndices(2, 2, indices (array2D [ [ 1L; 1L ]; [ 0L; 0L ] ])))
           refuses<ArgumentException> "a column out of range" "indices" "expected 0..1, got column 2 in row 1" (fun () ->
-              Connectivities.FromIndices(2, 2, indices (array2D [ [ 1L ]; [ 2L ] ])))
+              ConnectivityTensors.FromIndices(2, 2, indices (array2D [ [ 1L ]; [ 2L ] ])))
           refuses<ArgumentException> "an index beyond 32 bits" "indices" "got 4294967296" (fun () ->
-              Connectivities.FromIndices(2, 2, indices (array2D [ [ 0L ]; [ 1L <<< 32 ] ])))
+              ConnectivityTensors.FromIndices(2, 2, indices (array2D [ [ 0L ]; [ 1L <<< 32 ] ])))
           refuses<ArgumentException> "a negative size for indices" "cols" "got [2, -2]" (fun () ->
-              Connectivities.FromIndices(2, -2, indices (array2D [ [ 0L ]; [ 1L ] ])))
+              ConnectivityTensors.FromIndices(2, -2, indices (array2D [ [ 0L ]; [ 1L ] ])))
 
           refuses<ArgumentNullException> "reading nothing" "connectivity" "" (fun () -> absent.FanIn())
           refuses<ArgumentNullException> "finding in nothing" "connectivity" "" (fun () -> absent.TryFindSlot(0, 0))

@@ -16,13 +16,13 @@ let private state () =
     let scores =
         CellScores(fun first count -> Array.sub gradient (first * 9) (count * 9))
 
-    { Rewiring.State(c, Array.init 40 (fun _ -> random.NextSingle() - 0.5f), 10L, Seed.ofInt 6) with
+    { PatternUpdates.State(c, Array.init 40 (fun _ -> random.NextSingle() - 0.5f), 10L, Seed.ofInt 6) with
         Gradient = scores
         Momentum = scores }
 
 let private sameUpdate (name: string) (ofCSharp: Policy) (ofCore: Policy) =
     testCase $"{name} is the core's" (fun () ->
-        let updated = Rewiring.Update(ofCSharp, [| state () |]) |> Array.exactlyOne
+        let updated = PatternUpdates.Update(ofCSharp, [| state () |]) |> Array.exactlyOne
         let wanted = Rewire.step ofCore [| state () |] |> Array.exactlyOne
         Expect.isGreaterThan (wanted.Event.Dropped + wanted.Event.Grown) 0 "not vacuous"
         Expect.equal updated.Connectivity wanted.Connectivity "pattern"

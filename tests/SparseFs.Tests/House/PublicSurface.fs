@@ -13,6 +13,9 @@ open SparseFs.CSharp
 let core = typeof<Connectivity>.Assembly
 let layers = typeof<SparseLinear>.Assembly
 let facade = typeof<Initialization>.Assembly
+
+/// The part of the facade that needs no torch.
+let coreFacade = typeof<Topologies>.Assembly
 let onnx = typeof<OnnxOptions>.Assembly
 
 let rec typeName (t: Type) : string =
@@ -53,7 +56,7 @@ let facadeTypes, coreTypes =
         publicTypes onnx
         |> List.partition (fun t -> t.Namespace = typeof<Initialization>.Namespace)
 
-    publicTypes facade @ ofOnnxForCSharp, publicTypes core @ publicTypes layers @ ofOnnx
+    publicTypes coreFacade @ publicTypes facade @ ofOnnxForCSharp, publicTypes core @ publicTypes layers @ ofOnnx
 
 let casesOf (t: Type) =
     if FSharpType.IsUnion t then

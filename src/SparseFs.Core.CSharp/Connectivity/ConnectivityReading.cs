@@ -1,5 +1,4 @@
 using System;
-using TorchSharp;
 
 namespace SparseFs.CSharp;
 
@@ -26,13 +25,6 @@ public static class ConnectivityReading
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static int[] RowIndices(this Connectivity connectivity) =>
         ConnectivityModule.rowIndices(Require.NotNull(connectivity));
-
-    /// <summary>The pairs in slot order, as a tensor.</summary>
-    /// <param name="connectivity">The pattern.</param>
-    /// <returns>Shape [2, nnz], Int64, on the CPU: row 0 holds the rows, row 1 the columns.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static torch.Tensor ToIndices(this Connectivity connectivity) =>
-        Coo.ofConnectivity(Require.NotNull(connectivity));
 
     /// <summary>The dense mask: true where a slot is.</summary>
     /// <param name="connectivity">The pattern.</param>

@@ -3,48 +3,6 @@ using Microsoft.FSharp.Core;
 
 namespace SparseFs.CSharp;
 
-/// <summary>Which slots an update drops.</summary>
-public enum DropRule
-{
-    /// <summary>Those of the smallest magnitude.</summary>
-    Magnitude,
-
-    /// <summary>Those nearest to zero on each side: SET's.</summary>
-    NearestZero,
-
-    /// <summary>Any, all alike.</summary>
-    Random,
-}
-
-/// <summary>Which absent cells an update grows.</summary>
-public enum GrowRule
-{
-    /// <summary>Those of the largest |gradient|: RigL's.</summary>
-    Gradient,
-
-    /// <summary>Those of the largest |momentum|: SNFS's.</summary>
-    Momentum,
-
-    /// <summary>Any, all alike: SET's.</summary>
-    Random,
-}
-
-/// <summary>Whose number of slots stays the same.</summary>
-public enum BudgetRule
-{
-    /// <summary>Each layer's.</summary>
-    Layer,
-
-    /// <summary>Each row's.</summary>
-    Row,
-
-    /// <summary>That of all layers together, grown where weights are largest in the mean.</summary>
-    RedistributedByMagnitude,
-
-    /// <summary>That of all layers together, grown where momenta are largest in the mean.</summary>
-    RedistributedByMomentum,
-}
-
 /// <summary>How layers are rewired: the policies of the literature, and one's own by named arguments.</summary>
 public static class Policies
 {

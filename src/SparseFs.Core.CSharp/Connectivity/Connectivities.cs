@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
-using TorchSharp;
 
 namespace SparseFs.CSharp;
 
@@ -68,18 +67,6 @@ public static class Connectivities
             [NotNullWhen(true)] out Connectivity? connectivity,
             [NotNullWhen(false)] out ConnectivityError? error) =>
             ConnectivityModule.tryOfPairs(rows, cols, rowIdx, colIdx).TryGet(out connectivity, out error);
-
-        /// <summary>From a (2, nnz) tensor of rows and columns in any order: SparseLinear's <c>connectivity</c>.</summary>
-        /// <param name="rows">out_features, 0 or more.</param>
-        /// <param name="cols">in_features, 0 or more.</param>
-        /// <param name="indices">Shape [2, nnz], Int64 or Int32, on any device: row 0 holds the rows, in 0..rows − 1, row
-        /// 1 the columns, in 0..cols − 1. It is copied and stays the caller's.</param>
-        /// <returns>The pattern.</returns>
-        /// <exception cref="ArgumentNullException"><paramref name="indices"/> is null.</exception>
-        /// <exception cref="ArgumentException">The shape or the dtype is not as said, an index is out of range, or a pair
-        /// is repeated.</exception>
-        public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices) =>
-            Coo.toConnectivity(rows, cols, indices);
 
         /// <summary>A slot wherever a dense mask is true.</summary>
         /// <param name="mask">Shape [rows, cols].</param>

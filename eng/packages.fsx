@@ -1,0 +1,53 @@
+/// Holds the packed packages against the table of docs/architecture.md: what each asks for, and in which versions.
+/// dotnet fsi eng/packages.fsx, after dotnet fsi build.fsx pack.
+
+open System
+open System.IO
+open System.IO.Compression
+open System.Text.RegularExpressions
+open System.Xml.Linq
+
+let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, ".."))
+
+/// The rows "| package | asks for |", each package in backticks, followed by its version.
+let written =
+    [ for line in File.ReadAllLines(Path.Combine(root, "docs", "architecture.md")) do
+          let row = Regex.Match(line, @"^\| `(SparseFs[\w.]*)` package \| (.*) \|$")
+
+          if row.Success then
+              let asked =
+                  [ for m in Regex.Matches(row.Groups[2].Value, @"`([\w.]+)` ([^`;]+)") ->
+                        $"{m.Groups[1].Value} {m.Groups[2].Value.Trim()}" ]
+
+              row.Groups[1].Value, List.sort asked ]
+    |> List.sort
+
+let packed =
+    [ for file in Directory.GetFiles(Path.Combine(root, "artifacts", "packages"), "*.nupkg") do
+          use zip = ZipFile.OpenRead file
+
+          let nuspec =
+              zip.Entries |> Seq.find (fun entry -> entry.FullName.EndsWith ".nuspec")
+
+          use text = nuspec.Open()
+          let document = XDocument.Load text
+
+          let named (name: string) =
+              document.Descendants() |> Seq.filter (fun e -> e.Name.LocalName = name)
+
+          let attribute (name: string) (e: XElement) = e.Attribute(XName.Get name).Value
+
+          (Seq.head (named "id")).Value,
+          List.sort [ for d in named "dependency" -> $"""{attribute "id" d} {attribute "version" d}""" ] ]
+    |> List.sort
+
+if written.IsEmpty || written <> packed then
+    eprintfn "docs/architecture.md and artifacts/packages differ"
+
+    for where, packages in [ "docs/architecture.md", written; "artifacts/packages", packed ] do
+        for name, asked in packages do
+            eprintfn $"""{where}: {name} asks for {String.Join("; ", asked)}"""
+
+    exit 1
+
+printfn $"{packed.Length} packages ask for what docs/architecture.md says"
