@@ -6,20 +6,27 @@ open System
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// The duty cycle's arithmetic, in float32: a layer's few thousand units cost less than torch's calls would.
+/// The duty cycle's arithmetic, in float32: a layer's few thousand units cost less than torch's calls would. Oracles:
+/// Boost.scores and DutyCycle.update.
 module internal DutyCycleUpdate =
 
-    /// <summary>lack[i] = (target − duty[i]) · strength, for n units.</summary>
-    /// <remarks>lack is overwritten and overlaps nothing.</remarks>
+    /// <summary>deficit[i] = (target − duty[i]) · strength, for n units.</summary>
+    /// <remarks>deficit is overwritten and overlaps nothing.</remarks>
     [<AggressiveOptimization>]
-    let lack (duty: nativeptr<float32>) (target: float32) (strength: float32) (n: int) (lack: nativeptr<float32>) =
+    let deficit
+        (duty: nativeptr<float32>)
+        (target: float32)
+        (strength: float32)
+        (n: int)
+        (deficit: nativeptr<float32>)
+        =
         for i in 0 .. n - 1 do
-            Pointer.set lack i ((target - Pointer.get duty i) * strength)
+            Pointer.set deficit i ((target - Pointer.get duty i) * strength)
 
     /// <summary>duty[i] moves towards wins[i] / all by a weight, for n units: torch's lerp.</summary>
     /// <remarks>The weight is in [0, 1]. One rounding for the product and the sum, on every machine.</remarks>
     [<AggressiveOptimization>]
-    let note (wins: nativeptr<int>) (all: float32) (weight: float32) (n: int) (duty: nativeptr<float32>) =
+    let update (wins: nativeptr<int>) (all: float32) (weight: float32) (n: int) (duty: nativeptr<float32>) =
         for i in 0 .. n - 1 do
             let before = Pointer.get duty i
             let now = float32 (Pointer.get wins i) / all

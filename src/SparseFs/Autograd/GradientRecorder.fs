@@ -3,7 +3,6 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open SparseFs
-open SparseFs.Kernels
 open TorchSharp
 
 /// <summary>One backward pass of a layer.</summary>
@@ -241,55 +240,27 @@ type internal GradientRecorder() =
                  joined.Add both
                  both)
 
-        let onKernels =
-            passes.TrueForAll(fun pass ->
-                pass.G.device_type = DeviceType.CPU && pass.G.dtype <> torch.ScalarType.Float64)
-
         let samples =
             passes
             |> Seq.sumBy (fun pass -> pass.G.shape[0])
             |> min (int64 Int32.MaxValue)
             |> int
 
-        let buffer: float32[] ref = ref [||]
+        // Halves are wide by now, and one pass in float64 makes all of them so.
+        let dtype =
+            if passes.Exists(fun pass -> pass.G.dtype = torch.ScalarType.Float64) then
+                torch.ScalarType.Float64
+            else
+                torch.ScalarType.Float32
 
-        let rowsOf (first: int) (count: int) : float32[] =
-            // One array for all blocks of a size: whoever asks copies.
-            if buffer.Value.LongLength <> int64 count * int64 cols then
-                buffer.Value <- Array.zeroCreate (count * cols)
+        let device =
+            passes
+            |> Seq.map _.G.device_type
+            |> Seq.tryFind (fun device -> device <> DeviceType.CPU)
+            |> Option.defaultValue DeviceType.CPU
 
-            use _ = torch.no_grad ()
-            use _ = torch.NewDisposeScope()
-            let struct (g, x) = together.Value
-            let block = g.narrow(1L, int64 first, int64 count).t().mm(x)
-            TensorView.copyTo buffer.Value (block.to_type(torch.ScalarType.Float32).cpu().contiguous())
-            buffer.Value
-
-        if not onKernels then
-            CellScores rowsOf
-        else
-            let machine =
-                OpenMpTeam.machineFor (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))) samples
-
-            CellScores(
-                rowsOf,
-                machine.Threads,
-                fun body ->
-                    use _ = torch.NewDisposeScope()
-                    let struct (g, x) = together.Value
-                    let g, x = TensorView.contiguous g, TensorView.contiguous x
-
-                    CpuGrowthScores.product
-                        machine
-                        (TensorView.floats "g" g)
-                        (TensorView.floats "x" x)
-                        (int g.shape[0])
-                        rows
-                        cols
-                        body
-
-                    GC.KeepAlive(struct (g, x))
-            )
+        let backend = (Backends.ofPlace dtype device)[int Arithmetic.Sparse]
+        backend.GrowthScores together samples rows cols
 
     /// What each pass gives, for a state that outlives the process; a backward on another thread waits.
     member _.Read(read: int64 -> torch.Tensor -> torch.Tensor -> 'a) : 'a[] =

@@ -4,19 +4,7 @@ open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 
-/// Which implementation computes; everyone but a test leaves the choice to Auto.
-[<RequireQualifiedAccess>]
-type internal Backend =
-    /// Kernels for float32 on the CPU with torch's number of threads, torch's operations elsewhere.
-    | Auto
-    | Portable
-    /// By way of a dense matrix, on every device.
-    | Dense
-    /// As Auto, but the kernels walk only the inputs that are not 0.
-    | SparseActivations
-    | Kernels of ExecutionPolicy
-
-/// One call's fixed part, as autograd functions carry it.
+/// One call's fixed part, as autograd functions carry it: a pattern, who computes, and whose numbers they are.
 [<Sealed; AllowNullLiteral>]
 type internal SparseOperator
     (connectivity: Connectivity, backend: Backend, recorder: GradientRecorder, numbers: LayerNumbers) =
@@ -44,18 +32,6 @@ type internal SparseOperator
         else
             numbers.BiasValues
 
-    /// Where backward notes what it has seen, or null.
-    member _.Recorder = recorder
-    member _.Connectivity = connectivity
-    member _.IsDense = backend.IsDense
-    member _.SkipsZeros = backend.IsSparseActivations
-    member _.Plan = SpmmPlans.planOf connectivity
-
-    /// The machine to run kernels on for input [N, features], or none for torch's operations.
-    member _.MachineFor(x: torch.Tensor) : ExecutionPolicy voption =
-        match backend with
-        | Backend.Auto
-        | Backend.SparseActivations when x.dtype = torch.ScalarType.Float32 && x.device_type = DeviceType.CPU ->
-            ValueSome(OpenMpTeam.machineFor connectivity.Nnz (int x.shape[0]))
-        | Backend.Kernels machine -> ValueSome machine
-        | _ -> ValueNone
+    member _.Connectivity: Connectivity = connectivity
+    member _.Backend: Backend = backend
+    member _.Plan: SpmmPlan = SpmmPlans.planOf connectivity

@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 
@@ -31,7 +32,7 @@ module SparseOps =
         (apply: torch.Tensor -> torch.Tensor)
         =
         let n = TensorView.checkSamples name x features
-        Returned.Release()
+        DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
 
@@ -44,18 +45,23 @@ module SparseOps =
             (y.view shape).MoveToOuterDisposeScope()
 
     /// A layer's product, of numbers that are known to fit.
-    let internal ofLayer (job: SparseOperator) (x: torch.Tensor) : torch.Tensor =
-        let c, numbers = job.Connectivity, job.Numbers
+    let internal ofLayer (op: SparseOperator) (x: torch.Tensor) : torch.Tensor =
+        let c, numbers = op.Connectivity, op.Numbers
 
         if isNull x then
             nullArg "x"
 
         TensorView.checkPlace "x" x "weight" numbers.Dtype numbers.Device
         BackwardFailure.Raise numbers.Failure
-        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, numbers.Leaf, numbers.BiasLeaf, x))
+        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(op, numbers.Leaf, numbers.BiasLeaf, x))
 
-    let internal linearOf (job: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) =
-        let c = job.Connectivity
+    let private linearBy
+        (backendOf: torch.Tensor -> Backend)
+        (c: Connectivity)
+        (values: torch.Tensor)
+        (bias: torch.Tensor)
+        (x: torch.Tensor)
+        =
         checkValues c values
 
         if not (isNull bias) then
@@ -63,18 +69,21 @@ module SparseOps =
             TensorView.checkVector "bias" bias c.Rows
 
         TensorView.checkAlike "x" x "values" values
-        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(job, values, bias, x))
+        let op = SparseOperator(c, backendOf values)
+        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(op, values, bias, x))
 
-    let internal linearWith (backend: Backend) (c: Connectivity) values bias x =
-        linearOf (SparseOperator(c, backend)) values bias x
-
-    let internal spmmTWith (backend: Backend) (c: Connectivity) (values: torch.Tensor) (g: torch.Tensor) =
+    let private spmmTBy
+        (backendOf: torch.Tensor -> Backend)
+        (c: Connectivity)
+        (values: torch.Tensor)
+        (g: torch.Tensor)
+        =
         checkValues c values
         TensorView.checkAlike "g" g "values" values
-        let job = SparseOperator(c, backend)
-        onSamples "g" g c.Rows c.Cols (fun g -> SpmmTFunction.Apply(job, values, g))
+        let op = SparseOperator(c, backendOf values)
+        onSamples "g" g c.Rows c.Cols (fun g -> BilinearFunction<SpmmT>.Apply(op, values, g))
 
-    let internal sddmmWith (backend: Backend) (c: Connectivity) (g: torch.Tensor) (x: torch.Tensor) =
+    let private sddmmBy (backendOf: torch.Tensor -> Backend) (c: Connectivity) (g: torch.Tensor) (x: torch.Tensor) =
         if isNull (box c) then
             nullArg "connectivity"
 
@@ -86,7 +95,7 @@ module SparseOps =
         if n <> samplesOfX then
             raise (ArgumentException($"expected g's {n} samples, got {samplesOfX}", "x"))
 
-        Returned.Release()
+        DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
 
@@ -96,7 +105,12 @@ module SparseOps =
             else
                 t.reshape (int64 n, int64 features)
 
-        SddmmFunction.Apply(SparseOperator(c, backend), flat g c.Rows, flat x c.Cols).MoveToOuterDisposeScope()
+        let op = SparseOperator(c, backendOf g)
+        BilinearFunction<Sddmm>.Apply(op, flat g c.Rows, flat x c.Cols).MoveToOuterDisposeScope()
+
+    let internal linearWith (backend: Backend) = linearBy (fun _ -> backend)
+    let internal spmmTWith (backend: Backend) = spmmTBy (fun _ -> backend)
+    let internal sddmmWith (backend: Backend) = sddmmBy (fun _ -> backend)
 
     /// <summary>x · Wᵀ + bias, as torch.nn.functional.linear.</summary>
     /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
@@ -111,7 +125,7 @@ module SparseOps =
         (bias: torch.Tensor)
         (x: torch.Tensor)
         : torch.Tensor =
-        linearWith Backend.Auto connectivity values bias x
+        linearBy Backends.ofTensor connectivity values bias x
 
     /// <summary>x · Wᵀ.</summary>
     /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
@@ -120,7 +134,7 @@ module SparseOps =
     /// <returns>Shape [*, rows]. Derivatives for an upstream u: <c>sddmm u x</c> and <c>spmmT values u</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
     let spmm (connectivity: Connectivity) (values: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-        linearWith Backend.Auto connectivity values null x
+        linearBy Backends.ofTensor connectivity values null x
 
     /// <summary>g · W.</summary>
     /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
@@ -129,7 +143,7 @@ module SparseOps =
     /// <returns>Shape [*, cols]. Derivatives for an upstream u: <c>sddmm g u</c> and <c>spmm values u</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
     let spmmT (connectivity: Connectivity) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
-        spmmTWith Backend.Auto connectivity values g
+        spmmTBy Backends.ofTensor connectivity values g
 
     /// <summary>The product gᵀ · x at the pattern only: a sampled dense-dense product.</summary>
     /// <param name="connectivity">The pattern, shape [rows, cols].</param>
@@ -138,7 +152,7 @@ module SparseOps =
     /// <returns>Shape [nnz], in slot order. Derivatives for an upstream u: <c>spmm u x</c> and <c>spmmT u g</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
     let sddmm (connectivity: Connectivity) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-        sddmmWith Backend.Auto connectivity g x
+        sddmmBy Backends.ofTensor connectivity g x
 
     /// <summary>W as a dense matrix: the values at the pattern, 0 elsewhere; not differentiable.</summary>
     /// <param name="connectivity">The pattern, shape [rows, cols].</param>
@@ -149,7 +163,7 @@ module SparseOps =
         checkValues connectivity values
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
-        (DenseOps.toDense connectivity values).MoveToOuterDisposeScope()
+        ((Backends.ofTensor values).ToDense (SpmmPlans.planOf connectivity) values).MoveToOuterDisposeScope()
 
     /// <summary>loss.backward(), whose exception says why where a backward of this library is what failed.</summary>
     /// <param name="loss">A scalar that has a gradient.</param>

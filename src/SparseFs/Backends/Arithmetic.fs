@@ -38,3 +38,10 @@ module Arithmetic =
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
 
         measured |> List.find (fun (least, _) -> samples >= least) |> snd
+
+    /// Dense or Sparse, whichever is faster for a pattern's sparsity and so many samples.
+    let internal faster (sparsity: float) (samples: int) : Arithmetic =
+        if sparsity < breakEven samples then
+            Arithmetic.Dense
+        else
+            Arithmetic.Sparse

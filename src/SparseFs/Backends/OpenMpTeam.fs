@@ -99,3 +99,7 @@ module internal OpenMpTeam =
     /// What a product of so many slots and samples may use.
     let machineFor (nnz: int) (samples: int) : ExecutionPolicy =
         CpuSpmm.machineFor (get ()) (torch.get_num_threads ()) nnz samples
+
+    /// What a selection in so many rows of so many units may use.
+    let topKFor (rows: int) (units: int) : ExecutionPolicy =
+        CpuTopK.machineFor (get ()) (torch.get_num_threads ()) rows units

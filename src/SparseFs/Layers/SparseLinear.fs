@@ -78,13 +78,6 @@ type SparseLinear
     let mutable recorder: GradientRecorder = null
     let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
 
-    let backendFor (c: Connectivity) (samples: int) =
-        match arithmetic with
-        | Arithmetic.Dense -> Backend.Dense
-        | Arithmetic.SparseActivations -> Backend.SparseActivations
-        | Arithmetic.Faster when c.Sparsity < Arithmetic.breakEven samples -> Backend.Dense
-        | _ -> Backend.Auto
-
     do
         base.register_parameter ("weight", versions.Weight)
 
@@ -216,10 +209,9 @@ type SparseLinear
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
 
-        match backendFor versions.Connectivity samples with
-        | Backend.Dense -> Arithmetic.Dense
-        | Backend.SparseActivations -> Arithmetic.SparseActivations
-        | _ -> Arithmetic.Sparse
+        match arithmetic with
+        | Arithmetic.Faster -> Arithmetic.faster versions.Connectivity.Sparsity samples
+        | known -> known
 
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
@@ -237,16 +229,13 @@ type SparseLinear
             this.Attend()
 
         let version = versions.Enter()
-        let c = version.Connectivity
 
         try
-            let backend =
-                match arithmetic with
-                | Arithmetic.Sparse -> Backend.Auto
-                | Arithmetic.Faster when not (isNull x) -> backendFor c (TensorView.checkSamples "x" x c.Cols)
-                | _ -> backendFor c 0
+            let numbers = version.Numbers
 
-            SparseOps.ofLayer (SparseOperator(c, backend, recorder, version.Numbers)) x
+            SparseOps.ofLayer
+                (SparseOperator(version.Connectivity, numbers.Backends[int arithmetic], recorder, numbers))
+                x
         finally
             version.Numbers.Shared.Exit()
 

@@ -27,19 +27,23 @@ module internal RemapMoments =
         (p: Parameter)
         (rewired: Rewired)
         : struct (torch.Tensor * struct (torch.Tensor * torch.Tensor)[]) =
-        let tensors = RemapTensors(rewired.Remap, rewired.Connectivity, p.device)
+        let slots = SlotIndices(rewired.Remap, rewired.Connectivity, p.device)
+
+        let constant (values: torch.Tensor) (number: float) =
+            (Backends.ofTensor values).GatherSlots slots number values
+
         let grown = rewired.GrownWeights
 
         let grownWeights (values: torch.Tensor) =
             if Array.forall (fun w -> w = 0.0f) grown then
-                tensors.Constant(values, 0.0)
+                constant values 0.0
             else
-                tensors.Numbers(values, grown)
+                slots.Numbers(values, grown)
 
         let others =
             [| match p.grad with
                | null -> ()
-               | grad -> struct (grad, tensors.Constant(grad, 0.0))
+               | grad -> struct (grad, constant grad 0.0)
 
                for moment in memory.Moments do
                    let values = moment.Tensor
@@ -48,10 +52,10 @@ module internal RemapMoments =
                        let changed =
                            match moment.Unseen, moments with
                            | Unseen.Weight, _ -> grownWeights values
-                           | Unseen.Number number, Moments.RowMean -> tensors.RowMeans(values, number)
+                           | Unseen.Number number, Moments.RowMean -> slots.RowMeans(values, number)
                            | Unseen.Number number, Moments.Seeded when moment.Seeding <> Seeding.Unseen ->
-                               tensors.Numbers(values, seeds moment.Seeding number rewired.GrownGradients)
-                           | Unseen.Number number, _ -> tensors.Constant(values, number)
+                               slots.Numbers(values, seeds moment.Seeding number rewired.GrownGradients)
+                           | Unseen.Number number, _ -> constant values number
 
                        struct (values, changed) |]
 

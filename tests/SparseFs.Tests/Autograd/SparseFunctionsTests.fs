@@ -72,16 +72,16 @@ let private settings: Setting list =
     [ { Label = "float64, portable"
         Dtype = torch.ScalarType.Float64
         Roundoff = 2.0 ** -53.0
-        Backend = Backend.Portable }
+        Backend = PortableBackend.backend }
       { Label = "float64, dense"
         Dtype = torch.ScalarType.Float64
         Roundoff = 2.0 ** -53.0
-        Backend = Backend.Dense }
+        Backend = Backends.dense PortableBackend.backend }
       for width in CpuSpmm.widths do
           { Label = $"float32, kernels at {width}"
             Dtype = torch.ScalarType.Float32
             Roundoff = float32Roundoff
-            Backend = Backend.Kernels(CpuSpmm.machineOf width 1) } ]
+            Backend = CpuBackend.backend (Backends.forced (CpuSpmm.machineOf width 1)) } ]
 
 /// Directions that are float32 numbers, so that both precisions start from the same ones.
 let private direction (seed: int) (length: int) : float[] =

@@ -10,10 +10,12 @@ open TorchSharp
 
 /// Every implementation of float32 that this machine has.
 let private backends: (string * Backend) list =
-    [ "portable", Backend.Portable
-      "dense", Backend.Dense
+    [ "portable", PortableBackend.backend
+      "dense, portable", Backends.dense PortableBackend.backend
       for width in CpuSpmm.widths do
-          $"kernels at {width}", Backend.Kernels(CpuSpmm.machineOf width 2) ]
+          let kernels = CpuBackend.backend (Backends.forced (CpuSpmm.machineOf width 2))
+          $"kernels at {width}", kernels
+          $"dense, kernels at {width}", Backends.dense kernels ]
 
 let vector (values: float32[]) : torch.Tensor = torch.tensor values
 

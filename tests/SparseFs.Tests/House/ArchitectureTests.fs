@@ -60,7 +60,7 @@ let private compiled (assembly: string) : string list =
     |> Seq.map (fun item -> assembly + item.Attribute(XName.Get "Include").Value.Replace('\\', '/'))
     |> List.ofSeq
 
-/// The files that may hold addresses: the kernels, their memory, and the one place where a tensor becomes one.
+/// The files that may hold addresses: the kernels, their memory, and where a tensor becomes one.
 let private mayHoldPointers =
     set
         [ "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
@@ -87,6 +87,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
           "src/SparseFs.Core/Kernels/YoungMoments.fs"
+          "src/SparseFs/Backends/CpuBackend.fs"
           "src/SparseFs/Tensors/TensorView.fs" ]
 
 let private holdsPointers (text: string) =

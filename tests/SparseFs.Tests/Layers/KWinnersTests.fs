@@ -18,10 +18,10 @@ open TorchSharp
 type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 let private backends: (string * Backend) list =
-    [ "portable", Backend.Portable
-      "auto", Backend.Auto
+    [ "portable", PortableBackend.backend
+      "auto", Backends.ofPlace torch.ScalarType.Float32 DeviceType.CPU |> Array.head
       for width in CpuSpmm.widths do
-          $"kernels at {width}", Backend.Kernels(CpuSpmm.machineOf width 2) ]
+          $"kernels at {width}", CpuBackend.backend (Backends.forced (CpuSpmm.machineOf width 2)) ]
 
 let private scoped (body: unit -> unit) =
     use _ = torch.NewDisposeScope()
@@ -101,8 +101,13 @@ let operation =
                   scoped (fun () ->
                       let x = quarters 4 [| 6L; 5L; 21L |]
 
-                      for backend in [ Backend.Auto; Backend.Portable ] do
-                          let y = KWinnersOps.winnersWith backend 6 (x.to_type dtype)
+                      let portable =
+                          [ PortableBackend.backend; Backends.inFloat32 PortableBackend.backend ]
+                          |> List.tryFind (fun b -> b.Accepts dtype DeviceType.CPU)
+                          |> Option.get
+
+                      for select in [ KWinnersOps.winners; KWinnersOps.winnersWith portable ] do
+                          let y = select 6 (x.to_type dtype)
                           Expect.equal y.dtype dtype "dtype"
                           Expect.equal y.shape x.shape "shape"
 

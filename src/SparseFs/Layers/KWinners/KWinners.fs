@@ -77,12 +77,14 @@ type KWinners
     member _.MaxEntropy() : float = DutyCycle.maxEntropy features ownK
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
-        this.Reading(fun buffers -> this.Select(buffers, backend, x))
+        this.Reading(fun buffers -> this.Select(buffers, (fun _ -> backend), x))
 
-    member private this.Select(buffers: KWinnersBuffers, backend: Backend, x: torch.Tensor) : torch.Tensor =
+    member private this.Select
+        (buffers: KWinnersBuffers, backendOf: torch.Tensor -> Backend, x: torch.Tensor)
+        : torch.Tensor =
         this.CheckInput(buffers, x)
         let samples = TensorView.checkSamples "x" x features
-        Returned.Release()
+        DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
         let struct (form, terms) = this.Terms(buffers, float ownK / float features)
@@ -90,7 +92,14 @@ type KWinners
         let counts = this.training && samples > 0
 
         let selecting =
-            TopKMask(k, form, terms, counts, this.Settings.StraightThrough, backend)
+            TopKMask(
+                { K = k
+                  Form = form
+                  Terms = terms
+                  Counts = counts },
+                this.Settings.StraightThrough,
+                backendOf x
+            )
 
         let y = KWinnersOps.onSamples selecting samples features x
 
@@ -104,7 +113,8 @@ type KWinners
     /// <returns>As x.</returns>
     /// <exception cref="T:System.ArgumentException">The shape, the dtype or the device is not as said, or x is not finite
     /// and the layer checks that.</exception>
-    override this.forward(x: torch.Tensor) : torch.Tensor = this.ForwardWith(Backend.Auto, x)
+    override this.forward(x: torch.Tensor) : torch.Tensor =
+        this.Reading(fun buffers -> this.Select(buffers, Backends.ofTensor, x))
 
     override this.ToString() =
         $"KWinners(features={features}, k={ownK}, {this.Describe()})"

@@ -110,14 +110,16 @@ type KWinners2d
             )
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =
-        this.Reading(fun buffers -> this.Select(buffers, backend, x))
+        this.Reading(fun buffers -> this.Select(buffers, (fun _ -> backend), x))
 
-    member private this.Select(buffers: KWinnersBuffers, backend: Backend, x: torch.Tensor) : torch.Tensor =
+    member private this.Select
+        (buffers: KWinnersBuffers, backendOf: torch.Tensor -> Backend, x: torch.Tensor)
+        : torch.Tensor =
         this.CheckInput(buffers, x)
         this.CheckShape x
         let n, height, width = x.shape[0], x.shape[2], x.shape[3]
         let places = height * width
-        Returned.Release()
+        DeferredDispose.Release()
         BackwardFailure.Raise()
 
         if places = 0L then
@@ -143,7 +145,14 @@ type KWinners2d
                     terms.repeat_interleave places
 
             let selecting =
-                TopKMask(k, form, terms, counts, this.Settings.StraightThrough, backend)
+                TopKMask(
+                    { K = k
+                      Form = form
+                      Terms = terms
+                      Counts = counts },
+                    this.Settings.StraightThrough,
+                    backendOf x
+                )
 
             let y =
                 if isLocal then
@@ -169,7 +178,8 @@ type KWinners2d
     /// <returns>As x, contiguous.</returns>
     /// <exception cref="T:System.ArgumentException">The shape, the dtype or the device is not as said, k exceeds what an
     /// image has, or x is not finite and the layer checks that.</exception>
-    override this.forward(x: torch.Tensor) : torch.Tensor = this.ForwardWith(Backend.Auto, x)
+    override this.forward(x: torch.Tensor) : torch.Tensor =
+        this.Reading(fun buffers -> this.Select(buffers, Backends.ofTensor, x))
 
     override this.ToString() =
         let k =

@@ -108,8 +108,8 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * torch.Tensor) =
         match settings.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
-        | Boost.Exponential _ -> struct (Scores.Products, (buffers.Lack target).exp_())
-        | Boost.Additive _ -> struct (Scores.Sums, buffers.Lack target)
+        | Boost.Exponential _ -> struct (Scores.Products, (buffers.Deficit target).exp_())
+        | Boost.Additive _ -> struct (Scores.Sums, buffers.Deficit target)
 
     /// <summary>Takes in the wins of a batch.</summary>
     /// <param name="buffers">The buffers in use.</param>

@@ -1,6 +1,5 @@
 namespace SparseFs
 
-open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 
@@ -13,7 +12,9 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
         own dutyCycle, own samplesSeen, own boostStrength
 
     let shared = SharedTensors [| dutyCycle; samplesSeen; boostStrength |]
-    let units = int dutyCycle.shape[0]
+
+    let backend =
+        (Backends.ofPlace torch.ScalarType.Float32 dutyCycle.device_type)[int Arithmetic.Sparse]
 
     /// [units], float32.
     member _.DutyCycle: torch.Tensor = dutyCycle
@@ -27,52 +28,19 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
     member _.Shared: SharedTensors = shared
 
     /// strength · (target − duty cycle), [units] of float32, on the buffers' device.
-    member _.Lack(target: float) : torch.Tensor =
+    member _.Deficit(target: float) : torch.Tensor =
         use _ = torch.no_grad ()
-
-        if dutyCycle.device_type = DeviceType.CPU then
-            let terms = torch.empty (int64 units, dtype = torch.float32, device = torch.CPU)
-            let strength = boostStrength.item<float32>()
-
-            DutyCycleUpdate.lack
-                (TensorView.floats "duty_cycle" dutyCycle)
-                (float32 target)
-                strength
-                units
-                (TensorView.floats "terms" terms)
-
-            terms
-        else
-            use target = target.ToScalar()
-            dutyCycle.neg().add_(target).mul_ boostStrength
+        backend.DutyDeficit dutyCycle boostStrength target
 
     /// Takes in the wins of a batch, [units] of integers, of so many samples and places in each.
     member _.Note(rule: DutyCycle, samples: int, places: int, wins: torch.Tensor) : unit =
         use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
 
         let weight =
             match rule with
             | DutyCycle.Alpha alpha -> alpha
             | rule -> DutyCycle.weight rule (samplesSeen.item<int64>() + int64 samples) samples
 
-        let all = float samples * float places
-
-        if dutyCycle.device_type = DeviceType.CPU && wins.dtype = torch.ScalarType.Int32 then
-            DutyCycleUpdate.note
-                (TensorView.ints "wins" wins)
-                (float32 all)
-                (float32 weight)
-                units
-                (TensorView.floats "duty_cycle" dutyCycle)
-        else
-            use all = all.ToScalar()
-            use number = weight.ToScalar()
-
-            use weight =
-                torch.full ([||], number, dtype = torch.float32, device = dutyCycle.device)
-
-            dutyCycle.lerp_ (wins.to_type(torch.ScalarType.Float32).div_ all, weight)
-            |> ignore
-
-        use samples = samples.ToScalar()
-        samplesSeen.add_ samples |> ignore
+        backend.DutyUpdate dutyCycle wins (float samples * float places) weight
+        samplesSeen.add_ (Scalars.Of(int64 samples)) |> ignore

@@ -36,14 +36,23 @@ module KWinnersOps =
 
         struct (TensorView.checkSamples "x" x (int last), int last)
 
-    let internal winnersWith (backend: Backend) (k: int) (x: torch.Tensor) : torch.Tensor =
+    let private winnersBy (backendOf: torch.Tensor -> Backend) (k: int) (x: torch.Tensor) : torch.Tensor =
         let struct (samples, features) = checkSamples x
         KWinners.checkK features k
-        Returned.Release()
+        DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
-        let selecting = TopKMask(k, Scores.Inputs, null, false, false, backend)
+
+        let top =
+            { K = k
+              Form = Scores.Inputs
+              Terms = null
+              Counts = false }
+
+        let selecting = TopKMask(top, false, backendOf x)
         (onSamples selecting samples features x).MoveToOuterDisposeScope()
+
+    let internal winnersWith (backend: Backend) = winnersBy (fun _ -> backend)
 
     /// <summary>The k largest elements of each sample, and 0 elsewhere.</summary>
     /// <param name="k">How many stay, 1..features.</param>
@@ -51,4 +60,4 @@ module KWinnersOps =
     /// <returns>As x. Applying it twice is applying it once, if no winner is negative.</returns>
     /// <exception cref="T:System.ArgumentException">k is outside 1..features, or x is null, has no features, or is of
     /// another dtype.</exception>
-    let winners (k: int) (x: torch.Tensor) : torch.Tensor = winnersWith Backend.Auto k x
+    let winners (k: int) (x: torch.Tensor) : torch.Tensor = winnersBy Backends.ofTensor k x

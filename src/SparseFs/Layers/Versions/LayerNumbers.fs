@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System.Threading
+open SparseFs
 open TorchSharp
 open TorchSharp.Modules
 
@@ -50,6 +51,9 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter) =
 
     member val Dtype: torch.ScalarType = weight.dtype
     member _.Device: torch.Device = device
+
+    /// Who computes with them, by the number of the arithmetic.
+    member val Backends: Backend[] = Backends.ofPlace weight.dtype device.``type``
 
     /// How many numbers the weight has.
     member val Count: int64 = values.numel ()

@@ -1,15 +1,12 @@
 namespace SparseFs.Torch
 
-open System
 open SparseFs
-open SparseFs.Kernels
 open TorchSharp
-open TorchSharp.Modules
 
-/// <summary>A remap as index tensors, on one device, to be applied to many tensors.</summary>
+/// <summary>A slot map as index tensors, on one device, to be applied to many tensors.</summary>
 /// <remarks>Every new slot takes from the old numbers, followed by what grown slots get.</remarks>
 [<Sealed>]
-type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Device) =
+type internal SlotIndices(remap: Remap, after: Connectivity, device: torch.Device) =
     let indexed (ofGrown: int -> int -> int64) =
         let from = remap.FromArray
         let index: int64[] = Array.zeroCreate from.Length
@@ -32,35 +29,15 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
     let rowOf = lazy (Connectivity.rowIndices after)
     let byRow = lazy (indexed (fun slot _ -> int64 rowOf.Value[slot]))
 
-    let carried (values: torch.Tensor) (number: float32) =
-
-        let y =
-            torch.empty ([| int64 remap.After |], dtype = torch.ScalarType.Float32, device = torch.CPU)
-
-        CpuSpmm.carry
-            (OpenMpTeam.machineFor remap.After 1)
-            remap.FromArray
-            (TensorView.floats "values" values)
-            number
-            (TensorView.floats "y" y)
-
-        GC.KeepAlive values
-        y
-
     /// Grown slots get one number.
     member _.Constant(values: torch.Tensor, number: float) =
-        if
-            values.dtype = torch.ScalarType.Float32
-            && values.device_type = DeviceType.CPU
-            && values.is_contiguous ()
-            && remap.Before > 0
-        then
-            carried values (float32 number)
-        else
-            let extra =
-                torch.full ([| 1L |], Scalars.Of number, dtype = values.dtype, device = values.device)
+        let extra =
+            torch.full ([| 1L |], Scalars.Of number, dtype = values.dtype, device = values.device)
 
-            take values extra constant.Value
+        take values extra constant.Value
+
+    /// The slot map itself.
+    member _.Remap: Remap = remap
 
     /// Each grown slot gets its own number.
     member _.Numbers(values: torch.Tensor, grown: float32[]) =

@@ -1,0 +1,124 @@
+namespace SparseFs.Torch
+
+open System.Collections.Concurrent
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+
+/// <summary>Which backend computes: the only place that chooses by arithmetic, dtype and device.</summary>
+/// <remarks>A new backend is one more value in a list of <c>candidates</c>, ahead of what it replaces.</remarks>
+[<RequireQualifiedAccess>]
+module internal Backends =
+
+    let private isHalf (dtype: torch.ScalarType) =
+        dtype = torch.ScalarType.Float16 || dtype = torch.ScalarType.BFloat16
+
+    let private widen (t: torch.Tensor) : torch.Tensor =
+        if isNull t then
+            null
+        else
+            t.to_type torch.ScalarType.Float32
+
+    /// <summary>Half precision by way of float32, rounded once, where the backend itself does not take it.</summary>
+    let inFloat32 (b: Backend) : Backend =
+        let back (like: torch.Tensor) (t: torch.Tensor) : torch.Tensor = t.to_type like.dtype
+
+        let spmmT plan values g =
+            back g (b.SpmmT plan (widen values) (widen g))
+
+        let sddmm plan g x =
+            back x (b.Sddmm plan (widen g) (widen x))
+
+        { b with
+            Name = $"{b.Name}, in float32"
+            Accepts =
+                fun dtype device ->
+                    isHalf dtype
+                    && b.Accepts torch.ScalarType.Float32 device
+                    && not (b.Accepts dtype device)
+            Spmm = fun plan values bias x -> back x (b.Spmm plan (widen values) (widen bias) (widen x))
+            SpmmT = spmmT
+            Sddmm = sddmm
+            Gradients = Backend.gradientsBy spmmT sddmm
+            ToDense = fun plan values -> back values (b.ToDense plan (widen values))
+            OfDense = fun plan w -> back w (b.OfDense plan (widen w))
+            GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
+            TopK =
+                fun top x ->
+                    let result = b.TopK top (widen x)
+
+                    { result with
+                        Values = back x result.Values }
+            Keep = fun mask u -> back u (b.Keep mask (widen u)) }
+
+    /// <summary>Products by way of a dense matrix, for layers that are hardly sparse: each makes its own and keeps none.</summary>
+    let dense (b: Backend) : Backend =
+        let spmmT (plan: SpmmPlan) (values: torch.Tensor) (g: torch.Tensor) = g.mm (b.ToDense plan values)
+        let sddmm (plan: SpmmPlan) (g: torch.Tensor) (x: torch.Tensor) = b.OfDense plan (g.t().mm x)
+
+        { b with
+            Name = $"{b.Name}, dense"
+            Spmm = fun plan values bias x -> torch.nn.functional.linear (x, b.ToDense plan values, bias)
+            SpmmT = spmmT
+            Sddmm = sddmm
+            Gradients = Backend.gradientsBy spmmT sddmm }
+
+    /// <summary>One of two, by the samples of a call and the sparsity of its pattern.</summary>
+    let faster (ofDense: Backend) (ofSparse: Backend) : Backend =
+        let choose (plan: SpmmPlan) (samples: torch.Tensor) =
+            match Arithmetic.faster plan.Connectivity.Sparsity (int samples.shape[0]) with
+            | Arithmetic.Dense -> ofDense
+            | _ -> ofSparse
+
+        { ofSparse with
+            Name = $"{ofSparse.Name}, or {ofDense.Name}"
+            Spmm = fun plan values bias x -> (choose plan x).Spmm plan values bias x
+            SpmmT = fun plan values g -> (choose plan g).SpmmT plan values g
+            Sddmm = fun plan g x -> (choose plan x).Sddmm plan g x
+            Gradients = fun plan values x g wantsBias -> (choose plan g).Gradients plan values x g wantsBias }
+
+    /// Kernels on libtorch's threads, as many as torch.get_num_threads() says at the time of the call.
+    let private policies: CpuPolicies =
+        { Products = OpenMpTeam.machineFor
+          TopK = OpenMpTeam.topKFor }
+
+    /// Kernels on so many threads and at one width, whatever the work: for tests.
+    let forced (policy: ExecutionPolicy) : CpuPolicies =
+        { Products = fun _ _ -> policy
+          TopK = fun _ _ -> policy }
+
+    /// Each also by way of float32 where it does not take half precision.
+    let private withHalves (backends: Backend list) : Backend list =
+        List.collect (fun b -> [ b; inFloat32 b ]) backends
+
+    /// What nobody accepts is torch's to compute, or to refuse.
+    let private firstThatAccepts (backends: Backend list) (dtype: torch.ScalarType) (device: DeviceType) : Backend =
+        backends
+        |> List.tryFind (fun b -> b.Accepts dtype device)
+        |> Option.defaultValue PortableBackend.backend
+
+    let private candidates (arithmetic: Arithmetic) : Backend list =
+        let sparse = [ CpuBackend.backend policies; PortableBackend.backend ]
+
+        match arithmetic with
+        | Arithmetic.Dense -> sparse |> List.map dense
+        | Arithmetic.Faster -> sparse |> List.map (fun b -> faster (dense b) b)
+        | Arithmetic.SparseActivations -> CpuBackend.skippingZeros policies :: sparse
+        | _ -> sparse
+        |> withHalves
+
+    let private chosen =
+        ConcurrentDictionary<struct (torch.ScalarType * DeviceType), Backend[]>()
+
+    /// <summary>The backend of each arithmetic, by its number, for tensors of a dtype on a device.</summary>
+    let ofPlace (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
+        chosen.GetOrAdd(
+            struct (dtype, device),
+            fun _ ->
+                [| for arithmetic in System.Enum.GetValues<Arithmetic>() ->
+                       firstThatAccepts (candidates arithmetic) dtype device |]
+        )
+
+    /// <summary>The backend for a tensor of a real floating dtype, and others like it.</summary>
+    let ofTensor (t: torch.Tensor) : Backend =
+        (ofPlace t.dtype t.device_type)[int Arithmetic.Sparse]

@@ -1,0 +1,313 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+
+/// <summary>What the kernels of a call may use.</summary>
+[<NoEquality; NoComparison>]
+type internal CpuPolicies =
+    {
+        /// For so many slots, or cells, and samples.
+        Products: int -> int -> ExecutionPolicy
+        /// For so many rows of so many units.
+        TopK: int -> int -> ExecutionPolicy
+    }
+
+/// <summary>All operations on the library's kernels: float32 on the CPU.</summary>
+/// <remarks>Here tensors become addresses. Tensors that are not contiguous are copied first.</remarks>
+module internal CpuBackend =
+
+    let private empty (shape: int64[]) : torch.Tensor =
+        torch.empty (shape, dtype = torch.ScalarType.Float32, device = torch.CPU)
+
+    let private contiguous (t: torch.Tensor) : torch.Tensor =
+        if isNull t then null else TensorView.contiguous t
+
+    /// A copy between a pattern and a dense matrix is as much work for threads to share as a product of so many samples.
+    [<Literal>]
+    let private SamplesOfCopy = 16
+
+    /// A product of values and x [N, inputs], which becomes [N, outputs].
+    let private product
+        (policies: CpuPolicies)
+        (multiply:
+            ExecutionPolicy
+                -> SpmmPlan
+                -> nativeptr<float32>
+                -> nativeptr<float32>
+                -> nativeptr<float32>
+                -> int
+                -> nativeptr<float32>
+                -> unit)
+        (outputs: SpmmPlan -> int)
+        (plan: SpmmPlan)
+        (values: torch.Tensor)
+        (bias: torch.Tensor)
+        (x: torch.Tensor)
+        : torch.Tensor =
+        let values, bias, x = contiguous values, contiguous bias, contiguous x
+        let samples = int x.shape[0]
+        let y = empty [| int64 samples; int64 (outputs plan) |]
+
+        multiply
+            (policies.Products plan.Connectivity.Nnz samples)
+            plan
+            (TensorView.floats "values" values)
+            (TensorView.floatsOrNull "bias" bias)
+            (TensorView.floats "x" x)
+            samples
+            (TensorView.floats "y" y)
+
+        GC.KeepAlive(struct (values, bias, x))
+        y
+
+    let private sampled
+        (policies: CpuPolicies)
+        (multiply:
+            ExecutionPolicy -> SpmmPlan -> nativeptr<float32> -> nativeptr<float32> -> int -> nativeptr<float32> -> unit)
+        (plan: SpmmPlan)
+        (g: torch.Tensor)
+        (x: torch.Tensor)
+        : torch.Tensor =
+        let g, x = contiguous g, contiguous x
+        let samples = int x.shape[0]
+        let d = empty [| int64 plan.Connectivity.Nnz |]
+
+        multiply
+            (policies.Products plan.Connectivity.Nnz samples)
+            plan
+            (TensorView.floats "g" g)
+            (TensorView.floats "x" x)
+            samples
+            (TensorView.floats "d" d)
+
+        GC.KeepAlive(struct (g, x))
+        d
+
+    /// The gradients together, those of the values by way of their own where somebody has one.
+    let private gradients
+        (policies: CpuPolicies)
+        (ofValues: (SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor) voption)
+        (plan: SpmmPlan)
+        (values: torch.Tensor)
+        (x: torch.Tensor)
+        (g: torch.Tensor)
+        (wantsBias: bool)
+        : LinearGradients =
+        let c = plan.Connectivity
+        let values, x, g = contiguous values, contiguous x, contiguous g
+        let samples = int g.shape[0]
+
+        let own =
+            match ofValues with
+            | ValueSome sddmm when not (isNull x) -> sddmm plan g x
+            | _ -> null
+
+        let together =
+            if isNull x || not (isNull own) then
+                null
+            else
+                empty [| int64 c.Nnz |]
+
+        let ofBias = if wantsBias then empty [| int64 c.Rows |] else null
+
+        let ofInput =
+            if isNull values then
+                null
+            else
+                empty [| int64 samples; int64 c.Cols |]
+
+        CpuSpmm.gradients
+            (policies.Products c.Nnz samples)
+            plan
+            (TensorView.floatsOrNull "values" values)
+            (TensorView.floats "g" g)
+            (TensorView.floatsOrNull "x" x)
+            samples
+            { Values = TensorView.floatsOrNull "dValues" together
+              Bias = TensorView.floatsOrNull "dBias" ofBias
+              Input = TensorView.floatsOrNull "dX" ofInput }
+
+        GC.KeepAlive(struct (values, x, g))
+
+        { Values = (if isNull own then together else own)
+          Bias = ofBias
+          Input = ofInput }
+
+    let private toDense (policies: CpuPolicies) (plan: SpmmPlan) (values: torch.Tensor) : torch.Tensor =
+        let c = plan.Connectivity
+        let values = contiguous values
+        let w = empty [| int64 c.Rows; int64 c.Cols |]
+        let policy = policies.Products c.Nnz SamplesOfCopy
+        CpuSpmm.spread policy c (TensorView.floats "values" values) (TensorView.floats "w" w)
+        GC.KeepAlive values
+        w
+
+    let private ofDense (policies: CpuPolicies) (plan: SpmmPlan) (w: torch.Tensor) : torch.Tensor =
+        let c = plan.Connectivity
+        let w = contiguous w
+        let d = empty [| int64 c.Nnz |]
+        let policy = policies.Products c.Nnz SamplesOfCopy
+        CpuSpmm.collect policy c (TensorView.floats "w" w) (TensorView.floats "d" d)
+        GC.KeepAlive w
+        d
+
+    let private growthScores
+        (policies: CpuPolicies)
+        (passes: Lazy<struct (torch.Tensor * torch.Tensor)>)
+        (samples: int)
+        (rows: int)
+        (cols: int)
+        : CellScores =
+        let policy =
+            policies.Products (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))) samples
+
+        let byRows = PortableBackend.backend.GrowthScores passes samples rows cols
+
+        CellScores(
+            (fun first count -> byRows.Invoke(first, count)),
+            policy.Threads,
+            fun body ->
+                use _ = torch.NewDisposeScope()
+                let struct (g, x) = passes.Value
+                let g, x = contiguous g, contiguous x
+                let samples = int g.shape[0]
+
+                CpuGrowthScores.product
+                    policy
+                    (TensorView.floats "g" g)
+                    (TensorView.floats "x" x)
+                    samples
+                    rows
+                    cols
+                    body
+
+                GC.KeepAlive(struct (g, x))
+        )
+
+    let private gatherSlots
+        (policies: CpuPolicies)
+        (slots: SlotIndices)
+        (number: float)
+        (values: torch.Tensor)
+        : torch.Tensor =
+        let remap = slots.Remap
+
+        if remap.Before = 0 then
+            PortableBackend.backend.GatherSlots slots number values // an empty tensor may have no address
+        else
+            let values = contiguous values
+            let y = empty [| int64 remap.After |]
+            let policy = policies.Products remap.After 1
+            let target = TensorView.floats "y" y
+            CpuSpmm.carry policy remap.FromArray (TensorView.floats "values" values) (float32 number) target
+            GC.KeepAlive values
+            y
+
+    let private topK (policies: CpuPolicies) (top: TopK) (x: torch.Tensor) : TopKResult =
+        let x, terms = contiguous x, contiguous top.Terms
+        let rows, n = int x.shape[0], int x.shape[1]
+        let y = torch.empty_like x
+
+        let mask =
+            torch.empty (
+                [| int64 rows; int64 (TopKRows.blocks n) |],
+                dtype = torch.ScalarType.Int32,
+                device = torch.CPU
+            )
+
+        let wins =
+            if top.Counts then
+                torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32, device = torch.CPU)
+            else
+                null
+
+        CpuTopK.select
+            (policies.TopK rows n)
+            { X = TensorView.floats "x" x
+              Form = top.Form
+              Terms = TensorView.floatsOrNull "terms" terms
+              Rows = rows
+              N = n
+              K = top.K
+              Y = TensorView.floats "y" y
+              Mask = TensorView.ints "mask" mask
+              Wins = TensorView.intsOrNull "wins" wins }
+
+        GC.KeepAlive(struct (x, terms))
+
+        { Values = y; Mask = mask; Wins = wins }
+
+    let private keep (policies: CpuPolicies) (mask: torch.Tensor) (u: torch.Tensor) : torch.Tensor =
+        let u = contiguous u
+        let rows, n = int u.shape[0], int u.shape[1]
+        let d = torch.empty_like u
+
+        CpuTopK.keep
+            (policies.TopK rows n)
+            (TensorView.ints "mask" mask)
+            (TensorView.floats "u" u)
+            rows
+            n
+            (TensorView.floats "d" d)
+
+        GC.KeepAlive(struct (mask, u))
+        d
+
+    let private dutyDeficit (duty: torch.Tensor) (strength: torch.Tensor) (target: float) : torch.Tensor =
+        let units = int duty.shape[0]
+        let deficit = empty [| int64 units |]
+
+        DutyCycleUpdate.deficit
+            (TensorView.floats "duty_cycle" duty)
+            (float32 target)
+            (strength.item<float32>())
+            units
+            (TensorView.floats "deficit" deficit)
+
+        deficit
+
+    let private dutyUpdate (duty: torch.Tensor) (wins: torch.Tensor) (all: float) (weight: float) : unit =
+        if wins.dtype <> torch.ScalarType.Int32 then
+            PortableBackend.backend.DutyUpdate duty wins all weight // sums over places are int64
+        else
+            DutyCycleUpdate.update
+                (TensorView.ints "wins" wins)
+                (float32 all)
+                (float32 weight)
+                (int duty.shape[0])
+                (TensorView.floats "duty_cycle" duty)
+
+    /// <summary>The kernels.</summary>
+    let backend (policies: CpuPolicies) : Backend =
+        let spmmT machine plan values _ g samples x =
+            CpuSpmm.spmmT machine plan values g samples x
+
+        let spmmT = product policies spmmT _.Connectivity.Cols
+
+        { Name = "kernels"
+          Accepts = fun dtype device -> dtype = torch.ScalarType.Float32 && device = DeviceType.CPU
+          Spmm = product policies CpuSpmm.spmm _.Connectivity.Rows
+          SpmmT = fun plan values g -> spmmT plan values null g
+          Sddmm = sampled policies CpuSpmm.sddmm
+          Gradients = gradients policies ValueNone
+          ToDense = toDense policies
+          OfDense = ofDense policies
+          GrowthScores = growthScores policies
+          GatherSlots = gatherSlots policies
+          TopK = topK policies
+          Keep = keep policies
+          DutyDeficit = dutyDeficit
+          DutyUpdate = dutyUpdate }
+
+    /// <summary>The kernels, of which forward and the weights' gradient walk only the inputs that are not 0.</summary>
+    let skippingZeros (policies: CpuPolicies) : Backend =
+        let sddmm = sampled policies CpuSparseActivations.sddmm
+
+        { backend policies with
+            Name = "kernels for sparse activations"
+            Spmm = product policies CpuSparseActivations.spmm _.Connectivity.Rows
+            Sddmm = sddmm
+            Gradients = gradients policies (ValueSome sddmm) }
