@@ -22,6 +22,8 @@ type Policy =
         /// <summary>Whether the optimizer leaves out its step at an update, as RigL's does (jaxpruner's
         /// <c>skip_gradients</c>).</summary>
         SkipGradientsAtUpdates: bool
+        /// <summary>The running mean of gradients, for rules that look at momentum.</summary>
+        Momentum: MomentumWindow
     }
 
     override p.ToString() =
@@ -41,7 +43,8 @@ module Policy =
           Budget = Budget.Layer
           GrownWeight = GrownWeight.Zero
           Moments = Moments.Zero
-          SkipGradientsAtUpdates = false }
+          SkipGradientsAtUpdates = false
+          Momentum = MomentumWindow.standard }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -141,6 +144,7 @@ module Policy =
             nullArg (nameof policy)
 
         Schedule.check policy.Schedule |> ignore
+        MomentumWindow.check policy.Momentum
 
         let inUnit (name: string) (value: float) =
             if not (value >= 0.0 && value < 1.0) then

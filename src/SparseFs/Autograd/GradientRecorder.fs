@@ -266,12 +266,12 @@ type internal GradientRecorder() =
             buffer.Value
 
         if not onKernels then
-            CellScores rowsOf
+            RowScores rowsOf
         else
             let machine =
                 OpenMpTeam.machineFor (int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))) samples
 
-            CellScores(
+            BlockScores(
                 rowsOf,
                 machine.Threads,
                 fun body ->
