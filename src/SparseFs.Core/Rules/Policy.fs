@@ -2,14 +2,14 @@ namespace SparseFs
 
 open System
 
-/// <summary>How a layer is rewired: a value made of rules.</summary>
+/// <summary>Policy of rewiring a layer: a value made of rules.</summary>
 type Policy =
     {
-        /// <summary>When, and what part of the slots.</summary>
+        /// <summary>Schedule of updates, and the part of the slots that each rewires.</summary>
         Schedule: Schedule
-        /// <summary>Which slots are dropped.</summary>
+        /// <summary>Rule that says which slots are dropped.</summary>
         Drop: Drop
-        /// <summary>Which cells are grown.</summary>
+        /// <summary>Rule that says which cells are grown.</summary>
         Grow: Grow
         /// <summary>Whether what an update drops may be grown by it.</summary>
         Regrow: Regrow
@@ -34,7 +34,7 @@ type Policy =
 [<RequireQualifiedAccess>]
 module Policy =
 
-    /// <summary>Nothing is ever rewired.</summary>
+    /// <summary>Static sparsity: nothing is ever rewired.</summary>
     let staticSparse: Policy =
         { Schedule = Schedule.never
           Drop = Drop.Magnitude

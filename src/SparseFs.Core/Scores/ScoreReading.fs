@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 open System.Threading
 
-/// How an update reads scores that anyone may have written.
+/// Reading of scores by an update, whoever may have written their source.
 module internal ScoreReading =
 
     /// <summary>Hands all rows to body, the parts side by side.</summary>

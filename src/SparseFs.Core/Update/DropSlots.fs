@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 open System.Numerics
 
-/// <summary>Which slots an update drops.</summary>
+/// <summary>Drop rules at work: the slots that an update drops.</summary>
 module internal DropSlots =
 
     /// The first number that is not finite, if there is one.

@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>Which absent cells an update grows.</summary>
+/// <summary>Growth: the absent cells that an update makes slots.</summary>
 module internal Growth =
 
     /// The first score of a row that is not finite; there is one. What is taken does not count, but a gradient that is no
@@ -57,7 +57,7 @@ module internal Growth =
         | Some first -> Error first.Value
         | None -> Ok()
 
-    /// How many times the wanted cells are to be above a guessed bound: rows may differ that much from the first.
+    /// Factor of spare cells above a guessed bound: rows may differ that much from the first.
     let private spare = 1.5
 
     /// The count best cells of the layer.
@@ -211,7 +211,7 @@ module internal Growth =
         | Grow.DistanceDecay(placement, lambda) ->
             Ok(DistanceGrowth.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed))
 
-    /// How many of the count cells with the largest |gradient| are in each row.
+    /// Counts, by row, of the count cells with the largest |gradient|.
     let salientOfRows (state: LayerState) (count: int) : Result<int[], NonFinite> =
         let c = state.Connectivity
 

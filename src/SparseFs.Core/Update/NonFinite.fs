@@ -5,7 +5,7 @@ namespace SparseFs
 type internal NonFinite =
     | NonFinite of what: string
 
-    /// Why an update is refused.
+    /// The reason of the refusal.
     member n.Reason: string =
         let (NonFinite what) = n
         invariant $"expected finite numbers, got {what}"

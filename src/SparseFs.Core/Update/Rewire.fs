@@ -95,7 +95,7 @@ module Rewire =
         | Ok rewired -> rewired
         | Error found -> refused found.Reason state
 
-    /// What each layer of a shared budget grows.
+    /// Numbers of slots that the layers of a shared budget grow.
     let private shares (policy: Policy) (states: LayerState[]) (dropped: bool[][]) : Result<int[], NonFinite> =
         let total = dropped |> Array.sumBy (Redistribution.countMarked >> int64)
 

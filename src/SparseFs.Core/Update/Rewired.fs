@@ -3,7 +3,7 @@ namespace SparseFs
 /// <summary>A layer after an update; where the outcome is a refusal, as it was before.</summary>
 type Rewired =
     {
-        /// <summary>Which weights exist now.</summary>
+        /// <summary>The pattern after the update.</summary>
         Connectivity: Connectivity
         /// <summary>The old slot that each slot continues, or none.</summary>
         Remap: Remap
@@ -13,7 +13,7 @@ type Rewired =
         GrownGradients: float32[]
         /// <summary>Cells that have ever been slots.</summary>
         Explored: ExploredCells
-        /// <summary>What was done, or why nothing was.</summary>
+        /// <summary>Counts of what was done, or the reason why nothing was.</summary>
         Outcome: RewireOutcome
     }
 

@@ -5,7 +5,7 @@ open System
 /// <summary>A layer after an update, from what was dropped and what was grown.</summary>
 module internal UpdatePattern =
 
-    /// What is drawn for dropping, growing and the grown weights.
+    /// Seeds of dropping, of growing and of the grown weights.
     let seeds (seed: Seed) =
         struct (Seed.child 0 seed, Seed.child 1 seed, Seed.child 2 seed)
 

@@ -40,7 +40,7 @@ module internal LayerUpdate =
                 place)
         |> Array.map snd
 
-    /// What layers become, in their order, and how many seconds each took.
+    /// Results of layers that are rewired, in their order, and the seconds that each took.
     let private rewire (layers: RewiredLayer[]) (states: LayerState[]) : struct (Rewired * float)[] =
         let results: struct (Rewired * float)[] = Array.zeroCreate layers.Length
 
@@ -57,7 +57,7 @@ module internal LayerUpdate =
 
         results
 
-    /// <summary>What all layers that are due become. One that took no part in the backward passes keeps its slots, and
+    /// <summary>Results of all layers that are due. One that took no part in the backward passes keeps its slots, and
     /// shares no budget; where none did, or a number is not finite, all are refused.</summary>
     let private outcomes (seed: Seed) (at: int64) (due: RewiredLayer[]) : struct (Rewired * float)[] =
         let states = due |> Array.map (stateOf seed at)

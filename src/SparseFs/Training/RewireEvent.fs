@@ -10,7 +10,7 @@ type RewireEvent =
         /// <summary>Seconds that dropping and growing took, without carrying tensors over; 0 where neither was begun.
         /// Layers that share a budget are timed together.</summary>
         Seconds: float
-        /// <summary>What was done, or why nothing was.</summary>
+        /// <summary>Counts of what was done, or the reason why nothing was.</summary>
         Outcome: RewireOutcome
     }
 

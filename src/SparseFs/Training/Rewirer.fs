@@ -139,7 +139,7 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// <summary>Optimizer steps taken.</summary>
     member _.Steps: int64 = step
 
-    /// <summary>What happens where updates are refused one after the other; Raise unless it is set.</summary>
+    /// <summary>Treatment of updates that are refused one after the other; Raise unless it is set.</summary>
     /// <exception cref="T:System.ArgumentException">The value is none of them.</exception>
     member _.Refusals
         with get (): Refusals = refusals
@@ -149,14 +149,14 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
 
             refusals <- value
 
-    /// <summary>What was noticed about the loop so far, each kind once a layer; the event source "SparseFs" has it
+    /// <summary>Notices of the loop so far, each kind once a layer; the event source "SparseFs" has it
     /// too.</summary>
     member _.Notices: IReadOnlyList<Notice> = board.All
 
-    /// Where what is noticed is posted.
+    /// The board of these notices.
     member internal _.Board: NoticeBoard = board
 
-    /// <summary>How each layer is rewired, in the layers' order.</summary>
+    /// <summary>Policies of the layers, in the layers' order.</summary>
     member _.Policies: IReadOnlyList<Policy> = [| for l in layers.All -> l.Policy |]
 
     /// The layers, in the order of its state.

@@ -4,7 +4,7 @@ open System
 open SparseFs.Torch
 open TorchSharp
 
-/// <summary>What layers of a rewirer have noted, as a value and back.</summary>
+/// <summary>State of a rewirer's layers as a value, and back.</summary>
 module internal RewirerCapture =
 
     /// A state of these layers. Copies each noted pass to the CPU.
