@@ -88,9 +88,15 @@ type private SideBySide(inner: CellScores, rows: int) =
             0,
             2,
             fun part ->
-                for row in part * rows / 2 .. (part + 1) * rows / 2 - 1 do
-                    let padded = Array.append (Array.sub all (row * cols) cols) (Array.create 3 nanf)
-                    body.Invoke(part, row, 1, padded, cols + 3)
+                let first, last = part * rows / 2, (part + 1) * rows / 2 - 1
+
+                let padded =
+                    [| for row in first..last do
+                           yield! Array.sub all (row * cols) cols
+                           nanf
+                           nanf |]
+
+                body.Invoke(part, first, last - first + 1, padded, cols + 2)
         )
         |> ignore
 

@@ -394,6 +394,30 @@ let rewirerTests =
                   Policy.staticSparse,
                   Seed.ofInt 0
               ))
+          testCase "momentum weighs the steps that are over as the policy's window says" (fun () ->
+              let grownBy (window: MomentumWindow) =
+                  let layer = new SparseLinear(Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 1 |])
+                  let optimizer = torch.optim.SGD(layer.parameters (), 0.01)
+
+                  let policy =
+                      { Policy.snfs (Schedule.constant 0.5 2L 9L) with
+                          Budget = Budget.Layer
+                          Momentum = window }
+
+                  use rewirer = new Rewirer(layer, optimizer, policy)
+
+                  // A large gradient of column 2 first, then a smaller one of column 3.
+                  for x in [ [| 0.0f; 0.0f; 10.0f; 0.0f |]; [| 0.0f; 0.0f; 0.0f; 3.0f |] ] do
+                      optimizer.zero_grad ()
+                      (layer.call (torch.tensor(x).reshape(1L, 4L))).sum().backward()
+                      rewirer.Step() |> ignore
+
+                  layer.Connectivity.ColIdx[1]
+
+              Expect.equal (grownBy MomentumWindow.standard) 2 "0.9 · 10 is above 3"
+              Expect.equal (grownBy { Beta = 0.2; Steps = 32 }) 3 "0.2 · 10 is not"
+              Expect.equal (grownBy { Beta = 0.9; Steps = 1 }) 3 "the last step alone")
+
           refuses "another optimizer at resume" "state" "expected a state for SGD, got one for Adam" (fun () ->
               let adam = bench (fun p -> torch.optim.Adam(p, 0.1) :> _)
               let sgd = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
