@@ -37,8 +37,11 @@ let private train (isWatched: bool) =
     use model = torch.nn.Sequential(layer, winners, output)
     use optimizer = torch.optim.Adam(model.parameters (), 0.01)
 
-    use rewirer =
-        new Rewirer(model, optimizer, Policy.snfs (Schedule.constant 0.3 3L 30L), Seed.ofInt 4)
+    let policy =
+        { Policy.snfs (Schedule.constant 0.3 3L 30L) with
+            GrownWeight = GrownWeight.Normal 0.1 } // draws
+
+    use rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 4)
 
     let look () =
         if isWatched then
@@ -70,7 +73,7 @@ let private train (isWatched: bool) =
     winners.DutyCycles(),
     winners.SamplesSeen,
     List.ofSeq events,
-    ((rewirer.Capture()).Explored, (rewirer.Capture()).Passes)
+    (let state = rewirer.Capture() in state.Step, state.Seed, state.Explored, state.Passes, state.Ages)
 
 let private layerOf (version: int) : SparseLinear =
     let layer = new SparseLinear(Topology.uniform 12 10 36 (Seed.ofInt version))
