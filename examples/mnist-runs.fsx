@@ -90,8 +90,10 @@ let mutable explored = ""
 rewirer
 |> Option.iter (fun r ->
     r.Events.Add(fun e ->
-        if e.Layer = "0" then
-            explored <- $", R_s of the first layer %.3f{e.Explored}"))
+        match e.Outcome with
+        | RewireOutcome.Done counts when e.Layer = "0" ->
+            explored <- $", R_s of the first layer %.3f{counts.Explored}"
+        | _ -> ()))
 
 let watch = Diagnostics.Stopwatch.StartNew()
 let accuracies = ResizeArray<float>()

@@ -23,8 +23,11 @@ for step in 1..400 do
     loss.backward ()
 
     for e in rewirer.Step() do // in place of optimizer.step ()
-        printfn
-            $"step {e.Step}: loss %.4f{loss.item<float32>()}, {e.Grown} of {e.Nnz} slots moved, R_s %.2f{e.Explored}"
+        match e.Outcome with
+        | RewireOutcome.Done counts ->
+            printfn
+                $"step {e.Step}: loss %.4f{loss.item<float32>()}, {counts.Grown} of {counts.Nnz} slots moved, R_s %.2f{counts.Explored}"
+        | RewireOutcome.Refused reason -> printfn $"step {e.Step}: {reason}"
 
 let right =
     Seq.init 10 (fun i -> Connectivity.tryFindSlot i i layer.Connectivity)

@@ -74,11 +74,22 @@ module Dynamics =
                       | :? SparseLinear as layer -> name, float layer.Connectivity.Cells
                       | _ -> () ]
 
-        let last = events |> List.groupBy _.Layer |> List.map (snd >> List.maxBy _.Step)
+        let updates =
+            [ for e in events do
+                  match e.Outcome with
+                  | RewireOutcome.Done counts -> e, counts
+                  | RewireOutcome.Refused _ -> () ]
+
+        let counts = updates |> List.map snd
+
+        let last =
+            updates
+            |> List.groupBy (fun (e, _) -> e.Layer)
+            |> List.map (snd >> List.maxBy (fun (e, _) -> e.Step))
 
         { Churn =
-            float (events |> List.sumBy _.Grown)
-            / float (max 1 (events |> List.sumBy _.Nnz))
+            float (counts |> List.sumBy _.Grown)
+            / float (max 1 (counts |> List.sumBy _.Nnz))
           Explored =
-            (last |> List.sumBy (fun e -> e.Explored * cells[e.Layer]))
-            / (last |> List.sumBy (fun e -> cells[e.Layer])) }
+            (last |> List.sumBy (fun (e, counts) -> counts.Explored * cells[e.Layer]))
+            / (last |> List.sumBy (fun (e, _) -> cells[e.Layer])) }

@@ -12,7 +12,7 @@ module RewireGenerators =
     /// <param name="cols">Columns of the matrix.</param>
     /// <param name="scores">Length rows · cols.</param>
     let scoresOf (cols: int) (scores: float32[]) : CellScores =
-        CellScores(fun first count -> Array.sub scores (first * cols) (count * cols))
+        RowScores(fun first count -> Array.sub scores (first * cols) (count * cols))
 
     /// Few different numbers, so that ties and zeros are common.
     let private numbers (length: int) : Gen<float32[]> =

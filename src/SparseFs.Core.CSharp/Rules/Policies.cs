@@ -52,17 +52,20 @@ public static class Policies
     /// <param name="schedule">When, and what part of the slots.</param>
     /// <param name="drop">Which slots are dropped, unless dropScore says.</param>
     /// <param name="grow">Which cells are grown, unless growScore says.</param>
-    /// <param name="budget">Whose number of slots stays the same.</param>
+    /// <param name="budget">The budget of slots: each layer's, each row's, or that of all layers.</param>
     /// <param name="regrow">Whether what an update drops may be grown by it.</param>
     /// <param name="moments">Optimizer state of grown slots; under Fresh and Seeded they count their own steps.</param>
-    /// <param name="stepsAtUpdates">Whether the optimizer also steps at an update.</param>
+    /// <param name="skipGradientsAtUpdates">Whether the optimizer leaves out its step at an update, as RigL's does.</param>
     /// <param name="dropScore">A score a slot; the lowest are dropped.</param>
     /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>
-    /// <param name="growthInputs">What growScore has to know beside the weights.</param>
+    /// <param name="growthInputs">Inputs of growScore beside the weights.</param>
     /// <param name="grownBound">Grown weights are uniform within ± this; 0 for zero.</param>
     /// <param name="dropName">What files of training runs call dropScore: a run does not go on under a rule of another name.
     /// Null for a rule that files cannot tell from another.</param>
     /// <param name="growName">What they call growScore.</param>
+    /// <param name="momentumBeta">β of rules that look at momentum: the factor by which the weight of a step's gradient falls
+    /// with each later step, in [0, 1).</param>
+    /// <param name="momentumSteps">Optimizer steps that such rules look back, 1 or more.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentException">A part is null or outside its range, or a name has no score.</exception>
     public static Policy Custom(
@@ -72,13 +75,15 @@ public static class Policies
         BudgetRule budget = BudgetRule.Layer,
         Regrow regrow = Regrow.Never,
         Moments moments = Moments.Zero,
-        bool stepsAtUpdates = true,
+        bool skipGradientsAtUpdates = false,
         Func<LayerState, float[]>? dropScore = null,
         Func<LayerState, CellScores>? growScore = null,
         GrowthInputs growthInputs = GrowthInputs.Nothing,
         double grownBound = 0.0,
         string? dropName = null,
-        string? growName = null) =>
+        string? growName = null,
+        double momentumBeta = 0.9,
+        int momentumSteps = 32) =>
         PolicyModule.check(
             new Policy(
                 Require.NotNull(schedule),
@@ -95,7 +100,8 @@ public static class Policies
                 },
                 grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(grownBound),
                 moments,
-                stepsAtUpdates));
+                skipGradientsAtUpdates,
+                new MomentumWindow(momentumBeta, momentumSteps)));
 
     private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>
         (score, name) switch
@@ -127,7 +133,7 @@ public static class Policies
             },
         };
 
-    /// <summary>What the rules of a policy need to know beside the weights.</summary>
+    /// <summary>Inputs of a policy's rules beside the weights.</summary>
     /// <param name="policy">The policy.</param>
     /// <returns>Gradient, momentum, both, or nothing.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="policy"/> is null.</exception>

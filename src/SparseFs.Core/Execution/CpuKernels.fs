@@ -319,9 +319,9 @@ type CpuKernels
             block
 
         if samples = 0 then
-            CellScores rowsOf
+            RowScores rowsOf
         else
-            CellScores(
+            BlockScores(
                 rowsOf,
                 machine.Threads,
                 fun body ->

@@ -19,10 +19,23 @@ type internal AlignedBuffer(bytes: int64) =
         member b.Dispose() = b.Free()
 
 /// <summary>Buffers that the kernels need for the length of a call, kept for the next one.</summary>
-/// <remarks>A handful of blocks, the larger ones preferred; no lock, and nothing is allocated once they have grown.</remarks>
+/// <remarks>Eight blocks of the process at most, the larger ones preferred; no lock, and nothing is allocated once they have
+/// grown. <c>empty</c> frees them.</remarks>
 module internal ScratchPool =
 
     let private kept: AlignedBuffer[] = Array.zeroCreate 8
+
+    /// Frees what is kept; blocks that are rented are their callers'.
+    let empty () : unit =
+        for i in 0 .. kept.Length - 1 do
+            let block = Interlocked.Exchange(&kept[i], null)
+
+            if not (isNull block) then
+                block.Free()
+
+    /// Bytes that are kept, where nothing runs beside.
+    let bytes () : int64 =
+        kept |> Array.sumBy (fun block -> if isNull block then 0L else block.Bytes)
 
     /// A block of at least this many floats, to be given back.
     let rent (floats: int64) : AlignedBuffer =

@@ -192,6 +192,8 @@ type SpmmPlan
             fun rowFrom rowTo next -> CscBuilder.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
         )
 
+/// <summary>Plans of patterns, one each.</summary>
+/// <remarks>Held weakly: a plan lives as long as its pattern, and goes with it. <c>forget</c> drops one before.</remarks>
 module internal SpmmPlans =
 
     let private cache = ConditionalWeakTable<Connectivity, SpmmPlan>()
@@ -199,3 +201,6 @@ module internal SpmmPlans =
     /// The plan of a pattern, made once for as long as the pattern lives.
     let planOf (connectivity: Connectivity) : SpmmPlan =
         cache.GetValue(connectivity, (fun c -> SpmmPlan c))
+
+    /// Drops the plan of a pattern; the next one who asks makes it anew.
+    let forget (connectivity: Connectivity) : unit = cache.Remove connectivity |> ignore

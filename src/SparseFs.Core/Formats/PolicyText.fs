@@ -12,7 +12,12 @@ type internal PolicyPart =
         /// What files hold of a rule of the user's own that has no name: this part's text without the name. None where the
         /// part is a rule of the library's.
         Unnamed: string voption
+        /// What a file without this part was written with; nothing where every file has it.
+        Absent: string voption
     }
+
+    /// Whether files hold the part: one that is newer than the first files is left out where it is what they had.
+    member p.IsWritten: bool = p.Absent <> ValueSome p.Text
 
 /// <summary>What a file's text says about a part of the policy that is given.</summary>
 [<RequireQualifiedAccess>]
@@ -112,7 +117,8 @@ module internal PolicyText =
     let private known (name: string) (text: string) : PolicyPart =
         { Name = name
           Text = text
-          Unnamed = ValueNone }
+          Unnamed = ValueNone
+          Absent = ValueNone }
 
     /// A function, of which no text can hold more than what it is called.
     let private own (part: string) (values: (string * string) list) (name: string voption) : PolicyPart =
@@ -123,7 +129,8 @@ module internal PolicyText =
             match name with
             | ValueSome name -> case "Score" (values @ [ "name", name ])
             | ValueNone -> unnamed
-          Unnamed = ValueSome unnamed }
+          Unnamed = ValueSome unnamed
+          Absent = ValueNone }
 
     let private ofDrop (drop: Drop) : PolicyPart =
         let part = "Drop"
@@ -150,6 +157,13 @@ module internal PolicyText =
         | Grow.Score(needs, _) -> score needs ValueNone
         | Grow.NamedScore(name, needs, _) -> score needs (ValueSome name)
 
+    let private ofMomentum (window: MomentumWindow) : string =
+        let values =
+            [ "Beta", MetadataFields.ofFloat window.Beta
+              "Steps", MetadataFields.ofInteger (int64 window.Steps) ]
+
+        (invariant $"{{ {fields values} }}")
+
     /// <summary>All parts, in the order of files.</summary>
     let parts (policy: Policy) : PolicyPart list =
         [ known "Schedule" (ofSchedule policy.Schedule)
@@ -159,7 +173,9 @@ module internal PolicyText =
           known "Budget" (ofBudget policy.Budget)
           known "GrownWeight" (ofGrownWeight policy.GrownWeight)
           known "Moments" (ofMoments policy.Moments)
-          known "StepsAtUpdates" (MetadataFields.ofBool (not policy.SkipGradientsAtUpdates)) ]
+          known "StepsAtUpdates" (MetadataFields.ofBool (not policy.SkipGradientsAtUpdates))
+          { known "Momentum" (ofMomentum policy.Momentum) with
+              Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" } ]
 
     /// <summary>Holds a part against what a file has for it.</summary>
     let compare (part: PolicyPart) (stored: string) : PartMatch =

@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>How weights are averaged over training.</summary>
+/// <summary>Averaging rules of weights over training.</summary>
 [<RequireQualifiedAccess>]
 type AveragingRule =
     /// <summary>Exponential moving average (EMA): average = decay · average + (1 − decay) · weight; decay in [0, 1).</summary>

@@ -1,11 +1,11 @@
 namespace SparseFs
 
-/// <summary>How the part of the slots that is rewired falls from the first update to the last.</summary>
+/// <summary>Decay of the part of the slots that is rewired, from the first update to the last.</summary>
 [<RequireQualifiedAccess>]
 type Decay =
     /// <summary>It does not fall.</summary>
     | Constant
-    /// <summary>α/2 · (1 + cos(π p)), p the part of the time that is over: Dettmers and Zettlemoyer, 2019; RigL.</summary>
+    /// <summary>α/2 · (1 + cos(π p)), p the progress of the schedule: Dettmers and Zettlemoyer, 2019; RigL.</summary>
     | Cosine
     /// <summary>α · (1 − p).</summary>
     | Linear

@@ -1,11 +1,11 @@
 namespace SparseFs
 
-/// <summary>A layer as rules see it when it is to be rewired.</summary>
+/// <summary>State of a layer before an update, as rules see it.</summary>
 type LayerState =
     {
-        /// <summary>Which weights exist, shape [rows, cols].</summary>
+        /// <summary>The pattern, shape [rows, cols].</summary>
         Connectivity: Connectivity
-        /// <summary>Length nnz, in slot order.</summary>
+        /// <summary>The weights, length nnz, in slot order.</summary>
         Weight: float32[]
         /// <summary>The loss's gradient for every cell, signed, also where there is no slot: only for rules that say that
         /// they need it, and asked for in rising order of rows.</summary>

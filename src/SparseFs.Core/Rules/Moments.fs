@@ -6,13 +6,13 @@ namespace SparseFs
 /// <c>Seeded</c> count the steps of grown slots by themselves, which <c>Rewirer.Step</c> does and <c>Rewirer.Follow</c>
 /// cannot.</remarks>
 type Moments =
-    /// That of a weight that it has never seen, under the run's count of steps: 0, but for Rprop's step and Adagrad's
+    /// State of a weight that the optimizer has never seen, under the run's count of steps: 0, but for Rprop's step and Adagrad's
     /// initial sum.
     | Zero = 0
-    /// The mean over the row's slots that stay.
+    /// Mean over the row's slots that stay.
     | RowMean = 1
-    /// That of a weight in a fresh optimizer: the updates that follow are those that it would make.
+    /// State of a weight in a fresh optimizer: the updates that follow are those that it would make.
     | Fresh = 2
-    /// That after one step with the gradient that the cell has at the update, whatever rule grew it: the corrected means
+    /// State after one step with the gradient that the cell has at the update, whatever rule grew it: the corrected means
     /// of the gradient and of its square are exactly the gradient and its square.
     | Seeded = 3

@@ -2,14 +2,14 @@ namespace SparseFs
 
 open System
 
-/// <summary>How a layer is rewired: a value made of rules.</summary>
+/// <summary>Policy of rewiring a layer: a value made of rules.</summary>
 type Policy =
     {
-        /// <summary>When, and what part of the slots.</summary>
+        /// <summary>Schedule of updates, and the part of the slots that each rewires.</summary>
         Schedule: Schedule
-        /// <summary>Which slots are dropped.</summary>
+        /// <summary>Rule that says which slots are dropped.</summary>
         Drop: Drop
-        /// <summary>Which cells are grown.</summary>
+        /// <summary>Rule that says which cells are grown.</summary>
         Grow: Grow
         /// <summary>Whether what an update drops may be grown by it.</summary>
         Regrow: Regrow
@@ -22,6 +22,8 @@ type Policy =
         /// <summary>Whether the optimizer leaves out its step at an update, as RigL's does (jaxpruner's
         /// <c>skip_gradients</c>).</summary>
         SkipGradientsAtUpdates: bool
+        /// <summary>The running mean of gradients, for rules that look at momentum.</summary>
+        Momentum: MomentumWindow
     }
 
     override p.ToString() =
@@ -32,7 +34,7 @@ type Policy =
 [<RequireQualifiedAccess>]
 module Policy =
 
-    /// <summary>Nothing is ever rewired.</summary>
+    /// <summary>Static sparsity: nothing is ever rewired.</summary>
     let staticSparse: Policy =
         { Schedule = Schedule.never
           Drop = Drop.Magnitude
@@ -41,7 +43,8 @@ module Policy =
           Budget = Budget.Layer
           GrownWeight = GrownWeight.Zero
           Moments = Moments.Zero
-          SkipGradientsAtUpdates = false }
+          SkipGradientsAtUpdates = false
+          Momentum = MomentumWindow.standard }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -141,6 +144,7 @@ module Policy =
             nullArg (nameof policy)
 
         Schedule.check policy.Schedule |> ignore
+        MomentumWindow.check policy.Momentum
 
         let inUnit (name: string) (value: float) =
             if not (value >= 0.0 && value < 1.0) then

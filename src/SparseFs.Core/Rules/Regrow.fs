@@ -1,10 +1,10 @@
 namespace SparseFs
 
-/// <summary>Whether a slot that an update drops may be grown by the same update.</summary>
+/// <summary>Regrowth: what becomes of a slot that one update both drops and grows.</summary>
 type Regrow =
-    /// It may not.
+    /// None: what was dropped is not grown by the same update.
     | Never = 0
-    /// It may, and starts as any grown slot does.
+    /// A new start, as of any grown slot.
     | Reinitialize = 1
-    /// It may, and keeps its weight and its moments, as if it had not been dropped: RigL's code.
+    /// A slot that stays: it keeps its weight and its moments, as if it had not been dropped: RigL's code.
     | Restore = 2

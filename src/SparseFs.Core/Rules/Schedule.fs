@@ -2,12 +2,12 @@ namespace SparseFs
 
 open System
 
-/// <summary>When a layer is rewired, and what part of its slots.</summary>
+/// <summary>Schedule of updates: the steps that rewire a layer, and the part of its slots that each rewires.</summary>
 type Schedule =
     {
         /// <summary>α: the part of the slots that the first update would drop and grow, in [0, 1].</summary>
         Fraction: float
-        /// <summary>How the part falls.</summary>
+        /// <summary>Decay of that part.</summary>
         Decay: Decay
         /// <summary>The optimizer step after which updates begin, 0 or more.</summary>
         Start: int64
@@ -87,7 +87,7 @@ module Schedule =
     let inversePower (power: float) (fraction: float) (every: int64) (last: int64) : Schedule =
         make (Decay.InversePower power) fraction every last
 
-    /// <summary>No step is an update.</summary>
+    /// <summary>A schedule without an update.</summary>
     let never: Schedule = constant 0.0 Int64.MaxValue 0L
 
     /// <summary>The same schedule, begun later.</summary>
@@ -104,7 +104,7 @@ module Schedule =
         && step <= schedule.End
         && (step - schedule.Start) % schedule.Every = 0L
 
-    /// <summary>The part of the time that is over, in [0, 1].</summary>
+    /// <summary>Progress p of a schedule: (step − Start) / (End − Start), in [0, 1].</summary>
     /// <param name="step">An optimizer step, counted from 1.</param>
     /// <param name="schedule">The schedule.</param>
     let progress (step: int64) (schedule: Schedule) : float =

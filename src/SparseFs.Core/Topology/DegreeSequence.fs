@@ -16,14 +16,22 @@ module internal DegreeSequence =
 
             raise (ArgumentOutOfRangeException(name, each, message))
 
-    /// Each row's columns, rising, fanIn of them.
-    let byRows (rows: int) (cols: int) (fanIn: int) (columns: int -> int[]) : Connectivity =
+    /// Columns of all rows, one row after the other, fanIn of each.
+    let private columnsOf (rows: int) (fanIn: int) (columns: int -> int[]) : int[] =
         let colIdx: int[] = Array.zeroCreate (rows * fanIn)
 
         for row in 0 .. rows - 1 do
             (columns row).CopyTo(colIdx, row * fanIn)
 
+        colIdx
+
+    /// A pattern of such columns, rising in each row; the array becomes the pattern's.
+    let private ofColumns (rows: int) (cols: int) (fanIn: int) (colIdx: int[]) : Connectivity =
         Connectivity.ofTrusted rows cols (Array.init (rows + 1) (fun row -> row * fanIn)) colIdx
+
+    /// Each row's columns, rising, fanIn of them.
+    let byRows (rows: int) (cols: int) (fanIn: int) (columns: int -> int[]) : Connectivity =
+        ofColumns rows cols fanIn (columnsOf rows fanIn columns)
 
     /// As Topology.biregular.
     let biregular (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
@@ -41,16 +49,15 @@ module internal DegreeSequence =
         let order = Curveball.permutation cols draws
 
         // Dealt round the ring of columns, each gets its share and no row the same twice.
-        let circulant =
-            byRows rows cols fanIn (fun row ->
+        let colIdx =
+            columnsOf rows fanIn (fun row ->
                 let first = int64 row * int64 fanIn
 
                 Array.init fanIn (fun i -> order[int ((first + int64 i) % int64 cols)])
                 |> Array.sort)
 
-        let colIdx = circulant.ColIdxArray // nobody else has seen it yet
         Curveball.shuffle rows fanIn colIdx draws
-        circulant
+        ofColumns rows cols fanIn colIdx
 
     /// Weights of the urn are multiples of 2^-16, so that only integers decide.
     let private urnScale = 65536.0

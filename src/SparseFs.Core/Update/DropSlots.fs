@@ -3,15 +3,12 @@ namespace SparseFs
 open System
 open System.Numerics
 
-/// A number that a rule cannot order: the update is refused, and nothing has been changed.
-exception internal NotFinite of what: string
-
-/// <summary>Which slots an update drops.</summary>
+/// <summary>Drop rules at work: the slots that an update drops.</summary>
 module internal DropSlots =
 
-    /// Refuses what is not finite.
+    /// The first number that is not finite, if there is one.
     [<AggressiveOptimization>]
-    let checkFinite (what: string) (numbers: float32[]) =
+    let checkFinite (what: string) (numbers: float32[]) : Result<unit, NonFinite> =
         let largest = Vector<float32> Single.MaxValue
         let lanes = Vector<float32>.Count
         let mutable i = 0
@@ -24,7 +21,9 @@ module internal DropSlots =
             i <- i + 1
 
         if i < numbers.Length then
-            raise (NotFinite(invariant $"{what} {numbers[i]} at slot {i}"))
+            Error(NonFinite(invariant $"{what} {numbers[i]} at slot {i}"))
+        else
+            Ok()
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
     let private lowest (scores: float32[]) (count: int) : bool[] =
@@ -33,7 +32,7 @@ module internal DropSlots =
     /// The slots of one sign, and their weights.
     [<AggressiveOptimization>]
     let private side (weight: float32[]) (isNegative: bool) (count: int) : struct (int[] * float32[]) =
-        // Written in any case, and written over by the next: no branch to predict. Hence room for one more.
+        // Branchless compaction: each is written, and written over by the next. Hence room for one more.
         let slots: int[] = Array.zeroCreate (count + 1)
         let mutable found = 0
 
@@ -77,19 +76,19 @@ module internal DropSlots =
         marked
 
     /// <summary>Marks count slots.</summary>
-    let mark (rule: Drop) (state: LayerState) (seed: Seed) (count: int) : bool[] =
+    let mark (rule: Drop) (state: LayerState) (seed: Seed) (count: int) : Result<bool[], NonFinite> =
         let weight = state.Weight
 
         match rule with
-        | Drop.Magnitude -> RadixSelect.allBut true weight (weight.Length - count)
-        | Drop.NearestZero -> nearestZero weight count
+        | Drop.Magnitude -> Ok(RadixSelect.allBut true weight (weight.Length - count))
+        | Drop.NearestZero -> Ok(nearestZero weight count)
         | Drop.Random ->
             let marked: bool[] = Array.zeroCreate weight.Length
 
             for slot in SampleWithoutReplacement.distinct (int64 weight.Length) count (Draws seed) do
                 marked[int slot] <- true
 
-            marked
+            Ok marked
         | Drop.Score score
         | Drop.NamedScore(_, score) ->
             let scores = score state
@@ -108,8 +107,10 @@ module internal DropSlots =
                     )
                 )
 
-            checkFinite "drop score" scores
-            lowest scores count
+            finite {
+                do! checkFinite "drop score" scores
+                return lowest scores count
+            }
 
     /// <summary>Takes marks back where a row would be left with more to grow than it has room for.</summary>
     /// <param name="most">How many slots each row may lose.</param>

@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>Which cells of a layer have ever been slots: an immutable set.</summary>
+/// <summary>Cells of a layer that have ever been slots: an immutable set.</summary>
 /// <remarks>A bit a cell where that is small beside the slots, else the cells themselves.</remarks>
 [<Sealed; AllowNullLiteral>]
 type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connectivity voption, count: int64) =
@@ -63,7 +63,7 @@ type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connect
 
             fresh = 0L
 
-    /// <summary>How many cells.</summary>
+    /// <summary>Number of cells.</summary>
     member _.Count: int64 = count
 
     /// <summary>R_s: the part of all cells that have ever been slots; 0 where there is no cell.</summary>

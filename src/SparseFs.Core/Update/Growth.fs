@@ -2,17 +2,18 @@ namespace SparseFs
 
 open System
 
-/// <summary>Which absent cells an update grows.</summary>
+/// <summary>Growth: the absent cells that an update makes slots.</summary>
 module internal Growth =
 
-    /// What is taken does not count, but a gradient that is no number must not pass unseen there either.
-    let private refuseFirst (what: string) (row: int) (scores: ReadOnlySpan<float32>) =
+    /// The first score of a row that is not finite; there is one. What is taken does not count, but a gradient that is no
+    /// number must not pass unseen there either.
+    let private firstNonFinite (what: string) (row: int) (scores: ReadOnlySpan<float32>) : NonFinite =
         let mutable col = 0
 
         while abs scores[col] <= Single.MaxValue do
             col <- col + 1
 
-        raise (NotFinite(invariant $"{what} {scores[col]} at ({row}, {col})"))
+        NonFinite(invariant $"{what} {scores[col]} at ({row}, {col})")
 
     /// <summary>Calls body for each row, the parts of the scores side by side.</summary>
     /// <param name="what">What the scores are, for errors.</param>
@@ -25,45 +26,48 @@ module internal Growth =
         (scores: CellScores)
         (taken: ActiveMask)
         (body: int -> int -> byte[] -> float32[] -> int -> bool)
-        =
+        : Result<unit, NonFinite> =
         let rows, cols = taken.Slots.Rows, taken.Slots.Cols
         let body = OptimizedClosures.FSharpFunc<_, _, _, _, _, _>.Adapt body
 
         let marks =
             Array.init scores.Parts (fun _ -> Array.zeroCreate<byte>((cols + 7) / 8))
 
-        // Each part stops at its first; that of the first part counts, so that the error does not depend on their number.
-        let refusals: exn[] = Array.zeroCreate scores.Parts
+        // Each part stops at its first; that of the first part counts, so that the result does not depend on their number.
+        let found: NonFinite voption[] = Array.create scores.Parts ValueNone
 
-        scores.EachInParts(
-            what,
-            rows,
-            cols,
-            fun part first count block stride ->
+        ScoreReading.eachBlock
+            what
+            scores
+            rows
+            cols
+            (ScoreBlock(fun part first count block stride ->
                 let mutable row = first
 
-                while row < first + count && isNull refusals[part] do
+                while row < first + count && found[part].IsNone do
                     taken.MarkRow(row, marks[part])
                     let offset = (row - first) * stride
 
                     if not (body.Invoke(part, row, marks[part], block, offset)) then
-                        try
-                            refuseFirst what row (ReadOnlySpan(block, offset, cols))
-                        with e ->
-                            refusals[part] <- e
+                        found[part] <- ValueSome(firstNonFinite what row (ReadOnlySpan(block, offset, cols)))
 
-                    row <- row + 1
-        )
+                    row <- row + 1))
 
-        match Array.tryFind (isNull >> not) refusals with
-        | Some refusal -> raise refusal
-        | None -> ()
+        match Array.tryFind ValueOption.isSome found with
+        | Some first -> Error first.Value
+        | None -> Ok()
 
-    /// How many times the wanted cells are to be above a guessed bound: rows may differ that much from the first.
+    /// Factor of spare cells above a guessed bound: rows may differ that much from the first.
     let private spare = 1.5
 
     /// The count best cells of the layer.
-    let private bestCells what (scores: CellScores) magnitude (taken: ActiveMask) (count: int) : int64[] =
+    let private bestCells
+        what
+        (scores: CellScores)
+        magnitude
+        (taken: ActiveMask)
+        (count: int)
+        : Result<int64[], NonFinite> =
         let cols = taken.Slots.Cols
 
         let look (guess: float) =
@@ -73,37 +77,52 @@ module internal Growth =
                 for b in best do
                     b.Guess guess
 
-            eachRow what scores taken (fun part row marks block offset ->
-                best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
+            finite {
+                do!
+                    eachRow what scores taken (fun part row marks block offset ->
+                        best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols))
 
-            StreamingTopK.cellsOf best count
+                return StreamingTopK.cellsOf best count
+            }
 
         let free = taken.Free
-        let cells = look (spare * float count / float (max 1L free))
 
-        // The first rows were no measure of the others.
-        if cells.LongLength < min free (int64 count) then
-            look 1.0
-        else
-            cells
+        finite {
+            let! cells = look (spare * float count / float (max 1L free))
+
+            // The first rows were no measure of the others.
+            if cells.LongLength < min free (int64 count) then
+                return! look 1.0
+            else
+                return cells
+        }
 
     /// The best cells of each row, as many as it wants.
-    let private bestOfRows what (scores: CellScores) magnitude (taken: ActiveMask) (wanted: int[]) : int64[] =
+    let private bestOfRows
+        what
+        (scores: CellScores)
+        magnitude
+        (taken: ActiveMask)
+        (wanted: int[])
+        : Result<int64[], NonFinite> =
         let cols = taken.Slots.Cols
         let most = if wanted.Length = 0 then 0 else Array.max wanted
         let best = Array.init scores.Parts (fun _ -> StreamingTopK most)
         let chosen: int64[][] = Array.create wanted.Length [||]
 
-        eachRow what scores taken (fun part row marks block offset ->
-            best[part].Begin wanted[row]
+        finite {
+            do!
+                eachRow what scores taken (fun part row marks block offset ->
+                    best[part].Begin wanted[row]
 
-            let isFinite =
-                best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols)
+                    let isFinite =
+                        best[part].Offer(block, offset, cols, marks, magnitude, int64 row * int64 cols)
 
-            chosen[row] <- best[part].Cells()
-            isFinite)
+                    chosen[row] <- best[part].Cells()
+                    isFinite)
 
-        Array.concat chosen
+            return Array.concat chosen
+        }
 
     /// The absent cell of each rank, counted from the rank of the row's first absent cell; ranks rise.
     let private absentOfRow (taken: Connectivity) (row: int) (ranks: int64[]) : int64[] =
@@ -159,34 +178,49 @@ module internal Growth =
     /// <param name="seed">For rules that draw.</param>
     /// <param name="taken">Cells that are no candidates; there are at least count others.</param>
     /// <param name="count">How many.</param>
-    let ofLayer (rule: Grow) (state: LayerState) (seed: Seed) (taken: ActiveMask) (count: int) : int64[] =
+    let ofLayer
+        (rule: Grow)
+        (state: LayerState)
+        (seed: Seed)
+        (taken: ActiveMask)
+        (count: int)
+        : Result<int64[], NonFinite> =
         match rule with
         | Grow.Gradient -> bestCells "gradient" state.Gradient true taken count
         | Grow.Momentum -> bestCells "momentum" state.Momentum true taken count
         | Grow.Score(_, score)
         | Grow.NamedScore(_, _, score) -> bestCells "grow" (score state) false taken count
-        | Grow.Random -> randomCells (taken.ToConnectivity()) count (Draws seed)
+        | Grow.Random -> Ok(randomCells (taken.ToConnectivity()) count (Draws seed))
         | Grow.DistanceDecay(placement, lambda) ->
-            DistanceGrowth.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed)
+            Ok(DistanceGrowth.ofLayer placement lambda (taken.ToConnectivity()) count (Draws seed))
 
     /// <summary>As ofLayer, so many of each row.</summary>
-    let ofRows (rule: Grow) (state: LayerState) (seed: Seed) (taken: ActiveMask) (wanted: int[]) : int64[] =
+    let ofRows
+        (rule: Grow)
+        (state: LayerState)
+        (seed: Seed)
+        (taken: ActiveMask)
+        (wanted: int[])
+        : Result<int64[], NonFinite> =
         match rule with
         | Grow.Gradient -> bestOfRows "gradient" state.Gradient true taken wanted
         | Grow.Momentum -> bestOfRows "momentum" state.Momentum true taken wanted
         | Grow.Score(_, score)
         | Grow.NamedScore(_, _, score) -> bestOfRows "grow" (score state) false taken wanted
-        | Grow.Random -> randomOfRows (taken.ToConnectivity()) wanted (Draws seed)
+        | Grow.Random -> Ok(randomOfRows (taken.ToConnectivity()) wanted (Draws seed))
         | Grow.DistanceDecay(placement, lambda) ->
-            DistanceGrowth.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed)
+            Ok(DistanceGrowth.ofRows placement lambda (taken.ToConnectivity()) wanted (Draws seed))
 
-    /// How many of the count cells with the largest |gradient| are in each row.
-    let salientOfRows (state: LayerState) (count: int) : int[] =
+    /// Counts, by row, of the count cells with the largest |gradient|.
+    let salientOfRows (state: LayerState) (count: int) : Result<int[], NonFinite> =
         let c = state.Connectivity
-        let ofRow: int[] = Array.zeroCreate c.Rows
 
-        for cell in bestCells "gradient" state.Gradient true (ActiveMask.slots c) count do
-            let row = int (cell / int64 c.Cols)
-            ofRow[row] <- ofRow[row] + 1
+        bestCells "gradient" state.Gradient true (ActiveMask.slots c) count
+        |> Result.map (fun cells ->
+            let ofRow: int[] = Array.zeroCreate c.Rows
 
-        ofRow
+            for cell in cells do
+                let row = int (cell / int64 c.Cols)
+                ofRow[row] <- ofRow[row] + 1
+
+            ofRow)

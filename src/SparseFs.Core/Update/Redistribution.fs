@@ -3,8 +3,10 @@ namespace SparseFs
 open System
 open SparseFs.UpdatePattern
 
-/// <summary>How many slots an update drops and grows, and where, by whose number stays the same. Each function gives the
-/// marks of the slots that go and the cells that come.</summary>
+/// Marks of the slots that go, and the cells that come, or a number that is not finite.
+type internal Exchange = Result<struct (bool[] * int64[]), NonFinite>
+
+/// <summary>Budgets at work: how many slots an update drops and grows, and where.</summary>
 module internal Redistribution =
 
     /// The part of a count, rounded half to even.
@@ -25,12 +27,17 @@ module internal Redistribution =
 
     let countMarked (marked: bool[]) = marked.AsSpan().Count true
 
-    let ofLayer (policy: Policy) (fraction: float) (state: LayerState) =
+    /// A budget of the layer.
+    let ofLayer (policy: Policy) (fraction: float) (state: LayerState) : Exchange =
         let c = state.Connectivity
         let struct (ofDrop, ofGrow, _) = seeds state.Seed
         let count = min (part fraction c.Nnz) (most policy c)
-        let dropped = DropSlots.mark policy.Drop state ofDrop count
-        struct (dropped, Growth.ofLayer policy.Grow state ofGrow (takenOf policy c dropped) count)
+
+        finite {
+            let! dropped = DropSlots.mark policy.Drop state ofDrop count
+            let! grown = Growth.ofLayer policy.Grow state ofGrow (takenOf policy c dropped) count
+            return struct (dropped, grown)
+        }
 
     let droppedOfRows (c: Connectivity) (dropped: bool[]) : int[] =
         Array.init c.Rows (fun row ->
@@ -42,26 +49,29 @@ module internal Redistribution =
 
             count)
 
-    let ofRows (policy: Policy) (fraction: float) (state: LayerState) =
+    /// So many cells of each row, in place of these slots.
+    let private growRows (policy: Policy) (state: LayerState) (dropped: bool[]) (wanted: int[]) : Exchange =
+        let struct (_, ofGrow, _) = seeds state.Seed
+
+        Growth.ofRows policy.Grow state ofGrow (takenOf policy state.Connectivity dropped) wanted
+        |> Result.map (fun grown -> struct (dropped, grown))
+
+    /// A budget of each row.
+    let ofRows (policy: Policy) (fraction: float) (state: LayerState) : Exchange =
         let c = state.Connectivity
-        let struct (ofDrop, ofGrow, _) = seeds state.Seed
+        let struct (ofDrop, _, _) = seeds state.Seed
 
-        let dropped =
-            DropSlots.mark policy.Drop state ofDrop (min (part fraction c.Nnz) (most policy c))
+        DropSlots.mark policy.Drop state ofDrop (min (part fraction c.Nnz) (most policy c))
+        |> Result.bind (fun dropped ->
+            if policy.Regrow = Regrow.Never then
+                DropSlots.limitRows (fun row -> c.Cols - (c.RowPtrArray[row + 1] - c.RowPtrArray[row])) state dropped
 
-        if policy.Regrow = Regrow.Never then
-            DropSlots.limitRows (fun row -> c.Cols - (c.RowPtrArray[row + 1] - c.RowPtrArray[row])) state dropped
+            growRows policy state dropped (droppedOfRows c dropped))
 
-        let wanted = droppedOfRows c dropped
-        struct (dropped, Growth.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
-
-    /// SRigL with ablation; sums of fan-ins are those of before.
-    let ofAblatedRows (policy: Policy) (salient: float) (fraction: float) (state: LayerState) =
+    /// The slots that rows get instead of those that are marked, where rows with few salient slots are given up: marked
+    /// are more in the end. The sum of fan-ins stays.
+    let private ablate (policy: Policy) (salient: float) (state: LayerState) (dropped: bool[]) (salientGrown: int[]) =
         let c = state.Connectivity
-        let struct (ofDrop, ofGrow, _) = seeds state.Seed
-        let count = min (part fraction c.Nnz) (most policy c)
-        let dropped = DropSlots.mark policy.Drop state ofDrop count
-        let salientGrown = Growth.salientOfRows state count
         let fanIn = Connectivity.fanIn c
         let lost = droppedOfRows c dropped
 
@@ -123,10 +133,23 @@ module internal Redistribution =
                 dropped
 
         let left = droppedOfRows c dropped
-        let wanted = Array.init c.Rows (fun row -> target[row] - (fanIn[row] - left[row]))
-        struct (dropped, Growth.ofRows policy.Grow state ofGrow (takenOf policy c dropped) wanted)
+        Array.init c.Rows (fun row -> target[row] - (fanIn[row] - left[row]))
 
-    let ofFalling initial final (policy: Policy) (state: LayerState) =
+    /// A budget of each row with ablation: Lasby et al., ICLR 2024 (SRigL).
+    let ofAblatedRows (policy: Policy) (salient: float) (fraction: float) (state: LayerState) : Exchange =
+        let c = state.Connectivity
+        let struct (ofDrop, _, _) = seeds state.Seed
+        let count = min (part fraction c.Nnz) (most policy c)
+
+        finite {
+            let! dropped = DropSlots.mark policy.Drop state ofDrop count
+            let! salientGrown = Growth.salientOfRows state count
+            let wanted = ablate policy salient state dropped salientGrown
+            return! growRows policy state dropped wanted
+        }
+
+    /// A budget that falls by the cubic schedule.
+    let ofFalling initial final (policy: Policy) (state: LayerState) : Exchange =
         let c = state.Connectivity
         let struct (ofDrop, _, _) = seeds state.Seed
 
@@ -134,10 +157,11 @@ module internal Redistribution =
             Schedule.cubicSparsity initial final state.Step policy.Schedule
             |> Sparsity.nnz c.Rows c.Cols
 
-        struct (DropSlots.mark policy.Drop state ofDrop (max 0 (c.Nnz - wanted)), [||])
+        DropSlots.mark policy.Drop state ofDrop (max 0 (c.Nnz - wanted))
+        |> Result.map (fun dropped -> struct (dropped, [||]))
 
     /// Mean magnitude over the slots that stay: of the weights, or of the momentum.
-    let contribution (policy: Policy) (state: LayerState) (dropped: bool[]) : float =
+    let contribution (policy: Policy) (state: LayerState) (dropped: bool[]) : Result<float, NonFinite> =
         let c = state.Connectivity
         let mutable sum = 0.0
         let mutable kept = 0
@@ -150,7 +174,7 @@ module internal Redistribution =
         match policy.Budget with
         | Budget.RedistributedByMomentum ->
             // In order, so that the sum does not depend on the number of threads.
-            state.Momentum.Each(
+            state.Momentum.InOrder(
                 "momentum",
                 c.Rows,
                 c.Cols,
@@ -162,9 +186,9 @@ module internal Redistribution =
         | _ -> Array.iteri add state.Weight
 
         if not (Double.IsFinite sum) then
-            raise (NotFinite(invariant $"momentum {sum}"))
-
-        if kept = 0 then 0.0 else sum / float kept
+            Error(NonFinite(invariant $"momentum {sum}"))
+        else
+            Ok(if kept = 0 then 0.0 else sum / float kept)
 
     /// <summary>Counts in proportion to shares, none above its room; their sum is the total.</summary>
     /// <remarks>What a full layer cannot take goes to the others. Largest remainders; a tie goes to the lower layer.</remarks>

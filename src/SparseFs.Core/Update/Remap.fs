@@ -2,9 +2,9 @@ namespace SparseFs
 
 open System
 
-/// <summary>Where the weight of each slot of a new pattern comes from: a slot of the old one, or nowhere, if it was
-/// grown.</summary>
-/// <remarks>Immutable. No old slot is continued twice, which every function here guarantees.</remarks>
+/// <summary>Map from the slots of a new pattern to those of the old one whose weights they continue; a grown slot continues
+/// none.</summary>
+/// <remarks>Immutable; equal ones are equal by value. No old slot is continued twice, which every function here guarantees.</remarks>
 [<Sealed; AllowNullLiteral>]
 type Remap internal (before: int, from: int[]) =
     let grown = from |> Array.sumBy (fun slot -> if slot < 0 then 1 else 0)
@@ -36,6 +36,18 @@ type Remap internal (before: int, from: int[]) =
                 slot <- slot + 1
 
             slot = from.Length)
+
+    interface IEquatable<Remap> with
+        member a.Equals(b) =
+            not (isNull b) && a.Before = b.Before && a.From.SequenceEqual b.From
+
+    override a.Equals(other) =
+        match other with
+        | :? Remap as b -> (a :> IEquatable<Remap>).Equals b
+        | _ -> false
+
+    override _.GetHashCode() =
+        hash (struct (before, from.Length, grown))
 
     override _.ToString() =
         (invariant $"Remap({before} -> {from.Length}, grown={grown}, dropped={before - (from.Length - grown)})")

@@ -1,22 +1,11 @@
 namespace SparseFs
 
 open System
-open System.Diagnostics
 open SparseFs.UpdatePattern
 
 /// <summary>Drop and grow as pure functions: an update of one layer, or of several that share a budget.</summary>
 [<RequireQualifiedAccess>]
 module Rewire =
-
-    /// Runs an update; a number that is not finite refuses it.
-    let private guarded (state: LayerState) (update: Stopwatch -> Rewired) : Rewired =
-        let watch = Stopwatch.StartNew()
-
-        try
-            DropSlots.checkFinite "weight" state.Weight
-            update watch
-        with NotFinite what ->
-            unchanged state watch (invariant $"expected finite numbers, got {what}")
 
     let private checkState (state: LayerState) =
         if isNull (box state.Connectivity) then
@@ -47,7 +36,7 @@ module Rewire =
     /// <exception cref="T:System.ArgumentException">weight does not have nnz numbers.</exception>
     let state (connectivity: Connectivity) (weight: float32[]) (step: int64) (seed: Seed) : LayerState =
         let unknown (what: string) =
-            CellScores(fun _ _ -> raise (InvalidOperationException(invariant $"no {what} was given to this state")))
+            RowScores(fun _ _ -> raise (InvalidOperationException(invariant $"no {what} was given to this state")))
 
         let state =
             { Connectivity = connectivity
@@ -61,10 +50,6 @@ module Rewire =
         checkState state
         state
 
-    /// Nothing is done, and why.
-    let internal refuse (why: string) (state: LayerState) : Rewired =
-        unchanged state (Stopwatch.StartNew()) why
-
     let private checkFraction (fraction: float) =
         if not (fraction >= 0.0 && fraction <= 1.0) then
             raise (ArgumentException((invariant $"expected a part in [0, 1], got {fraction}"), nameof fraction))
@@ -74,7 +59,8 @@ module Rewire =
     /// <param name="fraction">The part of the slots, in [0, 1]; 0 changes nothing; <c>GradualPruning</c> asks the schedule alone.</param>
     /// <param name="state">The layer.</param>
     /// <returns>The same number of slots, unless the budget is <c>GradualPruning</c>. Kept slots keep their values, by the remap.
-    /// A weight or a score that is not finite refuses the update: nothing changes, and the event says why.</returns>
+    /// A weight or a score that is not finite refuses the update: nothing changes, and the outcome says why. Equal
+    /// arguments give equal results.</returns>
     /// <exception cref="T:System.ArgumentException">The fraction is outside [0, 1], the state does not fit together, a rule
     /// gives another number of scores than it should, or layers share the budget.</exception>
     /// <remarks>O(nnz + cells asked for), and 4 MB a block of scores.</remarks>
@@ -83,68 +69,90 @@ module Rewire =
         checkState state
         checkFraction fraction
 
-        guarded state (fun watch ->
-            let struct (dropped, grown) =
-                match policy.Budget with
-                | Budget.Layer -> Redistribution.ofLayer policy fraction state
-                | Budget.Row -> Redistribution.ofRows policy fraction state
-                | Budget.RowWithAblation _ when Redistribution.part fraction state.Connectivity.Nnz = 0 ->
-                    struct (Array.zeroCreate state.Connectivity.Nnz, [||])
-                | Budget.RowWithAblation salient -> Redistribution.ofAblatedRows policy salient fraction state
-                | Budget.GradualPruning(initial, final) -> Redistribution.ofFalling initial final policy state
-                | Budget.RedistributedByMagnitude
-                | Budget.RedistributedByMomentum ->
-                    let message =
-                        "expected a budget of one layer, got one that layers share: use Rewire.layersBy"
+        let exchange () : Exchange =
+            match policy.Budget with
+            | Budget.Layer -> Redistribution.ofLayer policy fraction state
+            | Budget.Row -> Redistribution.ofRows policy fraction state
+            | Budget.RowWithAblation _ when Redistribution.part fraction state.Connectivity.Nnz = 0 ->
+                Ok(struct (Array.zeroCreate state.Connectivity.Nnz, [||]))
+            | Budget.RowWithAblation salient -> Redistribution.ofAblatedRows policy salient fraction state
+            | Budget.GradualPruning(initial, final) -> Redistribution.ofFalling initial final policy state
+            | Budget.RedistributedByMagnitude
+            | Budget.RedistributedByMomentum ->
+                let message =
+                    "expected a budget of one layer, got one that layers share: use Rewire.layersBy"
 
-                    raise (ArgumentException(message, nameof policy))
+                raise (ArgumentException(message, nameof policy))
 
-            finish policy state watch dropped grown)
+        let rewired =
+            finite {
+                do! DropSlots.checkFinite "weight" state.Weight
+                let! struct (dropped, grown) = exchange ()
+                return! finish policy state dropped grown
+            }
+
+        match rewired with
+        | Ok rewired -> rewired
+        | Error found -> refused found.Reason state
+
+    /// Numbers of slots that the layers of a shared budget grow.
+    let private shares (policy: Policy) (states: LayerState[]) (dropped: bool[][]) : Result<int[], NonFinite> =
+        let total = dropped |> Array.sumBy (Redistribution.countMarked >> int64)
+
+        if total = 0L then
+            Ok(Array.zeroCreate states.Length)
+        else
+            Array.zip states dropped
+            |> allFinite (fun (state, marked) -> Redistribution.contribution policy state marked)
+            |> Result.map (fun contributions ->
+                let room =
+                    Array.map2
+                        (fun (state: LayerState) marked ->
+                            (Redistribution.takenOf policy state.Connectivity marked).Free)
+                        states
+                        dropped
+
+                Redistribution.shareOut total contributions room)
 
     let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
-        let watch = Stopwatch.StartNew()
+        let mark (state: LayerState) =
+            let struct (ofDrop, _, _) = seeds state.Seed
+            let c = state.Connectivity
 
-        try
-            for state in states do
-                DropSlots.checkFinite "weight" state.Weight
+            DropSlots.mark
+                policy.Drop
+                state
+                ofDrop
+                (min (Redistribution.part fraction c.Nnz) (Redistribution.most policy c))
 
-            let dropped =
-                states
-                |> Array.map (fun state ->
-                    let struct (ofDrop, _, _) = seeds state.Seed
-                    let c = state.Connectivity
+        let grow (state: LayerState, marked: bool[], count: int) =
+            let struct (_, ofGrow, _) = seeds state.Seed
 
-                    DropSlots.mark
-                        policy.Drop
+            finite {
+                let! cells =
+                    Growth.ofLayer
+                        policy.Grow
                         state
-                        ofDrop
-                        (min (Redistribution.part fraction c.Nnz) (Redistribution.most policy c)))
+                        ofGrow
+                        (Redistribution.takenOf policy state.Connectivity marked)
+                        count
 
-            let taken =
-                Array.map2
-                    (fun (state: LayerState) marked -> Redistribution.takenOf policy state.Connectivity marked)
-                    states
-                    dropped
+                return! finish policy state marked cells
+            }
 
-            let total = dropped |> Array.sumBy (Redistribution.countMarked >> int64)
+        let rewired =
+            finite {
+                let! _ =
+                    states |> allFinite (fun state -> DropSlots.checkFinite "weight" state.Weight)
 
-            let grown =
-                if total = 0L then
-                    Array.zeroCreate states.Length
-                else
-                    Redistribution.shareOut
-                        total
-                        (Array.map2 (Redistribution.contribution policy) states dropped)
-                        (taken |> Array.map _.Free)
+                let! dropped = allFinite mark states
+                let! counts = shares policy states dropped
+                return! Array.zip3 states dropped counts |> allFinite grow
+            }
 
-            Array.init states.Length (fun layer ->
-                let state = states[layer]
-                let struct (_, ofGrow, _) = seeds state.Seed
-                let cells = Growth.ofLayer policy.Grow state ofGrow taken[layer] grown[layer]
-                finish policy state watch dropped[layer] cells)
-        with NotFinite what ->
-            states
-            |> Array.map (fun state -> unchanged state watch (invariant $"expected finite numbers, got {what}"))
+        match rewired with
+        | Ok rewired -> rewired
+        | Error found -> states |> Array.map (refused found.Reason)
 
     /// <summary>Drops and grows a given part of the slots of several layers under one policy.</summary>
     /// <param name="policy">Any; the schedule is asked by <c>GradualPruning</c> alone.</param>
@@ -177,7 +185,7 @@ module Rewire =
         | [||] -> [||]
         | [| step |] when Schedule.isUpdate step policy.Schedule ->
             layersBy policy (Schedule.fraction step policy.Schedule) states
-        | [| _ |] -> states |> Array.map (fun state -> unchanged state (Stopwatch.StartNew()) null)
+        | [| _ |] -> Array.map unchanged states
         | steps ->
             raise (
                 ArgumentException(

@@ -1,11 +1,11 @@
 namespace SparseFs
 
-/// <summary>A layer after an update.</summary>
+/// <summary>A layer after an update; where the outcome is a refusal, as it was before.</summary>
 type Rewired =
     {
-        /// <summary>Which weights exist now.</summary>
+        /// <summary>The pattern after the update.</summary>
         Connectivity: Connectivity
-        /// <summary>Where each slot's weight comes from.</summary>
+        /// <summary>The old slot that each slot continues, or none.</summary>
         Remap: Remap
         /// <summary>The weights that grown slots start with, in slot order; length Remap.Grown.</summary>
         GrownWeights: float32[]
@@ -13,8 +13,8 @@ type Rewired =
         GrownGradients: float32[]
         /// <summary>Cells that have ever been slots.</summary>
         Explored: ExploredCells
-        /// <summary>What was done.</summary>
-        Event: RewireEvent
+        /// <summary>Counts of what was done, or the reason why nothing was.</summary>
+        Outcome: RewireOutcome
     }
 
-    override r.ToString() = invariant $"{r.Event}"
+    override r.ToString() = r.Outcome.ToString()

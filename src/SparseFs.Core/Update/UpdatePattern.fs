@@ -1,12 +1,11 @@
 namespace SparseFs
 
 open System
-open System.Diagnostics
 
 /// <summary>A layer after an update, from what was dropped and what was grown.</summary>
 module internal UpdatePattern =
 
-    /// What is drawn for dropping, growing and the grown weights.
+    /// Seeds of dropping, of growing and of the grown weights.
     let seeds (seed: Seed) =
         struct (Seed.child 0 seed, Seed.child 1 seed, Seed.child 2 seed)
 
@@ -73,7 +72,11 @@ module internal UpdatePattern =
                 float32 (deviation * radius * cos))
 
     /// The scores of grown slots, in slot order.
-    let private grownGradients (scores: CellScores) (after: Connectivity) (remap: Remap) : float32[] =
+    let private grownGradients
+        (scores: CellScores)
+        (after: Connectivity)
+        (remap: Remap)
+        : Result<float32[], NonFinite> =
         let from = remap.FromArray
         let gradients: float32[] = Array.zeroCreate remap.Grown
 
@@ -89,41 +92,34 @@ module internal UpdatePattern =
                 grown)
             |> Array.scan (+) 0
 
-        scores.EachInParts(
-            "gradient",
-            after.Rows,
-            after.Cols,
-            fun _ first count block stride ->
+        ScoreReading.eachBlock
+            "gradient"
+            scores
+            after.Rows
+            after.Cols
+            (ScoreBlock(fun _ first count block stride ->
                 for row in first .. first + count - 1 do
                     let mutable next = before[row]
 
                     for slot in after.RowPtrArray[row] .. after.RowPtrArray[row + 1] - 1 do
                         if from[slot] < 0 then
                             gradients[next] <- block[(row - first) * stride + after.ColIdxArray[slot]]
-                            next <- next + 1
-        )
+                            next <- next + 1))
 
-        for slot in 0 .. gradients.Length - 1 do
-            if not (Single.IsFinite gradients[slot]) then
-                raise (NotFinite(invariant $"gradient {gradients[slot]} of a grown slot"))
+        match gradients |> Array.tryFind (Single.IsFinite >> not) with
+        | Some gradient -> Error(NonFinite(invariant $"gradient {gradient} of a grown slot"))
+        | None -> Ok gradients
 
-        gradients
-
-    let private event (state: LayerState) (c: Connectivity) (explored: ExploredCells) (watch: Stopwatch) : RewireEvent =
-        { Step = state.Step
-          Layer = ""
-          Nnz = c.Nnz
+    let private counts (c: Connectivity) (explored: ExploredCells) : RewireCounts =
+        { Nnz = c.Nnz
           Dropped = 0
           Grown = 0
           Regrown = 0
-          Churn = 0.0
           Explored = explored.Rate
           DeadRows = GraphMetrics.deadRows c
-          DeadCols = GraphMetrics.deadCols c
-          Seconds = watch.Elapsed.TotalSeconds
-          Refusal = null }
+          DeadCols = GraphMetrics.deadCols c }
 
-    let unchanged (state: LayerState) (watch: Stopwatch) (refusal: string) : Rewired =
+    let private asBefore (state: LayerState) (outcome: RewireOutcome) : Rewired =
         let c = state.Connectivity
 
         { Connectivity = c
@@ -131,12 +127,18 @@ module internal UpdatePattern =
           GrownWeights = [||]
           GrownGradients = [||]
           Explored = state.Explored
-          Event =
-            { event state c state.Explored watch with
-                Refusal = refusal } }
+          Outcome = outcome }
+
+    /// The layer as it was, after an update that had nothing to do.
+    let unchanged (state: LayerState) : Rewired =
+        asBefore state (RewireOutcome.Done(counts state.Connectivity state.Explored))
+
+    /// The layer as it was, after an update that was not done.
+    let refused (reason: string) (state: LayerState) : Rewired =
+        asBefore state (RewireOutcome.Refused reason)
 
     /// Drops what is marked and grows these cells.
-    let finish (policy: Policy) (state: LayerState) (watch: Stopwatch) (dropped: bool[]) (grown: int64[]) =
+    let finish (policy: Policy) (state: LayerState) (dropped: bool[]) (grown: int64[]) : Result<Rewired, NonFinite> =
         let before = state.Connectivity
         let struct (_, _, ofWeights) = seeds state.Seed
 
@@ -146,22 +148,23 @@ module internal UpdatePattern =
         let explored = state.Explored.With grown
         let gone = before.Nnz - (after.Nnz - grown.Length)
 
-        { Connectivity = after
-          Remap = remap
-          GrownWeights = grownWeights policy.GrownWeight remap.Grown ofWeights
-          GrownGradients =
-            if policy.Moments = Moments.Seeded && remap.Grown > 0 then
-                grownGradients state.Gradient after remap
-            else
-                [||]
-          Explored = explored
-          Event =
-            { event state after explored watch with
-                Dropped = gone - regrown
-                Grown = grown.Length - regrown
-                Regrown = regrown
-                Churn =
-                    if after.Nnz = 0 then
-                        0.0
-                    else
-                        float (grown.Length - regrown) / float after.Nnz } }
+        finite {
+            let! gradients =
+                if policy.Moments = Moments.Seeded && remap.Grown > 0 then
+                    grownGradients state.Gradient after remap
+                else
+                    Ok [||]
+
+            return
+                { Connectivity = after
+                  Remap = remap
+                  GrownWeights = grownWeights policy.GrownWeight remap.Grown ofWeights
+                  GrownGradients = gradients
+                  Explored = explored
+                  Outcome =
+                    RewireOutcome.Done
+                        { counts after explored with
+                            Dropped = gone - regrown
+                            Grown = grown.Length - regrown
+                            Regrown = regrown } }
+        }

@@ -166,8 +166,8 @@ module internal CpuBackend =
 
         let byRows = PortableBackend.backend.GrowthScores passes samples rows cols
 
-        CellScores(
-            (fun first count -> byRows.Invoke(first, count)),
+        BlockScores(
+            (fun first count -> byRows.Rows(first, count)),
             policy.Threads,
             fun body ->
                 use _ = torch.NewDisposeScope()

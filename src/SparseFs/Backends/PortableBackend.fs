@@ -81,10 +81,10 @@ module internal PortableBackend =
     let private ofDense (plan: SpmmPlan) (w: torch.Tensor) : torch.Tensor =
         withCells plan.Connectivity w.device (fun cells -> w.reshape(-1L).index_select(0L, cells))
 
-    let private growthScores (passes: Lazy<struct (torch.Tensor * torch.Tensor)>) (_: int) (_: int) (cols: int) =
+    let private growthScores (passes: Lazy<struct (torch.Tensor * torch.Tensor)>) (_: int) (_: int) (cols: int) : CellScores =
         let buffer: float32[] ref = ref [||]
 
-        CellScores(fun first count ->
+        RowScores(fun first count ->
             // One array for all blocks of a size: whoever asks copies.
             if buffer.Value.LongLength <> int64 count * int64 cols then
                 buffer.Value <- Array.zeroCreate (count * cols)

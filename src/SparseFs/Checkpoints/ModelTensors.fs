@@ -73,7 +73,7 @@ module internal ModelTensors =
 
         // What is wrong with a pattern that was loaded is said before anything else.
         for struct (_, layer) in layers do
-            layer.Connectivity |> ignore
+            layer.Versions.Settle() |> ignore
 
         let state = LayerVersions.Quietly(fun () -> model.state_dict ())
 

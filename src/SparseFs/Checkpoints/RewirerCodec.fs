@@ -41,7 +41,8 @@ module internal RewirerCodec =
 
     let private policyTexts (rewirer: Rewirer) (place: int) : (string * string) list =
         [ for part in PolicyText.parts rewirer.Policies[place] do
-              part.Name, part.Text
+              if part.IsWritten then
+                  part.Name, part.Text
 
           FirstLayer, firstLayer rewirer place ]
 
@@ -70,7 +71,7 @@ module internal RewirerCodec =
 
     /// <summary>Texts and tensors of a rewirer; the open DisposeScope owns the tensors.</summary>
     let write (rewirer: Rewirer) : (string * string) list * struct (string * torch.Tensor) list =
-        let state = rewirer.State
+        let state = rewirer.Capture()
 
         let texts =
             [ for place in 0 .. rewirer.Layers.Length - 1 do
@@ -244,9 +245,10 @@ module internal RewirerCodec =
             else
                 $"policy of layer '{layer}'"
 
-        let stored (part: string) (go: string -> unit) =
-            match loader.File.Metadata.TryGetValue(policyKey place part) with
-            | true, theirs -> go theirs
+        let stored (part: string) (absent: string voption) (go: string -> unit) =
+            match loader.File.Metadata.TryGetValue(policyKey place part), absent with
+            | (true, theirs), _ -> go theirs
+            | _, ValueSome theirs -> go theirs
             | _ -> loader.Wrong $"missing: the text '{policyKey place part}'"
 
         let differs (part: string) (ours: string) (theirs: string) (cure: string) =
@@ -255,7 +257,7 @@ module internal RewirerCodec =
         let unknown = List<string>()
 
         for part in PolicyText.parts rewirer.Policies[place] do
-            stored part.Name (fun theirs ->
+            stored part.Name part.Absent (fun theirs ->
                 match PolicyText.compare part theirs with
                 | PartMatch.Same -> ()
                 | PartMatch.Unknown -> unknown.Add part.Name
@@ -267,7 +269,7 @@ module internal RewirerCodec =
                         " (make the rewirer with the rule of the file's name, or, if the rule given is that one, name it so)"
                 | PartMatch.Other -> differs part.Name part.Text theirs "")
 
-        stored FirstLayer (fun theirs ->
+        stored FirstLayer ValueNone (fun theirs ->
             let ours = firstLayer rewirer place
 
             if theirs <> ours then

@@ -151,7 +151,7 @@ type SparseLinear
     /// <summary>The live weights, shape [nnz], in slot order.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     member _.weight: Parameter =
-        versions.Connectivity |> ignore // what was loaded is refused here, not at the next product
+        versions.Connectivity |> ignore // a pattern that is none is refused here too, not only at the next product
         versions.Weight
 
     /// <summary>The live bias, shape [out_features], or null.</summary>
@@ -269,7 +269,7 @@ type SparseLinear
     static member private Patience = 1000
 
     override _.ToString() =
-        let c = versions.Connectivity
+        let c = versions.Shown
 
         let sparsity =
             c.Sparsity.ToString("0.######", Globalization.CultureInfo.InvariantCulture)

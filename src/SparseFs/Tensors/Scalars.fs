@@ -5,7 +5,8 @@ open TorchSharp
 
 /// <summary>Numbers for torch's operations.</summary>
 /// <remarks>TorchSharp hands a Scalar's address to libtorch and does not keep the Scalar: the collector may free it, on
-/// another thread, while libtorch reads it. So the last ones of each thread are kept, and those before them freed.</remarks>
+/// another thread, while libtorch reads it. So the last 32 of each thread are kept, and those before them freed;
+/// <c>Empty</c> frees this thread's.</remarks>
 [<AbstractClass; Sealed>]
 type internal Scalars private () =
     /// More than one operation takes, with those in its arguments.
@@ -30,6 +31,15 @@ type internal Scalars private () =
 
         Scalars.kept[place] <- scalar
         scalar
+
+    /// Frees what is kept of this thread; between its operations.
+    static member Empty() : unit =
+        if not (isNull Scalars.kept) then
+            for scalar in Scalars.kept do
+                if not (isNull scalar) then
+                    scalar.Dispose()
+
+            Scalars.kept <- null
 
     /// For one operation; not to be stored.
     static member Of(number: float) : Scalar = Scalars.Keep(number.ToScalar())

@@ -1,6 +1,6 @@
 namespace SparseFs
 
-/// <summary>What a rewirer does where updates of a layer are refused one after the other.</summary>
+/// <summary>Treatment of updates of a layer that are refused one after the other.</summary>
 type Refusals =
     /// The third in a row raises at Step, with the reason and what helps; the default.
     | Raise = 0

@@ -6,7 +6,9 @@ open TorchSharp.Modules
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
+type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
+    /// Its number among the rewirer's layers.
+    member _.Place = place
     member _.Name = name
 
     /// As messages call it.
@@ -20,7 +22,7 @@ type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, op
     member val Followed = FollowedWeight optimizer
     member r.Ages = r.Followed.Ages
     member val Recorder = GradientRecorder()
-    member val Explored = ExploredCells.Of layer.Connectivity with get, set
+    member val Explored = ExploredCells.Of(layer.Versions.Settle()) with get, set
 
     /// The pattern as the rewirer left it.
     member val Known = layer.Connectivity with get, set
@@ -38,11 +40,25 @@ type internal RewiredLayer(name: string, layer: SparseLinear, policy: Policy, op
     member _.HasWork(step: int64) =
         policy.Budget.IsGradualPruning || Schedule.fraction step policy.Schedule > 0.0
 
+    /// Whether the passes of a step are wanted by an update, of this step or of a later one that looks back.
+    member r.Wants(step: int64) =
+        (r.GrowthInputs.HasFlag GrowthInputs.Gradient
+         && r.IsUpdate step
+         && r.HasWork step)
+        || (r.GrowthInputs.HasFlag GrowthInputs.Momentum
+            && Seq.exists r.IsUpdate (seq { step .. step + int64 policy.Momentum.Steps - 1L }))
+
+    /// Whether passes of one step may still be wanted after another: momentum rules look back, all others not.
+    member r.Keeps(pass: int64, step: int64) =
+        pass > step
+        || (r.GrowthInputs.HasFlag GrowthInputs.Momentum
+            && pass >= step - int64 policy.Momentum.Steps + 2L)
+
     /// Whether a step's update looks at gradients.
     member r.Looks(step: int64) =
         r.GrowthInputs <> GrowthInputs.Nothing && r.HasWork step
 
-/// What is wrong with a layer before a rewirer takes it.
+/// Checks of a layer before a rewirer takes it.
 module internal RewiredLayerChecks =
 
     /// <exception cref="T:System.ArgumentException">No step of the schedule is an update, though updates are wanted.</exception>

@@ -24,7 +24,8 @@ type internal Numbers =
 
         flat.reshape (rows, columns)
 
-/// <summary>All that a rewirer knows beside the model and the optimizer: an immutable value, to be saved and put back.</summary>
+/// <summary>State of a rewirer beside the model and the optimizer: an immutable value that <c>Capture</c> gives and
+/// <c>Restore</c> takes.</summary>
 /// <remarks>Between optimizer steps. Passes that momentum rules have noted are part of it.</remarks>
 [<Sealed; AllowNullLiteral>]
 type RewirerState
@@ -40,7 +41,7 @@ type RewirerState
     /// <summary>Optimizer steps taken.</summary>
     member _.Step: int64 = step
 
-    /// <summary>What updates draw from.</summary>
+    /// <summary>The seed of all updates.</summary>
     member _.Seed: Seed = seed
 
     /// <summary>The type of the optimizer that it belongs to.</summary>

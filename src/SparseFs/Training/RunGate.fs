@@ -5,8 +5,9 @@ open System.Runtime.CompilerServices
 open System.Threading
 open TorchSharp
 
-/// <summary>What a run's update and its save, on another thread, wait for each other by: one gate an optimizer, whose
+/// <summary>Gate by which a run's update and its save, on another thread, wait for each other: one an optimizer, whose
 /// moments an update exchanges.</summary>
+/// <remarks>Gates are held weakly: one object an optimizer, gone with it.</remarks>
 module internal RunGate =
 
     let private gates = ConditionalWeakTable<torch.optim.Optimizer, obj>()

@@ -5,7 +5,7 @@ open System.Collections.Generic
 open System.Diagnostics.Metrics
 open TorchSharp
 
-/// <summary>Where the events of rewiring go beside the rewirer's own: the meter "SparseFs", and TensorBoard.</summary>
+/// <summary>Outlets of a rewirer's events beside its own: the meter "SparseFs", and TensorBoard.</summary>
 [<RequireQualifiedAccess>]
 module Telemetry =
 
@@ -19,24 +19,28 @@ module Telemetry =
     let internal count (e: RewireEvent) =
         let layer = KeyValuePair<string, obj>("layer", e.Layer)
 
-        if isNull e.Refusal then
+        match e.Outcome with
+        | RewireOutcome.Done counts ->
             updates.Add(1L, layer)
-            dropped.Add(int64 e.Dropped, layer)
-            grown.Add(int64 e.Grown, layer)
+            dropped.Add(int64 counts.Dropped, layer)
+            grown.Add(int64 counts.Grown, layer)
             seconds.Record(e.Seconds, layer)
-        else
-            refused.Add(1L, layer)
+        | RewireOutcome.Refused _ -> refused.Add(1L, layer)
 
-    /// <summary>Writes an event to TensorBoard: nnz, churn, R_s and dead rows and columns under the layer's name.</summary>
+    /// <summary>Writes an event to TensorBoard: nnz, churn, R_s and dead rows and columns under the layer's name; nothing of
+    /// an update that was refused.</summary>
     /// <param name="writer">TorchSharp's writer.</param>
     /// <param name="e">The event.</param>
     let toSummary (writer: Modules.SummaryWriter) (e: RewireEvent) : unit =
         ArgumentNullException.ThrowIfNull(writer, nameof writer)
 
-        for name, value in
-            [ "nnz", float32 e.Nnz
-              "churn", float32 e.Churn
-              "explored", float32 e.Explored
-              "dead_rows", float32 e.DeadRows
-              "dead_cols", float32 e.DeadCols ] do
-            writer.add_scalar ($"sparsefs/{e.Layer}/{name}", value, int e.Step)
+        match e.Outcome with
+        | RewireOutcome.Refused _ -> ()
+        | RewireOutcome.Done counts ->
+            for name, value in
+                [ "nnz", float32 counts.Nnz
+                  "churn", float32 counts.Churn
+                  "explored", float32 counts.Explored
+                  "dead_rows", float32 counts.DeadRows
+                  "dead_cols", float32 counts.DeadCols ] do
+                writer.add_scalar ($"sparsefs/{e.Layer}/{name}", value, int e.Step)

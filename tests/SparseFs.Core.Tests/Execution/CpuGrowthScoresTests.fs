@@ -9,6 +9,7 @@ open Expecto
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 open SparseFs.Kernels
+open SparseFs.Tests.Outcomes
 
 let private numbers (seed: int) (length: int) =
     let random = Random seed
@@ -74,9 +75,9 @@ let private grown (rows: int) (cols: int) (count: int) (scores: float32[]) : int
 
     let state =
         { Rewire.state c [||] 1L (Seed.ofInt 0) with
-            Gradient = CellScores(fun first number -> Array.sub scores (first * cols) (number * cols)) }
+            Gradient = RowScores(fun first number -> Array.sub scores (first * cols) (number * cols)) }
 
-    Growth.ofLayer Grow.Gradient state (Seed.ofInt 0) (ActiveMask.slots c) count
+    okOf (Growth.ofLayer Grow.Gradient state (Seed.ofInt 0) (ActiveMask.slots c) count)
 
 [<Tests>]
 let tests =

@@ -8,6 +8,7 @@ open SparseFs
 open SparseFs.Kernels
 open SparseFs.Tests.Cases
 open SparseFs.Tests.Refusals
+open SparseFs.Tests.Outcomes
 
 let private span (numbers: float32[]) = ReadOnlySpan<float32> numbers
 
@@ -118,10 +119,10 @@ let cpuKernelsTests =
 
               let scores = kernels.GrowthScores(rows, cols, flat c.G, flat c.X, c.N)
               let wanted = Wanted.sddmm full
-              expectClose "rows" wanted (Array.copy (scores.Invoke(0, rows)))
+              expectClose "rows" wanted (Array.copy (scores.Rows(0, rows)))
               let found = garbage (rows * cols)
 
-              scores.EachInParts(
+              scores.EachBlock(
                   "scores",
                   rows,
                   cols,
@@ -149,7 +150,7 @@ let cpuKernelsTests =
                   Array.exactlyOne (Rewire.step (Policy.rigL (Schedule.constant 0.3 1L 10L)) [| state |])
 
               Expect.equal rewired.Connectivity.Nnz 30 "nnz"
-              Expect.isGreaterThan rewired.Event.Grown 0 "grown")
+              Expect.isGreaterThan (countsOf rewired.Outcome).Grown 0 "grown")
 
           testCase "one thread allocates nothing in a product, once its scratch is there" (fun () ->
               let c = make (Topology.uniform 200 300 6000 (Seed.ofInt 3)) 70 5

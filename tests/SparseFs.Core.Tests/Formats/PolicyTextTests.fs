@@ -30,7 +30,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "Layer"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "True" ]
+        "StepsAtUpdates", "True"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "rigL",
       Policy.rigL schedule,
       [ "Schedule", cosine
@@ -40,7 +41,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "Layer"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "False" ]
+        "StepsAtUpdates", "False"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "set",
       Policy.set schedule,
       [ "Schedule", cosine
@@ -50,7 +52,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "Layer"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "True" ]
+        "StepsAtUpdates", "True"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "snfs",
       Policy.snfs schedule,
       [ "Schedule", cosine
@@ -60,7 +63,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "AcrossByMomentum"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "True" ]
+        "StepsAtUpdates", "True"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "srigL",
       Policy.srigL ValueNone schedule,
       [ "Schedule", cosine
@@ -70,7 +74,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "Row"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "False" ]
+        "StepsAtUpdates", "False"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "srigL with ablation",
       Policy.srigL (ValueSome 0.3) schedule,
       [ "Schedule", cosine
@@ -80,7 +85,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "RowAblated(salient = 0.3)"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "False" ]
+        "StepsAtUpdates", "False"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
       "gradual",
       Policy.gradual 0.5 0.8 schedule,
       [ "Schedule", cosine
@@ -90,7 +96,8 @@ let private policies: (string * Policy * (string * string) list) list =
         "Budget", "Falling(initial = 0.5; final = 0.8)"
         "GrownWeight", "Zero"
         "Moments", "Zero"
-        "StepsAtUpdates", "True" ] ]
+        "StepsAtUpdates", "True"
+        "Momentum", "{ Beta = 0.9; Steps = 32 }" ] ]
 
 let private decays: (Decay * string) list =
     [ Decay.Constant, "{ Fraction = 0; Decay = Constant; Start = 0; End = 40; Every = 4 }"
@@ -135,6 +142,11 @@ let private grownWeights: (GrownWeight * string) list =
     [ GrownWeight.Zero, "Zero"
       GrownWeight.Uniform 0.1, "Uniform(bound = 0.1)"
       GrownWeight.Normal 0.05, "Normal(deviation = 0.05)" ]
+
+let private windows: (MomentumWindow * string) list =
+    [ MomentumWindow.standard, "{ Beta = 0.9; Steps = 32 }"
+      { Beta = 0.0; Steps = 1 }, "{ Beta = 0; Steps = 1 }"
+      { Beta = 0.99; Steps = 300 }, "{ Beta = 0.99; Steps = 300 }" ]
 
 let private moments: (Moments * string) list =
     [ Moments.Zero, "Zero"
@@ -184,6 +196,26 @@ let policyTexts =
           pinned "Budget" budgets (fun budget -> { any with Budget = budget })
           pinned "GrownWeight" grownWeights (fun weight -> { any with GrownWeight = weight })
           pinned "Moments" moments (fun moments -> { any with Moments = moments })
+          pinned "Momentum" windows (fun window -> { any with Momentum = window })
+
+          testCase "files without a window of momentum were written with the standard one" (fun () ->
+              let part (window: MomentumWindow) =
+                  PolicyText.parts { any with Momentum = window }
+                  |> List.find (fun part -> part.Name = "Momentum")
+
+              for window, text in windows do
+                  let isStandard = (window = MomentumWindow.standard)
+                  Expect.equal (part window).IsWritten (not isStandard) text
+                  let absent = (part window).Absent.Value
+
+                  Expect.equal
+                      (PolicyText.compare (part window) absent)
+                      (if isStandard then PartMatch.Same else PartMatch.Other)
+                      text
+
+              for policy in [ any; Policy.snfs schedule ] do
+                  let left = PolicyText.parts policy |> List.filter (_.IsWritten >> not)
+                  Expect.equal (left |> List.map _.Name) [ "Momentum" ] "all others are written in any case")
 
           allCases decays
           allCases drops
@@ -265,6 +297,17 @@ let policyTexts =
                     Grow.Gradient, named "a", PartMatch.Other
                     Grow.Gradient, Grow.Gradient, PartMatch.Same ] do
                   Expect.equal (compared given stored) expected $"{text given} against {text stored}")
+
+          for beta in [ -0.1; 1.0; nan ] do
+              refuses $"a β of {beta}" "beta" "β in [0, 1)" (fun () ->
+                  Policy.check
+                      { any with
+                          Momentum = { Beta = beta; Steps = 32 } })
+
+          refuses "momentum over no step" "steps" "1 step or more, got 0" (fun () ->
+              Policy.check
+                  { any with
+                      Momentum = { Beta = 0.9; Steps = 0 } })
 
           for what, name in
               [ "null", null

@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open SparseFs
 open SparseFs.Testing
+open SparseFs.Tests.Outcomes
 
 let private soon = Schedule.cosine 0.3 10L 1000L
 
@@ -20,7 +21,7 @@ let private lawOf (count: int) name (arb: Arbitrary<'a>) (body: 'a -> unit) =
 let private cells (c: Connectivity) =
     Array.map2 (fun row col -> row * c.Cols + col) (Connectivity.rowIndices c) (c.ColIdx.ToArray())
 
-let private allOf (scores: CellScores) (c: Connectivity) = scores.Invoke(0, c.Rows)
+let private allOf (scores: CellScores) (c: Connectivity) = scores.Rows(0, c.Rows)
 
 let private regrowths = [ Regrow.Never; Regrow.Reinitialize; Regrow.Restore ]
 
@@ -35,7 +36,7 @@ let private policy drop grow budget regrow =
 /// The cells after an update, and the old slot of each.
 let private outcome policy fraction state =
     let r = Rewire.layerBy policy fraction state
-    Expect.isNull r.Event.Refusal "refused"
+    Expect.isTrue r.Outcome.IsDone "refused"
     cells r.Connectivity, r.Remap.From.ToArray()
 
 // ---------------------------------------------------------------------------------------------------------
@@ -312,7 +313,7 @@ let private everyRule =
 /// A pattern of the same shape, and no number was refused.
 let private isSound (state: LayerState) (r: Rewired) =
     let before, after = state.Connectivity, r.Connectivity
-    Expect.isNull r.Event.Refusal "refused"
+    Expect.isTrue r.Outcome.IsDone "refused"
     Expect.equal (after.Rows, after.Cols) (before.Rows, before.Cols) "shape"
 
     Expect.equal
@@ -333,7 +334,7 @@ let private wishes =
               Expect.equal r.Connectivity.Nnz c.Nnz "nnz"
 
               if rules.Regrow = Regrow.Never then
-                  Expect.equal (int64 r.Event.Grown) (min (int64 c.Nnz) (c.Cells - int64 c.Nnz)) "grown")
+                  Expect.equal (int64 (countsOf r.Outcome).Grown) (min (int64 c.Nnz) (c.Cells - int64 c.Nnz)) "grown")
 
       lawOf
           60

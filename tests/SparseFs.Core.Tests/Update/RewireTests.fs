@@ -8,6 +8,7 @@ open FsCheck.FSharp
 open SparseFs
 open SparseFs.Testing
 open SparseFs.Tests.Refusals
+open SparseFs.Tests.Outcomes
 
 let private seed = Seed.ofInt 3
 let private soon = Schedule.cosine 0.3 10L 1000L
@@ -50,7 +51,7 @@ let private law name (body: LayerState -> unit) =
     testProperty name (Prop.forAll RewireGenerators.states body)
 
 let private allScores (state: LayerState) =
-    state.Gradient.Invoke(0, state.Connectivity.Rows)
+    state.Gradient.Rows(0, state.Connectivity.Rows)
 
 /// A layer with drawn numbers, hardly any of them equal.
 let private drawn (rows: int) (cols: int) (nnz: int) =
@@ -64,6 +65,63 @@ let private drawn (rows: int) (cols: int) (nnz: int) =
     { Rewire.state (Topology.uniform rows cols nnz seed) (numbers nnz) 10L seed with
         Gradient = RewireGenerators.scoresOf cols gradient
         Momentum = RewireGenerators.scoresOf cols gradient }
+
+/// Scores of another source, one row at a time.
+type private OneRowEach(inner: CellScores) =
+    inherit CellScores()
+    override _.Rows(first, count) = inner.Rows(first, count)
+
+    override scores.EachBlock(_, rows, cols, body) =
+        for row in 0 .. rows - 1 do
+            body.Invoke(0, row, 1, scores.Rows(row, 1), cols)
+
+/// Scores of another source, half of the rows in each of two parts, further apart than their length.
+type private SideBySide(inner: CellScores, rows: int) =
+    inherit CellScores()
+    override _.Rows(first, count) = inner.Rows(first, count)
+    override _.Parts = 2
+
+    override _.EachBlock(_, _, cols, body) =
+        let all = inner.Rows(0, rows)
+
+        Threading.Tasks.Parallel.For(
+            0,
+            2,
+            fun part ->
+                let first, last = part * rows / 2, (part + 1) * rows / 2 - 1
+
+                let padded =
+                    [| for row in first..last do
+                           yield! Array.sub all (row * cols) cols
+                           nanf
+                           nanf |]
+
+                body.Invoke(part, first, last - first + 1, padded, cols + 2)
+        )
+        |> ignore
+
+/// A decorator, as a sum over machines would be one.
+type private Times(factor: float32, inner: CellScores) =
+    inherit CellScores()
+
+    override _.Rows(first, count) =
+        inner.Rows(first, count) |> Array.map ((*) factor)
+
+/// A rule with a fault of its own.
+type private Faulty() =
+    inherit CellScores()
+
+    override _.Rows(_, _) =
+        raise (IndexOutOfRangeException "a fault")
+
+/// Rows of three columns that come as they are listed.
+type private GivenRows(rows: int list) =
+    inherit CellScores()
+    override _.Rows(_, count) = Array.create (3 * count) 1.0f
+
+    override scores.EachBlock(_, _, cols, body) =
+        for row in rows do
+            body.Invoke(0, row, 1, scores.Rows(row, 1), cols)
 
 [<Tests>]
 let rewireTests =
@@ -109,7 +167,7 @@ let rewireTests =
                       |> List.skip (state.Weight.Length - count)
                       |> Set.ofList
 
-                  let marked = DropSlots.mark Drop.Magnitude state seed count
+                  let marked = okOf (DropSlots.mark Drop.Magnitude state seed count)
 
                   Expect.equal
                       (set (List.filter (fun slot -> marked[slot]) [ 0 .. marked.Length - 1 ]))
@@ -120,7 +178,7 @@ let rewireTests =
               let n = state.Weight.Length
 
               for count in [ n / 4; n / 2; n ] do
-                  let marked = DropSlots.mark Drop.NearestZero state seed count
+                  let marked = okOf (DropSlots.mark Drop.NearestZero state seed count)
 
                   let side isNegative =
                       [ 0 .. n - 1 ]
@@ -157,7 +215,7 @@ let rewireTests =
                       |> List.truncate count
                       |> List.sort
 
-                  let got = Growth.ofLayer Grow.Gradient state seed (ActiveMask.slots c) count
+                  let got = okOf (Growth.ofLayer Grow.Gradient state seed (ActiveMask.slots c) count)
                   Expect.equal (List.ofArray got) (List.map int64 wanted) "grown")
 
           testCase "the best of many blocks are the best of all, ties to the lower cell" (fun () ->
@@ -198,7 +256,7 @@ let rewireTests =
 
               Statistics.isUniform
                   "layer"
-                  (times (fun s -> Growth.ofLayer Grow.Random state s (ActiveMask.slots state.Connectivity) 1)))
+                  (times (fun s -> okOf (Growth.ofLayer Grow.Random state s (ActiveMask.slots state.Connectivity) 1))))
 
           testCase "nearby growth follows (d + 1)^−λ over the absent cells" (fun () ->
               for placement, rows, cols in
@@ -221,7 +279,7 @@ let rewireTests =
                   let count =
                       Array.init times (fun i ->
                           let rule = Grow.DistanceDecay(placement, 1.5)
-                          (Growth.ofLayer rule state (Seed.ofInt i) (ActiveMask.slots state.Connectivity) 1)[0])
+                          (okOf (Growth.ofLayer rule state (Seed.ofInt i) (ActiveMask.slots state.Connectivity) 1))[0])
                       |> Array.countBy int
                       |> Map.ofArray
 
@@ -339,6 +397,65 @@ let rewireTests =
 
               Expect.equal (cells (result other)) wanted "commutes")
 
+          for name, policy in
+              [ "RigL", Policy.rigL soon
+                "SET", Policy.set soon
+                "SRigL", Policy.srigL (ValueSome 0.3) soon
+                "moments from the gradient",
+                { Policy.rigL soon with
+                    Moments = Moments.Seeded } ] do
+              law $"{name}: equal calls give equal results, refusals too" (fun state ->
+                  let spoiled =
+                      { state with
+                          Weight = Array.mapi (fun slot w -> if slot = 0 then nanf else w) state.Weight }
+
+                  for state in [ state; spoiled ] do
+                      let first = Rewire.layerBy policy 0.4 state
+                      let again = Rewire.layerBy policy 0.4 state
+                      Expect.equal again.Outcome first.Outcome "outcomes"
+                      Expect.equal again first "all of the results")
+
+          testCase "what a rule throws passes through an update as it is, with its stack" (fun () ->
+              let policy =
+                  { Policy.set soon with
+                      Grow = Grow.Score(GrowthInputs.Nothing, (fun _ -> Faulty())) }
+
+              try
+                  Rewire.layerBy policy 0.5 (drawn 6 7 20) |> ignore
+                  failtest "expected an exception"
+              with :? IndexOutOfRangeException as e ->
+                  Expect.stringContains e.StackTrace "Faulty.Rows" "where it was thrown")
+
+          testCase "scores from outside the library are read like those of a function" (fun () ->
+              let state = drawn 40 50 300
+              let wanted = Rewire.layerBy (Policy.rigL soon) 0.4 state
+
+              for source in [ OneRowEach state.Gradient :> CellScores; SideBySide(state.Gradient, 40) ] do
+                  let found = Rewire.layerBy (Policy.rigL soon) 0.4 { state with Gradient = source }
+                  Expect.equal found wanted $"{source.GetType().Name}"
+
+              let halved =
+                  Rewire.layerBy
+                      (Policy.rigL soon)
+                      0.4
+                      { state with
+                          Gradient = Times(0.5f, state.Gradient) }
+
+              Expect.equal halved wanted "a decorator that keeps the order")
+
+          testCase "scores that leave a row out or give one twice are refused" (fun () ->
+              for rows in [ [ 0; 1 ]; [ 0; 1; 2; 2 ]; [ 3 ] ] do
+                  let state =
+                      { drawn 3 3 4 with
+                          Gradient = GivenRows rows }
+
+                  try
+                      Rewire.layerBy (Policy.rigL soon) 0.5 state |> ignore
+                      failtest $"expected a refusal of {rows}"
+                  with :? ArgumentException as e ->
+                      Expect.equal e.ParamName "gradient" "argument"
+                      Expect.stringContains e.Message "expected" "message")
+
           testCase "a number that is not finite refuses the update, and nothing changes" (fun () ->
               let state = drawn 6 7 20
 
@@ -353,7 +470,7 @@ let rewireTests =
                         { state with
                             Gradient = RewireGenerators.scoresOf 7 gradient } ] do
                       let r = Rewire.layerBy (Policy.rigL soon) 0.3 s
-                      Expect.stringContains r.Event.Refusal "expected finite numbers" "why"
+                      Expect.stringContains (reasonOf r.Outcome) "expected finite numbers" "why"
                       Expect.isTrue (r.Remap.IsIdentity && r.Connectivity = state.Connectivity) "unchanged")
 
           law "a remap between patterns carries the values of common cells" (fun state ->
@@ -400,7 +517,7 @@ let rewireTests =
                       Grow.Score(GrowthInputs.Nothing, (fun _ -> RewireGenerators.scoresOf 7 scores))
 
                   let r = Rewire.layerBy { Policy.set soon with Grow = rule } 0.5 (drawn 6 7 20)
-                  Expect.stringContains r.Event.Refusal "expected finite numbers" $"{bad}")
+                  Expect.stringContains (reasonOf r.Outcome) "expected finite numbers" $"{bad}")
 
           testCase "where a row has to keep slots of equal weight, it keeps the lower ones" (fun () ->
               // Enough equal ones that an unstable sort would mix them up.
@@ -440,7 +557,7 @@ let rewireTests =
           refuses "scores of another number" "gradient" "expected 9 scores for 3 rows, got 2" (fun () ->
               let state =
                   { drawn 3 3 4 with
-                      Gradient = CellScores(fun _ _ -> [| 1.0f; 2.0f |]) }
+                      Gradient = RowScores(fun _ _ -> [| 1.0f; 2.0f |]) }
 
               Rewire.layerBy (Policy.rigL soon) 0.5 state)
           refuses "drop scores of another number" "drop" "each of the 4 slots, got 1" (fun () ->

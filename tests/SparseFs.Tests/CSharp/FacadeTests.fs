@@ -271,6 +271,7 @@ let counterparts =
 let onlyCore: (string * string) list =
     [ "Boost.strength", "C# has the form and the strength apart"
       "Boost.decayed", "C# multiplies the strength; a layer's own EndEpoch does"
+      "MomentumWindow.standard", "momentumBeta and momentumSteps of Policies.Custom default to it"
       "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
       "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
 

@@ -7,6 +7,7 @@ open SparseFs
 open SparseFs.CSharp
 open SparseFs.Tests.Refusals
 open TorchSharp
+open SparseFs.Tests.Outcomes
 
 let private state () =
     let random = Random 4
@@ -14,7 +15,7 @@ let private state () =
     let gradient = Array.init 108 (fun _ -> random.NextSingle() - 0.5f)
 
     let scores =
-        CellScores(fun first count -> Array.sub gradient (first * 9) (count * 9))
+        RowScores(fun first count -> Array.sub gradient (first * 9) (count * 9))
 
     { PatternUpdates.State(c, Array.init 40 (fun _ -> random.NextSingle() - 0.5f), 10L, Seed.ofInt 6) with
         Gradient = scores
@@ -24,7 +25,7 @@ let private sameUpdate (name: string) (ofCSharp: Policy) (ofCore: Policy) =
     testCase $"{name} is the core's" (fun () ->
         let updated = PatternUpdates.Update(ofCSharp, [| state () |]) |> Array.exactlyOne
         let wanted = Rewire.step ofCore [| state () |] |> Array.exactlyOne
-        Expect.isGreaterThan (wanted.Event.Dropped + wanted.Event.Grown) 0 "not vacuous"
+        Expect.isGreaterThan ((countsOf wanted.Outcome).Dropped + (countsOf wanted.Outcome).Grown) 0 "not vacuous"
         Expect.equal updated.Connectivity wanted.Connectivity "pattern"
         Expect.equal (updated.Remap.From.ToArray()) (wanted.Remap.From.ToArray()) "remap"
         Expect.equal updated.GrownWeights wanted.GrownWeights "grown weights")
@@ -94,6 +95,46 @@ let rewiringFacade =
               | other -> failtest $"expected the names, got {other}"
 
               Expect.equal (policy.GetGrowthInputs()) GrowthInputs.Gradient "needs")
+
+          testCase "one's own policy is the static one where nothing is said, and what is said" (fun () ->
+              let own = Policies.Custom soon
+
+              Expect.equal
+                  (string own)
+                  (string
+                      { Policy.staticSparse with
+                          Schedule = core })
+                  "defaults"
+
+              Expect.isFalse own.SkipGradientsAtUpdates "steps at updates"
+              Expect.equal own.Momentum MomentumWindow.standard "window"
+
+              let other =
+                  Policies.Custom(soon, skipGradientsAtUpdates = true, momentumBeta = 0.5, momentumSteps = 4)
+
+              Expect.isTrue other.SkipGradientsAtUpdates "as RigL"
+              Expect.equal other.Momentum { Beta = 0.5; Steps = 4 } "window"
+
+              Expect.throwsT<ArgumentException>
+                  (fun () -> Policies.Custom(soon, momentumBeta = 1.0) |> ignore)
+                  "β of 1")
+
+          testCase "an outcome has its counts or its reason" (fun () ->
+              let rewired = PatternUpdates.LayerBy(Policies.RigL soon, 0.3, state ())
+
+              match rewired.Outcome.TryGetCounts(), rewired.Outcome.TryGetReason() with
+              | (true, counts), (false, _) -> Expect.isGreaterThan counts.Grown 0 "counts"
+              | other -> failtest $"expected counts, got {other}"
+
+              let spoiled =
+                  { state () with
+                      Weight = Array.create 40 nanf }
+
+              let refused = (PatternUpdates.LayerBy(Policies.RigL soon, 0.3, spoiled)).Outcome
+
+              match refused.TryGetCounts(), refused.TryGetReason() with
+              | (false, _), (true, reason) -> Expect.stringContains reason "finite" "reason"
+              | other -> failtest $"expected a reason, got {other}")
 
           testCase "a rewirer tells its handler" (fun () ->
               let layer = sparsenn.SparseLinear(20L, 10L)

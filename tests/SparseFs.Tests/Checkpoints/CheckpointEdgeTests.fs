@@ -281,7 +281,7 @@ let tests =
 
               (layer.call (torch.ones (0L, 5L))).sum().backward()
               rewirer.Step() |> ignore
-              let passes = rewirer.State.Passes
+              let passes = (rewirer.Capture()).Passes
               Expect.equal (passes |> Array.map Array.length) [| 1 |] "noted"
-              rewirer.State <- rewirer.State
-              Expect.equal rewirer.State.Passes passes "put back") ]
+              rewirer.Restore(rewirer.Capture())
+              Expect.equal (rewirer.Capture()).Passes passes "put back") ]

@@ -58,7 +58,7 @@ type private Subject() =
                   let state = state :?> Adam.State
                   state.step, bytesOf state.exp_avg, bytesOf state.exp_avg_sq ]
 
-        let explored = rewirer.State.Explored |> Array.map (fun (_, e) -> e.Count)
+        let explored = rewirer.Capture().Explored |> Array.map (fun (_, e) -> e.Count)
         stateOf model, moments, rewirer.Steps, explored
 
     /// That the kernels can be trusted with it.

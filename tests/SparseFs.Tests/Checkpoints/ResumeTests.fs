@@ -103,7 +103,7 @@ type private Run(policy: Policy, make: MakeOptimizer, ?dtype: torch.ScalarType) 
                       | :? torch.Tensor as t -> field.Name, Convert.ToHexString(bytesOf t)
                       | other -> field.Name, string other ]
 
-        stateOf model, moments, rewirer.Steps, [ for _, explored in rewirer.State.Explored -> explored.Count ]
+        stateOf model, moments, rewirer.Steps, [ for _, explored in (rewirer.Capture()).Explored -> explored.Count ]
 
 let private atStart: TrainingProgress =
     { Step = 0L
@@ -415,7 +415,7 @@ let resumeTests =
                           run.Train step
 
                       run.Save(file, 3L)
-                      let noted = run.Rewirer.State.Passes
+                      let noted = (run.Rewirer.Capture()).Passes
                       Expect.equal (noted |> Array.map Array.length) [| 3; 3 |] $"{dtype}: not vacuous"
 
                       for step in 4L .. 9L do
@@ -423,7 +423,7 @@ let resumeTests =
 
                       let resumed = Run(snfs, sgd, dtype)
                       resumed.Resume file |> ignore
-                      Expect.equal resumed.Rewirer.State.Passes noted $"{dtype}: passes"
+                      Expect.equal (resumed.Rewirer.Capture()).Passes noted $"{dtype}: passes"
 
                       for step in 4L .. 9L do
                           resumed.Train step
@@ -576,7 +576,7 @@ let resumeTests =
                   Checkpoint.saveTraining progress file layer optimizer (ValueSome rewirer)
                   let other, theirs, resumed = make ()
                   Checkpoint.resume file other theirs (ValueSome resumed) |> ignore
-                  let explored (r: Rewirer) = snd r.State.Explored[0]
+                  let explored (r: Rewirer) = snd (r.Capture()).Explored[0]
                   Expect.isGreaterThan (explored rewirer).Count 40L "not vacuous"
                   Expect.isTrue (explored rewirer).Cells.IsSome "not vacuous"
                   Expect.equal (explored resumed) (explored rewirer) "explored"))
@@ -633,16 +633,38 @@ let resumeTests =
               refusedRun what says (fun () -> Run(ownRules (dropBy "a") (growBy "a"), adam)) (fun () ->
                   Run(given, adam))
 
+          let snfs = Policy.snfs (Schedule.linear 0.3 4L 30L)
+
+          let slow =
+              { snfs with
+                  Momentum = { Beta = 0.5; Steps = 4 } }
+
+          refusedRun
+              "another momentum than the file's"
+              "expected Momentum = { Beta = 0.9; Steps = 32 }, got { Beta = 0.5; Steps = 4 }"
+              (fun () -> Run(slow, adam))
+              (fun () -> Run(snfs, adam))
+
+          refusedRun
+              "another momentum than the standard one, of which files say nothing"
+              "expected Momentum = { Beta = 0.5; Steps = 4 }, got { Beta = 0.9; Steps = 32 }"
+              (fun () -> Run(snfs, adam))
+              (fun () -> Run(slow, adam))
+
+          resumesAt 5L ("SNFS over four steps", slow) optimizers.Head
+
           refusedRun
               "another schedule"
               "Every = 4"
               (fun () -> Run(Policy.rigL (Schedule.cosine 0.3 5L 30L), adam))
               (fun () -> Run(rigL, adam))
+
           refusedRun
               "another optimizer"
               "expected the state of Adam, got that of SGD"
               (fun () -> Run(rigL, snd optimizers.Head))
               (fun () -> Run(rigL, adam))
+
           refusedRun
               "an optimizer of other groups"
               "expected 2 groups of 6 parameters"
@@ -684,18 +706,21 @@ let resumeTests =
 
 
                   Checkpoint.saveTraining atStart file one.Model two.Optimizer ValueNone))
+
           refuses "a rewirer over another optimizer" "rewirer" "over the optimizer given" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
 
                   Checkpoint.saveTraining atStart file one.Model one.Optimizer (ValueSome two.Rewirer)))
+
           refuses "a rewirer of another model" "rewirer" "of the model's layers" (fun () ->
               withFile (fun file ->
                   let one, two = Run(rigL, adam), Run(rigL, adam)
 
 
                   Checkpoint.saveTraining atStart file one.Model two.Optimizer (ValueSome two.Rewirer)))
+
           refuses "an optimizer whose state is not known" "optimizer" "LBFGS" (fun () ->
               use model = new Network()
               Checkpoint.resume "x" model (torch.optim.LBFGS(model.parameters ())) ValueNone) ]

@@ -99,6 +99,56 @@ let private forbidden =
       "an absolute path of a machine", @"(?<![\w.)}\]-])/(work|root|home|Users)" + @"/\w"
       "a folder of a machine", @"(?<![\w.)}\]/-])/(work|root)" + @"(?![\w/-])" ]
 
+/// The lines of a source file that are no comment.
+let private code (text: string) : string =
+    text.Split '\n'
+    |> Array.filter (fun line -> not (Regex.IsMatch(line, @"^\s*//")))
+    |> String.concat "\n"
+
+let private writesToConsole (text: string) =
+    Regex.Match(code text, @"\b(eprintfn?|printfn?|stdout|stderr|stdin|Console)\b")
+
+/// Folders of the core whose functions depend on their arguments alone.
+let private pure' =
+    [ "Connectivity"
+      "KWinners"
+      "Random"
+      "Rules"
+      "Scores"
+      "Selection"
+      "Sparsity"
+      "Topology"
+      "Update" ]
+
+let private impure =
+    [ "a clock", @"\b(Stopwatch|DateTime|DateTimeOffset|TimeProvider|TickCount64?|Timer)\b"
+      "a disk", @"\bSystem\.IO\b|\bopen IO\b|\b(File|Directory|Path|Stream)\."
+      "reflection", @"\bSystem\.Reflection\b|\bFSharp\.Reflection\b|\.GetType\(|\b(Activator|FSharpType|FSharpValue)\b"
+      "the machine", @"\bEnvironment\b"
+      "an exception of any kind as a value", @"\bwith\s+(e|_|exn|ex)\s*->|:\?\s*exn\b" ]
+
+/// Where a file writes to an array that a pattern holds, by itself or by a name that it has from there to the end of the
+/// block.
+let private writesToPattern (text: string) : string list =
+    let lines = (code text).Split '\n'
+    let indent (line: string) = line.Length - line.TrimStart().Length
+    let arrays = @"\.(?:ColIdxArray|RowPtrArray)\b"
+
+    let named =
+        Regex($@"^\s*(?:let|use)\s+(?:mutable\s+)?(\w+)(?:\s*,\s*(\w+))?\s*=.*{arrays}(?!\[)")
+
+    [ for i in 0 .. lines.Length - 1 do
+          for m in Regex.Matches(lines[i], arrays + @"\[[^\]]*\]\s*<-") -> m.Value
+          let names = named.Match(lines[i]).Groups |> Seq.skip 1 |> Seq.filter _.Success
+
+          let block =
+              lines[i + 1 ..]
+              |> Array.takeWhile (fun line -> line.Trim() = "" || indent line >= indent lines[i])
+
+          for name in names do
+              for line in block do
+                  for m in Regex.Matches(line, $@"(?<![\w.]){name.Value}\[[^\]]*\]\s*<-") -> m.Value ]
+
 let private sources =
     lazy
         ([ "src"; "tests"; "benchmarks"; "examples"; "eng"; "docs"; ".ci"; ".config" ]
@@ -206,7 +256,7 @@ let architecture =
                     "gradient recorder", "recorder", "src/SparseFs/Autograd/GradientRecorder.fs"
                     "plan", "plan", "src/SparseFs.Core/Execution/SpmmPlan.fs"
                     "batch tiling", "tiling", "src/SparseFs.Core/Execution/BatchTiling.fs"
-                    "notice", "notice", "src/SparseFs/Training/Notices.fs"
+                    "notice", "noticeboard", "src/SparseFs/Training/Notices/NoticeBoard.fs"
                     "conversion", "conversion", "src/SparseFs/Pruning/Conversion.fs"
                     "version", "layerversion", "src/SparseFs/Layers/Versions/LayerVersions.fs"
                     "staged load", "staged", "src/SparseFs/Checkpoints/StagedLoad.fs" ]
@@ -218,6 +268,65 @@ let architecture =
 
                   Expect.contains hits file what
                   Expect.isLessThanOrEqual hits.Length 5 $"lines that grep prints for {word}: {hits}")
+
+          testCase "the library writes nothing to the console" (fun () ->
+              for file in sourceFiles.Value do
+                  let found = writesToConsole (read file)
+                  Expect.isFalse found.Success $"{file}: {found.Value}"
+
+              for text in
+                  [ "eprintfn \"x\""
+                    "  printf \"%d\" 1"
+                    "Console.Error.WriteLine();"
+                    "stderr.Write 'x'" ] do
+                  Expect.isTrue (writesToConsole text).Success text
+
+              for text in [ "/// printfn"; "sprintf \"x\""; "failwithf \"x\"" ] do
+                  Expect.isFalse (writesToConsole text).Success text)
+
+          testCase "what is pure has no clock, no disk and no reflection, and takes no fault for a result" (fun () ->
+              let files =
+                  sourceFiles.Value
+                  |> List.filter (fun file ->
+                      pure'
+                      |> List.exists (fun folder -> file.StartsWith $"src/SparseFs.Core/{folder}/"))
+
+              Expect.isGreaterThan files.Length 50 "not vacuous"
+
+              for file in files do
+                  let text = code (read file)
+
+                  for what, pattern in impure do
+                      let found = Regex.Match(text, pattern)
+                      Expect.isFalse found.Success $"{file} has {what}: {found.Value}"
+
+              for text in
+                  [ "let watch = Stopwatch.StartNew()"
+                    "File.ReadAllText path"
+                    "x.GetType().Name"
+                    "Environment.ProcessorCount"
+                    "with e -> refused" ] do
+                  Expect.isTrue (impure |> List.exists (fun (_, pattern) -> Regex.IsMatch(text, pattern))) text)
+
+          testCase "nobody writes to an array that a pattern holds" (fun () ->
+              let readers =
+                  sourceFiles.Value
+                  |> List.filter (fun file -> Regex.IsMatch(read file, "ColIdxArray|RowPtrArray"))
+
+              Expect.isGreaterThan readers.Length 20 "not vacuous"
+
+              for file in readers do
+                  Expect.isEmpty (writesToPattern (read file)) file
+
+              // A generator makes its arrays before the pattern: what changes arrays in place never sees one's.
+              for file in readers do
+                  Expect.isFalse (file.StartsWith "src/SparseFs.Core/Topology/") file
+
+              for text in
+                  [ "c.ColIdxArray[slot] <- 1"
+                    "let colIdx = c.ColIdxArray\n    colIdx[0] <- 1"
+                    "let rowPtr, colIdx = c.RowPtrArray, c.ColIdxArray\n    rowPtr[i + 1] <- 1" ] do
+                  Expect.isNonEmpty (writesToPattern text) text)
 
           testCase "only the listed files hold pointers, and the list is not stale" (fun () ->
               let holders =

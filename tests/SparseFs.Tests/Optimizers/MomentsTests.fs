@@ -8,6 +8,7 @@ open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
+open SparseFs.Tests.Outcomes
 
 #nowarn "9"
 
@@ -283,7 +284,7 @@ let private trainToSeeds (t: Trial) (g: Gradients) : int[] * float[] =
 
     t.Backward()
     let dense = t.DenseGradient()
-    Expect.all (t.Rewirer.Step()) (fun e -> isNull e.Refusal && e.Grown > 20) "not vacuous"
+    Expect.all (t.Rewirer.Step()) (fun e -> (countsOf e.Outcome).Grown > 20) "not vacuous"
     let after = t.Layer.Connectivity
     let from = (Remap.between before after).From.ToArray()
     let rows = Connectivity.rowIndices after
@@ -558,7 +559,7 @@ let momentsTests =
                                 | Some age -> cell, age
                                 | None -> () ]
 
-                  let got = t.Rewirer.State.Ages[0]
+                  let got = t.Rewirer.Capture().Ages[0]
                   let got = if isNull got then Array.create after.Length -1 else got
 
                   Expect.equal

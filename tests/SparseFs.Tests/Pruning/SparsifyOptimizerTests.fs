@@ -8,6 +8,7 @@ open SparseFs.CSharp
 open SparseFs.Tests.Refusals
 open TorchSharp
 open TorchSharp.Modules
+open SparseFs.Tests.Outcomes
 
 let private optimizers: (string * (Parameter seq -> torch.optim.Optimizer)) list =
     [ "SGD", (fun p -> torch.optim.SGD(p, 0.05, momentum = 0.9) :> _)
@@ -102,7 +103,7 @@ let private carriesOver (name: string, make: Parameter seq -> torch.optim.Optimi
             new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 1L 9L))
 
         step 8 model optimizer
-        Expect.all (rewirer.Follow()) (fun e -> e.Grown > 0) "and rewire")
+        Expect.all (rewirer.Follow()) (fun e -> (countsOf e.Outcome).Grown > 0) "and rewire")
 
 [<Tests>]
 let tests =

@@ -70,7 +70,7 @@ let private ownGrow =
         fun state ->
             let cols = state.Connectivity.Cols
 
-            CellScores(fun first count ->
+            RowScores(fun first count ->
                 Array.init (count * cols) (fun i -> float32 (abs (first + i / cols - i % cols) * 1024 - i)))
     )
 

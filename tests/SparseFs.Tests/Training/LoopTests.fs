@@ -135,7 +135,7 @@ let private grows (name: string) (noticed: NoticeKind list) (loop: Net -> unit) 
 
         let before = t.Layer.Connectivity
         let e = Array.exactlyOne (t.Rewirer.Step())
-        Expect.isNull e.Refusal "not refused"
+        Expect.isTrue e.Outcome.IsDone "not refused"
         Expect.isTrue (isGrownBy scores before t.Layer.Connectivity) "by the gradient of the step"
         Expect.equal (noticesOf t) noticed "notices")
 
@@ -166,7 +166,7 @@ let private growsFrom
                 change
 
             let before = t.Layer.Connectivity
-            Expect.isNull (Array.exactlyOne (t.Rewirer.Step())).Refusal $"not refused {seed}"
+            Expect.isTrue (Array.exactlyOne (t.Rewirer.Step())).Outcome.IsDone $"not refused {seed}"
             Expect.isTrue (isGrownBy scores before t.Layer.Connectivity) "by the passes"
 
         Expect.equal (noticesOf t) [ noticed ] "once")
@@ -307,7 +307,7 @@ let loops =
 
               for seed in [ 2; 3 ] do
                   (t.Layer.call (torch.randn (4L, 24L))).square().sum().backward()
-                  Expect.isNull (Array.exactlyOne (t.Rewirer.Step())).Refusal $"{seed}"
+                  Expect.isTrue (Array.exactlyOne (t.Rewirer.Step())).Outcome.IsDone $"{seed}"
 
               Expect.equal (noticesOf t) [ NoticeKind.ChangedGradient ] "notices")
 
@@ -333,7 +333,10 @@ let loops =
                   [ for loop in loops do
                         use _ = torch.NewDisposeScope()
                         let gradient = t.Both loop
-                        t.Rewirer.Step() |> Array.iter (fun e -> Expect.isNull e.Refusal "refusal")
+
+                        t.Rewirer.Step()
+                        |> Array.iter (fun e -> Expect.isTrue e.Outcome.IsDone "refusal")
+
                         gradient ]
                   |> List.reduce (Array.map2 (fun sum g -> 0.9 * sum + g))
 
@@ -372,7 +375,7 @@ let loops =
                   )
 
                   layers[0].weight.grad.mul_(scaleGrad.ToScalar()) |> ignore
-                  rewirer.Step() |> Array.iter (fun e -> Expect.isNull e.Refusal "refusal")
+                  rewirer.Step() |> Array.iter (fun e -> Expect.isTrue e.Outcome.IsDone "refusal")
                   Expect.isEmpty rewirer.Notices "notices"
                   [ for l in layers -> l.Connectivity ]
 
@@ -403,6 +406,6 @@ let loops =
                       (layer.call (x ())).square().sum().backward()
                       (layer.call (x ())).square().mean().backward()
                       layer.weight.grad.mul_ ((0.125).ToScalar()) |> ignore
-                      Expect.isNull (Array.exactlyOne (rewirer.Step())).Refusal "refusal"
+                      Expect.isTrue (Array.exactlyOne (rewirer.Step())).Outcome.IsDone "refusal"
 
                   Expect.isEmpty rewirer.Notices $"{dtype}") ]

@@ -10,6 +10,7 @@ open SparseFs
 open SparseFs.Tests.Refusals
 open TorchSharp
 open TorchSharp.Modules
+open SparseFs.Tests.Outcomes
 
 type private Raising = SparseFs.Refusals
 
@@ -91,7 +92,7 @@ let life =
               Expect.isLessThanOrEqual (tensorsLeft ()) (before + 2L) "only the gradients of weight and bias are new"
               use next = new Rewirer(layer, optimizer, Policy.rigL (every 1L))
               backward layer
-              Expect.isNull (Array.exactlyOne (next.Step())).Refusal "the next one rewires")
+              Expect.isTrue (Array.exactlyOne (next.Step())).Outcome.IsDone "the next one rewires")
 
           testCase "a rewirer that was collected keeps nothing, and makes room for another" (fun () ->
               let layer = layerOf 2
@@ -107,7 +108,7 @@ let life =
               use next = new Rewirer(layer, optimizer, Policy.rigL (every 1L))
               optimizer.zero_grad ()
               backward layer
-              Expect.isNull (Array.exactlyOne (next.Step())).Refusal "the next one rewires")
+              Expect.isTrue (Array.exactlyOne (next.Step())).Outcome.IsDone "the next one rewires")
 
           testCase "a pass that is accumulated for long stays whole: nothing is bounded that is needed" (fun () ->
               let layer = layerOf 4
@@ -116,7 +117,7 @@ let life =
               for _ in 1..100 do
                   backward layer
 
-              Expect.isNull (Array.exactlyOne (rewirer.Step())).Refusal "refusal"
+              Expect.isTrue (Array.exactlyOne (rewirer.Step())).Outcome.IsDone "refusal"
               Expect.isEmpty rewirer.Notices "notices")
 
           for name, policy, isListed in
@@ -147,7 +148,7 @@ let life =
                             yield! rewirer.Step() ]
 
                   Expect.equal (events |> List.map _.Layer |> List.distinct) [ "1" ] "only the other is due"
-                  Expect.all events (fun e -> isNull e.Refusal) "not refused"
+                  Expect.all events (fun e -> e.Outcome.IsDone) "not refused"
                   Expect.notEqual trained.Connectivity before "the other rewires"
                   Expect.isTrue (obj.ReferenceEquals(frozen.Connectivity, pattern)) "pattern"
                   Expect.equal (floats frozen.weight) weight "weight"
@@ -192,11 +193,11 @@ let life =
                       backward model
                       let events = rewirer.Step()
                       Expect.equal events.Length 3 "events"
-                      Expect.isNull events[step % 2].Refusal "the one that was used is not refused"
+                      Expect.isTrue events[step % 2].Outcome.IsDone "the one that was used is not refused"
                       Expect.notEqual model.List[step % 2].Connectivity before "it is rewired"
 
                       if name = "RigL" then
-                          Expect.stringContains events[2].Refusal "took no part" "the unused one says why"
+                          Expect.stringContains (reasonOf events[2].Outcome) "took no part" "the unused one says why"
 
                   if name = "RigL" || name = "SNFS" then
                       Expect.isTrue (obj.ReferenceEquals(model.List[2].Connectivity, unused)) "nothing was known of it"
@@ -327,5 +328,5 @@ let life =
               Expect.isNull layer.Recorder "nothing is noted"
               use _ = torch.NewDisposeScope()
               (layer.call (torch.full ([| 8L; 20L |], infinityf.ToScalar()))).sum().backward()
-              Expect.isNull (Array.exactlyOne (rewirer.Step())).Refusal "not refused"
+              Expect.isTrue (Array.exactlyOne (rewirer.Step())).Outcome.IsDone "not refused"
               Expect.exists (floats layer.weight) (fun w -> not (Single.IsFinite w)) "the optimizer has stepped") ]

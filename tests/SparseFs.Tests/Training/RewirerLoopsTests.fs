@@ -6,6 +6,7 @@ open Expecto
 open SparseFs
 open SparseFs.Torch
 open TorchSharp
+open SparseFs.Tests.Outcomes
 
 let private rows, cols, nnz = 8, 10, 24
 
@@ -67,15 +68,15 @@ type private Bench() =
     member _.Step() =
         let before = cellsOf layer.Connectivity
         let e = Array.exactlyOne (rewirer.Step())
-        Expect.isNull e.Refusal "not refused"
-        Expect.isGreaterThan e.Grown 0 "some grew"
+        Expect.isTrue e.Outcome.IsDone "not refused"
+        Expect.isGreaterThan (countsOf e.Outcome).Grown 0 "some grew"
         let grown = cellsOf layer.Connectivity - before
 
         let wanted =
             [ 0 .. rows * cols - 1 ]
             |> List.filter (fun cell -> not (before.Contains cell))
             |> List.sortByDescending (fun cell -> abs expected[cell])
-            |> List.truncate e.Grown
+            |> List.truncate (countsOf e.Outcome).Grown
             |> set
 
         Expect.equal grown wanted "the largest gradients of what was stepped with"
@@ -211,7 +212,7 @@ let rewirerLoopsTests =
                       b.Pass(i % 7)
 
                   Expect.isEmpty b.Layer.Recorder.Passes "none"
-                  Expect.isNotNull (Array.exactlyOne (b.Rewirer.Step())).Refusal "nothing to look at"
+                  Expect.isTrue (Array.exactlyOne (b.Rewirer.Step())).Outcome.IsRefused "nothing to look at"
                   b.Optimizer.zero_grad ()
                   b.PassThatCounts 0
                   b.Step())
@@ -231,7 +232,7 @@ let rewirerLoopsTests =
               b.Pass 0
               let e = Expect.throwsC (fun () -> b.Rewirer.Step() |> ignore) id
               Expect.stringContains e.Message "newer rewirer" "said"
-              Expect.isGreaterThan (Array.exactlyOne (newer.Step())).Grown 0 "works"
+              Expect.isGreaterThan (countsOf (Array.exactlyOne (newer.Step())).Outcome).Grown 0 "works"
               // The older one lets go of nothing that is the newer one's.
               (b.Rewirer :> IDisposable).Dispose()
               Expect.isNotNull b.Layer.Recorder "still noted")
@@ -278,8 +279,8 @@ let rewirerLoopsTests =
                   optimizer.zero_grad ()
                   let loss = (experts[used].call(torch.randn (4L, int64 cols))).square().sum()
                   let events = stepWith rewirer loss
-                  Expect.isGreaterThan events[used].Grown 0 "the one that was used"
-                  Expect.stringContains events[1 - used].Refusal "took no part" "the other"
+                  Expect.isGreaterThan (countsOf events[used].Outcome).Grown 0 "the one that was used"
+                  Expect.stringContains (reasonOf events[1 - used].Outcome) "took no part" "the other"
                   Expect.equal experts[1 - used].Connectivity before[1 - used] "as it was")
 
           testCase "the third refusal in a row raises, with the reason; or is logged, or ignored" (fun () ->
@@ -287,7 +288,7 @@ let rewirerLoopsTests =
               let b = Bench()
 
               for _ in 1..2 do
-                  Expect.isNotNull (Array.exactlyOne (b.Rewirer.Step())).Refusal "an event"
+                  Expect.isTrue (Array.exactlyOne (b.Rewirer.Step())).Outcome.IsRefused "an event"
 
               let e = Expect.throwsC (fun () -> b.Rewirer.Step() |> ignore) id
               Expect.stringContains e.Message "no backward pass" "the reason"
@@ -296,12 +297,12 @@ let rewirerLoopsTests =
 
               for setting in [ Refusals.Log; Refusals.Ignore ] do
                   b.Rewirer.Refusals <- setting
-                  Expect.isNotNull (Array.exactlyOne (b.Rewirer.Step())).Refusal "an event"
+                  Expect.isTrue (Array.exactlyOne (b.Rewirer.Step())).Outcome.IsRefused "an event"
 
               b.Rewirer.Refusals <- Refusals.Raise
               b.PassThatCounts 0
               b.Step()
-              Expect.isNotNull (Array.exactlyOne (b.Rewirer.Step())).Refusal "counted anew")
+              Expect.isTrue (Array.exactlyOne (b.Rewirer.Step())).Outcome.IsRefused "counted anew")
 
           testCase "an update of fraction 0 is an ordinary step of the optimizer" (fun () ->
               use _ = torch.NewDisposeScope()

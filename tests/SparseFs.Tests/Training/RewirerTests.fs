@@ -9,6 +9,7 @@ open SparseFs
 open SparseFs.Tests.Refusals
 open TorchSharp
 open TorchSharp.Modules
+open SparseFs.Tests.Outcomes
 
 let private every (steps: int64) = Schedule.constant 0.3 steps 1000L
 
@@ -88,7 +89,7 @@ let private optimizerKeepsStep (name: string, make: Parameter seq -> torch.optim
         let event = Array.exactlyOne (rewirer.Step())
         let after = b.Layer.Connectivity
         let from = (Remap.between before after).From.ToArray()
-        Expect.isGreaterThan event.Grown 10 "not vacuous"
+        Expect.isGreaterThan (countsOf event.Outcome).Grown 10 "not vacuous"
         Expect.equal after.Nnz before.Nnz "nnz"
         Expect.equal (b.Layer.weight.Handle, obj.ReferenceEquals(b.Layer.weight, parameter)) (handle, true) "identity"
 
@@ -243,7 +244,7 @@ let private resumes (name: string, policy: Policy) =
                 file.Position <- 0L
                 use reader = new BinaryReader(file)
                 second.Optimizer.load_state_dict reader
-                second.Rewirer.State <- first.Rewirer.State
+                second.Rewirer.Restore(first.Rewirer.Capture())
                 second.Train [ stop + 1L .. 24L ] |> ignore
                 Expect.equal second.Everything whole.Everything $"stopped after {stop}"
             else
@@ -276,14 +277,21 @@ let rewirerTests =
                   let returned = run.Train [ 1L .. 31L ]
                   Expect.equal returned.Length 12 "two layers, six updates"
                   Expect.equal (List.ofSeq seen) returned "raised and returned"
-                  Expect.all returned (fun e -> isNull e.Refusal) "none refused"
+                  Expect.all returned (fun e -> e.Outcome.IsDone) "none refused"
                   Expect.equal (returned |> List.map _.Step |> List.distinct) [ 5L..5L..30L ] "steps"
 
                   for layer, e in List.zip run.Layers (List.skip 10 returned) do
-                      Expect.equal e.Nnz layer.Connectivity.Nnz "nnz"
-                      Expect.equal e.DeadRows (GraphMetrics.deadRows layer.Connectivity) "dead rows"
-                      Expect.isLessThanOrEqual layer.Connectivity.Density e.Explored "R_s"
-                      Expect.equal (layer.weight.numel ()) (int64 e.Nnz) "the weight's length"
+                      let counts = countsOf e.Outcome
+                      Expect.equal counts.Nnz layer.Connectivity.Nnz "nnz"
+                      Expect.equal counts.DeadRows (GraphMetrics.deadRows layer.Connectivity) "dead rows"
+                      Expect.isLessThanOrEqual layer.Connectivity.Density counts.Explored "R_s"
+                      Expect.equal (layer.weight.numel ()) (int64 counts.Nnz) "the weight's length"
+
+                  for e in returned do
+                      let counts = countsOf e.Outcome
+
+                      if counts.Grown + counts.Dropped > 0 then
+                          Expect.isGreaterThan e.Seconds 0.0 "timed"
 
                   let now = run.Layers |> List.sumBy _.Connectivity.Nnz
 
@@ -336,7 +344,7 @@ let rewirerTests =
                   b.Backward()
                   let c, weight, moments = b.Layer.Connectivity, floats b.Layer.weight, memory b
                   let event = Array.exactlyOne (rewirer.Step())
-                  Expect.stringContains event.Refusal "expected finite numbers" spoil
+                  Expect.stringContains (reasonOf event.Outcome) "expected finite numbers" spoil
                   Expect.isTrue (obj.ReferenceEquals(b.Layer.Connectivity, c)) "pattern"
                   let same = Array.forall2 (fun (a: float32) b -> a.Equals b)
                   Expect.isTrue (same weight (floats b.Layer.weight)) "weight"
@@ -345,14 +353,14 @@ let rewirerTests =
           testCase "an update without a backward pass is refused" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
               let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
-              Expect.stringContains (Array.exactlyOne (rewirer.Step())).Refusal "no backward pass" "refused")
+              Expect.stringContains (reasonOf (Array.exactlyOne (rewirer.Step())).Outcome) "no backward pass" "refused")
 
           testCase "a batch that is thrown away does not count" (fun () ->
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
               let rewirer = new Rewirer(b.Layer, b.Optimizer, Policy.rigL (every 1L))
               b.Backward()
               rewirer.ZeroGrad()
-              Expect.stringContains (Array.exactlyOne (rewirer.Step())).Refusal "no backward pass" "refused")
+              Expect.stringContains (reasonOf (Array.exactlyOne (rewirer.Step())).Outcome) "no backward pass" "refused")
 
           testCase "many updates leave no tensor behind" (fun () ->
               let run = Run(Policy.rigL (Schedule.constant 0.3 2L 1000L))
@@ -386,8 +394,32 @@ let rewirerTests =
                   Policy.staticSparse,
                   Seed.ofInt 0
               ))
-          refuses "another optimizer at resume" "value" "expected a state for SGD, got one for Adam" (fun () ->
+          testCase "momentum weighs the steps that are over as the policy's window says" (fun () ->
+              let grownBy (window: MomentumWindow) =
+                  let layer = new SparseLinear(Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 1 |])
+                  let optimizer = torch.optim.SGD(layer.parameters (), 0.01)
+
+                  let policy =
+                      { Policy.snfs (Schedule.constant 0.5 2L 9L) with
+                          Budget = Budget.Layer
+                          Momentum = window }
+
+                  use rewirer = new Rewirer(layer, optimizer, policy)
+
+                  // A large gradient of column 2 first, then a smaller one of column 3.
+                  for x in [ [| 0.0f; 0.0f; 10.0f; 0.0f |]; [| 0.0f; 0.0f; 0.0f; 3.0f |] ] do
+                      optimizer.zero_grad ()
+                      (layer.call (torch.tensor(x).reshape(1L, 4L))).sum().backward()
+                      rewirer.Step() |> ignore
+
+                  layer.Connectivity.ColIdx[1]
+
+              Expect.equal (grownBy MomentumWindow.standard) 2 "0.9 · 10 is above 3"
+              Expect.equal (grownBy { Beta = 0.2; Steps = 32 }) 3 "0.2 · 10 is not"
+              Expect.equal (grownBy { Beta = 0.9; Steps = 1 }) 3 "the last step alone")
+
+          refuses "another optimizer at resume" "state" "expected a state for SGD, got one for Adam" (fun () ->
               let adam = bench (fun p -> torch.optim.Adam(p, 0.1) :> _)
               let sgd = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
-              let state = (new Rewirer(adam.Layer, adam.Optimizer, Policy.staticSparse)).State
-              (new Rewirer(sgd.Layer, sgd.Optimizer, Policy.staticSparse)).State <- state) ]
+              let state = (new Rewirer(adam.Layer, adam.Optimizer, Policy.staticSparse)).Capture()
+              (new Rewirer(sgd.Layer, sgd.Optimizer, Policy.staticSparse)).Restore state) ]

@@ -37,7 +37,8 @@ type private Suspect(versions: struct (int64 * int64), since: int64) =
 /// only write that reading does. Changes exclude each other. A change writes numbers into storage that no reader holds,
 /// so that calls on other threads end with the version that they began with.</para>
 /// <para>state_dict hands out the layer's own tensors, as torch's layers do. What is written into the pattern's is taken
-/// over at the layer's next use, on whatever thread that is.</para>
+/// over at the layer's next use, on whatever thread that is. A use is a call, a save or a change; the getters show what the
+/// next use will find, and change nothing, so that they may be read in the middle of a load.</para>
 /// </remarks>
 [<Sealed>]
 type internal LayerVersions(name: string, connectivity: Connectivity, weight: Parameter, bias: Parameter) =
@@ -52,6 +53,10 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     let handOuts = HandOuts()
     let remapped = Event<struct (Remap * LayerVersion)>()
     let mutable suspect: Suspect = null
+
+    /// A pattern that was read from the tensors by those who only look, for the next one who does.
+    let mutable peeked: Connectivity = Unchecked.defaultof<Connectivity>
+
     let mutable isDisposed = 0
 
     [<ThreadStatic; DefaultValue>]
@@ -177,6 +182,44 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                             goBack v lent
                             raise (PatternTensors.Refused refusal)
 
+    /// Whether another thread may be in the middle of a copy that isSettled waits for.
+    let mayBeCopied (versions: struct (int64 * int64)) =
+        match Volatile.Read &suspect with
+        | s when not (isNull s) && s.Versions = versions ->
+            Environment.TickCount64 - s.Since <= LayerVersions.CopyMilliseconds
+        | _ -> true
+
+    /// The pattern that the next use will have, or what it will be refused with. Changes nothing: look takes over.
+    let peek () : Result<Connectivity, ConnectivityError> =
+        let v = Volatile.Read &current
+        let tensors = Volatile.Read &pattern
+
+        if
+            isNull tensors
+            || v.IsChanging
+            || (handOuts.IsEmpty && NativeTensor.canTell && tensors.Versions = v.Seen)
+            || not (isNull handOuts.Failed)
+            || tensors.Hold v.Connectivity
+        then
+            Ok v.Connectivity
+        else
+            let versions = tensors.Versions
+            let areOver = handOuts.AreOver
+            let struct (rows, cols) = versions
+            let struct (seenRows, seenCols) = v.Seen
+
+            match Volatile.Read &peeked with
+            | _ when (rows = seenRows) <> (cols = seenCols) && not areOver -> Ok v.Connectivity
+            | known when not (isNull (box known)) && tensors.Hold known -> Ok known
+            | _ ->
+                match tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols) with
+                | _ when tensors.Versions <> versions -> Ok v.Connectivity // someone is writing
+                | Ok c ->
+                    Volatile.Write(&peeked, c)
+                    Ok c
+                | Error _ when not areOver && mayBeCopied versions -> Ok v.Connectivity
+                | Error refusal -> Error refusal
+
     /// The current version, in use.
     let rec enter () : LayerVersion =
         let v = Volatile.Read &current
@@ -242,15 +285,33 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         finally
             v.Numbers.Shared.Exit()
 
-    /// <summary>The current pattern, also of a layer that has been disposed of.</summary>
+    /// <summary>Takes over what was loaded, as every use does.</summary>
+    /// <returns>The pattern.</returns>
+    /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
+    member s.Settle() : Connectivity =
+        if Volatile.Read &isDisposed = 1 then
+            current.Connectivity
+        else
+            s.Read(fun v -> v.Connectivity)
+
+    /// <summary>The pattern of the next use, also of a layer that has been disposed of. Reading it changes nothing.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     member _.Connectivity: Connectivity =
         if Volatile.Read &isDisposed = 1 then
             current.Connectivity
         else
-            let v = enter ()
-            v.Numbers.Shared.Exit()
-            v.Connectivity
+            match peek () with
+            | Ok c -> c
+            | Error refusal -> raise (PatternTensors.Refused refusal)
+
+    /// The pattern of the next use or, where a pattern was loaded that is not one, of the last.
+    member _.Shown: Connectivity =
+        if Volatile.Read &isDisposed = 1 then
+            current.Connectivity
+        else
+            match peek () with
+            | Ok c -> c
+            | Error _ -> current.Connectivity
 
     /// <summary>The pattern's tensors, for state_dict.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>

@@ -1,6 +1,6 @@
 namespace SparseFs
 
-/// <summary>What a rewirer, or a layer, has noticed about the loop around it.</summary>
+/// <summary>Kinds of notices: what a rewirer, or a layer, has seen of the loop around it.</summary>
 type NoticeKind =
     /// The gradient is not a multiple of what the backward passes gave: clipped by value, noise, or set by hand. Growth looks
     /// at the passes as they were.

@@ -3,10 +3,10 @@ namespace SparseFs
 /// <summary>One thing that was noticed.</summary>
 type Notice =
     {
-        /// <summary>What it is.</summary>
+        /// <summary>Its kind.</summary>
         Kind: NoticeKind
         /// <summary>The layer's name in its model; empty where it is no layer's.</summary>
         Layer: string
-        /// <summary>What was seen, and what to do.</summary>
+        /// <summary>Text that says what was seen, and what to do.</summary>
         Message: string
     }

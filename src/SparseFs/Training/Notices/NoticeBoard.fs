@@ -3,7 +3,7 @@ namespace SparseFs
 open System.Collections.Generic
 open System.Diagnostics.Tracing
 
-/// <summary>What the library notices and goes on from, as events of the source "SparseFs": for dotnet-trace, or an
+/// <summary>Event source of what the library notices and goes on from, named "SparseFs": for dotnet-trace, or an
 /// EventListener of one's own. Nothing is written to the console.</summary>
 [<Sealed; EventSource(Name = "SparseFs")>]
 type internal NoticeSource private () =

@@ -1,0 +1,156 @@
+namespace SparseFs
+
+open System
+open System.Collections.Generic
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>The layers of one rewirer, while they are its: they note their passes for it.</summary>
+/// <remarks>A layer has one rewirer, the newest. Layers and recorders hold it weakly, by a token, so that one that is not
+/// disposed of can be collected.</remarks>
+[<Sealed>]
+type internal RewiredLayers private (layers: RewiredLayer[]) =
+
+    /// Stands for the rewirer in its layers and recorders.
+    let token = obj ()
+
+    let isOurs (l: RewiredLayer) =
+        not (isNull l.Layer.Rewiring)
+        && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
+
+    static let create
+        (missing: string)
+        (optimizer: torch.optim.Optimizer)
+        (layers: seq<struct (string * SparseLinear * Policy)>)
+        =
+        let helper = OptimizerState.known optimizer
+
+        let layers =
+            [| for place, (struct (name, layer, policy)) in Seq.indexed layers do
+                   if isNull (box layer) then
+                       nullArg (nameof layers)
+
+                   RewiredLayerChecks.fires name policy
+                   RewiredLayerChecks.isTrained helper name layer
+                   RewiredLayer(place, name, layer, policy, helper) |]
+
+        if layers.Length = 0 then
+            raise (ArgumentException(missing, nameof layers))
+
+        let distinct =
+            HashSet<obj>(layers |> Seq.map (fun l -> box l.Layer), HashIdentity.Reference)
+
+        if distinct.Count < layers.Length then
+            raise (ArgumentException("expected each layer once, got one twice", nameof layers))
+
+        RewiredLayers layers
+
+    /// <summary>Named layers, all under one policy.</summary>
+    /// <exception cref="T:System.ArgumentException">There is no layer, one comes twice, is null or is not the optimizer's,
+    /// or the policy has no update.</exception>
+    static member UnderPolicy
+        (optimizer: torch.optim.Optimizer, policy: Policy, layers: seq<struct (string * SparseLinear)>)
+        : RewiredLayers =
+        seq { for struct (name, layer) in layers -> struct (name, layer, policy) }
+        |> create "expected a model with sparse layers, got none" optimizer
+
+    /// <summary>The layers of a model that carry a policy, each under its own.</summary>
+    /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
+    static member Carrying(optimizer: torch.optim.Optimizer, model: torch.nn.Module) : RewiredLayers =
+        [ for struct (name, layer) in SparseLayers.ofModel model do
+              if not (isNull (box layer.Policy)) then
+                  struct (name, layer, layer.Policy) ]
+        |> create
+            "expected a model with sparse layers that carry a policy (made with dynamic = true), got none"
+            optimizer
+
+    member _.All: RewiredLayer[] = layers
+
+    /// Takes the layers over, from the rewirers that had them.
+    member _.Take() : unit =
+        for l in layers do
+            l.Recorder.Owner <- token
+            l.Layer.Rewiring <- WeakReference token
+
+    /// Sets the layers up for the passes of the next step.
+    member _.Prepare(next: int64) : unit =
+        for l in layers do
+            l.Recorder.Step <- next
+
+            if isOurs l then
+                l.Layer.Recorder <- (if l.Wants next then l.Recorder else null)
+                l.Layer.Unattended <- 0
+
+    /// <summary>Checks the layers before a step.</summary>
+    /// <exception cref="T:System.InvalidOperationException">A layer has a newer rewirer, or another pattern than this one
+    /// left.</exception>
+    member _.Check() : unit =
+        for l in layers do
+            if not (isOurs l) then
+                let message =
+                    $"{l.Shown} has a newer rewirer, which has taken it over: step with that one, and dispose of this one"
+
+                raise (InvalidOperationException message)
+
+            let now = l.Layer.Versions.Settle()
+
+            if not (obj.ReferenceEquals(now, l.Known)) then
+                if now <> l.Known then
+                    let message =
+                        $"the pattern of {l.Shown} was loaded behind the rewirer, so that the optimizer's moments belong "
+                        + "to other connections: make optimizer and rewirer after the load, or use Checkpoint.resume"
+
+                    raise (InvalidOperationException message)
+
+                l.Known <- now
+
+    /// <summary>Layers that a step updates, those that are frozen left out.</summary>
+    /// <exception cref="T:System.InvalidOperationException">One of them is not the optimizer's.</exception>
+    member _.Due(step: int64) : RewiredLayer[] =
+        let due = layers |> Array.filter (fun l -> l.IsUpdate step && not l.IsFrozen)
+
+        for l in due do
+            if not l.IsHeld then
+                let message =
+                    $"{l.Shown} trains, but its weight is none of the optimizer's: add it with add_param_group where the "
+                    + "layer was frozen, or make optimizer and rewirer after the model was moved or converted"
+
+                raise (InvalidOperationException message)
+
+        due
+
+    /// The weight of a layer that trains, and what the optimizer keeps for it.
+    member _.Watched: (Parameter * OptimizerMemory) option =
+        layers
+        |> Array.tryFind (fun l -> not l.IsFrozen && l.IsHeld)
+        |> Option.map (fun l -> l.Layer.weight, l.Followed.Memory l.Layer.weight)
+
+    /// Settles which passes count: those that the gradients are made of that the optimizer steps with.
+    member _.Settle(board: NoticeBoard) : unit =
+        for l in layers do
+            if l.GrowthInputs <> GrowthInputs.Nothing then
+                use grad = l.Layer.weight.grad
+
+                if not (l.Recorder.Settle grad) then
+                    board.Post(
+                        NoticeKind.ChangedGradient,
+                        l.Name,
+                        "the weight's gradient is not a multiple of what its backward passes gave (clipped by value, "
+                        + "noise, or set by hand): growth looks at the passes as they were"
+                    )
+
+    /// Forgets the passes that no update after a step wants.
+    member _.ForgetUntil(step: int64) : unit =
+        for l in layers do
+            if l.GrowthInputs <> GrowthInputs.Nothing then
+                l.Recorder.Forget(fun pass -> not (l.Keeps(pass, step)))
+
+    /// Lets go of the layers, which note nothing any more, and of what was noted.
+    member _.Release() : unit =
+        for l in layers do
+            if isOurs l then
+                l.Layer.Recorder <- null
+                l.Layer.Rewiring <- null
+
+            l.Recorder.Forget(fun _ -> true)
