@@ -251,8 +251,13 @@ let counterparts =
       "DutyCycle.entropy", [ "Winners.Entropy" ]
       "DutyCycle.maxEntropy", [ "Winners.MaxEntropy" ]
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
-      "KWinners", [ "sparsenn.KWinners" ]
-      "KWinners2d", [ "sparsenn.KWinners2d" ]
+      "KWinners",
+      [ "sparsenn.KWinners(features, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, straightThrough, checkInput, device)"
+        "sparsenn.KWinners(features, options, device)" ]
+      "KWinners2d",
+      [ "sparsenn.KWinners2d(channels, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, local, straightThrough, checkInput, device)"
+        "sparsenn.KWinners2d(channels, options, local, device)" ]
+      "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
@@ -271,6 +276,9 @@ let counterparts =
 let onlyCore: (string * string) list =
     [ "Boost.strength", "C# has the form and the strength apart"
       "Boost.decayed", "C# multiplies the strength; a layer's own EndEpoch does"
+      "KWinnersOptions.ofSparsity", "C# names the argument: KWinnersOptions.Create(sparsity: 0.9)"
+      "KWinnersOptions.ofK", "likewise"
+      "KWinnersOptions.check", "KWinnersOptions.Create checks, and so does every layer"
       "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
       "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
 

@@ -113,9 +113,9 @@ let tests =
                         "samples_seen", torch.tensor -1000L
                         "samples_seen", torch.tensor Int64.MaxValue
                         "boost_strength", torch.tensor infinityf ] do
-                      use source = new KWinners(3, k = 1)
+                      use source = new KWinners(3, KWinnersOptions.ofK 1)
                       let state = source.state_dict ()
-                      use winners = new KWinners(3, k = 1)
+                      use winners = new KWinners(3, KWinnersOptions.ofK 1)
                       use model = torch.nn.Sequential [ struct ("a", winners :> torch.nn.Module<_, _>) ]
 
                       save
@@ -195,7 +195,7 @@ let tests =
               inFolder (fun folder ->
                   let file = Path.Combine(folder, "it")
                   use layer = new SparseLinear(5, 4, sparsity = 0.5)
-                  use winners = new KWinners(4, k = 1)
+                  use winners = new KWinners(4, KWinnersOptions.ofK 1)
                   use x = torch.ones (3L, 5L)
                   torch.set_default_device torch.META
 

@@ -49,12 +49,12 @@ let private mlp () =
 let private winners () =
     sequential
         [ "hidden", sparse 16 12 96 1
-          "winners", new KWinners(16, k = 5)
+          "winners", new KWinners(16, KWinnersOptions.ofK 5)
           "output", sparse 8 16 64 2 ]
 
 let private images () =
     sequential
-        [ "winners", new KWinners2d(4, sparsity = 0.5)
+        [ "winners", new KWinners2d(4, KWinnersOptions.ofSparsity 0.5)
           "flat", torch.nn.Flatten()
           "output", sparse 8 36 90 3 ]
 
