@@ -21,12 +21,12 @@ public static partial class sparsenn
         double beta = 1.5,
         double actSparsity = 0.65,
         Device? device = null) =>
-        KWinners(
+        FromSparseLinear.ActivationSparsity(
             Require.Units(numFeatures),
-            sparsity: Require.Sparsity(actSparsity),
-            alpha: alpha,
-            boostStrength: Require.Strength(beta),
-            device: device);
+            alpha,
+            Require.Strength(beta),
+            Require.Sparsity(actSparsity),
+            device.OrNone());
 
     /// <summary>Activation sparsity: of each sample's units exactly k pass, and the others become 0.</summary>
     /// <param name="features">n, the last dimension of the input; 1 or more.</param>

@@ -99,7 +99,7 @@ type Rewirer
 
             if isOurs l then
                 l.Layer.Recorder <- (if isWanted l next then l.Recorder else null)
-                l.Layer.Unattended <- 0
+                l.Layer.Unattended.Forget()
 
     let stateOf (at: int64) (l: RewiredLayer) : LayerState =
         let index = Array.IndexOf(layers, l)
@@ -321,19 +321,19 @@ type Rewirer
     /// <param name="optimizer">The optimizer that trains their weights, of the kinds that the other constructor
     /// lists.</param>
     /// <param name="policy">How they are rewired, whatever policies the layers carry.</param>
-    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
     /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
-        new Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+        new Rewirer(layers, optimizer, policy, DrawnSeed.orDraw seed)
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
     /// <param name="optimizer">The optimizer that trains the layers' weights, of the kinds that the other constructors
     /// list.</param>
-    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
     /// the optimizer is of another kind, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
@@ -342,7 +342,7 @@ type Rewirer
                   if not (isNull (box layer.Policy)) then
                       struct (name, layer, layer.Policy) ],
             optimizer,
-            defaultArg seed (Seed.ofInt 0),
+            DrawnSeed.orDraw seed,
             "expected a model with sparse layers that carry a policy (made with dynamic = true), got none"
         )
 

@@ -76,7 +76,7 @@ let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
               else
                   $"{short}({parameters})" ])
 
-/// Every function of every module, and every constructor of every layer.
+/// Every function of every module, every constructor of every layer, and the calls in SparseLinear's words.
 let coreNames =
     let isLayer (t: Type) =
         typeof<torch.nn.Module>.IsAssignableFrom t
@@ -97,7 +97,9 @@ let coreNames =
               yield!
                   publicMembers t
                   |> List.filter (fun m -> m :? ConstructorInfo)
-                  |> namesOf sourceName ]
+                  |> namesOf sourceName
+          elif t = typeof<FromSparseLinear> then
+              yield! publicMembers t |> namesOf sourceName ]
 
 let facadeNames =
     facadeTypes
@@ -267,10 +269,13 @@ let counterparts =
       "SparseOps.toDense", [ "sparsenn.functional.toDense" ]
       "SparseOps.backward", [ "sparsenn.functional.backward" ]
       "SparseLinear(connectivity, hasBias, init, device, dtype, policy)",
-      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)"
-        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
-      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)",
-      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ] ]
+      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)" ]
+      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, topology, policy)",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, policy)"
+        "sparsenn.SparseLinear(inFeatures, outFeatures, topology, sparsity, seed, hasBias, init, device, dtype, policy)" ]
+      "FromSparseLinear.SparseLinear",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
+      "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list =
@@ -288,8 +293,7 @@ let onlyFacade =
       "Averages.Exponential", "Averaging has it, with averagesBuffers in its constructor"
       "Averages.Mean", "likewise"
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
-      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry"
-      "sparsenn.ActivationSparsity", "SparseLinear's name of KWinners, with its defaults" ]
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual
@@ -313,7 +317,7 @@ let parity =
               Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "C#"
 
               use layer =
-                  new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, smallWorld = true)
+                  new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, topology = Topology.smallWorld)
 
               Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "F#")
 
@@ -651,8 +655,16 @@ let layers =
     <| testList
         "Facade layers"
         [ testCase "the defaults are the core's" (fun () ->
-              let expected = layerOf (fun () -> new SparseLinear(20, 30))
-              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L))) expected "sizes"
+              let drawn = layerOf (fun () -> new SparseLinear(20, 30))
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L))) drawn "sizes"
+              Expect.equal (layerOf (fun () -> FromSparseLinear.SparseLinear(20, 30))) drawn "in SparseLinear's words"
+
+              let uniform =
+                  Func<_, _, _, _, _>(fun rows cols nnz seed -> Topology.uniform rows cols nnz seed)
+
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, uniform))) drawn "a topology"
+              let expected = layerOf (fun () -> new SparseLinear(20, 30, seed = Seed.ofInt 0))
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, seed = 0L))) expected "a number"
               Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, Seeds.FromInt 0))) expected "a seed"
 
               let c = Topology.uniform 30 20 60 (Seed.ofInt 0)
@@ -676,6 +688,24 @@ let layers =
 
               same "a seed" (fun () ->
                   sparsenn.SparseLinear(7L, 9L, seed, hasBias, sparsity, init, torch.CPU, nullable))
+
+              let uniform =
+                  Func<_, _, _, _, _>(fun rows cols nnz seed -> Topology.uniform rows cols nnz seed)
+
+              same "a topology" (fun () ->
+                  sparsenn.SparseLinear(7L, 9L, uniform, sparsity, seed, hasBias, init, torch.CPU, nullable))
+
+              same "SparseLinear's words" (fun () ->
+                  FromSparseLinear.SparseLinear(
+                      7,
+                      9,
+                      hasBias,
+                      sparsity,
+                      seed = seed,
+                      init = initOf init,
+                      device = torch.CPU,
+                      dtype = dtype
+                  ))
 
               same "a pattern and its sizes" (fun () ->
                   sparsenn.SparseLinear(7L, 9L, hasBias, sparsity, c, -1L, init, torch.CPU, nullable))

@@ -126,7 +126,8 @@ let models: (string * PatternLayout * (unit -> torch.nn.Module)) list =
       "layer-uniform", PatternLayout.Csr, (fun () -> sparse 9 7 20 4)
       "layer-dynamic",
       PatternLayout.Csr,
-      (fun () -> new SparseLinear(12, 10, sparsity = 0.7, dynamic = true, hasBias = false)) ]
+      (fun () ->
+          FromSparseLinear.SparseLinear(12, 10, sparsity = 0.7, seed = Seed.ofInt 0, dynamic = true, hasBias = false)) ]
 
 let sparseLayers (model: torch.nn.Module) : SparseLinear[] =
     [| match model with
