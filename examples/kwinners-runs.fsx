@@ -29,15 +29,15 @@ let winners () : Layer =
     // Period, decay and inference factor: the defaults of Numenta's layer. k = 100, 150 at inference.
     new KWinners(
         1000,
-        sparsity = 0.9,
-        period = 1000,
-        boost = Boost.Exponential 1.0,
-        boostDecay = 0.9,
-        inferenceFactor =
-            (if network = "sparse" || network = "dense-winners" then
-                 1.5
-             else
-                 1.0)
+        { KWinnersOptions.ofSparsity 0.9 with
+            DutyCycle = DutyCycle.Period 1000
+            Boost = Boost.Exponential 1.0
+            BoostDecay = 0.9
+            InferenceFactor =
+                (if network = "sparse" || network = "dense-winners" then
+                     1.5
+                 else
+                     1.0) }
     )
 
 let model =

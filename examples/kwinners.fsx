@@ -20,7 +20,12 @@ printfn $"%A{KWinners.winners 2 boosted} win where units 1 and 3 have always won
 let slope = torch.linspace (0.0, 3.0, 100L)
 
 for boost in [ Boost.None; Boost.Exponential 1.5; Boost.Additive 3.0 ] do
-    use layer = new KWinners(100, sparsity = 0.9, boost = boost)
+    use layer =
+        new KWinners(
+            100,
+            { KWinnersOptions.ofSparsity 0.9 with
+                Boost = boost }
+        )
 
     for _ in 1..200 do
         use _ = torch.NewDisposeScope()

@@ -22,7 +22,7 @@ let private topk (k: int) (x: torch.Tensor) : torch.Tensor =
     torch.zeros_like(x).scatter(1L, indices, values)
 
 let private beside (rows: int) (n: int) (k: int) =
-    use layer = new KWinners(n, k = k)
+    use layer = new KWinners(n, KWinnersOptions.ofK k)
     use x = torch.randn ([| int64 rows; int64 n |], requires_grad = true)
     use g = torch.randn (int64 rows, int64 n)
 

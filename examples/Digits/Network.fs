@@ -21,7 +21,7 @@ module Network =
     let private network (winners: float option) (input: Layer) (output: Layer) : Sequential =
         let activation =
             match winners with
-            | Some sparsity -> struct ("winners", new KWinners(Hidden, sparsity = sparsity) :> Layer)
+            | Some sparsity -> struct ("winners", new KWinners(Hidden, KWinnersOptions.ofSparsity sparsity) :> Layer)
             | None -> struct ("relu", torch.nn.ReLU() :> Layer)
 
         torch.nn.Sequential(

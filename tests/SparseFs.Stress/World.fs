@@ -36,7 +36,13 @@ let private build (shape: Shape) (layer: SparseLinear) : Net =
         layer.Arithmetic <- Arithmetic.Dense
         sequential [ "inner", sequential [ "layer", layer ] ]
     | Shape.Winners ->
-        let winners = new KWinners(Rows, k = Rows, boost = Boost.None)
+        let winners =
+            new KWinners(
+                Rows,
+                { KWinnersOptions.ofK Rows with
+                    Boost = Boost.None }
+            )
+
         winners.eval ()
         sequential [ "layer", layer; "winners", winners ]
     | Shape.Shared ->

@@ -21,12 +21,12 @@ public static partial class sparsenn
         double beta = 1.5,
         double actSparsity = 0.65,
         Device? device = null) =>
-        KWinners(
+        FromSparseLinear.ActivationSparsity(
             Require.Units(numFeatures),
-            sparsity: Require.Sparsity(actSparsity),
-            alpha: alpha,
-            boostStrength: Require.Strength(beta),
-            device: device);
+            alpha,
+            Require.Strength(beta),
+            Require.Sparsity(actSparsity),
+            device.OrNone());
 
     /// <summary>Activation sparsity: of each sample's units exactly k pass, and the others become 0.</summary>
     /// <param name="features">n, the last dimension of the input; 1 or more.</param>
@@ -58,18 +58,29 @@ public static partial class sparsenn
         bool straightThrough = false,
         bool checkInput = false,
         Device? device = null) =>
-        new(
-            Require.Units(features),
-            sparsity.Unless(k.HasValue),
-            k.OrNone(),
-            alpha.Unless(period.HasValue),
-            period.OrNone(),
-            boosting.ToCore(Require.Strength(boostStrength)),
-            boostDecay,
-            inferenceFactor,
-            straightThrough,
-            checkInput,
-            device.OrNone());
+        KWinners(
+            features,
+            KWinnersOptions.Create(
+                sparsity,
+                k,
+                alpha,
+                period,
+                boosting,
+                boostStrength,
+                boostDecay,
+                inferenceFactor,
+                straightThrough,
+                checkInput),
+            device);
+
+    /// <summary>Activation sparsity by options that several layers may share.</summary>
+    /// <param name="features">n, the last dimension of the input; 1 or more.</param>
+    /// <param name="options">How the layer chooses: <c>KWinnersOptions.Create</c>.</param>
+    /// <param name="device">Where the buffers live; torch's default device if null.</param>
+    /// <returns>The layer: input [*, features], output the same.</returns>
+    /// <exception cref="ArgumentException">A number is out of its range, or the options are null.</exception>
+    public static KWinners KWinners(long features, KWinnersOptions options, Device? device = null) =>
+        new(Require.Units(features), Require.NotNull(options).OrNone(), device.OrNone());
 
     /// <summary>K-winners of images [N, C, H, W], with one duty cycle a channel.</summary>
     /// <param name="channels">C, 1 or more.</param>
@@ -103,19 +114,35 @@ public static partial class sparsenn
         bool straightThrough = false,
         bool checkInput = false,
         Device? device = null) =>
-        new(
-            Require.Units(channels),
-            sparsity.Unless(k.HasValue),
-            k.OrNone(),
-            alpha.Unless(period.HasValue),
-            period.OrNone(),
-            boosting.ToCore(Require.Strength(boostStrength)),
-            boostDecay,
-            inferenceFactor,
+        KWinners2d(
+            channels,
+            KWinnersOptions.Create(
+                sparsity,
+                k,
+                alpha,
+                period,
+                boosting,
+                boostStrength,
+                boostDecay,
+                inferenceFactor,
+                straightThrough,
+                checkInput),
             local,
-            straightThrough,
-            checkInput,
-            device.OrNone());
+            device);
+
+    /// <summary>K-winners of images by options that several layers may share.</summary>
+    /// <param name="channels">C, 1 or more.</param>
+    /// <param name="options">How the layer chooses: <c>KWinnersOptions.Create</c>.</param>
+    /// <param name="local">Whether winners are chosen among the channels at each place.</param>
+    /// <param name="device">Where the buffers live; torch's default device if null.</param>
+    /// <returns>The layer: input [N, C, H, W], output the same.</returns>
+    /// <exception cref="ArgumentException">A number is out of its range, or the options are null.</exception>
+    public static KWinners2d KWinners2d(
+        long channels,
+        KWinnersOptions options,
+        bool local = false,
+        Device? device = null) =>
+        new(Require.Units(channels), Require.NotNull(options).OrNone(), local, device.OrNone());
 
     public static partial class functional
     {

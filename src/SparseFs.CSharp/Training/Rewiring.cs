@@ -12,7 +12,7 @@ public static class Rewiring
     /// <param name="model">Any module, or a sparse layer itself.</param>
     /// <param name="optimizer">The optimizer that trains the layers' weights.</param>
     /// <param name="policy">How they are rewired.</param>
-    /// <param name="seed">What random rules draw from.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if null.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
     /// <returns>The rewirer.</returns>
     /// <exception cref="ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is of a kind
@@ -21,17 +21,17 @@ public static class Rewiring
         nn.Module model,
         optim.Optimizer optimizer,
         Policy policy,
-        Seed seed = default,
+        Seed? seed = null,
         Action<RewireEvent>? onUpdate = null)
     {
-        return Watched(new Rewirer(model, optimizer, policy, seed), onUpdate);
+        return Watched(new Rewirer(model, optimizer, policy, seed.OrNone()), onUpdate);
     }
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
     /// <param name="optimizer">The optimizer that trains the layers' weights.</param>
-    /// <param name="seed">What random rules draw from.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if null.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
     /// <returns>The rewirer.</returns>
     /// <exception cref="ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's, the
@@ -39,10 +39,10 @@ public static class Rewiring
     public static Rewirer Rewire(
         nn.Module model,
         optim.Optimizer optimizer,
-        Seed seed = default,
+        Seed? seed = null,
         Action<RewireEvent>? onUpdate = null)
     {
-        return Watched(new Rewirer(model, optimizer, seed), onUpdate);
+        return Watched(new Rewirer(model, optimizer, seed.OrNone()), onUpdate);
     }
 
     private static Rewirer Watched(Rewirer rewirer, Action<RewireEvent>? onUpdate)

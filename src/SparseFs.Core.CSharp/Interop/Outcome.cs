@@ -31,8 +31,4 @@ internal static class Outcome
     internal static FSharpOption<T>? OrNone<T>(this T? value)
         where T : struct =>
         value is null ? null : FSharpOption<T>.Some(value.Value);
-
-    /// <summary>The value, or nothing where another argument takes its place.</summary>
-    internal static FSharpOption<double>? Unless(this double value, bool isReplaced) =>
-        isReplaced ? null : FSharpOption<double>.Some(value);
 }

@@ -34,13 +34,4 @@ internal static class Require
         value >= 0 && double.IsFinite(value)
             ? value
             : throw new ArgumentOutOfRangeException(name, value, $"expected a finite number, 0 or more, got {value}");
-
-    /// <summary>A pattern of the shape that the sizes say.</summary>
-    internal static Connectivity Shape(Connectivity connectivity, int rows, int cols) =>
-        connectivity.Rows == rows && connectivity.Cols == cols
-            ? connectivity
-            : throw new ArgumentException(
-                $"expected shape [outFeatures, inFeatures] = [{rows}, {cols}], "
-                    + $"got [{connectivity.Rows}, {connectivity.Cols}]",
-                nameof(connectivity));
 }

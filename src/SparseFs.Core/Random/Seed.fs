@@ -36,6 +36,12 @@ module Seed =
         let z = (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
         z ^^^ (z >>> 31)
 
+    /// The number that mix64 takes to z: each of its three steps is undone.
+    let private unmix64 (z: uint64) =
+        let z = (z ^^^ (z >>> 31) ^^^ (z >>> 62)) * 0x319642B2D24D8EC3UL
+        let z = (z ^^^ (z >>> 27) ^^^ (z >>> 54)) * 0x96DE1B173F119089UL
+        z ^^^ (z >>> 30) ^^^ (z >>> 60)
+
     /// An odd gamma with enough bit transitions (the paper's mixGamma).
     let private mixGamma (z: uint64) =
         let z = (z ^^^ (z >>> 33)) * 0xFF51AFD7ED558CCDUL
@@ -78,6 +84,13 @@ module Seed =
     /// <summary>Two independent seeds in place of one.</summary>
     /// <param name="seed">The parent; do not draw from it any more.</param>
     let split (seed: Seed) : Seed * Seed = child 0 seed, child 1 seed
+
+    /// The number that ofInt64 makes the seed of; of a child, which no number makes, what it is.
+    let internal text (seed: Seed) : string =
+        if seed.gammaOffset = 0UL then
+            invariant $"{int64 (unmix64 seed.state)}"
+        else
+            string seed
 
     /// The two numbers that a seed is.
     let internal toWords (seed: Seed) : struct (uint64 * uint64) =

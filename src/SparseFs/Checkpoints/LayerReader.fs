@@ -85,6 +85,12 @@ module internal LayerReader =
         if form = WeightForm.SparseFs then
             checkText file name rows cols parts.Weight bias.IsSome
 
+        let seed =
+            if form = WeightForm.SparseFs then
+                LayerMetadata.trySeed file name
+            else
+                None
+
         match LayerWeights.wrongs rows cols parts with
         | [] -> ()
         | wrongs -> file.Refuse(CheckpointProblem.Mismatch, prefix, String.Join("; ", wrongs))
@@ -105,4 +111,5 @@ module internal LayerReader =
             new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
 
         LayerWeights.give layer c values (ValueOption.toObj bias) ()
+        layer.TakeSeed seed
         layer

@@ -2,6 +2,7 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
+open System.Globalization
 open System.Text.RegularExpressions
 open SparseFs
 open TorchSharp
@@ -38,6 +39,10 @@ type internal HeldLayers(layers: struct (string * SparseLinear)[]) =
 
     /// By their place in the model.
     member _.Layers: IReadOnlyList<struct (string * LayerVersion)> = held
+
+    /// What each layer's first pattern was drawn from, if it was.
+    member val Seeds: struct (string * Seed option)[] =
+        [| for struct (name, layer) in layers -> struct (name, Option.ofNullable layer.Seed) |]
 
     interface IDisposable with
         member _.Dispose() = release ()
@@ -149,3 +154,31 @@ module internal LayerMetadata =
             let number (group: int) = Int64.Parse found.Groups[group].Value
             ValueSome(struct (number 2, number 1, number 3, found.Groups[4].Value = "True"))
         | _ -> ValueNone
+
+    /// A key of its own, which readers that know of no seed pass over.
+    let seedKey (layer: string) = $"sparsefs.seed.{layer}"
+
+    let ofSeed (seed: Seed) : string =
+        let struct (state, gamma) = Seed.toWords seed
+        $"{state:x16}/{gamma:x16}"
+
+    /// What a file says that a layer's first pattern was drawn from, if it says anything.
+    let trySeed (file: SafetensorsFile) (layer: string) : Seed option =
+        match file.Metadata.TryGetValue(seedKey layer) with
+        | true, text ->
+            let word (part: string) =
+                match UInt64.TryParse(part, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture) with
+                | true, word when part.Length = 16 -> ValueSome word
+                | _ -> ValueNone
+
+            let seed =
+                match text.Split '/' |> Array.map word with
+                | [| ValueSome state; ValueSome gamma |] -> Seed.tryOfWords state gamma
+                | _ -> ValueNone
+
+            if seed.IsNone then
+                let expected = "expected a seed, 16 hexadecimal digits on both sides of a /"
+                file.Refuse(CheckpointProblem.Value, seedKey layer, $"{expected}, got '{text}'")
+
+            Some seed.Value
+        | _ -> None

@@ -40,6 +40,11 @@ module internal ModelWriter =
           for struct (name, version) in held.Layers do
               LayerMetadata.key name, LayerMetadata.ofLayer version
 
+          for struct (name, seed) in held.Seeds do
+              match seed with
+              | Some seed -> LayerMetadata.seedKey name, LayerMetadata.ofSeed seed
+              | None -> ()
+
           for note in notes do
               note.Key, note.Value ]
 

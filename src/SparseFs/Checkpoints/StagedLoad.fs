@@ -146,7 +146,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         found |> ValueOption.iter (fun stored -> used.Add stored.Name |> ignore)
         found
 
-    member private l.Weights(name: string, layer: SparseLinear, parts: LayerParts, fingerprint: TensorInfo voption) =
+    member private l.Weights
+        (name: string, layer: SparseLinear, parts: LayerParts, fingerprint: TensorInfo voption, seed: Seed option)
+        =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
         let prefix = ModelTensors.prefix name
@@ -170,7 +172,12 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 file.Refuse(CheckpointProblem.Mismatch, prefix + "col_idx", reason)
             | _ -> patterns[layer] <- c
 
-            LayerWeights.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj))
+            let give =
+                LayerWeights.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj)
+
+            fun () ->
+                give ()
+                layer.TakeSeed seed)
 
     /// What the file says of a layer must be so, and of the model's.
     member private l.Text(name: string, c: Connectivity, weight: TensorInfo) =
@@ -201,7 +208,13 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             if form = WeightForm.SparseFs then
                 l.Text(name, c, parts.Weight)
 
-            l.Weights(name, layer, parts, fingerprint)
+            let seed =
+                if form = WeightForm.SparseFs then
+                    LayerMetadata.trySeed file name
+                else
+                    None
+
+            l.Weights(name, layer, parts, fingerprint, seed)
         else
             if List.exists ValueOption.isSome found then
                 l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"

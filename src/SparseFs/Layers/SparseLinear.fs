@@ -17,7 +17,26 @@ open TorchSharp.Modules
 /// leaves pattern, weight and bias as they were when state_dict was read.
 /// </remarks>
 [<Sealed>]
-type SparseLinear
+type SparseLinear internal (start: LayerStart) =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
+
+    let rows, cols = start.Connectivity.Rows, start.Connectivity.Cols
+
+    let versions =
+        LayerVersions("SparseLinear", start.Connectivity, start.Weight, start.Bias)
+
+    let mutable arithmetic = Arithmetic.Sparse
+    let mutable isTraining = true
+    let mutable recorder: GradientRecorder = null
+    let mutable policy = start.Policy
+    let mutable seed = start.Seed
+
+    do
+        base.register_parameter ("weight", versions.Weight)
+
+        if not (isNull versions.Bias) then
+            base.register_parameter ("bias", versions.Bias)
+
     /// <summary>A layer over a pattern that is given.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
     /// <param name="hasBias">Whether the layer learns an additive bias; true by default.</param>
@@ -27,81 +46,33 @@ type SparseLinear
     /// <param name="policy">How a Rewirer that follows its layers rewires this one; not at all by default.</param>
     /// <exception cref="T:System.ArgumentException">connectivity is null, dtype is not a real floating one, or a part of the
     /// policy is outside its range.</exception>
-    (
-        connectivity: Connectivity,
-        ?hasBias: bool,
-        ?init: Init,
-        ?device: torch.Device,
-        ?dtype: torch.ScalarType,
-        ?policy: Policy
-    ) =
-    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
+    /// <example><code>new SparseLinear(Topology.constantFanIn 300 784 20 (Seed.ofInt 1))</code></example>
+    new
+        (
+            connectivity: Connectivity,
+            ?hasBias: bool,
+            ?init: Init,
+            ?device: torch.Device,
+            ?dtype: torch.ScalarType,
+            ?policy: Policy
+        ) =
+        new SparseLinear(LayerStart.ofPattern (LayerSettings.Of(hasBias, init, device, dtype, policy)) connectivity)
 
-    static let checkDtype (dtype: torch.ScalarType) =
-        match dtype with
-        | torch.ScalarType.Float16
-        | torch.ScalarType.BFloat16
-        | torch.ScalarType.Float32
-        | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", "dtype"))
-
-    do
-        if isNull (box connectivity) then
-            nullArg (nameof connectivity)
-
-        Option.iter checkDtype dtype
-        Option.iter (SparseFs.Policy.check >> ignore) policy
-
-    let parameter (values: torch.Tensor) =
-        let dtype = defaultArg dtype (torch.get_default_dtype ())
-        let device = defaultArg device (torch.get_default_device ())
-        use values = values
-        let p = new Parameter(values.``to`` (dtype, device, copy = true))
-        p.DetachFromDisposeScope() :?> Parameter
-
-    let rows, cols = connectivity.Rows, connectivity.Cols
-    let init = defaultArg init Init.FanIn
-
-    let versions =
-        let weight = parameter (InitialWeights.weight init connectivity)
-
-        let bias =
-            if defaultArg hasBias true then
-                parameter (InitialWeights.bias init connectivity)
-            else
-                null
-
-        LayerVersions("SparseLinear", connectivity, weight, bias)
-
-    let mutable arithmetic = Arithmetic.Sparse
-    let mutable isTraining = true
-    let mutable recorder: GradientRecorder = null
-    let mutable policy = defaultArg policy Unchecked.defaultof<Policy>
-
-    do
-        base.register_parameter ("weight", versions.Weight)
-
-        if not (isNull versions.Bias) then
-            base.register_parameter ("bias", versions.Bias)
-
-    /// <summary>A layer with uniformly random connections, or with those of a small world.</summary>
+    /// <summary>A layer over a pattern that is drawn: uniformly random connections, or those of a topology.</summary>
     /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
     /// <param name="outFeatures">Size of each output sample, 0 or more.</param>
     /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); 0.9 by default.</param>
-    /// <param name="seed">Draws the pattern; Seed.ofInt 0 by default.</param>
+    /// <param name="seed">What the pattern is drawn from; one number of torch's generator if not given.</param>
     /// <param name="hasBias">Whether the layer learns an additive bias; true by default.</param>
     /// <param name="init">How the weights are drawn; Init.FanIn by default.</param>
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
-    /// <param name="smallWorld">Connections get rarer with distance: Topology.smallWorld; false by default.</param>
-    /// <param name="dynamic">Whether the layer carries a policy, RigL's, for a Rewirer to follow; false by default.</param>
-    /// <param name="deltaT">Optimizer steps from one update to the next, 1 or more; 6000 by default.</param>
-    /// <param name="tEnd">The last optimizer step that may be an update; 150000 by default.</param>
-    /// <param name="alpha">The part of the slots that the first update rewires, in [0, 1], falling by a cosine; 0.1 by
-    /// default.</param>
+    /// <param name="topology">Draws the pattern from rows, columns, nnz and a seed, and gives back one of that shape and
+    /// nnz; Topology.uniform by default.</param>
+    /// <param name="policy">How a Rewirer that follows its layers rewires this one; not at all by default.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1), nnz would exceed
-    /// 2^31 − 1, a small world cannot be that sparse, dtype is not a real floating one, or a number of the schedule is
-    /// outside its range, dynamic or not.</exception>
+    /// 2^31 − 1, the topology refuses them or gives another pattern, or dtype or policy are not as said above.</exception>
+    /// <example><code>new SparseLinear(784, 300, sparsity = 0.95, topology = Topology.smallWorld)</code></example>
     new
         (
             inFeatures: int,
@@ -112,41 +83,30 @@ type SparseLinear
             ?init: Init,
             ?device: torch.Device,
             ?dtype: torch.ScalarType,
-            ?smallWorld: bool,
-            ?dynamic: bool,
-            ?deltaT: int64,
-            ?tEnd: int64,
-            ?alpha: float
+            ?topology: int -> int -> int -> Seed -> Connectivity,
+            ?policy: Policy
         ) =
-        Sparsity.checkSize (nameof inFeatures) inFeatures
-        Sparsity.checkSize (nameof outFeatures) outFeatures
-        let nnz = Sparsity.nnz outFeatures inFeatures (defaultArg sparsity 0.9)
-        let seed = defaultArg seed (Seed.ofInt 0)
-
-        // Checked before the layer is drawn.
-        let policy =
-            Schedule.cosine (defaultArg alpha 0.1) (defaultArg deltaT 6000L) (defaultArg tEnd 150_000L)
-            |> Policy.rigL
-            |> Policy.check
-
-        let topology =
-            if defaultArg smallWorld false then
-                Topology.smallWorld
-            else
-                Topology.uniform
-
         new SparseLinear(
-            topology outFeatures inFeatures nnz seed,
-            ?hasBias = hasBias,
-            ?init = init,
-            ?device = device,
-            ?dtype = dtype,
-            ?policy = (if defaultArg dynamic false then Some policy else None)
+            LayerStart.ofTopology
+                (LayerSettings.Of(hasBias, init, device, dtype, policy))
+                inFeatures
+                outFeatures
+                (defaultArg sparsity 0.9)
+                (defaultArg topology Topology.uniform)
+                seed
         )
 
     /// <summary>Which weights exist.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
     member _.Connectivity: Connectivity = versions.Connectivity
+
+    /// <summary>What the layer's first pattern was drawn from; null where the pattern was given.</summary>
+    /// <remarks>Rewiring and load_state_dict change the pattern and not this. Checkpoints hold it: a layer that is loaded has
+    /// that of the one that was saved.</remarks>
+    member _.Seed: Nullable<Seed> = Option.toNullable seed
+
+    /// A load takes over what the file says.
+    member internal _.TakeSeed(loaded: Seed option) : unit = seed <- loaded
 
     /// <summary>The live weights, shape [nnz], in slot order.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
@@ -226,7 +186,7 @@ type SparseLinear
     /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
     override this.forward(x: torch.Tensor) : torch.Tensor =
         if not (isNull this.Rewiring && isNull (box policy)) && this.training then
-            this.Attend()
+            this.Unattended.Add(this, this.Rewiring, not (isNull (box policy)))
 
         let version = versions.Enter()
 
@@ -239,49 +199,11 @@ type SparseLinear
         finally
             version.Numbers.Shared.Exit()
 
-    /// Says once that nobody rewires the layer, as if it were to be: a layer does nothing by itself.
-    member private this.Attend() =
-        if this.Unattended < SparseLinear.Patience && torch.is_grad_enabled () then
-            this.Unattended <- this.Unattended + 1
-
-            if this.Unattended = SparseLinear.Patience then
-                let isFollowed = not (isNull this.Rewiring) && this.Rewiring.IsAlive
-
-                if isFollowed then
-                    NoticeSource.Log.Noticed(
-                        string NoticeKind.NotStepped,
-                        this.ToString(),
-                        $"{SparseLinear.Patience} passes in training since the layer's rewirer took its last step: call its "
-                        + "Step in place of optimizer.step(), or Follow after it; or dispose of it"
-                    )
-                elif not (isNull (box policy)) then
-                    NoticeSource.Log.Noticed(
-                        string NoticeKind.NotFollowed,
-                        this.ToString(),
-                        "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is rewired: "
-                        + "make a Rewirer over the model and its optimizer, and call its Step"
-                    )
-
-    /// Forward passes in training since its rewirer's last step, as far as they are counted.
-    member val internal Unattended = 0 with get, set
-
-    /// So many are noticed.
-    static member private Patience = 1000
+    /// Forward passes in training since its rewirer's last step.
+    member val internal Unattended: UnattendedPasses = UnattendedPasses()
 
     override _.ToString() =
-        let c = versions.Shown
-
-        let sparsity =
-            c.Sparsity.ToString("0.######", Globalization.CultureInfo.InvariantCulture)
-
-        let hasBias = if isNull versions.Bias then "False" else "True"
-
-        $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, "
-        + $"sparsity={sparsity}, bias={hasBias}"
-        + (if arithmetic = Arithmetic.Sparse then
-               ")"
-           else
-               $", arithmetic={arithmetic})")
+        LayerText.ofLayer versions.Shown (not (isNull versions.Bias)) seed arithmetic
 
     /// <summary>Whether the layer is in training mode, as <c>train</c> and <c>eval</c> have set it.</summary>
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
@@ -294,14 +216,10 @@ type SparseLinear
 
     member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
         if dtype.HasValue then
-            checkDtype dtype.Value
+            LayerSettings.CheckDtype dtype.Value
 
         versions.Move(fun weight bias ->
-            struct (this.Replaced("weight", weight, dtype, device),
-                    (if isNull bias then
-                         null
-                     else
-                         this.Replaced("bias", bias, dtype, device))))
+            struct (this.Replaced("weight", weight, dtype, device), this.Replaced("bias", bias, dtype, device)))
 
         if not (isNull device) then
             this._deviceType <- device.``type``
@@ -309,11 +227,11 @@ type SparseLinear
 
         this :> torch.nn.Module
 
-    /// The parameter itself, or its registered successor where dtype or device change.
+    /// The parameter itself, null too, or its registered successor where dtype or device change.
     member private this.Replaced(name: string, p: Parameter, dtype: Nullable<torch.ScalarType>, device: torch.Device) =
         let mutable moved: Parameter = null
 
-        if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
+        if not (isNull p) && torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
             this.ConditionallyRegisterParameter(name, moved)
             Replaced.later (SharedTensors [| p |])
             moved
@@ -360,38 +278,8 @@ type SparseLinear
         if isNull source then
             nullArg (nameof source)
 
-        this.CheckSource(source, skip)
+        StateCheck.ofLayer versions source skip
         versions.Load(fun () -> this.LoadStateDict(source, strict, skip))
-
-    /// Refuses what copy_ would broadcast, cast or take unseen, before anything is copied.
-    member private _.CheckSource(source: Dictionary<string, torch.Tensor>, skip: IList<string>) =
-        let find (key: string) =
-            match source.TryGetValue key with
-            | true, tensor when isNull skip || not (skip.Contains key) -> ValueSome tensor
-            | _ -> ValueNone
-
-        let checkLength (key: string) (length: int) =
-            find key |> ValueOption.iter (fun t -> TensorView.checkVector key t length)
-
-        let ints (key: string) (length: int) (current: int[]) =
-            checkLength key length
-
-            match find key with
-            | ValueSome t -> TensorView.toInts key t
-            | ValueNone -> current
-
-        let c = versions.Connectivity
-        checkLength "weight" c.Nnz
-
-        if not (isNull versions.Bias) then
-            checkLength "bias" c.Rows
-
-        let rowPtr = ints "row_ptr" (c.Rows + 1) c.RowPtrArray
-        let colIdx = ints "col_idx" c.Nnz c.ColIdxArray
-
-        match SparseFs.Connectivity.tryCreate c.Rows c.Cols rowPtr colIdx with
-        | Ok _ -> ()
-        | Error refusal -> raise (PatternTensors.Refused refusal)
 
     override this.load
         (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)

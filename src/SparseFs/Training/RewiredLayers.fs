@@ -80,7 +80,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
             if isOurs l then
                 l.Layer.Recorder <- (if l.Wants next then l.Recorder else null)
-                l.Layer.Unattended <- 0
+                l.Layer.Unattended.Forget()
 
     /// <summary>Checks the layers before a step.</summary>
     /// <exception cref="T:System.InvalidOperationException">A layer has a newer rewirer, or another pattern than this one

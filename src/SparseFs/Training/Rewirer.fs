@@ -115,23 +115,23 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// <param name="optimizer">The optimizer that trains their weights, of the kinds that the other constructor
     /// lists.</param>
     /// <param name="policy">How they are rewired, whatever policies the layers carry.</param>
-    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
     /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
-        new Rewirer(layers, optimizer, policy, defaultArg seed (Seed.ofInt 0))
+        new Rewirer(layers, optimizer, policy, DrawnSeed.orDraw seed)
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
     /// <param name="optimizer">The optimizer that trains the layers' weights, of the kinds that the other constructors
     /// list.</param>
-    /// <param name="seed">What random rules draw from; Seed.ofInt 0 by default.</param>
+    /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
     /// the optimizer is of another kind, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
-        new Rewirer(RewiredLayers.Carrying(optimizer, model), optimizer, defaultArg seed (Seed.ofInt 0))
+        new Rewirer(RewiredLayers.Carrying(optimizer, model), optimizer, DrawnSeed.orDraw seed)
 
     /// The refused update in a row that raises.
     static member private Patience = 3

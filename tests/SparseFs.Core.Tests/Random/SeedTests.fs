@@ -116,6 +116,20 @@ module SeedTests =
                       Expect.equal (Seed.ofInt n) (Seed.ofInt n) "again"
                       Expect.equal (Seed.ofInt n) (Seed.ofInt64 (int64 n)) "int64")
 
+              law "a seed's text is the number that it was made from, also at the ends" anyInt64 (fun n ->
+                  for n in [ n; -1L; 0L; System.Int64.MaxValue; System.Int64.MinValue ] do
+                      Expect.equal
+                          (Seed.text (Seed.ofInt64 n))
+                          (n.ToString System.Globalization.CultureInfo.InvariantCulture)
+                          "text")
+
+              law
+                  "a child's text is no number, but what it is"
+                  (Arb.zip (anyInt64, Arb.fromGen (Gen.choose (0, 99))))
+                  (fun (n, i) ->
+                      let child = Seed.child i (Seed.ofInt64 n)
+                      Expect.equal (Seed.text child) (string child) "text")
+
               law "other numbers give other seeds" (Arb.zip (anyInt64, anyInt64)) (fun (a, b) ->
                   Expect.equal (Seed.ofInt64 a = Seed.ofInt64 b) (a = b) "seed"
                   Expect.equal (draws 2 (Seed.ofInt64 a) = draws 2 (Seed.ofInt64 b)) (a = b) "draws")

@@ -210,4 +210,28 @@ let backends =
                       Expect.isFalse (obj.ReferenceEquals(rows, inside)) "made anew"
                       Expect.equal (rows.numel ()) (int64 c.Nnz) "all")
 
-                  SlotCells.release c) ]
+                  SlotCells.release c)
+
+          testCase "a layer that leaves its pattern lets go of its index tensors" (fun () ->
+              let mutable rowsOf: torch.Tensor = null
+
+              let noteRows (c: Connectivity) =
+                  SlotCells.withIndices c torch.CPU (fun rows _ -> rowsOf <- rows)
+
+              for leave in
+                  [ fun (layer: SparseLinear) ->
+                        let other = new SparseLinear(Topology.uniform 7 9 20 (Seed.ofInt 8))
+                        layer.load_state_dict (other.state_dict ()) |> ignore
+                    fun layer -> layer.Dispose() ] do
+                  let layer =
+                      new SparseLinear(Topology.uniform 7 9 20 (Seed.ofInt 7), dtype = torch.ScalarType.Float64)
+
+                  layer.call (torch.randn (2L, 9L, dtype = torch.float64)) |> ignore
+                  noteRows layer.Connectivity
+                  Expect.isFalse rowsOf.IsInvalid "used"
+                  leave (layer)
+
+                  if not rowsOf.IsInvalid then
+                      layer.call (torch.randn (2L, 9L, dtype = torch.float64)) |> ignore // takes the load over
+
+                  Expect.isTrue rowsOf.IsInvalid "let go of") ]

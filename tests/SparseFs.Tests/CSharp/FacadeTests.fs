@@ -76,7 +76,7 @@ let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
               else
                   $"{short}({parameters})" ])
 
-/// Every function of every module, and every constructor of every layer.
+/// Every function of every module, every constructor of every layer, and the calls in SparseLinear's words.
 let coreNames =
     let isLayer (t: Type) =
         typeof<torch.nn.Module>.IsAssignableFrom t
@@ -97,7 +97,9 @@ let coreNames =
               yield!
                   publicMembers t
                   |> List.filter (fun m -> m :? ConstructorInfo)
-                  |> namesOf sourceName ]
+                  |> namesOf sourceName
+          elif t = typeof<FromSparseLinear> then
+              yield! publicMembers t |> namesOf sourceName ]
 
 let facadeNames =
     facadeTypes
@@ -251,8 +253,13 @@ let counterparts =
       "DutyCycle.entropy", [ "Winners.Entropy" ]
       "DutyCycle.maxEntropy", [ "Winners.MaxEntropy" ]
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
-      "KWinners", [ "sparsenn.KWinners" ]
-      "KWinners2d", [ "sparsenn.KWinners2d" ]
+      "KWinners",
+      [ "sparsenn.KWinners(features, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, straightThrough, checkInput, device)"
+        "sparsenn.KWinners(features, options, device)" ]
+      "KWinners2d",
+      [ "sparsenn.KWinners2d(channels, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, local, straightThrough, checkInput, device)"
+        "sparsenn.KWinners2d(channels, options, local, device)" ]
+      "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
@@ -262,16 +269,22 @@ let counterparts =
       "SparseOps.toDense", [ "sparsenn.functional.toDense" ]
       "SparseOps.backward", [ "sparsenn.functional.backward" ]
       "SparseLinear(connectivity, hasBias, init, device, dtype, policy)",
-      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)"
-        "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
-      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)",
-      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ] ]
+      [ "sparsenn.SparseLinear(connectivity, hasBias, init, device, dtype, policy)" ]
+      "SparseLinear(inFeatures, outFeatures, sparsity, seed, hasBias, init, device, dtype, topology, policy)",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, seed, hasBias, sparsity, init, device, dtype, policy)"
+        "sparsenn.SparseLinear(inFeatures, outFeatures, topology, sparsity, seed, hasBias, init, device, dtype, policy)" ]
+      "FromSparseLinear.SparseLinear",
+      [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
+      "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list =
     [ "Boost.strength", "C# has the form and the strength apart"
       "Boost.decayed", "C# multiplies the strength; a layer's own EndEpoch does"
       "MomentumWindow.standard", "momentumBeta and momentumSteps of Policies.Custom default to it"
+      "KWinnersOptions.ofSparsity", "C# names the argument: KWinnersOptions.Create(sparsity: 0.9)"
+      "KWinnersOptions.ofK", "likewise"
+      "KWinnersOptions.check", "KWinnersOptions.Create checks, and so does every layer"
       "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
       "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
 
@@ -281,8 +294,7 @@ let onlyFacade =
       "Averages.Exponential", "Averaging has it, with averagesBuffers in its constructor"
       "Averages.Mean", "likewise"
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
-      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry"
-      "sparsenn.ActivationSparsity", "SparseLinear's name of KWinners, with its defaults" ]
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual
@@ -306,7 +318,7 @@ let parity =
               Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "C#"
 
               use layer =
-                  new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, smallWorld = true)
+                  new SparseLinear(30, 20, sparsity = 0.7, seed = Seed.ofInt 4, topology = Topology.smallWorld)
 
               Expect.equal layer.Connectivity (Topology.smallWorld 20 30 180 (Seed.ofInt 4)) "F#")
 
@@ -644,8 +656,16 @@ let layers =
     <| testList
         "Facade layers"
         [ testCase "the defaults are the core's" (fun () ->
-              let expected = layerOf (fun () -> new SparseLinear(20, 30))
-              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L))) expected "sizes"
+              let drawn = layerOf (fun () -> new SparseLinear(20, 30))
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L))) drawn "sizes"
+              Expect.equal (layerOf (fun () -> FromSparseLinear.SparseLinear(20, 30))) drawn "in SparseLinear's words"
+
+              let uniform =
+                  Func<_, _, _, _, _>(fun rows cols nnz seed -> Topology.uniform rows cols nnz seed)
+
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, uniform))) drawn "a topology"
+              let expected = layerOf (fun () -> new SparseLinear(20, 30, seed = Seed.ofInt 0))
+              Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, seed = 0L))) expected "a number"
               Expect.equal (layerOf (fun () -> sparsenn.SparseLinear(20L, 30L, Seeds.FromInt 0))) expected "a seed"
 
               let c = Topology.uniform 30 20 60 (Seed.ofInt 0)
@@ -669,6 +689,24 @@ let layers =
 
               same "a seed" (fun () ->
                   sparsenn.SparseLinear(7L, 9L, seed, hasBias, sparsity, init, torch.CPU, nullable))
+
+              let uniform =
+                  Func<_, _, _, _, _>(fun rows cols nnz seed -> Topology.uniform rows cols nnz seed)
+
+              same "a topology" (fun () ->
+                  sparsenn.SparseLinear(7L, 9L, uniform, sparsity, seed, hasBias, init, torch.CPU, nullable))
+
+              same "SparseLinear's words" (fun () ->
+                  FromSparseLinear.SparseLinear(
+                      7,
+                      9,
+                      hasBias,
+                      sparsity,
+                      seed = seed,
+                      init = initOf init,
+                      device = torch.CPU,
+                      dtype = dtype
+                  ))
 
               same "a pattern and its sizes" (fun () ->
                   sparsenn.SparseLinear(7L, 9L, hasBias, sparsity, c, -1L, init, torch.CPU, nullable))

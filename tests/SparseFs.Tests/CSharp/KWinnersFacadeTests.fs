@@ -16,7 +16,12 @@ let kWinnersFacade =
               use layer = sparsenn.ActivationSparsity(2000L)
 
               use core =
-                  new KWinners(2000, sparsity = 0.65, alpha = 0.1, boost = Boost.Exponential 1.5)
+                  new KWinners(
+                      2000,
+                      { KWinnersOptions.ofSparsity 0.65 with
+                          DutyCycle = DutyCycle.Alpha 0.1
+                          Boost = Boost.Exponential 1.5 }
+                  )
 
               Expect.equal (string layer) (string core) "defaults"
 
@@ -24,7 +29,12 @@ let kWinnersFacade =
                   sparsenn.ActivationSparsity(numFeatures = 10L, alpha = 0.2, beta = 2.0, actSparsity = 0.5)
 
               use core =
-                  new KWinners(10, sparsity = 0.5, alpha = 0.2, boost = Boost.Exponential 2.0)
+                  new KWinners(
+                      10,
+                      { KWinnersOptions.ofSparsity 0.5 with
+                          DutyCycle = DutyCycle.Alpha 0.2
+                          Boost = Boost.Exponential 2.0 }
+                  )
 
               Expect.equal (string layer) (string core) "given")
 
@@ -45,12 +55,12 @@ let kWinnersFacade =
               use core =
                   new KWinners(
                       10,
-                      k = 3,
-                      period = 500,
-                      boost = Boost.Additive 2.0,
-                      boostDecay = 0.9,
-                      inferenceFactor = 1.5,
-                      straightThrough = true
+                      { KWinnersOptions.ofK 3 with
+                          DutyCycle = DutyCycle.Period 500
+                          Boost = Boost.Additive 2.0
+                          BoostDecay = 0.9
+                          InferenceFactor = 1.5
+                          StraightThrough = true }
                   )
 
               Expect.equal (string layer) (string core) "arguments"
@@ -61,7 +71,13 @@ let kWinnersFacade =
                   sparsenn.KWinners2d(10L, sparsity = 0.5, alpha = 0.3, boosting = Boosting.None, local = true)
 
               use core =
-                  new KWinners2d(10, sparsity = 0.5, alpha = 0.3, boost = Boost.None, local = true)
+                  new KWinners2d(
+                      10,
+                      { KWinnersOptions.ofSparsity 0.5 with
+                          DutyCycle = DutyCycle.Alpha 0.3
+                          Boost = Boost.None },
+                      local = true
+                  )
 
               Expect.equal (string layer) (string core) "arguments"
               use defaults = sparsenn.KWinners2d(10L)
@@ -71,8 +87,49 @@ let kWinnersFacade =
               use layer =
                   sparsenn.KWinners2d(10L, k = 3, period = 9, checkInput = true, straightThrough = true)
 
-              use core = new KWinners2d(10, k = 3, period = 9, straightThrough = true)
+              use core =
+                  new KWinners2d(
+                      10,
+                      { KWinnersOptions.ofK 3 with
+                          DutyCycle = DutyCycle.Period 9
+                          StraightThrough = true }
+                  )
+
               Expect.equal (string layer) (string core) "k and a period")
+
+          testCase "options are one value for any number of layers" (fun () ->
+              let options =
+                  KWinnersSettings.Create(
+                      k = 3,
+                      period = 500,
+                      boosting = Boosting.Additive,
+                      boostStrength = 2.0,
+                      boostDecay = 0.9,
+                      inferenceFactor = 1.5,
+                      straightThrough = true,
+                      checkInput = true
+                  )
+
+              let core =
+                  { Winners = WinnerCount.Exactly 3
+                    DutyCycle = DutyCycle.Period 500
+                    Boost = Boost.Additive 2.0
+                    BoostDecay = 0.9
+                    InferenceFactor = 1.5
+                    StraightThrough = true
+                    CheckInput = true }
+
+              Expect.equal options core "each argument arrives"
+              Expect.equal (KWinnersSettings.Create()) KWinnersOptions.defaults "defaults"
+              Expect.equal (KWinnersSettings.Create(sparsity = 0.5)) (KWinnersOptions.ofSparsity 0.5) "a sparsity"
+              use layer = sparsenn.KWinners(10L, options)
+              use images = sparsenn.KWinners2d(10L, options, local = true)
+              Expect.equal layer.Options options "KWinners"
+              Expect.equal images.Options options "KWinners2d"
+              Expect.isTrue images.IsLocal "local")
+
+          refuses "a decay above 1" "boostDecay" "[0, 1], got 2" (fun () -> KWinnersSettings.Create(boostDecay = 2.0))
+          refuses "no options" "options" "" (fun () -> sparsenn.KWinners(5L, Unchecked.defaultof<KWinnersOptions>))
 
           testCase "the functions are the core's" (fun () ->
               let scores, x, duty = [| 1.0; 3.0; 2.0 |], [| 5.0; 6.0; 7.0 |], [| 0.1; 0.9; 0.5 |]

@@ -42,7 +42,8 @@ let private matrix: SparseMatrix =
     { Connectivity = Connectivity.full 1 1
       Values = [| 1.0 |] }
 
-let private layer () = new SparseLinear(3, 2)
+let private layer () =
+    new SparseLinear(3, 2, seed = Seed.ofInt 0)
 
 let private writers: (string * (string -> unit)) list =
     [ "Checkpoint.save",

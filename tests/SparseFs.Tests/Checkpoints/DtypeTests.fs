@@ -127,7 +127,7 @@ let storedDtypeTests =
               inFolder (fun folder ->
                   let file = Path.Combine(folder, "layer")
                   withOdd file "U32" 32 "mask"
-                  use layer = new SparseLinear(3, 2)
+                  use layer = new SparseLinear(3, 2, seed = Seed.ofInt 0)
 
                   refusedAs CheckpointProblem.Mismatch "'mask'" (fun () ->
                       Checkpoint.loadFrom WeightForm.Masked file layer)

@@ -18,7 +18,9 @@ let private strictly (prefixes: string list) : LoadOptions =
 
 let private make () =
     torch.nn.Sequential
-        [ struct ("a", new SparseLinear(5, 4, sparsity = 0.5) :> torch.nn.Module<torch.Tensor, torch.Tensor>)
+        [ struct ("a",
+                  new SparseLinear(5, 4, sparsity = 0.5, seed = Seed.ofInt 0)
+                  :> torch.nn.Module<torch.Tensor, torch.Tensor>)
           struct ("b", torch.nn.Linear(4L, 2L)) ]
 
 /// A model's file with other names, texts about layers included.

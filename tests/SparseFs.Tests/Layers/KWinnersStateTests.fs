@@ -25,7 +25,13 @@ let private quarters (seed: int) (shape: int64[]) : torch.Tensor =
     torch.tensor(Array.init length (fun _ -> float32 (random.Next(-6, 7)) / 4.0f)).view(shape)
 
 let private make () =
-    new KWinners(20, sparsity = 0.8, period = 50, boost = Boost.Exponential 2.0, boostDecay = 0.5)
+    new KWinners(
+        20,
+        { KWinnersOptions.ofSparsity 0.8 with
+            DutyCycle = DutyCycle.Period 50
+            Boost = Boost.Exponential 2.0
+            BoostDecay = 0.5 }
+    )
 
 /// A layer that has been trained for two epochs.
 let private trained () =
@@ -177,7 +183,14 @@ let images =
         "KWinners2d"
         [ testCase "over the image: k of C · H · W win, and a channel's duty cycle is its part of the places" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners2d(3, k = 5, period = 100, boost = Boost.None)
+                  use layer =
+                      new KWinners2d(
+                          3,
+                          { KWinnersOptions.ofK 5 with
+                              DutyCycle = DutyCycle.Period 100
+                              Boost = Boost.None }
+                      )
+
                   let x = quarters 1 [| 4L; 3L; 2L; 5L |]
                   let y = numbers (layer.call x)
                   let images = numbers x |> Array.chunkBySize 30
@@ -196,7 +209,15 @@ let images =
 
           testCase "local: k of C win at each place" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners2d(7, k = 2, alpha = 1.0, boost = Boost.None, local = true)
+                  use layer =
+                      new KWinners2d(
+                          7,
+                          { KWinnersOptions.ofK 2 with
+                              DutyCycle = DutyCycle.Alpha 1.0
+                              Boost = Boost.None },
+                          local = true
+                      )
+
                   let x = quarters 2 [| 3L; 7L; 4L; 2L |]
                   let y = layer.call x
                   Expect.equal y.shape x.shape "shape"
@@ -222,7 +243,13 @@ let images =
               scoped (fun () ->
                   for local in [ true; false ] do
                       use layer =
-                          new KWinners2d(2, sparsity = 0.5, alpha = 1.0, boost = Boost.Exponential 4.0, local = local)
+                          new KWinners2d(
+                              2,
+                              { KWinnersOptions.ofSparsity 0.5 with
+                                  DutyCycle = DutyCycle.Alpha 1.0
+                                  Boost = Boost.Exponential 4.0 },
+                              local = local
+                          )
 
                       let one = torch.tensor([| 1.1f; 1.1f; 1.0f; 1.0f |]).view(1L, 2L, 1L, 2L)
                       let first, second = layer.call one, layer.call one
@@ -240,7 +267,7 @@ let images =
           testCase "the gradient goes to the winners, in both ways" (fun () ->
               scoped (fun () ->
                   for local in [ true; false ] do
-                      use layer = new KWinners2d(4, sparsity = 0.5, local = local)
+                      use layer = new KWinners2d(4, KWinnersOptions.ofSparsity 0.5, local = local)
                       let x = (quarters 3 [| 2L; 4L; 3L; 3L |]).requires_grad_ true
                       let y = layer.call x
                       y.sum().backward()
@@ -255,7 +282,14 @@ let images =
           testCase "images that are views, empty batches and empty images" (fun () ->
               scoped (fun () ->
                   for local in [ true; false ] do
-                      use layer = new KWinners2d(3, sparsity = 0.6, boost = Boost.None, local = local)
+                      use layer =
+                          new KWinners2d(
+                              3,
+                              { KWinnersOptions.ofSparsity 0.6 with
+                                  Boost = Boost.None },
+                              local = local
+                          )
+
                       let x = quarters 5 [| 2L; 4L; 5L; 3L |]
                       let view = x.permute (0L, 3L, 1L, 2L)
                       Expect.equal (numbers (layer.call view)) (numbers (layer.call (view.contiguous ()))) "view"
@@ -264,7 +298,7 @@ let images =
                       Expect.equal layer.SamplesSeen 4L "only what had elements"))
 
           testCase "entropy counts each channel once" (fun () ->
-              use layer = new KWinners2d(8, sparsity = 0.75)
+              use layer = new KWinners2d(8, KWinnersOptions.ofSparsity 0.75)
               Expect.floatClose Accuracy.high (layer.MaxEntropy(4, 4)) (DutyCycle.maxEntropy 8 2) "all alike"
               Expect.equal (layer.KOf(4, 4)) 32 "k") ]
 
@@ -275,23 +309,64 @@ let refusals =
     testList
         "KWinners layer refuses"
         [ refuses "no unit" "features" "1 unit or more, got 0" (fun () -> new KWinners(0))
-          refuses "k = 0" "k" "1..5 winners, got 0" (fun () -> new KWinners(5, k = 0))
-          refuses "k above n" "k" "1..5 winners, got 6" (fun () -> new KWinners(5, k = 6))
-          refuses "a sparsity of 1" "sparsity" "[0, 1), got 1" (fun () -> new KWinners(5, sparsity = 1.0))
-          refuses "both k and a sparsity" "k" "got both" (fun () -> new KWinners(5, sparsity = 0.5, k = 2))
-          refuses "both alpha and a period" "period" "got both" (fun () -> new KWinners(5, alpha = 0.5, period = 2))
-          refuses "alpha of 10" "alpha" "(0, 1], got 10" (fun () -> new KWinners(5, alpha = 10.0))
-          refuses "alpha of 0" "alpha" "(0, 1], got 0" (fun () -> new KWinners(5, alpha = 0.0))
-          refuses "a period of 0" "period" "1 sample or more, got 0" (fun () -> new KWinners(5, period = 0))
+          refuses "k = 0" "k" "1 winner or more, got 0" (fun () -> new KWinners(5, KWinnersOptions.ofK 0))
+          refuses "k above n" "k" "1..5 winners, got 6" (fun () -> new KWinners(5, KWinnersOptions.ofK 6))
+          refuses "a sparsity of 1" "sparsity" "[0, 1), got 1" (fun () ->
+              new KWinners(5, KWinnersOptions.ofSparsity 1.0))
+          refuses "no options" "options" "" (fun () -> new KWinners(5, Unchecked.defaultof<KWinnersOptions>))
+          refuses "options without winners" "winners" "" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      Winners = Unchecked.defaultof<_> }
+              ))
+          refuses "no winner of an image" "k" "1 winner or more, got 0" (fun () ->
+              new KWinners2d(5, KWinnersOptions.ofK 0))
+          refuses "alpha of 10" "alpha" "(0, 1], got 10" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      DutyCycle = DutyCycle.Alpha 10.0 }
+              ))
+          refuses "alpha of 0" "alpha" "(0, 1], got 0" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      DutyCycle = DutyCycle.Alpha 0.0 }
+              ))
+          refuses "a period of 0" "period" "1 sample or more, got 0" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      DutyCycle = DutyCycle.Period 0 }
+              ))
           refuses "a negative strength" "boost" "0 or more, got -1" (fun () ->
-              new KWinners(5, boost = Boost.Exponential -1.0))
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      Boost = Boost.Exponential -1.0 }
+              ))
           refuses "a strength that is NaN" "boost" "0 or more, got NaN" (fun () ->
-              new KWinners(5, boost = Boost.Additive nan))
-          refuses "a decay above 1" "boostDecay" "[0, 1], got 2" (fun () -> new KWinners(5, boostDecay = 2.0))
-          refuses "a factor of 0" "inferenceFactor" "above 0, got 0" (fun () -> new KWinners(5, inferenceFactor = 0.0))
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      Boost = Boost.Additive nan }
+              ))
+          refuses "a decay above 1" "boostDecay" "[0, 1], got 2" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      BoostDecay = 2.0 }
+              ))
+          refuses "a factor of 0" "inferenceFactor" "above 0, got 0" (fun () ->
+              new KWinners(
+                  5,
+                  { KWinnersOptions.defaults with
+                      InferenceFactor = 0.0 }
+              ))
           refuses "no channel" "channels" "1 unit or more, got 0" (fun () -> new KWinners2d(0))
           refuses "k above the channels of a place" "k" "1..5 winners, got 6" (fun () ->
-              new KWinners2d(5, k = 6, local = true))
+              new KWinners2d(5, KWinnersOptions.ofK 6, local = true))
           refuses "another number of features" "x" "shape [*, 5], got [2, 3]" (fun () -> (new KWinners(5)).call x)
           refuses "a null input" "x" "x" (fun () -> (new KWinners(5)).call null)
           refuses "integers" "x" "real floating dtype" (fun () ->
@@ -301,16 +376,32 @@ let refusals =
               (new KWinners2d(3)).call(torch.zeros (1L, 4L, 2L, 2L)))
           refuses "a null image" "x" "x" (fun () -> (new KWinners2d(3)).call null)
           refuses "k above an image's elements" "k" "1..12 winners, got 13" (fun () ->
-              (new KWinners2d(3, k = 13)).call(torch.zeros (1L, 3L, 2L, 2L)))
+              (new KWinners2d(3, KWinnersOptions.ofK 13)).call(torch.zeros (1L, 3L, 2L, 2L)))
           refuses "NaN, where that is checked" "x" "finite numbers" (fun () ->
-              (new KWinners(3, checkInput = true)).call(torch.tensor [| 1.0f; nanf; 2.0f |]))
+              (new KWinners(
+                  3,
+                  { KWinnersOptions.defaults with
+                      CheckInput = true }
+              ))
+                  .call(torch.tensor [| 1.0f; nanf; 2.0f |]))
           refuses "infinity, where that is checked" "x" "finite numbers" (fun () ->
-              (new KWinners2d(1, checkInput = true)).call(torch.full ([| 1L; 1L; 1L; 2L |], infinityf.ToScalar())))
+              (new KWinners2d(
+                  1,
+                  { KWinnersOptions.defaults with
+                      CheckInput = true }
+              ))
+                  .call(torch.full ([| 1L; 1L; 1L; 2L |], infinityf.ToScalar())))
 
           testCase "where it is not checked, NaN wins, k stays exact, and nothing breaks" (fun () ->
               scoped (fun () ->
                   for dtype in [ torch.float32; torch.float64; torch.float16; torch.bfloat16 ] do
-                      use layer = new KWinners(6, k = 2, alpha = 1.0)
+                      use layer =
+                          new KWinners(
+                              6,
+                              { KWinnersOptions.ofK 2 with
+                                  DutyCycle = DutyCycle.Alpha 1.0 }
+                          )
+
                       let x = (torch.tensor [| 5.0f; 1.0f; nanf; 2.0f; infinityf; 3.0f |]).to_type dtype
                       let y = layer.call x
                       Expect.equal (numbers (y.isnan ())) [| 0.0; 0.0; 1.0; 0.0; 0.0; 0.0 |] $"{dtype}: NaN passes"
@@ -318,7 +409,12 @@ let refusals =
 
           testCase "a refused input changes nothing" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(3, checkInput = true)
+                  use layer =
+                      new KWinners(
+                          3,
+                          { KWinnersOptions.defaults with
+                              CheckInput = true }
+                      )
 
                   Expect.throws (fun () -> layer.call (torch.full ([| 2L; 3L |], nanf.ToScalar())) |> ignore) "NaN"
 
@@ -356,8 +452,24 @@ let steady =
               let place = if inScope then "in a DisposeScope" else "without a scope"
 
               for name, make, shape in
-                  [ "KWinners", (fun () -> new KWinners(40, period = 100) :> Layer), [| 8L; 40L |]
-                    "straight-through", (fun () -> new KWinners(40, straightThrough = true) :> Layer), [| 8L; 40L |]
+                  [ "KWinners",
+                    (fun () ->
+                        new KWinners(
+                            40,
+                            { KWinnersOptions.defaults with
+                                DutyCycle = DutyCycle.Period 100 }
+                        )
+                        :> Layer),
+                    [| 8L; 40L |]
+                    "straight-through",
+                    (fun () ->
+                        new KWinners(
+                            40,
+                            { KWinnersOptions.defaults with
+                                StraightThrough = true }
+                        )
+                        :> Layer),
+                    [| 8L; 40L |]
                     "KWinners2d", (fun () -> new KWinners2d(4) :> Layer), [| 2L; 4L; 3L; 3L |]
                     "local", (fun () -> new KWinners2d(4, local = true) :> Layer), [| 2L; 4L; 3L; 3L |] ] do
                   testCase $"{name}: 100 steps {place} leave no tensor behind" (fun () ->

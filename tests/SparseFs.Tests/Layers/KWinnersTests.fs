@@ -186,7 +186,14 @@ let gradients =
                   let values = Array.init 60 (fun i -> float i / 10.0 - 3.0)
                   random.Shuffle values
                   let x = torch.tensor(values).view(3L, 20L)
-                  use layer = new KWinners(20, k = 6, boost = Boost.Additive 0.0)
+
+                  use layer =
+                      new KWinners(
+                          20,
+                          { KWinnersOptions.ofK 6 with
+                              Boost = Boost.Additive 0.0 }
+                      )
+
                   layer.eval ()
                   let w = torch.tensor(Array.init 60 (fun _ -> random.NextDouble())).view(3L, 20L)
 
@@ -217,7 +224,14 @@ let gradients =
 
           testCase "straight-through: the output is the winners', the gradient goes to all" (fun () ->
               scoped (fun () ->
-                  use through = new KWinners(5, k = 2, straightThrough = true, boost = Boost.None)
+                  use through =
+                      new KWinners(
+                          5,
+                          { KWinnersOptions.ofK 2 with
+                              StraightThrough = true
+                              Boost = Boost.None }
+                      )
+
                   let x = (torch.tensor [| 1.0f; 5.0f; 2.0f; 4.0f; 3.0f |]).requires_grad_ true
                   let y = through.call x
                   Expect.equal (numbers y) [| 0.0; 5.0; 0.0; 4.0; 0.0 |] "output"
@@ -279,9 +293,19 @@ let moduleTests =
                               use layer =
                                   match rule with
                                   | DutyCycle.Alpha alpha ->
-                                      new KWinners(35, sparsity = 0.8, alpha = alpha, boost = boost)
+                                      new KWinners(
+                                          35,
+                                          { KWinnersOptions.ofSparsity 0.8 with
+                                              DutyCycle = DutyCycle.Alpha alpha
+                                              Boost = boost }
+                                      )
                                   | DutyCycle.Period period ->
-                                      new KWinners(35, sparsity = 0.8, period = period, boost = boost)
+                                      new KWinners(
+                                          35,
+                                          { KWinnersOptions.ofSparsity 0.8 with
+                                              DutyCycle = DutyCycle.Period period
+                                              Boost = boost }
+                                      )
 
                               let mutable spec =
                                   { Duty = Array.zeroCreate 35
@@ -304,7 +328,13 @@ let moduleTests =
           testCase "the terms are those of the specification's scores" (fun () ->
               scoped (fun () ->
                   for boost in boosts do
-                      use layer = new KWinners(12, k = 3, boost = boost, alpha = 0.3)
+                      use layer =
+                          new KWinners(
+                              12,
+                              { KWinnersOptions.ofK 3 with
+                                  Boost = boost
+                                  DutyCycle = DutyCycle.Alpha 0.3 }
+                          )
 
                       for seed in 1..5 do
                           (layer.call (quarters seed [| 4L; 12L |])).Dispose()
@@ -318,13 +348,19 @@ let moduleTests =
 
           testCase "exactly k in every sample, also where all are equal" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(50, sparsity = 0.8)
+                  use layer = new KWinners(50, KWinnersOptions.ofSparsity 0.8)
                   let y = layer.call (torch.ones (7L, 3L, 50L))
                   Expect.equal (numbers (y.sum -1L)) (Array.create 21 10.0) "k"))
 
           testCase "evaluation changes nothing and lets a factor more win" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(20, k = 4, inferenceFactor = 1.5)
+                  use layer =
+                      new KWinners(
+                          20,
+                          { KWinnersOptions.ofK 4 with
+                              InferenceFactor = 1.5 }
+                      )
+
                   (layer.call (quarters 1 [| 8L; 20L |])).Dispose()
                   let before = layer.DutyCycles(), layer.SamplesSeen
                   layer.eval ()
@@ -336,7 +372,13 @@ let moduleTests =
 
           testCase "no sample changes nothing" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(20, period = 10)
+                  use layer =
+                      new KWinners(
+                          20,
+                          { KWinnersOptions.defaults with
+                              DutyCycle = DutyCycle.Period 10 }
+                      )
+
                   let y = layer.call (torch.zeros (0L, 20L))
                   Expect.equal y.shape [| 0L; 20L |] "shape"
                   Expect.equal layer.SamplesSeen 0L "samples"
@@ -344,7 +386,12 @@ let moduleTests =
 
           testCase "the duty cycle is outside the graph, and its mean tends to k / n" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(40, sparsity = 0.75, alpha = 0.2)
+                  use layer =
+                      new KWinners(
+                          40,
+                          { KWinnersOptions.ofSparsity 0.75 with
+                              DutyCycle = DutyCycle.Alpha 0.2 }
+                      )
 
                   for seed in 1..60 do
                       let x = (torch.rand (16L, 40L)).requires_grad_ true
@@ -359,7 +406,14 @@ let moduleTests =
           testCase "a unit that never wins is boosted until it does" (fun () ->
               scoped (fun () ->
                   for boost in [ Boost.Exponential 8.0; Boost.Additive 8.0 ] do
-                      use layer = new KWinners(8, k = 2, alpha = 0.05, boost = boost)
+                      use layer =
+                          new KWinners(
+                              8,
+                              { KWinnersOptions.ofK 2 with
+                                  DutyCycle = DutyCycle.Alpha 0.05
+                                  Boost = boost }
+                          )
+
                       let x = torch.tensor(Array.init 8 (fun i -> 1.0f + float32 i / 10.0f)).unsqueeze(0L)
                       let first = layer.call x
                       let first, largest = numbers first, numbers x
@@ -376,14 +430,27 @@ let moduleTests =
                       Expect.all won (fun w -> w > 0.0) "each wins"))
 
           testCase "the strength of the boost decays by epoch" (fun () ->
-              use layer = new KWinners(10, boost = Boost.Exponential 2.0, boostDecay = 0.5)
+              use layer =
+                  new KWinners(
+                      10,
+                      { KWinnersOptions.defaults with
+                          Boost = Boost.Exponential 2.0
+                          BoostDecay = 0.5 }
+                  )
+
               layer.EndEpoch()
               layer.EndEpoch()
               Expect.equal layer.Boost (Boost.Exponential 0.5) "2 · 0.5²")
 
           testCase "entropy is that of the duty cycle" (fun () ->
               scoped (fun () ->
-                  use layer = new KWinners(4, k = 2, alpha = 1.0, boost = Boost.None)
+                  use layer =
+                      new KWinners(
+                          4,
+                          { KWinnersOptions.ofK 2 with
+                              DutyCycle = DutyCycle.Alpha 1.0
+                              Boost = Boost.None }
+                      )
 
                   (layer.call (torch.tensor (array2D [ [ 2.0f; 1.0f; 0.0f; 0.0f ]; [ 0.0f; 0.0f; 1.0f; 2.0f ] ])))
                       .Dispose()
@@ -402,11 +469,11 @@ let moduleTests =
               use layer =
                   new KWinners(
                       10,
-                      k = 3,
-                      period = 1000,
-                      boost = Boost.Additive 1.0,
-                      boostDecay = 0.9,
-                      inferenceFactor = 1.5
+                      { KWinnersOptions.ofK 3 with
+                          DutyCycle = DutyCycle.Period 1000
+                          Boost = Boost.Additive 1.0
+                          BoostDecay = 0.9
+                          InferenceFactor = 1.5 }
                   )
 
               Expect.equal
@@ -414,7 +481,13 @@ let moduleTests =
                   "KWinners(features=10, k=3, period=1000, boost=additive, strength=1, decay=0.9, inference_factor=1.5)"
                   "all"
 
-              use layer = new KWinners2d(8, sparsity = 0.9, boost = Boost.None, local = true)
+              use layer =
+                  new KWinners2d(
+                      8,
+                      { KWinnersOptions.ofSparsity 0.9 with
+                          Boost = Boost.None },
+                      local = true
+                  )
 
               Expect.equal
                   (string layer)

@@ -16,10 +16,10 @@ let private start: TrainingProgress =
       Notes = Dictionary() }
 
 let private hidden () =
-    new SparseLinear(30, 20, sparsity = 0.5, seed = Seed.ofInt 1, dynamic = true, deltaT = 2L, tEnd = 100L, alpha = 0.3)
+    new SparseLinear(30, 20, sparsity = 0.5, seed = Seed.ofInt 1, policy = Policy.rigL (Schedule.cosine 0.3 2L 100L))
 
 let private output () =
-    new SparseLinear(20, 10, sparsity = 0.5, seed = Seed.ofInt 2, dynamic = true, deltaT = 3L, tEnd = 100L, alpha = 0.5)
+    new SparseLinear(20, 10, sparsity = 0.5, seed = Seed.ofInt 2, policy = Policy.rigL (Schedule.cosine 0.5 3L 100L))
 
 let private train (model: torch.nn.Module<torch.Tensor, torch.Tensor>) (optimizer: torch.optim.Optimizer) =
     use _ = torch.NewDisposeScope()
@@ -48,9 +48,9 @@ let tests =
         [ testCase
               "a layer carries RigL's policy with SparseLinear's numbers if it is dynamic, and none else"
               (fun () ->
-                  use still = new SparseLinear(30, 20)
+                  use still = new SparseLinear(30, 20, seed = Seed.ofInt 0)
                   Expect.isTrue (isNull (box still.Policy)) "not dynamic"
-                  use dynamic = new SparseLinear(30, 20, dynamic = true)
+                  use dynamic = FromSparseLinear.SparseLinear(30, 20, dynamic = true)
                   Expect.equal dynamic.Policy.Schedule (Schedule.cosine 0.1 6000L 150_000L) "defaults"
                   Expect.isTrue (dynamic.Policy.Grow.IsGradient && dynamic.Policy.Regrow = Regrow.Restore) "RigL"
                   use own = hidden ()
@@ -76,7 +76,12 @@ let tests =
               Expect.equal (schedule onPattern) (Schedule.cosine 0.2 7L 9L) "given"
 
               use seeded =
-                  sparsenn.SparseLinear(30L, 20L, Seed.ofInt 3, dynamic = true, deltaT = 5L)
+                  sparsenn.SparseLinear(
+                      30L,
+                      20L,
+                      Seed.ofInt 3,
+                      policy = Policies.RigL(Schedules.Cosine(0.1, 5L, 150_000L))
+                  )
 
               Expect.equal (schedule seeded) (Schedule.cosine 0.1 5L 150_000L) "seeded"
               use still = sparsenn.SparseLinear(30L, 20L, connectivity = c)
@@ -167,10 +172,8 @@ let tests =
                           20,
                           10,
                           sparsity = 0.5,
-                          dynamic = true,
-                          deltaT = deltaT,
-                          tEnd = 100L,
-                          alpha = 0.5
+                          seed = Seed.ofInt 0,
+                          policy = Policy.rigL (Schedule.cosine 0.5 deltaT 100L)
                       )
 
                   use model = torch.nn.Sequential(first, second)
@@ -194,20 +197,20 @@ let tests =
                   File.Delete file)
 
           refuses "no layer carries a policy" "layers" "carry a policy" (fun () ->
-              let layer = new SparseLinear(4, 3)
+              let layer = new SparseLinear(4, 3, seed = Seed.ofInt 0)
               new Rewirer(layer, sgd layer))
 
           refuses "α of more than 1, of a layer that is dynamic" "fraction" "got 1.5" (fun () ->
-              new SparseLinear(4, 3, dynamic = true, alpha = 1.5))
+              FromSparseLinear.SparseLinear(4, 3, dynamic = true, alpha = 1.5))
 
           refuses "α of more than 1, of one that is not" "fraction" "got 1.5" (fun () ->
-              new SparseLinear(4, 3, alpha = 1.5))
+              FromSparseLinear.SparseLinear(4, 3, alpha = 1.5))
 
           refuses "α of more than 1, in C# with a pattern of one's own" "fraction" "got 1.5" (fun () ->
               sparsenn.SparseLinear(4L, 3L, connectivity = Connectivity.full 3 4, alpha = 1.5))
 
-          refuses "ΔT of 0" "every" "got 0" (fun () -> new SparseLinear(4, 3, dynamic = true, deltaT = 0L))
+          refuses "ΔT of 0" "every" "got 0" (fun () -> FromSparseLinear.SparseLinear(4, 3, dynamic = true, deltaT = 0L))
 
           refuses "a policy outside its range" "fraction" "got 2" (fun () ->
-              let layer = new SparseLinear(4, 3)
+              let layer = new SparseLinear(4, 3, seed = Seed.ofInt 0)
               layer.Policy <- Policy.set { Schedule.never with Fraction = 2.0 }) ]

@@ -49,12 +49,12 @@ let private mlp () =
 let private winners () =
     sequential
         [ "hidden", sparse 16 12 96 1
-          "winners", new KWinners(16, k = 5)
+          "winners", new KWinners(16, KWinnersOptions.ofK 5)
           "output", sparse 8 16 64 2 ]
 
 let private images () =
     sequential
-        [ "winners", new KWinners2d(4, sparsity = 0.5)
+        [ "winners", new KWinners2d(4, KWinnersOptions.ofSparsity 0.5)
           "flat", torch.nn.Flatten()
           "output", sparse 8 36 90 3 ]
 
@@ -126,7 +126,8 @@ let models: (string * PatternLayout * (unit -> torch.nn.Module)) list =
       "layer-uniform", PatternLayout.Csr, (fun () -> sparse 9 7 20 4)
       "layer-dynamic",
       PatternLayout.Csr,
-      (fun () -> new SparseLinear(12, 10, sparsity = 0.7, dynamic = true, hasBias = false)) ]
+      (fun () ->
+          FromSparseLinear.SparseLinear(12, 10, sparsity = 0.7, seed = Seed.ofInt 0, dynamic = true, hasBias = false)) ]
 
 let sparseLayers (model: torch.nn.Module) : SparseLinear[] =
     [| match model with

@@ -14,55 +14,24 @@ open TorchSharp
 type KWinners
     /// <summary>A layer of so many units.</summary>
     /// <param name="features">n, the last dimension of the input; 1 or more.</param>
-    /// <param name="sparsity">The part of the units that do not win, in [0, 1); 0.65 by default. k = (1 − sparsity) · n,
-    /// rounded half to even, at least 1.</param>
-    /// <param name="k">The winners of a sample, 1..n, in place of a sparsity.</param>
-    /// <param name="alpha">The weight of a batch in the duty cycle, in (0, 1]; 0.1 by default.</param>
-    /// <param name="period">Samples that the duty cycle covers, 1 or more, in place of alpha.</param>
-    /// <param name="boost">How past wins weigh on the scores; Boost.Exponential 1.5 by default.</param>
-    /// <param name="boostDecay">What EndEpoch multiplies the strength with, in [0, 1]; 1 by default.</param>
-    /// <param name="inferenceFactor">How many times k win in evaluation mode, above 0; 1 by default.</param>
-    /// <param name="straightThrough">Whether the gradient goes to all units, not to winners only; false by default.</param>
-    /// <param name="checkInput">Whether NaN and infinity are refused, at the cost of a pass over the input; false by
-    /// default.</param>
+    /// <param name="options">How it chooses; KWinnersOptions.defaults if not given.</param>
     /// <param name="device">Where the buffers live; torch's default device if not given.</param>
-    /// <exception cref="T:System.ArgumentException">A number is out of its range, or both of a pair are given.</exception>
-    (
-        features: int,
-        ?sparsity: float,
-        ?k: int,
-        ?alpha: float,
-        ?period: int,
-        ?boost: Boost,
-        ?boostDecay: float,
-        ?inferenceFactor: float,
-        ?straightThrough: bool,
-        ?checkInput: bool,
-        ?device: torch.Device
-    ) =
+    /// <example><code>new KWinners(2000, KWinnersOptions.ofSparsity 0.65)</code> lets 700 units of each sample pass.</example>
+    /// <exception cref="T:System.ArgumentException">A number is out of its range.</exception>
+    (features: int, ?options: KWinnersOptions, ?device: torch.Device) =
     inherit
         KWinnersBase(
             "KWinners",
             (KWinners.checkFeatures (nameof features) features
              features),
-            KWinnersSettings.Of(
-                sparsity,
-                k,
-                alpha,
-                period,
-                boost,
-                boostDecay,
-                inferenceFactor,
-                straightThrough,
-                checkInput
-            ),
+            options,
             device
         )
 
-    let ownK = base.Settings.KOf features
+    let ownK = WinnerCount.among features base.Options.Winners
 
     let ownKAtInference =
-        KWinners.atInference features base.Settings.InferenceFactor ownK
+        KWinners.atInference features base.Options.InferenceFactor ownK
 
     /// <summary>n, the units.</summary>
     member _.Features: int = features
@@ -97,7 +66,7 @@ type KWinners
                   Form = form
                   Terms = terms
                   Counts = counts },
-                this.Settings.StraightThrough,
+                this.Options.StraightThrough,
                 backendOf x
             )
 

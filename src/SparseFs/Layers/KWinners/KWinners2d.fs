@@ -10,59 +10,26 @@ open TorchSharp
 type KWinners2d
     /// <summary>A layer of so many channels.</summary>
     /// <param name="channels">C, 1 or more.</param>
-    /// <param name="sparsity">The part of the elements (local: of the channels at a place) that do not win, in [0, 1);
-    /// 0.65 by default.</param>
-    /// <param name="k">The winners of an image (local: of a place), in place of a sparsity.</param>
-    /// <param name="alpha">The weight of a batch in the duty cycle, in (0, 1]; 0.1 by default.</param>
-    /// <param name="period">Images that the duty cycle covers, 1 or more, in place of alpha.</param>
-    /// <param name="boost">How past wins weigh on the scores; Boost.Exponential 1.5 by default.</param>
-    /// <param name="boostDecay">What EndEpoch multiplies the strength with, in [0, 1]; 1 by default.</param>
-    /// <param name="inferenceFactor">How many times k win in evaluation mode, above 0; 1 by default.</param>
+    /// <param name="options">How it chooses among the elements of an image (local: among the channels of a place);
+    /// KWinnersOptions.defaults if not given.</param>
     /// <param name="local">Whether winners are chosen among the channels at each place; false by default.</param>
-    /// <param name="straightThrough">Whether the gradient goes to all, not to winners only; false by default.</param>
-    /// <param name="checkInput">Whether NaN and infinity are refused; false by default.</param>
     /// <param name="device">Where the buffers live; torch's default device if not given.</param>
-    /// <exception cref="T:System.ArgumentException">A number is out of its range, or both of a pair are given.</exception>
-    (
-        channels: int,
-        ?sparsity: float,
-        ?k: int,
-        ?alpha: float,
-        ?period: int,
-        ?boost: Boost,
-        ?boostDecay: float,
-        ?inferenceFactor: float,
-        ?local: bool,
-        ?straightThrough: bool,
-        ?checkInput: bool,
-        ?device: torch.Device
-    ) =
+    /// <exception cref="T:System.ArgumentException">A number is out of its range.</exception>
+    (channels: int, ?options: KWinnersOptions, ?local: bool, ?device: torch.Device) =
     inherit
         KWinnersBase(
             "KWinners2d",
             (KWinners.checkFeatures (nameof channels) channels
              channels),
-            KWinnersSettings.Of(
-                sparsity,
-                k,
-                alpha,
-                period,
-                boost,
-                boostDecay,
-                inferenceFactor,
-                straightThrough,
-                checkInput
-            ),
+            options,
             device
         )
 
     let isLocal = defaultArg local false
 
     do
-        match base.Settings.K with
-        | ValueSome k when isLocal -> KWinners.checkK channels k
-        | ValueSome k -> KWinners.checkK Int32.MaxValue k
-        | ValueNone -> ()
+        if isLocal then
+            WinnerCount.among channels base.Options.Winners |> ignore
 
     /// <summary>C, the channels.</summary>
     member _.Channels: int = channels
@@ -75,7 +42,7 @@ type KWinners2d
     /// <param name="width">W, 1 or more.</param>
     /// <exception cref="T:System.ArgumentException">C · H · W exceeds 2^31 − 65, or k exceeds it.</exception>
     member this.KOf(height: int, width: int) : int =
-        this.Settings.KOf(this.Candidates(height, width))
+        WinnerCount.among (this.Candidates(height, width)) this.Options.Winners
 
     /// <summary>The entropy of the duty cycle where all channels win alike, in bits.</summary>
     /// <param name="height">H, 1 or more.</param>
@@ -83,7 +50,9 @@ type KWinners2d
     /// <remarks>As Entropy, it counts each channel once, not each of its places.</remarks>
     member this.MaxEntropy(height: int, width: int) : float =
         let n = this.Candidates(height, width)
-        DutyCycle.maxEntropy n (this.Settings.KOf n) / float n * float channels
+
+        DutyCycle.maxEntropy n (WinnerCount.among n this.Options.Winners) / float n
+        * float channels
 
     /// Among how many the winners are chosen.
     member private _.Candidates(height: int, width: int) : int =
@@ -127,14 +96,14 @@ type KWinners2d
         else
             use _ = torch.NewDisposeScope()
             let candidates = this.Candidates(int height, int width)
-            let trained = this.Settings.KOf candidates
+            let trained = WinnerCount.among candidates this.Options.Winners
             let struct (form, terms) = this.Terms(buffers, float trained / float candidates)
 
             let k =
                 if this.training then
                     trained
                 else
-                    KWinners.atInference candidates this.Settings.InferenceFactor trained
+                    KWinners.atInference candidates this.Options.InferenceFactor trained
 
             let counts = this.training && n > 0L
 
@@ -150,7 +119,7 @@ type KWinners2d
                       Form = form
                       Terms = terms
                       Counts = counts },
-                    this.Settings.StraightThrough,
+                    this.Options.StraightThrough,
                     backendOf x
                 )
 
@@ -183,9 +152,9 @@ type KWinners2d
 
     override this.ToString() =
         let k =
-            match this.Settings.K with
-            | ValueSome k -> $"k={k}, "
-            | ValueNone -> ""
+            match this.Options.Winners with
+            | WinnerCount.Exactly k -> $"k={k}, "
+            | WinnerCount.Sparsity _ -> ""
 
         let isLocal = if isLocal then "True" else "False"
         $"KWinners2d(channels={channels}, local={isLocal}, {k}{this.Describe()})"

@@ -18,9 +18,10 @@ open TorchSharp
 /// without asking, and is checked by torch for shapes alone.
 /// </remarks>
 [<AbstractClass>]
-type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings, device: torch.Device option) =
+type KWinnersBase internal (name: string, units: int, options: KWinnersOptions option, device: torch.Device option) =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>(name)
 
+    let options = KWinnersOptions.check (defaultArg options KWinnersOptions.defaults)
     let device = defaultArg device (torch.get_default_device ())
 
     let buffer (make: unit -> torch.Tensor) =
@@ -40,7 +41,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         torch.full ([||], number, dtype = torch.float32, device = device)
 
     let mutable boostStrength =
-        buffer (fun () -> scalar (Boost.strength settings.Boost) device)
+        buffer (fun () -> scalar (Boost.strength options.Boost) device)
 
     let mutable current = KWinnersBuffers(dutyCycle, samplesSeen, boostStrength)
     let mutable isDisposed = 0
@@ -73,7 +74,8 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         base.register_buffer ("samples_seen", samplesSeen)
         base.register_buffer ("boost_strength", boostStrength)
 
-    member internal _.Settings = settings
+    /// <summary>What the layer was made with; the boost's present strength is <c>Boost</c>'s.</summary>
+    member _.Options: KWinnersOptions = options
 
     /// <summary>The duty cycle of each unit: the live buffer, shape [units].</summary>
     member _.duty_cycle: torch.Tensor = dutyCycle
@@ -84,7 +86,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     /// <summary>Form and present strength of the boost.</summary>
     member _.Boost: Boost =
-        reading (fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) settings.Boost)
+        reading (fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) options.Boost)
 
     /// <summary>The duty cycle as numbers, length units.</summary>
     member _.DutyCycles() : float[] =
@@ -98,7 +100,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     /// <summary>Ends an epoch: the strength of the boost is multiplied by its decay.</summary>
     member _.EndEpoch() =
         use _ = torch.no_grad ()
-        use decay = settings.BoostDecay.ToScalar()
+        use decay = options.BoostDecay.ToScalar()
         lock gate (fun () -> reading (fun buffers -> buffers.BoostStrength.mul_ decay |> ignore))
 
     /// Runs one call with the buffers as they are.
@@ -106,7 +108,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
 
     /// What turns an input into a score, [units] of float32, and how; null without a boost.
     member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * torch.Tensor) =
-        match settings.Boost with
+        match options.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
         | Boost.Exponential _ -> struct (Scores.Products, (buffers.Deficit target).exp_())
         | Boost.Additive _ -> struct (Scores.Sums, buffers.Deficit target)
@@ -117,7 +119,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     /// <param name="places">In how many places of a sample a unit may win.</param>
     /// <param name="wins">[units], integers.</param>
     member internal _.Note(buffers: KWinnersBuffers, samples: int, places: int, wins: torch.Tensor) =
-        lock gate (fun () -> buffers.Note(settings.Rule, samples, places, wins))
+        lock gate (fun () -> buffers.Note(options.DutyCycle, samples, places, wins))
 
     /// <exception cref="T:System.ArgumentException">x is null, not floating, on another device than the buffers, or not
     /// finite where that is checked; or the duty cycle has been replaced.</exception>
@@ -129,7 +131,7 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
         if x.device_type <> device.``type`` || x.device_index <> device.index then
             raise (ArgumentException($"expected the layer's device {device}, got {x.device}", "x"))
 
-        if settings.CheckInput then
+        if options.CheckInput then
             use _ = torch.NewDisposeScope()
 
             if not (x.isfinite().all().item<bool>()) then
@@ -138,28 +140,28 @@ type KWinnersBase internal (name: string, units: int, settings: KWinnersSettings
     /// The arguments of ToString that both kinds of layer have.
     member internal this.Describe() : string =
         let rule =
-            match settings.Rule with
+            match options.DutyCycle with
             | DutyCycle.Alpha alpha -> $"alpha={invariant alpha}"
             | DutyCycle.Period samples -> $"period={samples}"
 
         let boost =
-            match settings.Boost with
+            match options.Boost with
             | Boost.None -> "boost=None"
             | Boost.Exponential _ -> $"boost=exponential, strength={invariant (Boost.strength this.Boost)}"
             | Boost.Additive _ -> $"boost=additive, strength={invariant (Boost.strength this.Boost)}"
 
         String.concat
             ", "
-            [ match settings.Sparsity with
-              | ValueSome sparsity -> $"sparsity={invariant sparsity}"
-              | ValueNone -> ()
+            [ match options.Winners with
+              | WinnerCount.Sparsity sparsity -> $"sparsity={invariant sparsity}"
+              | WinnerCount.Exactly _ -> ()
               rule
               boost
-              if settings.BoostDecay <> 1.0 then
-                  $"decay={invariant settings.BoostDecay}"
-              if settings.InferenceFactor <> 1.0 then
-                  $"inference_factor={invariant settings.InferenceFactor}"
-              if settings.StraightThrough then
+              if options.BoostDecay <> 1.0 then
+                  $"decay={invariant options.BoostDecay}"
+              if options.InferenceFactor <> 1.0 then
+                  $"inference_factor={invariant options.InferenceFactor}"
+              if options.StraightThrough then
                   "straight_through=True" ]
 
     // Buffers are registered by name above; the default would reflect over fields.

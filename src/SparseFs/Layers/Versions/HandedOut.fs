@@ -58,11 +58,17 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
 
     /// <summary>Notes a hand-out on this thread, in the place of the layer's last.</summary>
     /// <param name="layer">What stands for the layer.</param>
-    /// <param name="weight">A copy; taken over.</param>
-    /// <param name="bias">A copy, or null; taken over.</param>
+    /// <param name="weight">Its numbers, which are copied.</param>
+    /// <param name="bias">Likewise, or null.</param>
     static member Register(layer: obj, weight: torch.Tensor, bias: torch.Tensor) : HandedOut =
+        let copyOf (t: torch.Tensor) =
+            if isNull t then
+                null
+            else
+                t.clone().DetachFromDisposeScope()
+
         HandedOut.Listen()
-        let made = HandedOut(weight, bias)
+        let made = HandedOut(copyOf weight, copyOf bias)
 
         if isNull HandedOut.ofThread then
             HandedOut.ofThread <- ConditionalWeakTable()

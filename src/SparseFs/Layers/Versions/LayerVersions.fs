@@ -6,31 +6,6 @@ open SparseFs
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>What one call of a layer multiplies with: a pattern and numbers that belong together. Immutable.</summary>
-[<Sealed; AllowNullLiteral>]
-type internal LayerVersion
-    (connectivity: Connectivity, numbers: LayerNumbers, seen: struct (int64 * int64), isChanging: bool) =
-    member _.Connectivity: Connectivity = connectivity
-    member _.Numbers: LayerNumbers = numbers
-
-    /// The versions of the pattern's tensors at which they held this pattern.
-    member _.Seen: struct (int64 * int64) = seen
-
-    /// Whether a change is on its way, so that parameters and the pattern's tensors are not to be looked at.
-    member _.IsChanging: bool = isChanging
-
-    member _.At(seen: struct (int64 * int64)) =
-        LayerVersion(connectivity, numbers, seen, false)
-
-    member _.Changing() =
-        LayerVersion(connectivity, numbers, seen, true)
-
-/// What the pattern's tensors were found to be, which was no pattern, and since when, in milliseconds.
-[<Sealed; AllowNullLiteral>]
-type private Suspect(versions: struct (int64 * int64), since: int64) =
-    member _.Versions = versions
-    member _.Since = since
-
 /// <summary>The versions of a layer's pattern and numbers, one after the other. Each call uses one.</summary>
 /// <remarks>
 /// <para>Reading is safe from any number of threads: a version is immutable and is published by one atomic exchange, the
@@ -43,17 +18,15 @@ type private Suspect(versions: struct (int64 * int64), since: int64) =
 [<Sealed>]
 type internal LayerVersions(name: string, connectivity: Connectivity, weight: Parameter, bias: Parameter) =
     let gate = obj ()
-    let mutable weight = weight
-    let mutable bias = bias
+    let parameters = LayerParameters(weight, bias)
 
     let mutable current =
-        LayerVersion(connectivity, LayerNumbers(weight, bias), struct (0L, 0L), false)
+        LayerVersion(connectivity, parameters.Numbers(), struct (0L, 0L), false)
 
     let mutable pattern: PatternTensors = null
     let handOuts = HandOuts()
+    let reader = PatternReader handOuts
     let remapped = Event<struct (Remap * LayerVersion)>()
-    let mutable suspect: Suspect = null
-
     /// A pattern that was read from the tensors by those who only look, for the next one who does.
     let mutable peeked: Connectivity = Unchecked.defaultof<Connectivity>
 
@@ -62,25 +35,31 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     [<ThreadStatic; DefaultValue>]
     static val mutable private isQuiet: bool
 
-    /// No copy into a pattern's tensor takes longer.
-    static member private CopyMilliseconds = 1_000L
+    /// Index tensors of a pattern or a device that the layer has left go at once; who else uses them gets them anew.
+    let leave (before: LayerVersion) (next: LayerVersion) =
+        if
+            not (obj.ReferenceEquals(before.Connectivity, next.Connectivity))
+            || before.Numbers.Device <> next.Numbers.Device
+        then
+            SlotCells.release before.Connectivity
 
-    let publish (next: LayerVersion) = Volatile.Write(&current, next)
+    let publish (next: LayerVersion) =
+        let before = current
+        Volatile.Write(&current, next)
+        leave before next
 
     /// Whether the version has followed on the one that it was made from.
     let exchanged (before: LayerVersion) (next: LayerVersion) =
-        obj.ReferenceEquals(Interlocked.CompareExchange(&current, next, before), before)
+        let isNext =
+            obj.ReferenceEquals(Interlocked.CompareExchange(&current, next, before), before)
 
-    let setStorage (p: Parameter) (numbers: torch.Tensor) =
-        if not (isNull p) then
-            use _ = torch.no_grad ()
-            p.set_ numbers |> ignore
+        if isNext then
+            leave before next
 
-    let copyOf (t: torch.Tensor) =
-        if isNull t then
-            null
-        else
-            t.clone().DetachFromDisposeScope()
+        isNext
+
+    /// Of a tensor, or null.
+    let copyOf (t: torch.Tensor) = if isNull t then null else t.clone ()
 
     /// The pattern's tensors show the version's pattern, and the version knows them so.
     let shown (version: LayerVersion) =
@@ -94,38 +73,17 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     let follow (v: LayerVersion) =
         lock gate (fun () ->
             if obj.ReferenceEquals(current, v) && v.Numbers.IsAstray then
-                let found = weight.shape
-
-                if found <> [| int64 v.Connectivity.Nnz |] then
-                    let got = String.Join(", ", found)
-                    raise (ArgumentException($"expected shape [{v.Connectivity.Nnz}], got [{got}]", "weight"))
-
-                publish (LayerVersion(v.Connectivity, LayerNumbers(weight, bias), v.Seen, false))
+                parameters.CheckLength v.Connectivity.Nnz
+                publish (LayerVersion(v.Connectivity, parameters.Numbers(), v.Seen, false))
                 v.Numbers.Supersede())
 
     /// Everything is again what it was when the pattern's tensors were handed out.
     let goBack (v: LayerVersion) (lent: HandedOut) =
         lock gate (fun () ->
             if obj.ReferenceEquals(current, v) then
-                lent.Read(fun savedWeight savedBias ->
-                    use _ = torch.no_grad ()
-                    weight.copy_ savedWeight |> ignore
-
-                    if not (isNull bias) then
-                        bias.copy_ savedBias |> ignore)
-
+                lent.Read(fun savedWeight savedBias -> parameters.CopyBack(savedWeight, savedBias))
                 publish (shown v)
                 handOuts.ForgetAll())
-
-    /// Whether the pattern's tensors have been what they are for longer than a copy into them takes.
-    let isSettled (versions: struct (int64 * int64)) =
-        let now = Environment.TickCount64
-
-        match Volatile.Read &suspect with
-        | s when not (isNull s) && s.Versions = versions -> now - s.Since > LayerVersions.CopyMilliseconds
-        | _ ->
-            Volatile.Write(&suspect, Suspect(versions, now))
-            false
 
     /// <summary>The version after what was written into the pattern's tensors, if anything was.</summary>
     /// <returns>Null where another thread was faster: look at the current version again.</returns>
@@ -138,56 +96,24 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             goBack v handOuts.Failed
             null
         else
-            let areOver = handOuts.AreOver
-            let struct (rows, cols) = versions
-            let struct (seenRows, seenCols) = v.Seen
+            match reader.Read(v, tensors, versions) with
+            | PatternReading.Current -> v
+            | PatternReading.Same -> if exchanged v (v.At versions) then current else null
+            | PatternReading.Other c ->
+                let next = LayerVersion(c, v.Numbers, versions, false)
 
-            /// A load through a parent writes one after the other.
-            let isHalf = (rows = seenRows) <> (cols = seenCols)
-
-            if tensors.Hold v.Connectivity then
-                handOuts.ForgetOver()
-
-                if versions = v.Seen then v
-                elif tensors.Versions <> versions then v // someone is writing
-                else if exchanged v (v.At versions) then current
-                else null
-            elif isHalf && not areOver then
-                v
-            else
-                let read = tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols)
-
-                if tensors.Versions <> versions then
-                    v // someone is writing
+                if exchanged v next then
+                    handOuts.ForgetOver()
+                    next
                 else
-                    match read with
-                    | Ok c ->
-                        let next = LayerVersion(c, v.Numbers, versions, false)
-
-                        if exchanged v next then
-                            handOuts.ForgetOver()
-                            next
-                        else
-                            null
-                    // Another thread may be in the middle of a copy.
-                    | Error _ when not areOver && not (isSettled versions) -> v
-                    | Error refusal ->
-                        match handOuts.Latest with
-                        // Written long after state_dict was read: nobody knows what the weights were before.
-                        | null ->
-                            raise (
-                                PatternTensors.Refusal(refusal, "load a whole state: the layer cannot be used before")
-                            )
-                        | lent ->
-                            goBack v lent
-                            raise (PatternTensors.Refused refusal)
-
-    /// Whether another thread may be in the middle of a copy that isSettled waits for.
-    let mayBeCopied (versions: struct (int64 * int64)) =
-        match Volatile.Read &suspect with
-        | s when not (isNull s) && s.Versions = versions ->
-            Environment.TickCount64 - s.Since <= LayerVersions.CopyMilliseconds
-        | _ -> true
+                    null
+            | PatternReading.Broken refusal ->
+                match handOuts.Latest with
+                // Written long after state_dict was read: nobody knows what the weights were before.
+                | null -> raise (PatternTensors.Refusal(refusal, "load a whole state: the layer cannot be used before"))
+                | lent ->
+                    goBack v lent
+                    raise (PatternTensors.Refused refusal)
 
     /// The pattern that the next use will have, or what it will be refused with. Changes nothing: look takes over.
     let peek () : Result<Connectivity, ConnectivityError> =
@@ -217,7 +143,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 | Ok c ->
                     Volatile.Write(&peeked, c)
                     Ok c
-                | Error _ when not areOver && mayBeCopied versions -> Ok v.Connectivity
+                | Error _ when not areOver && reader.MayBeCopied versions -> Ok v.Connectivity
                 | Error refusal -> Error refusal
 
     /// The current version, in use.
@@ -264,10 +190,10 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 reraise ()
 
     /// The live weight.
-    member _.Weight: Parameter = weight
+    member _.Weight: Parameter = parameters.Weight
 
     /// The live bias, or null.
-    member _.Bias: Parameter = bias
+    member _.Bias: Parameter = parameters.Bias
 
     /// <summary>The current version, for one call; <c>version.Numbers.Shared.Exit()</c> ends it.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
@@ -337,7 +263,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
                     // A change of the layer's own goes back by itself.
                     if not v.IsChanging then
-                        handOuts.Add(HandedOut.Register(gate, copyOf v.Numbers.Values, copyOf v.Numbers.BiasValues))
+                        handOuts.Add(HandedOut.Register(gate, v.Numbers.Values, v.Numbers.BiasValues))
 
                     pattern.Shown
                 finally
@@ -364,11 +290,10 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
                 try
                     let c = work v
-                    publish (shown (LayerVersion(c, LayerNumbers(weight, bias), v.Seen, false)))
+                    publish (shown (LayerVersion(c, parameters.Numbers(), v.Seen, false)))
                     handOuts.ForgetAll()
                 with _ ->
-                    setStorage weight v.Numbers.Values
-                    setStorage bias v.Numbers.BiasValues
+                    parameters.SetStorage(v.Numbers.Values, v.Numbers.BiasValues)
                     publish (shown v)
                     reraise ()
 
@@ -380,11 +305,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     /// the parameters'.</summary>
     member s.Replace(c: Connectivity, values: torch.Tensor, biasValues: torch.Tensor) : unit =
         s.Change(fun _ ->
-            setStorage weight values
-
-            if not (isNull biasValues) then
-                setStorage bias biasValues
-
+            parameters.SetStorage(values, biasValues)
             c)
 
     /// Runs work while no other thread changes the layer.
@@ -406,11 +327,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         s.Change(fun v ->
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
-            setStorage weight (v.Numbers.Values.clone ())
-
-            if not (isNull bias) then
-                setStorage bias (v.Numbers.BiasValues.clone ())
-
+            parameters.SetStorage(copyOf v.Numbers.Values, copyOf v.Numbers.BiasValues)
             result <- load ()
 
             if isNull pattern || pattern.Hold v.Connectivity then
@@ -431,11 +348,9 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 publish (v.Changing())
 
                 try
-                    let struct (newWeight, newBias) = replace weight bias
-                    weight <- newWeight
-                    bias <- newBias
+                    parameters.Replace replace
                 finally
-                    publish (LayerVersion(v.Connectivity, LayerNumbers(weight, bias), v.Seen, false))
+                    publish (LayerVersion(v.Connectivity, parameters.Numbers(), v.Seen, false))
                     v.Numbers.Shared.Retire()
 
                 handOuts.ForgetAll()
@@ -447,5 +362,6 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         Interlocked.Exchange(&isDisposed, 1) = 0
         && lock gate (fun () ->
             current.Numbers.Shared.Retire()
+            SlotCells.release current.Connectivity
             handOuts.ForgetAll()
             true)

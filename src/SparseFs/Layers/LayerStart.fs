@@ -1,0 +1,121 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>What is said of a sparse layer beside its pattern, checked.</summary>
+[<NoComparison; NoEquality>]
+type internal LayerSettings =
+    {
+        HasBias: bool
+        Init: Init
+        Device: torch.Device
+        Dtype: torch.ScalarType
+        /// How a Rewirer rewires the layer, or null.
+        Policy: Policy
+    }
+
+    /// <exception cref="T:System.ArgumentException">It is not a real floating dtype.</exception>
+    static member CheckDtype(dtype: torch.ScalarType) : unit =
+        match dtype with
+        | torch.ScalarType.Float16
+        | torch.ScalarType.BFloat16
+        | torch.ScalarType.Float32
+        | torch.ScalarType.Float64 -> ()
+        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", nameof dtype))
+
+    /// <exception cref="T:System.ArgumentException">dtype is not a real floating one, or a part of the policy is outside its
+    /// range.</exception>
+    static member Of
+        (hasBias: bool option, init: Init option, device: torch.Device option, dtype, policy: Policy option)
+        : LayerSettings =
+        Option.iter LayerSettings.CheckDtype dtype
+
+        { HasBias = defaultArg hasBias true
+          Init = defaultArg init Init.FanIn
+          Device = Option.defaultWith torch.get_default_device device
+          Dtype = Option.defaultWith torch.get_default_dtype dtype
+          Policy = policy |> Option.map Policy.check |> Option.defaultValue Unchecked.defaultof<_> }
+
+/// <summary>What a sparse layer begins with.</summary>
+[<NoComparison; NoEquality>]
+type internal LayerStart =
+    {
+        Connectivity: Connectivity
+        Weight: Parameter
+        /// Or null.
+        Bias: Parameter
+        /// Or null.
+        Policy: Policy
+        /// What drew the pattern, if the layer did.
+        Seed: Seed option
+    }
+
+module internal LayerStart =
+
+    let private parameter (settings: LayerSettings) (values: torch.Tensor) : Parameter =
+        let p = new Parameter(values.``to`` (settings.Dtype, settings.Device, copy = true))
+
+        p.DetachFromDisposeScope() :?> Parameter
+
+    let private ofNumbers (settings: LayerSettings) (c: Connectivity) (seed: Seed option) (numbers: InitialNumbers) =
+        { Connectivity = c
+          Weight = parameter settings (InitialNumbers.weight c numbers)
+          Bias =
+            match InitialNumbers.bias c numbers with
+            | null -> null
+            | bias -> parameter settings bias
+          Policy = settings.Policy
+          Seed = seed }
+
+    /// <summary>Over a pattern that is given.</summary>
+    let ofPattern (settings: LayerSettings) (connectivity: Connectivity) : LayerStart =
+        if isNull (box connectivity) then
+            nullArg (nameof connectivity)
+
+        use _ = torch.NewDisposeScope()
+
+        InitialNumbers.draw settings.Init connectivity.Nnz connectivity.Rows settings.HasBias
+        |> ofNumbers settings connectivity None
+
+    let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
+        if isNull (box c) || c.Rows <> rows || c.Cols <> cols || c.Nnz <> nnz then
+            let got =
+                if isNull (box c) then
+                    "null"
+                else
+                    $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
+
+            raise (ArgumentException($"expected a pattern [{rows}, {cols}] with {nnz} slots, got {got}", "topology"))
+
+    /// <summary>Over a pattern that is drawn by a topology, from rows, columns, nnz and a seed.</summary>
+    /// <remarks>Where no seed is given, one is drawn after the initial numbers: these are the ones that a layer with a seed
+    /// would have at the same state of torch's generator.</remarks>
+    let ofTopology
+        (settings: LayerSettings)
+        (inFeatures: int)
+        (outFeatures: int)
+        (sparsity: float)
+        (topology: int -> int -> int -> Seed -> Connectivity)
+        (seed: Seed option)
+        : LayerStart =
+        Sparsity.checkSize (nameof inFeatures) inFeatures
+        Sparsity.checkSize (nameof outFeatures) outFeatures
+        let nnz = Sparsity.nnz outFeatures inFeatures sparsity
+
+        let drawn (seed: Seed) =
+            let c = topology outFeatures inFeatures nnz seed
+            checkPattern outFeatures inFeatures nnz c
+            c
+
+        match seed with
+        | Some seed ->
+            { ofPattern settings (drawn seed) with
+                Seed = Some seed }
+        | None ->
+            use _ = torch.NewDisposeScope()
+            let numbers = InitialNumbers.draw settings.Init nnz outFeatures settings.HasBias
+            let seed = DrawnSeed.draw ()
+            ofNumbers settings (drawn seed) (Some seed) numbers

@@ -1,0 +1,41 @@
+namespace SparseFs.Torch
+
+open System
+open SparseFs
+open TorchSharp
+
+/// <summary>Passes of a layer in training that no rewirer attends to, although the layer is to be rewired: said once, for a
+/// layer does nothing by itself.</summary>
+[<Sealed>]
+type internal UnattendedPasses() =
+    let mutable count = 0
+
+    /// So many are noticed.
+    static member private Patience = 1000
+
+    /// The layer's rewirer has taken a step.
+    member _.Forget() : unit = count <- 0
+
+    /// <summary>One more, where it records gradients.</summary>
+    /// <param name="layer">What a notice names.</param>
+    /// <param name="rewiring">What stands for the layer's rewirer, or null.</param>
+    /// <param name="hasPolicy">Whether the layer carries a policy.</param>
+    member _.Add(layer: obj, rewiring: WeakReference, hasPolicy: bool) : unit =
+        if count < UnattendedPasses.Patience && torch.is_grad_enabled () then
+            count <- count + 1
+
+            if count = UnattendedPasses.Patience then
+                if not (isNull rewiring) && rewiring.IsAlive then
+                    NoticeSource.Log.Noticed(
+                        string NoticeKind.NotStepped,
+                        string layer,
+                        $"{UnattendedPasses.Patience} passes in training since the layer's rewirer took its last step: call "
+                        + "its Step in place of optimizer.step(), or Follow after it; or dispose of it"
+                    )
+                elif hasPolicy then
+                    NoticeSource.Log.Noticed(
+                        string NoticeKind.NotFollowed,
+                        string layer,
+                        "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is "
+                        + "rewired: make a Rewirer over the model and its optimizer, and call its Step"
+                    )
