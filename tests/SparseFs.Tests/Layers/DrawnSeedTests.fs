@@ -171,7 +171,7 @@ let drawnSeeds =
 
               let seedOf (make: unit -> Rewirer) =
                   use rewirer = after 9L make
-                  rewirer.State.Seed
+                  rewirer.Capture().Seed
 
               let drawn = seedOf (fun () -> new Rewirer(layer, optimizer, policy))
               let next = generator ()
@@ -326,9 +326,9 @@ let storedSeeds =
                   let mutable seeds = Nullable(), Seed.ofInt 0
 
                   run (fun layer optimizer rewirer ->
-                      seeds <- layer.Seed, rewirer.State.Seed
+                      seeds <- layer.Seed, rewirer.Capture().Seed
                       Checkpoint.saveTraining start file layer optimizer (ValueSome rewirer))
 
                   run (fun layer optimizer rewirer ->
                       Checkpoint.resume file layer optimizer (ValueSome rewirer) |> ignore
-                      Expect.equal (layer.Seed, rewirer.State.Seed) seeds "both"))) ]
+                      Expect.equal (layer.Seed, rewirer.Capture().Seed) seeds "both"))) ]
