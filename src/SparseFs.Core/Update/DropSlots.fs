@@ -1,7 +1,10 @@
 namespace SparseFs
 
+#nowarn "9"
+
 open System
-open System.Numerics
+open System.Runtime.Intrinsics
+open SparseFs.Kernels
 
 /// A number that a rule cannot order: the update is refused, and nothing has been changed.
 exception internal NotFinite of what: string
@@ -9,22 +12,23 @@ exception internal NotFinite of what: string
 /// <summary>Which slots an update drops.</summary>
 module internal DropSlots =
 
+    /// The index of the first number that is not finite, or their number.
+    let firstNotFinite (width: Width) (numbers: float32[]) : int =
+        use pin = fixed numbers
+        let size = numbers.Length
+
+        match width with
+        | Width.V512 -> ScoreScan.firstNotFinite<Simd512, Vector512<float32>> pin size
+        | Width.V256 -> ScoreScan.firstNotFinite<Simd256, Vector256<float32>> pin size
+        | Width.V128 -> ScoreScan.firstNotFinite<Simd128, Vector128<float32>> pin size
+        | _ -> ScoreScan.firstNotFinite<SimdScalar, float32> pin size
+
     /// Refuses what is not finite.
-    [<AggressiveOptimization>]
     let checkFinite (what: string) (numbers: float32[]) =
-        let largest = Vector<float32> Single.MaxValue
-        let lanes = Vector<float32>.Count
-        let mutable i = 0
+        let slot = firstNotFinite Widths.widest numbers
 
-        while i + lanes <= numbers.Length
-              && Vector.LessThanOrEqualAll(Vector.Abs(Vector<float32>(numbers, i)), largest) do
-            i <- i + lanes
-
-        while i < numbers.Length && abs numbers[i] <= Single.MaxValue do
-            i <- i + 1
-
-        if i < numbers.Length then
-            raise (NotFinite(invariant $"{what} {numbers[i]} at slot {i}"))
+        if slot < numbers.Length then
+            raise (NotFinite(invariant $"{what} {numbers[slot]} at slot {slot}"))
 
     /// Marks the count lowest scores; a tie keeps the lower slot.
     let private lowest (scores: float32[]) (count: int) : bool[] =
@@ -33,7 +37,7 @@ module internal DropSlots =
     /// The slots of one sign, and their weights.
     [<AggressiveOptimization>]
     let private side (weight: float32[]) (isNegative: bool) (count: int) : struct (int[] * float32[]) =
-        // Written in any case, and written over by the next: no branch to predict. Hence room for one more.
+        // Branchless compaction writes one beyond the last.
         let slots: int[] = Array.zeroCreate (count + 1)
         let mutable found = 0
 
@@ -60,8 +64,7 @@ module internal DropSlots =
             if weight.Length = 0 then
                 0
             else
-                decimal count * decimal negatives / decimal weight.Length
-                |> fun share -> int (Math.Round(share, MidpointRounding.ToEven))
+                int (Rounding.halfToEven (bigint count * bigint negatives) (bigint weight.Length))
 
         let marked: bool[] = Array.zeroCreate weight.Length
 

@@ -123,7 +123,7 @@ module internal RawOps =
                     (int g.shape[0])
                     (TensorView.floats "dValues" ofSparse)
 
-            CpuSpmm.gradients
+            CpuGradients.gradients
                 machine
                 job.Plan
                 (TensorView.floatsOrNull "values" values)
@@ -159,7 +159,7 @@ module internal RawOps =
                         if job.SkipsZeros then
                             CpuSparseActivations.sddmm
                         else
-                            CpuSpmm.sddmm
+                            CpuGradients.sddmm
 
                     multiply
                         machine

@@ -23,7 +23,7 @@ module internal DenseOps =
             let w =
                 torch.empty ([| int64 c.Rows; int64 c.Cols |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
-            CpuSpmm.spread (machineFor c) c (TensorView.floats "values" values) (TensorView.floats "w" w)
+            CpuSlotCopies.spread (machineFor c) c (TensorView.floats "values" values) (TensorView.floats "w" w)
             GC.KeepAlive values
             w
         else
@@ -37,7 +37,7 @@ module internal DenseOps =
             let d =
                 torch.empty ([| int64 c.Nnz |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
-            CpuSpmm.collect (machineFor c) c (TensorView.floats "w" w) (TensorView.floats "d" d)
+            CpuSlotCopies.collect (machineFor c) c (TensorView.floats "w" w) (TensorView.floats "d" d)
             GC.KeepAlive w
             d
         else

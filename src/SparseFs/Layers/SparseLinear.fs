@@ -37,19 +37,11 @@ type SparseLinear
     ) =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseLinear")
 
-    static let checkDtype (dtype: torch.ScalarType) =
-        match dtype with
-        | torch.ScalarType.Float16
-        | torch.ScalarType.BFloat16
-        | torch.ScalarType.Float32
-        | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", "dtype"))
-
     do
         if isNull (box connectivity) then
             nullArg (nameof connectivity)
 
-        Option.iter checkDtype dtype
+        Option.iter (TensorView.checkDtype (nameof dtype)) dtype
         Option.iter (SparseFs.Policy.check >> ignore) policy
 
     let parameter (values: torch.Tensor) =
@@ -305,7 +297,7 @@ type SparseLinear
 
     member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
         if dtype.HasValue then
-            checkDtype dtype.Value
+            TensorView.checkDtype (nameof dtype) dtype.Value
 
         versions.Move(fun weight bias ->
             struct (this.Replaced("weight", weight, dtype, device),

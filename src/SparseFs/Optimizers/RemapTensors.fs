@@ -37,7 +37,7 @@ type internal RemapTensors(remap: Remap, after: Connectivity, device: torch.Devi
         let y =
             torch.empty ([| int64 remap.After |], dtype = torch.ScalarType.Float32, device = torch.CPU)
 
-        CpuSpmm.carry
+        CpuSlotCopies.carry
             (OpenMpTeam.machineFor remap.After 1)
             remap.FromArray
             (TensorView.floats "values" values)

@@ -92,8 +92,9 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 let found = weight.shape
 
                 if found <> [| int64 v.Connectivity.Nnz |] then
-                    let got = String.Join(", ", found)
-                    raise (ArgumentException($"expected shape [{v.Connectivity.Nnz}], got [{got}]", "weight"))
+                    let message = $"expected shape [{v.Connectivity.Nnz}], got {Shape.text found}"
+
+                    raise (ArgumentException(message, "weight"))
 
                 publish (LayerVersion(v.Connectivity, LayerNumbers(weight, bias), v.Seen, false))
                 v.Numbers.Supersede())
