@@ -142,7 +142,7 @@ type KernelBenchmarks() =
         let cut = BatchTiling.ofBatch b.Machine.Width c.Batch (max c.Rows c.Cols)
 
         for index in 0 .. cut.Tiles - 1 do
-            TileKernels.ofWidth(cut.Width).Pack(cut.Tile index, at x, c.Cols, c.Cols, at packed)
+            TileKernels.ofWidth(cut.Width).Pack(cut.Tile index, { Data = at x; Stride = c.Cols }, c.Cols, at packed)
 
     [<Benchmark>]
     member b.Spmm() =
@@ -154,7 +154,7 @@ type KernelBenchmarks() =
 
     [<Benchmark>]
     member b.Sddmm() =
-        CpuSpmm.sddmm b.Machine plan (at g) (at x) b.Case.Batch (at d)
+        CpuGradients.sddmm b.Machine plan (at g) (at x) b.Case.Batch (at d)
 
 [<RequireQualifiedAccess>]
 module KernelBenchmarks =

@@ -10,3 +10,13 @@ module internal Text =
     /// An interpolated text, its numbers as everywhere.
     let invariant (text: FormattableString) : string =
         text.ToString CultureInfo.InvariantCulture
+
+/// Shapes as messages have them.
+[<RequireQualifiedAccess>]
+module internal Shape =
+
+    /// The sizes without brackets: 2, 3.
+    let sizes (shape: 'size[]) : string = String.Join(", ", shape)
+
+    /// The sizes: [2, 3].
+    let text (shape: 'size[]) : string = "[" + sizes shape + "]"

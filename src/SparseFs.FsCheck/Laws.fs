@@ -16,7 +16,8 @@ module Laws =
     /// <param name="c">Any pattern.</param>
     /// <returns>RowPtr runs from 0 to nnz over rows + 1 entries and never falls; columns are in 0..cols − 1 and strictly
     /// rising in each row; nnz, cells, density and sparsity agree; the buffers make an equal pattern again.</returns>
-    let isPattern (c: Connectivity) : Property = Parts.all (Parts.ofPattern c)
+    let isPattern (c: Connectivity) : Property =
+        LawConditions.all (LawConditions.ofPattern c)
 
     /// <summary>The transpose swaps every pair, and its slot map says where each value comes from.</summary>
     /// <param name="c">Any pattern, shape [rows, cols].</param>
@@ -29,21 +30,23 @@ module Laws =
         let colIdx = c.ColIdx.ToArray()
         let rowIdxT = Connectivity.rowIndices t
         let colIdxT = t.ColIdx.ToArray()
-        let swapped = Parts.pairs c |> Set.map (fun struct (row, col) -> struct (col, row))
 
-        Parts.all
+        let swapped =
+            LawConditions.pairs c |> Set.map (fun struct (row, col) -> struct (col, row))
+
+        LawConditions.all
             [ "transposing twice gives the pattern back", back = c
-              "the transpose holds exactly the swapped pairs", Parts.pairs t = swapped
-              Parts.same "rows of the transpose" c.Cols t.Rows
-              Parts.same "columns of the transpose" c.Rows t.Cols
-              Parts.same "length of the slot map" c.Nnz from.Length
+              "the transpose holds exactly the swapped pairs", LawConditions.pairs t = swapped
+              LawConditions.same "rows of the transpose" c.Cols t.Rows
+              LawConditions.same "columns of the transpose" c.Rows t.Cols
+              LawConditions.same "length of the slot map" c.Nnz from.Length
               "slot s of the transpose is the cell of slot from[s]",
               Seq.forall
                   (fun slot -> rowIdxT[slot] = colIdx[from[slot]] && colIdxT[slot] = rowIdx[from[slot]])
                   (seq { 0 .. from.Length - 1 })
               "the slot maps there and back cancel",
               Seq.forall (fun slot -> from[fromT[slot]] = slot) (seq { 0 .. fromT.Length - 1 })
-              yield! Parts.ofPattern t ]
+              yield! LawConditions.ofPattern t ]
 
     /// <summary>The set algebra of patterns is that of sets of (row, column) pairs.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -55,21 +58,21 @@ module Laws =
         let common = Connectivity.intersect a b
         let onlyA = Connectivity.difference a b
         let diff = Connectivity.diff a b
-        let pairsA, pairsB = Parts.pairs a, Parts.pairs b
+        let pairsA, pairsB = LawConditions.pairs a, LawConditions.pairs b
 
-        Parts.all
-            [ "union holds the pairs of either", Parts.pairs union = pairsA + pairsB
-              "intersect holds the pairs of both", Parts.pairs common = Set.intersect pairsA pairsB
-              "difference holds the pairs of the first alone", Parts.pairs onlyA = pairsA - pairsB
-              "Added holds the pairs of the second alone", Parts.pairs diff.Added = pairsB - pairsA
-              "Removed holds the pairs of the first alone", Parts.pairs diff.Removed = pairsA - pairsB
+        LawConditions.all
+            [ "union holds the pairs of either", LawConditions.pairs union = pairsA + pairsB
+              "intersect holds the pairs of both", LawConditions.pairs common = Set.intersect pairsA pairsB
+              "difference holds the pairs of the first alone", LawConditions.pairs onlyA = pairsA - pairsB
+              "Added holds the pairs of the second alone", LawConditions.pairs diff.Added = pairsB - pairsA
+              "Removed holds the pairs of the first alone", LawConditions.pairs diff.Removed = pairsA - pairsB
               "replaying the diff gives the second pattern",
               Connectivity.union (Connectivity.difference a diff.Removed) diff.Added = b
-              Parts.same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
+              LawConditions.same "isSubset" (Set.isSubset pairsA pairsB) (Connectivity.isSubset a b)
               "union does not depend on the order", Connectivity.union b a = union
               "intersect does not depend on the order", Connectivity.intersect b a = common
               for result in [ union; common; onlyA; diff.Added; diff.Removed ] do
-                  yield! Parts.ofPattern result ]
+                  yield! LawConditions.ofPattern result ]
 
     /// <summary>A generator of patterns gives the shape and the number of slots that it promises, whatever the seed.</summary>
     /// <param name="rows">The promised out_features.</param>
@@ -78,14 +81,15 @@ module Laws =
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: a valid pattern of shape [rows, cols] with nnz distinct slots.</returns>
     let exactNnz (rows: int) (cols: int) (nnz: int) (generate: Seed -> Connectivity) : Property =
-        Prop.forAll Generators.seed (fun seed -> Parts.all (Parts.ofOrder rows cols nnz (generate seed)))
+        Prop.forAll Generators.seed (fun seed ->
+            LawConditions.all (LawConditions.ofOrder rows cols nnz (generate seed)))
 
     /// <summary>A generator of patterns is a pure function of its seed.</summary>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: the same pattern when asked again, also after another seed was used, and on another thread.</returns>
     let sameSeedSamePattern (generate: Seed -> Connectivity) : Property =
         Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) (fun (seed, other) ->
-            Parts.all (Parts.ofSeed generate seed other))
+            LawConditions.all (LawConditions.ofSeed generate seed other))
 
     /// <summary>A generator of patterns keeps its promises for every shape and every number of slots.</summary>
     /// <param name="generator">Yours, or one of <c>Topology</c>'s, from rows, cols, nnz and a seed. It may refuse some
@@ -109,14 +113,14 @@ module Laws =
 
         let holds (struct (rows, cols, nnz), (seed, other)) =
             let ofCount count =
-                Parts.ofOrder rows cols count (generator rows cols count seed)
+                LawConditions.ofOrder rows cols count (generator rows cols count seed)
 
-            Parts.all
+            LawConditions.all
                 [ if isRefused rows cols nnz seed then
                       "refused for another seed too", isRefused rows cols nnz other
                   else
                       yield! ofCount nnz
-                      yield! Parts.ofSeed (generator rows cols nnz) seed other
+                      yield! LawConditions.ofSeed (generator rows cols nnz) seed other
                   yield! ofCount 0
                   yield! ofCount (rows * cols)
                   "seeds give different patterns", differs.Value ]
@@ -163,7 +167,7 @@ module Laws =
                 && counts.DeadRows = GraphMetrics.deadRows after
                 && counts.DeadCols = GraphMetrics.deadCols after
 
-            Parts.all
+            LawConditions.all
                 [ "not refused", r.Outcome.IsDone
                   "the shape stays", (after.Rows, after.Cols) = (before.Rows, before.Cols)
                   "nnz stays",
@@ -208,7 +212,7 @@ module Laws =
         let updates = steps |> List.filter (fun step -> Schedule.isUpdate step schedule)
         let parts = updates |> List.map (fun step -> Schedule.fraction step schedule)
 
-        Parts.all
+        LawConditions.all
             [ "updates are when they are due", updates = List.filter isDue steps
               "nothing is rewired between updates",
               steps

@@ -84,7 +84,7 @@ module internal OnnxGraph =
             | Some shape -> shape
             | None -> raise (ArgumentException("expected the input's shape, as no layer says it", "inputShape"))
 
-    let private shown (shape: int64[]) = "[N, " + String.Join(", ", shape) + "]"
+    let private shown (shape: int64[]) = $"[N, {Shape.sizes shape}]"
 
     /// <summary>The graph of a model.</summary>
     /// <param name="isSparse">Whether weights of sparse layers are sparse constants.</param>
@@ -156,8 +156,9 @@ module internal OnnxGraph =
             let last = Array.skip (max 0 (shape.Value.Length - expected.Length)) shape.Value
 
             if last <> expected then
-                let wanted = String.Join(", ", expected)
-                raise (refuse $"expected an input [*, {wanted}] of '{label name}', got {shown shape.Value}")
+                raise (
+                    refuse $"expected an input [*, {Shape.sizes expected}] of '{label name}', got {shown shape.Value}"
+                )
 
         /// x · W + b, with W [in, out].
         let linear (name: string) (outputs: int64) (weight: string) (bias: torch.Tensor | null) =

@@ -14,7 +14,7 @@ type Connectivity =
     member c.Cols = c.cols
     member c.Nnz = c.colIdx.Length
     member c.Cells = Sparsity.cells c.rows c.cols
-    member c.Density = if c.Cells = 0L then 0.0 else float c.Nnz / float c.Cells
+    member c.Density = Sparsity.densityOf (int64 c.Nnz) c.Cells
     member c.Sparsity = 1.0 - c.Density
     member c.RowPtr = ReadOnlySpan<int>(c.rowPtr)
     member c.ColIdx = ReadOnlySpan<int>(c.colIdx)
@@ -96,39 +96,20 @@ module Connectivity =
     let create (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
         tryCreate rows cols rowPtr colIdx |> orRaise
 
-    /// rowPtr from the number of slots of each row.
-    let private pointers (count: int[]) = Array.scan (+) 0 count
-
-    [<AggressiveOptimization>]
-    let transpose (c: Connectivity) =
-        let count: int[] = Array.zeroCreate c.cols
-
-        for col in c.colIdx do
-            count[col] <- count[col] + 1
-
-        let rowPtr = pointers count
-        let next = Array.copy rowPtr // next free slot of each column
-        let colIdx: int[] = Array.zeroCreate c.Nnz
-        let from: int[] = Array.zeroCreate c.Nnz
-
-        for row in 0 .. c.rows - 1 do
-            for slot in c.rowPtr[row] .. c.rowPtr[row + 1] - 1 do
-                let target = next[c.colIdx[slot]]
-                next[c.colIdx[slot]] <- target + 1
-                colIdx[target] <- row
-                from[target] <- slot
-
-        { rows = c.cols
-          cols = c.rows
-          rowPtr = rowPtr
-          colIdx = colIdx },
-        from
-
     let ofTrusted (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
         { rows = rows
           cols = cols
           rowPtr = rowPtr
           colIdx = colIdx }
+
+    let private ofBuffers (rows: int) (cols: int) (struct (rowPtr, colIdx): struct (int[] * int[])) =
+        ofTrusted rows cols rowPtr colIdx
+
+    let transpose (c: Connectivity) =
+        let struct (rowPtr, colIdx, from) =
+            CsrBuilder.transpose c.rows c.cols c.rowPtr c.colIdx
+
+        ofTrusted c.cols c.rows rowPtr colIdx, from
 
     let tryOfPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         ArgumentNullException.ThrowIfNull(rowIdx, nameof rowIdx)
@@ -138,70 +119,21 @@ module Connectivity =
 
         match CsrValidation.pairError rows cols rowIdx colIdx with
         | Some error -> Error error
-        | None ->
-            // Two counting sorts: rows gathered under their columns, then turned over. The second is a transpose, which
-            // visits columns in rising order, so that the columns of each row rise too.
-            let count: int[] = Array.zeroCreate cols
-
-            for col in colIdx do
-                count[col] <- count[col] + 1
-
-            let columnPtr = pointers count
-            let next = Array.copy columnPtr
-            let rowOf: int[] = Array.zeroCreate rowIdx.Length
-
-            for pair in 0 .. rowIdx.Length - 1 do
-                let col = colIdx[pair]
-                rowOf[next[col]] <- rowIdx[pair]
-                next[col] <- next[col] + 1
-
-            let byColumn =
-                { rows = cols
-                  cols = rows
-                  rowPtr = columnPtr
-                  colIdx = rowOf }
-
-            check (fst (transpose byColumn))
+        | None -> CsrBuilder.ofPairs rows cols rowIdx colIdx |> ofBuffers rows cols |> check
 
     let ofPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         tryOfPairs rows cols rowIdx colIdx |> orRaise
 
-    [<AggressiveOptimization>]
     let ofSortedCells (rows: int) (cols: int) (cells: int64[]) =
-        let count: int[] = Array.zeroCreate rows
-        let colIdx: int[] = Array.zeroCreate cells.Length
+        CsrBuilder.ofSortedCells rows cols cells |> ofBuffers rows cols
 
-        for slot in 0 .. cells.Length - 1 do
-            let struct (row, col) = Math.DivRem(cells[slot], int64 cols)
-            count[int row] <- count[int row] + 1
-            colIdx[slot] <- int col
-
-        { rows = rows
-          cols = cols
-          rowPtr = pointers count
-          colIdx = colIdx }
-
-    /// The cells of a dense matrix that a test keeps, row by row.
-    let private ofDense (values: 'a[,]) (keep: int -> int -> 'a -> bool) =
-        let rows, cols = Array2D.length1 values, Array2D.length2 values
-        let rowPtr: int[] = Array.zeroCreate (rows + 1)
-        let kept = ResizeArray<int>()
-
-        for row in 0 .. rows - 1 do
-            for col in 0 .. cols - 1 do
-                if keep row col values[row, col] then
-                    kept.Add col
-
-            rowPtr[row + 1] <- kept.Count
-
-        { rows = rows
-          cols = cols
-          rowPtr = rowPtr
-          colIdx = kept.ToArray() }
+    let private ofDense (keep: 'a -> bool) (values: 'a[,]) =
+        CsrBuilder.ofDense keep values
+        |> ofBuffers (Array2D.length1 values) (Array2D.length2 values)
 
     let ofMask (mask: bool[,]) =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
-        ofDense mask (fun _ _ isSet -> isSet)
+        ofDense id mask
 
     /// The largest magnitudes of several layers; the caller has checked the count.
     let private largest (nnz: int64) (weights: float32[,][]) =
@@ -220,7 +152,8 @@ module Connectivity =
 
         weights
         |> Array.map (fun weight ->
-            ofDense weight (fun _ _ value -> abs value > threshold || (abs value = threshold && keepTie ())))
+            weight
+            |> ofDense (fun value -> abs value > threshold || (abs value = threshold && keepTie ())))
 
     let ofMagnitude (nnz: int) (weight: float32[,]) =
         ArgumentNullException.ThrowIfNull(weight, nameof weight)
@@ -301,13 +234,7 @@ module Connectivity =
     let fanIn (c: Connectivity) =
         Array.init c.rows (fun row -> c.rowPtr[row + 1] - c.rowPtr[row])
 
-    let fanOut (c: Connectivity) =
-        let count: int[] = Array.zeroCreate c.cols
-
-        for col in c.colIdx do
-            count[col] <- count[col] + 1
-
-        count
+    let fanOut (c: Connectivity) = CsrBuilder.countOf c.cols c.colIdx
 
     let private checkSameShape (a: Connectivity) (b: Connectivity) (nameOfB: string) =
         if a.rows <> b.rows || a.cols <> b.cols then
@@ -317,28 +244,14 @@ module Connectivity =
             raise (ArgumentException(message, nameOfB))
 
     let private merge (keep: SetOperations.Keep) (a: Connectivity) (b: Connectivity) =
-        let struct (rowPtr, colIdx) =
-            SetOperations.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
+        checkSameShape a b "b"
 
-        { rows = a.rows
-          cols = a.cols
-          rowPtr = rowPtr
-          colIdx = colIdx }
+        SetOperations.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
+        |> ofBuffers a.rows a.cols
 
-    let union (a: Connectivity) (b: Connectivity) =
-        checkSameShape a b (nameof b)
-
-        merge SetOperations.union a b
-
-    let intersect (a: Connectivity) (b: Connectivity) =
-        checkSameShape a b (nameof b)
-
-        merge SetOperations.intersection a b
-
-    let difference (a: Connectivity) (b: Connectivity) =
-        checkSameShape a b (nameof b)
-
-        merge SetOperations.difference a b
+    let union (a: Connectivity) (b: Connectivity) = merge SetOperations.union a b
+    let intersect (a: Connectivity) (b: Connectivity) = merge SetOperations.intersection a b
+    let difference (a: Connectivity) (b: Connectivity) = merge SetOperations.difference a b
 
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)

@@ -5,10 +5,6 @@ open System
 /// <summary>The largest of many numbers, by magnitude.</summary>
 module internal MagnitudeThreshold =
 
-    /// The bits of a magnitude: they are in the order of the magnitudes themselves, NaN above infinity.
-    let inline private bits (value: float32) : uint32 =
-        BitConverter.SingleToUInt32Bits value &&& 0x7FFFFFFFu
-
     /// The digit that holds place number left, counted from the highest, and the place within that digit.
     let private place (counts: int64[]) (left: int64) : struct (uint32 * int64) =
         let mutable digit = counts.Length - 1
@@ -29,7 +25,7 @@ module internal MagnitudeThreshold =
     /// <summary>The count-th largest magnitude of all numbers, and how many of those that equal it are among the count.</summary>
     /// <param name="count">1 .. how many numbers there are.</param>
     /// <param name="lists">Numbers; none is NaN.</param>
-    /// <remarks>A radix selection: one pass counts the upper halves of the bits, a second the lower halves of those that
+    /// <remarks>A radix selection: one pass counts the upper halves of the keys, a second the lower halves of those that
     /// have the upper half in question. No number is copied.</remarks>
     let threshold (count: int64) (lists: float32[,][]) : struct (float32 * int64) =
         let countOf (digit: uint32 -> int) =
@@ -38,17 +34,17 @@ module internal MagnitudeThreshold =
             for numbers in lists do
                 for row in 0 .. Array2D.length1 numbers - 1 do
                     for col in 0 .. Array2D.length2 numbers - 1 do
-                        let place = digit (bits numbers[row, col])
+                        let place = digit (OrderedKey.magnitude numbers[row, col])
 
                         if place >= 0 then
                             counts[place] <- counts[place] + 1L
 
             counts
 
-        let struct (upper, left) = place (countOf (fun bits -> int (bits >>> 16))) count
+        let struct (upper, left) = place (countOf (fun key -> int (key >>> 16))) count
 
-        let lowerOf (bits: uint32) =
-            if bits >>> 16 = upper then int (bits &&& 0xFFFFu) else -1
+        let lowerOf (key: uint32) =
+            if key >>> 16 = upper then int (key &&& 0xFFFFu) else -1
 
         let struct (lower, left) = place (countOf lowerOf) left
-        struct (BitConverter.UInt32BitsToSingle((upper <<< 16) ||| lower), left)
+        struct (OrderedKey.ofMagnitude ((upper <<< 16) ||| lower), left)

@@ -1,8 +1,5 @@
 namespace SparseFs.Kernels
 
-open System.Runtime.Intrinsics
-open System.Runtime.Intrinsics.X86
-
 /// What a call may use; a test forces each.
 [<Struct>]
 type internal ExecutionPolicy =
@@ -73,16 +70,6 @@ type internal BatchTiling =
 [<RequireQualifiedAccess>]
 module internal BatchTiling =
 
-    /// The widths that this machine has, the widest last.
-    let widths: Width list =
-        [ Width.Scalar
-          if Vector128.IsHardwareAccelerated then
-              Width.V128
-          if Avx2.IsSupported && Fma.IsSupported then
-              Width.V256
-          if Avx512F.IsSupported && Vector512.IsHardwareAccelerated then
-              Width.V512 ]
-
     /// The narrowest width that holds the whole batch in one vector, or the one that is given.
     let private narrowed (width: Width) (n: int) : Width =
         if n = 1 then Width.Scalar
@@ -107,20 +94,3 @@ module internal BatchTiling =
         { Width = width
           N = n
           Vectors = vectors }
-
-    /// The first row of a part, of equal work: a slot and a row count alike.
-    let rowOfPart (rowPtr: int[]) (part: int) (parts: int) : int =
-        let rows = rowPtr.Length - 1
-        let target = (int64 rowPtr[rows] + int64 rows) * int64 part / int64 parts
-        let mutable low = 0
-        let mutable high = rows
-
-        while low < high do
-            let mid = (low + high) / 2
-
-            if int64 rowPtr[mid] + int64 mid < target then
-                low <- mid + 1
-            else
-                high <- mid
-
-        low

@@ -30,9 +30,8 @@ module internal CpuGrowthScores =
         use strips = new AlignedBuffer(4L * int64 n * int64 stride)
         let columns = stride / width
 
-        let bound count part parts =
-            int (int64 count * int64 part / int64 parts)
-
+        let g = { Data = g; Stride = rows }
+        let x = { Data = x; Stride = cols }
         let parts = machine.Threads
         let together = productRows stride
 
@@ -40,32 +39,35 @@ module internal CpuGrowthScores =
             parts,
             parts,
             fun part ->
-                let from, next = bound columns part parts, bound columns (part + 1) parts
-                let own = min cols (next * width) - from * width
+                let own = RowPartition.range columns part parts
 
-                if own > 0 then
-                    let into = Pointer.at strips.Floats (int64 from * int64 n * int64 width)
-                    Gemm.pack x cols n (from * width) own width into
+                let ofX =
+                    { From = own.From * width
+                      To = min cols (own.To * width) }
+
+                if ofX.Count > 0 then
+                    let into = Pointer.at strips.Floats (int64 ofX.From * int64 n)
+                    Gemm.pack x n ofX width into
         )
 
         machine.Team.Run(
             parts,
             parts,
             fun part ->
-                let last = bound rows (part + 1) parts
-                let mutable first = bound rows part parts
-
-                let most = (min together (last - first) + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
+                let own = RowPartition.range rows part parts
+                let most = (min together own.Count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
 
                 if most > 0 then
                     let block: float32[] = Array.zeroCreate (most * stride)
                     use pin = fixed block
                     let gStrips = ScratchPool.rent (int64 n * int64 most)
 
-                    while first < last do
-                        let count = min together (last - first)
+                    let mutable first = own.From
+
+                    while first < own.To do
+                        let count = min together (own.To - first)
                         let whole = (count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
-                        Gemm.pack g rows n first count Gemm.Rows gStrips.Floats
+                        Gemm.pack g n { From = first; To = first + count } Gemm.Rows gStrips.Floats
                         TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
                         body.Invoke(part, first, count, block, stride)
                         first <- first + count

@@ -161,7 +161,7 @@ type CpuKernels
             use gPin = fixed g
             use xPin = fixed x
             use dPin = fixed d
-            CpuSpmm.sddmm (machineFor plan samples) plan gPin xPin samples dPin
+            CpuGradients.sddmm (machineFor plan samples) plan gPin xPin samples dPin
 
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -228,7 +228,7 @@ type CpuKernels
             use dBiasPin = fixed dBias
             use dxPin = fixed dx
 
-            CpuSpmm.gradients
+            CpuGradients.gradients
                 (machineFor plan samples)
                 plan
                 valuesPin

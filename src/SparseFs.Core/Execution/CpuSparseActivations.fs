@@ -13,15 +13,24 @@ module internal CpuSparseActivations =
     let private fewSamples = 8
 
     /// <summary>As spmm, for inputs of which few are not 0.</summary>
-    let spmm (machine: ExecutionPolicy) (plan: SpmmPlan) values bias (x: nativeptr<float32>) (n: int) y =
+    let spmm
+        (machine: ExecutionPolicy)
+        (plan: SpmmPlan)
+        values
+        bias
+        (x: nativeptr<float32>)
+        (n: int)
+        (y: nativeptr<float32>)
+        =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
-        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
+        let parts = machine.Threads
         let inPlace = n <= fewSamples
-        use colPtrPin = fixed t.RowPtrArray
-        use rowsOfPin = fixed t.ColIdxArray
+        let kernels = TileKernels.ofWidth machine.Width
+        let x = { Data = x; Stride = pattern.Cols }
+        let y = { Data = y; Stride = pattern.Rows }
         use sourcesPin = fixed (if inPlace then plan.Sources else null)
-        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
+        let from = sourcesPin
 
         let ordered =
             if inPlace then
@@ -31,14 +40,12 @@ module internal CpuSparseActivations =
 
         let values = if inPlace then values else ordered.Floats
 
-        machine.Team.Run(
-            parts,
-            parts,
-            fun part ->
-                let sampleFrom = int (int64 n * int64 part / int64 parts)
-                let sampleTo = int (int64 n * int64 (part + 1) / int64 parts)
-                SparseActivations.multiply colPtr rowsOf from values bias x rows cols sampleFrom sampleTo y
-        )
+        CsrView.pinned t -1L (fun columns ->
+            machine.Team.Run(
+                parts,
+                parts,
+                fun part -> kernels.MultiplySparse(columns, from, values, bias, x, RowPartition.range n part parts, y)
+            ))
 
         if not inPlace then
             ScratchPool.giveBack ordered
@@ -49,12 +56,12 @@ module internal CpuSparseActivations =
         let t = plan.Transposed machine
         let c = CpuSpmm.cutOf machine pattern n
         let kernels = TileKernels.ofWidth c.Width
-        let rows, cols, parts = pattern.Rows, pattern.Cols, machine.Threads
+        let parts = machine.Threads
         let inPlace = n <= fewSamples
-        use colPtrPin = fixed t.RowPtrArray
-        use rowsOfPin = fixed t.ColIdxArray
+        let g = { Data = g; Stride = pattern.Rows }
+        let x = { Data = x; Stride = pattern.Cols }
         use sourcesPin = fixed (if inPlace then plan.Sources else null)
-        let colPtr, rowsOf, from = colPtrPin, rowsOfPin, sourcesPin
+        let from = sourcesPin
 
         let ordered =
             if inPlace then
@@ -66,35 +73,30 @@ module internal CpuSparseActivations =
         Pointer.clear sums (int64 pattern.Nnz)
 
         // A part owns columns, and their slots.
-        machine.Team.Run(
-            parts,
-            parts,
-            fun part ->
-                let colFrom = BatchTiling.rowOfPart t.RowPtrArray part parts
-                let colTo = BatchTiling.rowOfPart t.RowPtrArray (part + 1) parts
-                let packed = ScratchPool.rent (c.Floats(colTo - colFrom))
+        CsrView.pinned t -1L (fun columns ->
+            machine.Team.Run(
+                parts,
+                parts,
+                fun part ->
+                    let own = RowPartition.ofWork t.RowPtrArray part parts
+                    let packed = ScratchPool.rent (c.Floats own.Count)
 
-                for index in 0 .. c.Tiles - 1 do
-                    let tile = c.Tile index
-                    let ofTile = Pointer.at g (int64 tile.Sample * int64 rows)
-                    kernels.Pack(tile, Pointer.at x (int64 colFrom), cols, colTo - colFrom, packed.Floats)
-                    let wide, samples = c.Wide tile, tile.Samples
+                    for index in 0 .. c.Tiles - 1 do
+                        let tile = c.Tile index
+                        kernels.Pack(tile, x.From own.From, own.Count, packed.Floats)
 
-                    SparseActivations.gradient
-                        colPtr
-                        rowsOf
-                        from
-                        ofTile
-                        rows
-                        packed.Floats
-                        wide
-                        samples
-                        colFrom
-                        colTo
-                        sums
+                        let packedTile =
+                            { Data = packed.Floats
+                              Stride = c.Wide tile }
 
-                ScratchPool.giveBack packed
-        )
+                        let ofTile =
+                            { Data = g.Row tile.Sample
+                              Stride = g.Stride }
+
+                        kernels.GradientOfSparse(columns, from, ofTile, packedTile, tile.Samples, own, sums)
+
+                    ScratchPool.giveBack packed
+            ))
 
         if not inPlace then
             plan.Disorder(machine, sums, d)

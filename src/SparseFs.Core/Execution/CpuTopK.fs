@@ -32,21 +32,20 @@ type internal TopKRequest =
 [<AbstractClass>]
 type internal TopKKernels() =
     /// keys has room for whole blocks and a vector; wins is added to, or null.
-    abstract Select: s: TopKRequest * rowFrom: int * rowTo: int * keys: nativeptr<int> * wins: nativeptr<int> -> unit
+    abstract Select: s: TopKRequest * rows: RowRange * keys: nativeptr<int> * wins: nativeptr<int> -> unit
 
     abstract Keep:
-        mask: nativeptr<int> * u: nativeptr<float32> * rowFrom: int * rowTo: int * n: int * d: nativeptr<float32> ->
-            unit
+        mask: nativeptr<int> * u: nativeptr<float32> * rows: RowRange * n: int * d: nativeptr<float32> -> unit
 
 [<Sealed>]
 type internal TopKKernels<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>() =
     inherit TopKKernels()
 
     [<AggressiveOptimization>]
-    override _.Select(s, rowFrom, rowTo, keys, wins) =
-        let mutable near = Key.Nothing
+    override _.Select(s, rows, keys, wins) =
+        let mutable near = OrderedKey.Nothing
 
-        for row in rowFrom .. rowTo - 1 do
+        for row in rows.From .. rows.To - 1 do
             let at = int64 row * int64 s.N
             let x = Pointer.at s.X at
             let struct (low, high) = TopKRows.keysOf<'L, 'K> s.Form x s.Terms s.N keys
@@ -57,8 +56,8 @@ type internal TopKKernels<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K:
             TopKRows.write<'L, 'K> keys threshold x s.N (Pointer.at s.Y at) mask wins
 
     [<AggressiveOptimization>]
-    override _.Keep(mask, u, rowFrom, rowTo, n, d) =
-        for row in rowFrom .. rowTo - 1 do
+    override _.Keep(mask, u, rows, n, d) =
+        for row in rows.From .. rows.To - 1 do
             let at = int64 row * int64 n
             let mask = Pointer.at mask (int64 row * int64 (TopKRows.blocks n))
             TopKRows.keep<'L, 'K> mask (Pointer.at u at) n (Pointer.at d at)
@@ -86,12 +85,9 @@ module internal CpuTopK =
     let machineFor (team: ParallelFor) (threads: int) (rows: int) (n: int) : ExecutionPolicy =
         let busy = int64 rows * int64 n / unitsOfThread
 
-        { Width = CpuSpmm.widest
+        { Width = Widths.widest
           Threads = int (max 1L (min (int64 (min threads rows)) busy))
           Team = team }
-
-    let private rowOf (rows: int) (part: int) (parts: int) : int =
-        int (int64 rows * int64 part / int64 parts)
 
     let private asInts (block: AlignedBuffer) : nativeptr<int> =
         NativePtr.ofNativeInt (NativePtr.toNativeInt block.Floats)
@@ -123,11 +119,11 @@ module internal CpuTopK =
                     else
                         Pointer.nothing
 
-                kernels.Select(s, rowOf s.Rows part parts, rowOf s.Rows (part + 1) parts, keysOf part, wins)
+                kernels.Select(s, RowPartition.range s.Rows part parts, keysOf part, wins)
         )
 
         if counts then
-            TopKRows.addParts parts room (winsOf 0) s.N s.Wins
+            Reduce.addParts parts room (winsOf 0) s.N s.Wins
 
         ScratchPool.giveBack scratch
 
@@ -137,7 +133,6 @@ module internal CpuTopK =
             machine.Threads,
             machine.Threads,
             fun part ->
-                let rowFrom = rowOf rows part machine.Threads
-                let rowTo = rowOf rows (part + 1) machine.Threads
-                kernels[machine.Width].Keep(mask, u, rowFrom, rowTo, n, d)
+                let own = RowPartition.range rows part machine.Threads
+                kernels[machine.Width].Keep(mask, u, own, n, d)
         )

@@ -5,7 +5,6 @@ namespace SparseFs.Kernels
 #nowarn "3536"
 
 open System.Runtime.Intrinsics
-open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 
 /// The kernels at one width, for whole parts of a call: packed tiles in, rows of output out.
@@ -13,41 +12,38 @@ open Microsoft.FSharp.NativeInterop
 type internal TileKernels() =
 
     /// packed [features, tile] from the tile's samples of x [n, stride], of which features are wanted.
-    abstract Pack: tile: Tile * x: nativeptr<float32> * stride: int * features: int * packed: nativeptr<float32> -> unit
+    abstract Pack: tile: Tile * x: MatrixView * features: int * packed: nativeptr<float32> -> unit
 
-    /// The tile's samples of some features of y [n, stride], from block [features, tile]; y points at the first of them.
-    abstract Unpack:
-        tile: Tile * block: nativeptr<float32> * features: int * y: nativeptr<float32> * stride: int -> unit
+    /// The tile's samples of some features of y [n, stride], from block [features, tile]; y begins at the first of them.
+    abstract Unpack: tile: Tile * block: nativeptr<float32> * features: int * y: MatrixView -> unit
 
     /// sums[r] = Σ packed[r, i], or added to it.
     abstract RowSums:
         tile: Tile * packed: nativeptr<float32> * rows: int * accumulate: bool * sums: nativeptr<float32> -> unit
 
-    /// As Spmm, for rows from and to.
+    /// As Spmm.
     abstract Spmm:
         tile: Tile *
         p: CsrView *
         values: nativeptr<float32> *
         bias: nativeptr<float32> *
         packed: nativeptr<float32> *
-        rowFrom: int *
-        rowTo: int *
+        rows: RowRange *
         block: nativeptr<float32> ->
             unit
 
-    /// As Sddmm, for rows from and to.
+    /// As Sddmm.
     abstract Sddmm:
         tile: Tile *
         p: CsrView *
         g: nativeptr<float32> *
         packed: nativeptr<float32> *
-        rowFrom: int *
-        rowTo: int *
+        rows: RowRange *
         accumulate: bool *
         d: nativeptr<float32> ->
             unit
 
-    /// As Scatter, for columns from and to.
+    /// As SpmmTranspose.
     abstract Scatter:
         tile: Tile *
         p: CsrView *
@@ -55,51 +51,82 @@ type internal TileKernels() =
         g: nativeptr<float32> *
         rows: int *
         cols: int *
-        colFrom: int *
-        colTo: int *
+        columns: RowRange *
         packed: nativeptr<float32> ->
             unit
 
-    /// As Product.block.
+    /// As SparseActivations.multiply.
+    abstract MultiplySparse:
+        columns: CsrView *
+        from: nativeptr<int> *
+        values: nativeptr<float32> *
+        bias: nativeptr<float32> *
+        x: MatrixView *
+        samples: RowRange *
+        y: MatrixView ->
+            unit
+
+    /// As SparseActivations.gradient.
+    abstract GradientOfSparse:
+        columns: CsrView *
+        from: nativeptr<int> *
+        g: MatrixView *
+        tile: MatrixView *
+        samples: int *
+        own: RowRange *
+        d: nativeptr<float32> ->
+            unit
+
+    /// As Gemm.block.
     abstract Product:
         g: nativeptr<float32> * x: nativeptr<float32> * n: int * rows: int * ldc: int * c: nativeptr<float32> -> unit
+
+    /// As Reduce.addGroups.
+    abstract AddGroups: groups: int * length: int * partial: nativeptr<float32> * total: nativeptr<float32> -> unit
 
 [<Sealed>]
 type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>() =
     inherit TileKernels()
 
-    override _.Pack(tile, x, stride, features, packed) =
+    override _.Pack(tile, x, features, packed) =
         let wide = tile.Vectors * 'L.Count
-        let x = Pointer.at x (int64 tile.Sample * int64 stride)
-        Pack.tile<'L, 'V> x (int64 stride) tile.Samples features packed wide
+        Pack.tile<'L, 'V> (x.Row tile.Sample) (int64 x.Stride) tile.Samples features packed wide
 
-    override _.Unpack(tile, block, features, y, stride) =
+    override _.Unpack(tile, block, features, y) =
         let wide = int64 (tile.Vectors * 'L.Count)
-        let y = Pointer.at y (int64 tile.Sample * int64 stride)
-        Pack.untile<'L, 'V> block wide features tile.Samples y (int64 stride)
+        Pack.untile<'L, 'V> block wide features tile.Samples (y.Row tile.Sample) (int64 y.Stride)
 
     override _.RowSums(tile, packed, rows, accumulate, sums) =
         Reduce.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
 
-    override _.Spmm(tile, p, values, bias, packed, rowFrom, rowTo, block) =
+    override _.Spmm(tile, p, values, bias, packed, rows, block) =
         match tile.Vectors with
-        | 4 -> Spmm.rows4<'L, 'V> p values bias packed rowFrom rowTo block
-        | 2 -> Spmm.rows2<'L, 'V> p values bias packed rowFrom rowTo block
-        | _ -> Spmm.rows1<'L, 'V> p values bias packed rowFrom rowTo block
+        | 4 -> Spmm.rows4<'L, 'V> p values bias packed rows block
+        | 2 -> Spmm.rows2<'L, 'V> p values bias packed rows block
+        | _ -> Spmm.rows1<'L, 'V> p values bias packed rows block
 
-    override _.Sddmm(tile, p, g, packed, rowFrom, rowTo, accumulate, d) =
+    override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
-        | 4 -> Sddmm.rows4<'L, 'V> p g packed rowFrom rowTo accumulate d
-        | 2 -> Sddmm.rows2<'L, 'V> p g packed rowFrom rowTo accumulate d
-        | _ -> Sddmm.rows1<'L, 'V> p g packed rowFrom rowTo accumulate d
+        | 4 -> Sddmm.rows4<'L, 'V> p g packed rows accumulate d
+        | 2 -> Sddmm.rows2<'L, 'V> p g packed rows accumulate d
+        | _ -> Sddmm.rows1<'L, 'V> p g packed rows accumulate d
 
-    override _.Scatter(tile, p, values, g, rows, cols, colFrom, colTo, packed) =
+    override _.Scatter(tile, p, values, g, rows, cols, columns, packed) =
         match tile.Vectors with
-        | 4 -> SpmmTranspose.rows4<'L, 'V> p values g rows cols colFrom colTo packed
-        | 2 -> SpmmTranspose.rows2<'L, 'V> p values g rows cols colFrom colTo packed
-        | _ -> SpmmTranspose.rows1<'L, 'V> p values g rows cols colFrom colTo packed
+        | 4 -> SpmmTranspose.rows4<'L, 'V> p values g rows cols columns packed
+        | 2 -> SpmmTranspose.rows2<'L, 'V> p values g rows cols columns packed
+        | _ -> SpmmTranspose.rows1<'L, 'V> p values g rows cols columns packed
+
+    override _.MultiplySparse(columns, from, values, bias, x, samples, y) =
+        SparseActivations.multiply<'L, 'V> columns from values bias x samples y
+
+    override _.GradientOfSparse(columns, from, g, tile, samples, own, d) =
+        SparseActivations.gradient<'L, 'V> columns from g tile samples own d
 
     override _.Product(g, x, n, rows, ldc, c) = Gemm.block<'L, 'V> g x n rows ldc c
+
+    override _.AddGroups(groups, length, partial, total) =
+        Reduce.addGroups<'L, 'V> groups length partial total
 
 /// The kernels of each width, and the pieces of a part that several operations share.
 [<RequireQualifiedAccess>]
@@ -124,14 +151,13 @@ module internal TileKernels =
     let private nearBytes = 2L * 1024L * 1024L
 
     let private fetchLines (count: int) (first: nativeptr<float32>) (stride: int) =
-        if Sse.IsSupported then
-            let mutable line = first
+        let mutable line = first
 
-            for _ in 1..count do
-                Sse.Prefetch0(NativePtr.toVoidPtr line)
-                line <- Pointer.at line (int64 stride)
+        for _ in 1..count do
+            Pointer.prefetch line
+            line <- Pointer.at line (int64 stride)
 
-    /// Rows from and to of a packed tile's product, into y [n, rows].
+    /// Some rows of a packed tile's product, into y [n, rows].
     let multiply
         (c: BatchTiling)
         (tile: Tile)
@@ -139,24 +165,23 @@ module internal TileKernels =
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (packed: nativeptr<float32>)
-        (rows: int)
-        (rowFrom: int)
-        (rowTo: int)
-        (y: nativeptr<float32>)
+        (rows: RowRange)
+        (y: MatrixView)
         =
         let kernels = ofWidth c.Width
         // On a cache line's boundary.
         let room = NativePtr.stackalloc<float32>(rowBlock * c.Wide tile + 16)
         let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let fetchesAhead = int64 c.N * int64 rows * 4L > nearBytes
-        let mutable row = rowFrom
+        let fetchesAhead = int64 c.N * int64 y.Stride * 4L > nearBytes
+        let mutable row = rows.From
 
-        while row < rowTo do
-            let next = min rowTo (row + rowBlock)
+        while row < rows.To do
+            let next = min rows.To (row + rowBlock)
+            let own = y.From row
 
             if fetchesAhead then
-                fetchLines tile.Samples (Pointer.at y (int64 tile.Sample * int64 rows + int64 row)) rows
+                fetchLines tile.Samples (own.Row tile.Sample) y.Stride
 
-            kernels.Spmm(tile, p, values, bias, packed, row, next, block)
-            kernels.Unpack(tile, block, next - row, Pointer.at y (int64 row), rows)
+            kernels.Spmm(tile, p, values, bias, packed, { From = row; To = next }, block)
+            kernels.Unpack(tile, block, next - row, own)
             row <- next

@@ -12,19 +12,19 @@ open SparseFs
 /// for each other, and the result does not depend on their number.</remarks>
 module private CscBuilder =
 
-    /// counts[c] = slots of column c in rows from and to.
+    /// counts[c] = slots of column c in some rows.
     [<AggressiveOptimization>]
-    let count (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (counts: Span<int>) =
+    let count (rowPtr: int[]) (colIdx: int[]) (rows: RowRange) (counts: Span<int>) =
         counts.Clear()
 
-        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+        for s in rowPtr[rows.From] .. rowPtr[rows.To] - 1 do
             let col = colIdx[s]
             counts[col] <- counts[col] + 1
 
-    /// rowsOf[next[c]] = r for the slots (r, c) of rows from and to, and next[c] moves on.
+    /// rowsOf[next[c]] = r for the slots (r, c) of some rows, and next[c] moves on.
     [<AggressiveOptimization>]
-    let fill (rowPtr: int[]) (colIdx: int[]) (rowFrom: int) (rowTo: int) (next: Span<int>) (rowsOf: int[]) =
-        for r in rowFrom .. rowTo - 1 do
+    let fill (rowPtr: int[]) (colIdx: int[]) (rows: RowRange) (next: Span<int>) (rowsOf: int[]) =
+        for r in rows.From .. rows.To - 1 do
             for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
                 let col = colIdx[s]
                 let target = next[col]
@@ -45,35 +45,33 @@ module private CscBuilder =
 
             next[c] <- low
 
-    /// ordered[next[c]] = values[s] for the slots (r, c) of rows from and to, and next[c] moves on.
+    /// ordered[next[c]] = values[s] for the slots (r, c) of some rows, and next[c] moves on.
     [<AggressiveOptimization>]
     let order
         (rowPtr: int[])
         (colIdx: int[])
         (values: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (next: Span<int>)
         (ordered: nativeptr<float32>)
         =
-        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+        for s in rowPtr[rows.From] .. rowPtr[rows.To] - 1 do
             let col = colIdx[s]
             let target = next[col]
             Pointer.set ordered target (Pointer.get values s)
             next[col] <- target + 1
 
-    /// values[s] = ordered[next[c]] for the slots (r, c) of rows from and to, and next[c] moves on.
+    /// values[s] = ordered[next[c]] for the slots (r, c) of some rows, and next[c] moves on.
     [<AggressiveOptimization>]
     let disorder
         (rowPtr: int[])
         (colIdx: int[])
         (ordered: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (next: Span<int>)
         (values: nativeptr<float32>)
         =
-        for s in rowPtr[rowFrom] .. rowPtr[rowTo] - 1 do
+        for s in rowPtr[rows.From] .. rowPtr[rows.To] - 1 do
             let col = colIdx[s]
             let source = next[col]
             Pointer.set values s (Pointer.get ordered source)
@@ -100,17 +98,14 @@ type SpmmPlan
     let useful (threads: int) =
         max 1 (min threads (connectivity.Nnz / (cols + 1)))
 
-    /// Calls body with each part's rows, from and to, and a place for a number for each column; returns the places.
-    let overRows (machine: ExecutionPolicy) (threads: int) (body: int -> int -> Memory<int> -> unit) =
+    /// Calls body with each part's rows and a place for a number for each column; returns the places.
+    let overRows (machine: ExecutionPolicy) (threads: int) (body: RowRange -> Memory<int> -> unit) =
         let room = Buffers.ArrayPool<int>.Shared.Rent(max 1 (threads * cols))
 
         machine.Team.Run(
             threads,
             threads,
-            fun part ->
-                let rowFrom = BatchTiling.rowOfPart rowPtr part threads
-                let rowTo = BatchTiling.rowOfPart rowPtr (part + 1) threads
-                body rowFrom rowTo (room.AsMemory(part * cols, cols))
+            fun part -> body (RowPartition.ofWork rowPtr part threads) (room.AsMemory(part * cols, cols))
         )
 
         room
@@ -119,8 +114,7 @@ type SpmmPlan
         let threads = useful machine.Threads
 
         let places =
-            overRows machine threads (fun rowFrom rowTo counts ->
-                CscBuilder.count rowPtr colIdx rowFrom rowTo counts.Span)
+            overRows machine threads (fun own counts -> CscBuilder.count rowPtr colIdx own counts.Span)
 
         // From counts to the place of each part's first slot of each column.
         let colPtr: int[] = Array.zeroCreate (cols + 1)
@@ -142,9 +136,8 @@ type SpmmPlan
             threads,
             threads,
             fun part ->
-                let rowFrom = BatchTiling.rowOfPart rowPtr part threads
-                let rowTo = BatchTiling.rowOfPart rowPtr (part + 1) threads
-                CscBuilder.fill rowPtr colIdx rowFrom rowTo (places.AsSpan(part * cols, cols)) rowsOf
+                let own = RowPartition.ofWork rowPtr part threads
+                CscBuilder.fill rowPtr colIdx own (places.AsSpan(part * cols, cols)) rowsOf
         )
 
         Buffers.ArrayPool<int>.Shared.Return places
@@ -164,15 +157,15 @@ type SpmmPlan
 
         transposed
 
-    /// Calls body with each part's rows, from and to, and the transpose's next slot of each column.
-    member private plan.OverRows(machine: ExecutionPolicy, body: int -> int -> Memory<int> -> unit) =
+    /// Calls body with each part's rows and the transpose's next slot of each column.
+    member private plan.OverRows(machine: ExecutionPolicy, body: RowRange -> Memory<int> -> unit) =
         let t = plan.Transposed machine
         let colPtr, rowsOf = t.RowPtrArray, t.ColIdxArray
         let threads = useful machine.Threads
 
-        overRows machine threads (fun rowFrom rowTo next ->
-            CscBuilder.seek colPtr rowsOf rowFrom next.Span
-            body rowFrom rowTo next)
+        overRows machine threads (fun own next ->
+            CscBuilder.seek colPtr rowsOf own.From next.Span
+            body own next)
         |> Buffers.ArrayPool<int>.Shared.Return
 
     /// The place of each slot of the transpose among the pattern's: for products that touch few of them.
@@ -180,17 +173,11 @@ type SpmmPlan
 
     /// ordered[s] = the value of the transpose's slot s.
     member internal plan.Order(machine: ExecutionPolicy, values: nativeptr<float32>, ordered: nativeptr<float32>) =
-        plan.OverRows(
-            machine,
-            fun rowFrom rowTo next -> CscBuilder.order rowPtr colIdx values rowFrom rowTo next.Span ordered
-        )
+        plan.OverRows(machine, fun own next -> CscBuilder.order rowPtr colIdx values own next.Span ordered)
 
     /// The other way round: values[s] from the transpose's slots.
     member internal plan.Disorder(machine: ExecutionPolicy, ordered: nativeptr<float32>, values: nativeptr<float32>) =
-        plan.OverRows(
-            machine,
-            fun rowFrom rowTo next -> CscBuilder.disorder rowPtr colIdx ordered rowFrom rowTo next.Span values
-        )
+        plan.OverRows(machine, fun own next -> CscBuilder.disorder rowPtr colIdx ordered own next.Span values)
 
 /// <summary>Plans of patterns, one each.</summary>
 /// <remarks>Held weakly: a plan lives as long as its pattern, and goes with it. <c>forget</c> drops one before.</remarks>

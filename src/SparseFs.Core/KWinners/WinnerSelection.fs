@@ -42,10 +42,9 @@ module KWinners =
         checkK features k
         checkFactor (nameof factor) factor
         // A factor beyond n makes all win, and would overflow a decimal.
-        let scaled =
-            Math.Round(decimal (min factor (float features)) * decimal k, MidpointRounding.ToEven)
+        let scaled = Rounding.part (decimal (min factor (float features))) (bigint k)
 
-        int (max 1m (min (decimal features) scaled))
+        int (bigint.Max(1I, bigint.Min(bigint features, scaled)))
 
     /// <summary>The winners: the k units of the highest scores.</summary>
     /// <param name="k">1..n.</param>

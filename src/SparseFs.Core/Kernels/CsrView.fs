@@ -3,9 +3,31 @@ namespace SparseFs.Kernels
 #nowarn "9"
 #nowarn "3536"
 
-open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
+
+/// Some of the rows of a matrix, the columns of a transposed one, or the slots of a pattern: From to To − 1.
+[<Struct>]
+type internal RowRange =
+    { From: int
+      To: int }
+
+    member inline r.Count = r.To - r.From
+
+/// A row-major matrix: the address of its first row, and the floats from there to the next.
+[<Struct>]
+type internal MatrixView =
+    { Data: nativeptr<float32>
+      Stride: int }
+
+    /// The address of a row.
+    member inline m.Row(row: int) : nativeptr<float32> =
+        Pointer.at m.Data (int64 row * int64 m.Stride)
+
+    /// The same rows from a column on.
+    member inline m.From(col: int) : MatrixView =
+        { Data = Pointer.at m.Data (int64 col)
+          Stride = m.Stride }
 
 /// A CSR pattern as addresses, for as long as its arrays are pinned.
 [<Struct>]
@@ -18,10 +40,11 @@ type internal CsrView =
     }
 
     /// Calls body with each row and its slots, from and to.
-    member inline p.ForRows(rowFrom: int, rowTo: int, [<InlineIfLambda>] body: int -> int64 -> int64 -> unit) =
-        let mutable r = rowFrom
+    member inline p.ForRows(rows: RowRange, [<InlineIfLambda>] body: int -> int64 -> int64 -> unit) =
+        let last = rows.To
+        let mutable r = rows.From
 
-        while r < rowTo do
+        while r < last do
             body r (int64 (Pointer.get p.RowPtr r)) (int64 (Pointer.get p.RowPtr (r + 1)))
             r <- r + 1
 
@@ -33,13 +56,26 @@ type internal CsrView =
     member inline p.Fetch<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (tile: nativeptr<float32>, slot: int64)
         =
-        if Sse.IsSupported && p.FetchTo >= 0L then
+        if p.FetchTo >= 0L then
             let x = p.Input(tile, 4L * int64 'L.Count, min (slot + 16L) p.FetchTo)
-            Sse.Prefetch0(NativePtr.toVoidPtr x)
+            Pointer.prefetch x
 
             if 'L.Count >= 8 then
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 16L))
+                Pointer.prefetch (Pointer.at x 16L)
 
             if 'L.Count >= 16 then
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 32L))
-                Sse.Prefetch0(NativePtr.toVoidPtr (Pointer.at x 48L))
+                Pointer.prefetch (Pointer.at x 32L)
+                Pointer.prefetch (Pointer.at x 48L)
+
+[<RequireQualifiedAccess>]
+module internal CsrView =
+
+    /// The result of body, during which the pattern's arrays stay where they are.
+    let inline pinned (pattern: Connectivity) (fetchTo: int64) ([<InlineIfLambda>] body: CsrView -> 'result) : 'result =
+        use rowPtr = fixed pattern.RowPtrArray
+        use colIdx = fixed pattern.ColIdxArray
+
+        body
+            { RowPtr = rowPtr
+              ColIdx = colIdx
+              FetchTo = fetchTo }

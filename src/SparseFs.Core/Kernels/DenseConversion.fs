@@ -5,25 +5,17 @@ namespace SparseFs.Kernels
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// Between the values of a pattern and a dense matrix [rows, cols], for rows from and to.
+/// Between the values of a pattern and a dense matrix [rows, cols], for some rows; oracle: Connectivity's pairs.
 module internal DenseConversion =
 
     /// w[r, ColIdx[s]] = values[s] for the slots s of each row r, and 0 elsewhere; w is overwritten.
     [<AggressiveOptimization>]
-    let spread
-        (p: CsrView)
-        (values: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
-        (cols: int)
-        (w: nativeptr<float32>)
-        =
+    let spread (p: CsrView) (values: nativeptr<float32>) (rows: RowRange) (w: MatrixView) =
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
-                let row = Pointer.at w (int64 r * int64 cols)
-                Pointer.clear row (int64 cols)
+                let row = w.Row r
+                Pointer.clear row (int64 w.Stride)
                 let mutable s = slotFrom
 
                 while s < slotTo do
@@ -33,19 +25,11 @@ module internal DenseConversion =
 
     /// values[s] = w[r, ColIdx[s]] for the slots s of each row r; values is overwritten.
     [<AggressiveOptimization>]
-    let collect
-        (p: CsrView)
-        (w: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
-        (cols: int)
-        (values: nativeptr<float32>)
-        =
+    let collect (p: CsrView) (w: MatrixView) (rows: RowRange) (values: nativeptr<float32>) =
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
-                let row = Pointer.at w (int64 r * int64 cols)
+                let row = w.Row r
                 let mutable s = slotFrom
 
                 while s < slotTo do

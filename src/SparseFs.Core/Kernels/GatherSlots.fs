@@ -8,7 +8,7 @@ open SparseFs
 /// Numbers of old slots brought to the new slots that continue them.
 module internal GatherSlots =
 
-    /// <summary>y[s] = x[from[s]], or number where from[s] is negative, for the slots s from and to.</summary>
+    /// <summary>y[s] = x[from[s]], or number where from[s] is negative, for some slots s.</summary>
     /// <remarks>from holds indices of x, which has at least one number, or −1; y is overwritten and overlaps
     /// nothing.</remarks>
     [<AggressiveOptimization>]
@@ -16,13 +16,13 @@ module internal GatherSlots =
         (from: nativeptr<int>)
         (x: nativeptr<float32>)
         (number: float32)
-        (slotFrom: int)
-        (slotTo: int)
+        (slots: RowRange)
         (y: nativeptr<float32>)
         =
-        let mutable s = slotFrom
+        let last = slots.To
+        let mutable s = slots.From
 
-        while s < slotTo do
+        while s < last do
             let old = Pointer.get from s
             // Read in any case: no branch to predict.
             let continued = Pointer.get x (old &&& ~~~(old >>> 31))

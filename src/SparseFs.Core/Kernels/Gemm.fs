@@ -26,27 +26,18 @@ module internal Gemm =
     [<Literal>]
     let Run = 512
 
-    /// <summary>strips[s, k, i] = source[k, s · width + i] for i below width, 0 beyond the columns.</summary>
-    /// <remarks>source is [n, stride], of which columns from and to are taken; strips is [strips, n, width] and
-    /// overwritten.</remarks>
+    /// <summary>strips[s, k, i] = source[k, columns.From + s · width + i] for i below width, 0 beyond the columns.</summary>
+    /// <remarks>source is [n, stride]; strips is [strips, n, width] and overwritten.</remarks>
     [<AggressiveOptimization>]
-    let pack
-        (source: nativeptr<float32>)
-        (stride: int)
-        (n: int)
-        (from: int)
-        (columns: int)
-        (width: int)
-        (strips: nativeptr<float32>)
-        =
-        let count = (columns + width - 1) / width
+    let pack (source: MatrixView) (n: int) (columns: RowRange) (width: int) (strips: nativeptr<float32>) =
+        let count = (columns.Count + width - 1) / width
 
         for strip in 0 .. count - 1 do
-            let own = min width (columns - strip * width)
+            let own = min width (columns.Count - strip * width)
             let into = Pointer.at strips (int64 strip * int64 n * int64 width)
 
             for k in 0 .. n - 1 do
-                let src = Pointer.at source (int64 k * int64 stride + int64 (from + strip * width))
+                let src = Pointer.at (source.Row k) (int64 (columns.From + strip * width))
                 let dst = Pointer.at into (int64 k * int64 width)
 
                 for i in 0 .. own - 1 do

@@ -39,8 +39,13 @@ module internal Reduce =
 
     /// total[i] = Σ partial[k · length + i] over the groups k in turn; total is overwritten.
     [<AggressiveOptimization>]
-    let addGroups (groups: int) (length: int) (partial: nativeptr<float32>) (total: nativeptr<float32>) =
-        let lanes = Vector128<float32>.Count
+    let addGroups<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (groups: int)
+        (length: int)
+        (partial: nativeptr<float32>)
+        (total: nativeptr<float32>)
+        =
+        let lanes = 'L.Count
 
         let ofGroup k =
             Pointer.at partial (int64 k * int64 length)
@@ -48,12 +53,12 @@ module internal Reduce =
         let mutable i = 0
 
         while i + lanes <= length do
-            let mutable sum = Vector128.Load(Pointer.at (ofGroup 0) (int64 i))
+            let mutable sum = 'L.Load(Pointer.at (ofGroup 0) (int64 i))
 
             for k in 1 .. groups - 1 do
-                sum <- sum + Vector128.Load(Pointer.at (ofGroup k) (int64 i))
+                sum <- 'L.Add(sum, 'L.Load(Pointer.at (ofGroup k) (int64 i)))
 
-            Vector128.Store(sum, Pointer.at total (int64 i))
+            'L.Store(Pointer.at total (int64 i), sum)
             i <- i + lanes
 
         while i < length do
@@ -61,6 +66,20 @@ module internal Reduce =
 
             for k in 1 .. groups - 1 do
                 sum <- sum + Pointer.get (ofGroup k) i
+
+            Pointer.set total i sum
+            i <- i + 1
+
+    /// total[i] = Σ counts[part · stride + i] over the parts; total is overwritten.
+    [<AggressiveOptimization>]
+    let addParts (parts: int) (stride: int) (counts: nativeptr<int>) (n: int) (total: nativeptr<int>) =
+        let mutable i = 0
+
+        while i < n do
+            let mutable sum = 0
+
+            for part in 0 .. parts - 1 do
+                sum <- sum + Pointer.get (Pointer.at counts (int64 part * int64 stride)) i
 
             Pointer.set total i sum
             i <- i + 1

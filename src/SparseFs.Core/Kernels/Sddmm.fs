@@ -7,9 +7,9 @@ open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// <summary>d[s] = Σ g[r − rowFrom, i] · tile[ColIdx[s], i] over the samples i of one tile, for the slots s of row r.</summary>
+/// <summary>d[s] = Σ g[r − rows.From, i] · tile[ColIdx[s], i] over the samples i of one tile, for the slots s of row r.</summary>
 /// <remarks>
-/// g is [rowTo − rowFrom, W] and tile is [cols, W], both feature-major, where W is 4, 2 or 1 vectors; d [nnz] is
+/// g is [rows, W] and tile is [cols, W], both feature-major, where W is 4, 2 or 1 vectors; d [nnz] is
 /// overwritten or, with accumulate, added to, and overlaps nothing. The row's g stays in registers; the products of four
 /// slots are reduced together, which costs a third of a horizontal sum for each. Order of summation: the vectors of a
 /// slot in turn, then over the lanes.
@@ -54,16 +54,15 @@ module internal Sddmm =
         (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (accumulate: bool)
         (d: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let gRow = Pointer.at g (int64 (r - rowFrom) * 4L * lanes)
                 let g0 = 'L.Load gRow
@@ -86,16 +85,15 @@ module internal Sddmm =
         (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (accumulate: bool)
         (d: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let gRow = Pointer.at g (int64 (r - rowFrom) * 2L * lanes)
                 let g0 = 'L.Load gRow
@@ -112,16 +110,15 @@ module internal Sddmm =
         (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (accumulate: bool)
         (d: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let g0 = 'L.Load(Pointer.at g (int64 (r - rowFrom) * lanes))
 

@@ -1,34 +1,31 @@
 namespace SparseFs.Kernels
 
 #nowarn "9"
+#nowarn "3536"
 
 open System.Numerics
-open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// <summary>The products for inputs of which few are not 0: only those are walked, and the slots of their columns.</summary>
 /// <remarks>
-/// The pattern comes ordered by column: column j owns slots colPtr[j] .. colPtr[j + 1] − 1, and rowsOf has the row of each.
+/// The pattern comes ordered by column: column j owns slots RowPtr[j] .. RowPtr[j + 1] − 1, and ColIdx has the row of each.
 /// An input of 0, −0 too, is passed over, whatever weights or gradients it would meet; NaN is not 0. Each multiply-add is
 /// two roundings, on every machine the same.
 /// </remarks>
 module internal SparseActivations =
 
     /// Calls body with the index of each number that is not 0.
-    let inline private forEach
+    let inline private forEach<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (numbers: nativeptr<float32>)
         (count: int)
         ([<InlineIfLambda>] body: int -> float32 -> unit)
         =
-        let lanes = Vector256<float32>.Count
+        let lanes = 'L.Count
         let mutable i = 0
 
         while i + lanes <= count do
-            let zeros =
-                Vector256.Equals(Vector256.Load(Pointer.at numbers (int64 i)), Vector256<float32>.Zero)
-
-            let mutable left = ~~~(Vector256.ExtractMostSignificantBits zeros) &&& 0xFFu
+            let mutable left = 'L.NonZeros('L.Load(Pointer.at numbers (int64 i)))
 
             while left <> 0u do
                 let at = i + BitOperations.TrailingZeroCount left
@@ -78,36 +75,34 @@ module internal SparseActivations =
             NativePtr.write at (NativePtr.read at + input * value s)
             s <- s + 1L
 
-    /// <summary>y[n, r] = bias[r] + Σ x[n, j] · values[s] over the slots s of row r, for samples from and to.</summary>
+    /// <summary>y[n, r] = bias[r] + Σ x[n, j] · values[s] over the slots s of row r, for some samples n.</summary>
     /// <remarks>x is [n, cols], y is [n, rows] and overwritten; values are in the order of the columns or, where from is not
     /// null, in that of the rows, from[s] being the place of the columns' slot s; bias [rows] may be null; nothing overlaps.
     /// Order of summation: the columns in turn.</remarks>
     [<AggressiveOptimization>]
-    let multiply
-        (colPtr: nativeptr<int>)
-        (rowsOf: nativeptr<int>)
+    let multiply<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (columns: CsrView)
         (from: nativeptr<int>)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
-        (x: nativeptr<float32>)
-        (rows: int)
-        (cols: int)
-        (sampleFrom: int)
-        (sampleTo: int)
-        (y: nativeptr<float32>)
+        (x: MatrixView)
+        (samples: RowRange)
+        (y: MatrixView)
         =
-        for n in sampleFrom .. sampleTo - 1 do
-            let yRow = Pointer.at y (int64 n * int64 rows)
+        let rowsOf = columns.ColIdx
+
+        for n in samples.From .. samples.To - 1 do
+            let yRow = y.Row n
 
             if Pointer.isNull bias then
-                Pointer.clear yRow (int64 rows)
+                Pointer.clear yRow (int64 y.Stride)
             else
-                for r in 0 .. rows - 1 do
+                for r in 0 .. y.Stride - 1 do
                     Pointer.set yRow r (Pointer.get bias r)
 
-            forEach (Pointer.at x (int64 n * int64 cols)) cols (fun j input ->
-                let first = int64 (Pointer.get colPtr j)
-                let last = int64 (Pointer.get colPtr (j + 1))
+            forEach<'L, 'V> (x.Row n) x.Stride (fun j input ->
+                let first = int64 (Pointer.get columns.RowPtr j)
+                let last = int64 (Pointer.get columns.RowPtr (j + 1))
 
                 if Pointer.isNull from then
                     addColumn rowsOf first last input yRow (fun s -> NativePtr.read (Pointer.at values s))
@@ -115,49 +110,47 @@ module internal SparseActivations =
                     addColumn rowsOf first last input yRow (fun s ->
                         NativePtr.read (Pointer.at values (int64 (NativePtr.read (Pointer.at from s))))))
 
-    /// <summary>d[s] += Σ tile[j − colFrom, i] · g[i, r] over the samples i of one tile, for the slots s of columns from and
-    /// to, s in row r.</summary>
-    /// <remarks>tile is [columns, wide], of which samples are there; g is [samples, rows]; d is in the order of the columns
+    /// <summary>d[s] += Σ tile[j − own.From, i] · g[i, r] over the samples i of one tile, for the slots s of a part's own
+    /// columns j, s in row r.</summary>
+    /// <remarks>tile is [columns, stride], of which samples are there; g is [samples, rows]; d is in the order of the columns
     /// or, where from is not null, in that of the rows, as in multiply, and overlaps nothing. Order of summation: the samples
     /// in turn.</remarks>
     [<AggressiveOptimization>]
-    let gradient
-        (colPtr: nativeptr<int>)
-        (rowsOf: nativeptr<int>)
+    let gradient<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (columns: CsrView)
         (from: nativeptr<int>)
-        (g: nativeptr<float32>)
-        (rows: int)
-        (tile: nativeptr<float32>)
-        (wide: int)
+        (g: MatrixView)
+        (tile: MatrixView)
         (samples: int)
-        (colFrom: int)
-        (colTo: int)
+        (own: RowRange)
         (d: nativeptr<float32>)
         =
-        for j in colFrom .. colTo - 1 do
-            let first = int64 (Pointer.get colPtr j)
-            let last = int64 (Pointer.get colPtr (j + 1))
+        let rowsOf = columns.ColIdx
 
-            if first < last then
-                forEach (Pointer.at tile (int64 (j - colFrom) * int64 wide)) samples (fun i input ->
-                    let gRow = Pointer.at g (int64 i * int64 rows)
-                    let mutable s = first
+        columns.ForRows(
+            own,
+            fun j first last ->
+                if first < last then
+                    forEach<'L, 'V> (tile.Row(j - own.From)) samples (fun i input ->
+                        let gRow = g.Row i
+                        let mutable s = first
 
-                    if Pointer.isNull from then
-                        while s < last do
-                            let at = Pointer.at d s
+                        if Pointer.isNull from then
+                            while s < last do
+                                let at = Pointer.at d s
 
-                            let g =
-                                NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
+                                let g =
+                                    NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
 
-                            NativePtr.write at (NativePtr.read at + input * g)
-                            s <- s + 1L
-                    else
-                        while s < last do
-                            let at = Pointer.at d (int64 (NativePtr.read (Pointer.at from s)))
+                                NativePtr.write at (NativePtr.read at + input * g)
+                                s <- s + 1L
+                        else
+                            while s < last do
+                                let at = Pointer.at d (int64 (NativePtr.read (Pointer.at from s)))
 
-                            let g =
-                                NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
+                                let g =
+                                    NativePtr.read (Pointer.at gRow (int64 (NativePtr.read (Pointer.at rowsOf s))))
 
-                            NativePtr.write at (NativePtr.read at + input * g)
-                            s <- s + 1L)
+                                NativePtr.write at (NativePtr.read at + input * g)
+                                s <- s + 1L)
+        )

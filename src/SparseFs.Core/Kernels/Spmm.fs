@@ -3,13 +3,12 @@ namespace SparseFs.Kernels
 #nowarn "9"
 #nowarn "3536"
 
-open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// <summary>y[r, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
+/// <summary>y[r − rows.From, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>
-/// tile is [cols, W], y is [rowTo − rowFrom, W], both feature-major, where W is 4, 2 or 1 vectors: a constant, so that
+/// tile is [cols, W], y is [rows, W], both feature-major, where W is 4, 2 or 1 vectors: a constant, so that
 /// an address costs a shift. bias [rows] may be null. y is overwritten and overlaps nothing. Order of summation: the
 /// slots of a row are dealt to 2 (four vectors wide) or 4 (narrower) accumulators in turn, so that no multiply-add waits
 /// for the one before it; these are added at the end.
@@ -38,15 +37,14 @@ module internal Spmm =
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (y: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let start = start<'L, 'V> bias r
                 let mutable a0 = start
@@ -98,15 +96,14 @@ module internal Spmm =
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (y: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let start = start<'L, 'V> bias r
                 let mutable a0 = start
@@ -157,15 +154,14 @@ module internal Spmm =
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
-        (rowFrom: int)
-        (rowTo: int)
+        (rows: RowRange)
         (y: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
+        let rowFrom = rows.From
 
         p.ForRows(
-            rowFrom,
-            rowTo,
+            rows,
             fun r slotFrom slotTo ->
                 let mutable a = start<'L, 'V> bias r
                 let mutable b = 'L.Zero

@@ -33,25 +33,23 @@ module internal SpmmTranspose =
         (p: CsrView)
         (rows: int)
         (cols: int)
-        (colFrom: int)
-        (colTo: int)
+        (columns: RowRange)
         ([<InlineIfLambda>] body: int -> int64 -> int64 -> unit)
         =
         p.ForRows(
-            0,
-            rows,
+            { From = 0; To = rows },
             fun r slotFrom slotTo ->
                 let slotFrom =
-                    if colFrom = 0 then
+                    if columns.From = 0 then
                         slotFrom
                     else
-                        firstSlot p slotFrom slotTo colFrom
+                        firstSlot p slotFrom slotTo columns.From
 
                 let slotTo =
-                    if colTo = cols then
+                    if columns.To = cols then
                         slotTo
                     else
-                        firstSlot p slotFrom slotTo colTo
+                        firstSlot p slotFrom slotTo columns.To
 
                 body r slotFrom slotTo
         )
@@ -71,13 +69,12 @@ module internal SpmmTranspose =
         (g: nativeptr<float32>)
         (rows: int)
         (cols: int)
-        (colFrom: int)
-        (colTo: int)
+        (columns: RowRange)
         (x: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
 
-        overSlots p rows cols colFrom colTo (fun r slotFrom slotTo ->
+        overSlots p rows cols columns (fun r slotFrom slotTo ->
             let gRow = Pointer.at g (int64 r * 4L * lanes)
             let g0 = 'L.Load gRow
             let g1 = 'L.Load(Pointer.at gRow lanes)
@@ -102,13 +99,12 @@ module internal SpmmTranspose =
         (g: nativeptr<float32>)
         (rows: int)
         (cols: int)
-        (colFrom: int)
-        (colTo: int)
+        (columns: RowRange)
         (x: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
 
-        overSlots p rows cols colFrom colTo (fun r slotFrom slotTo ->
+        overSlots p rows cols columns (fun r slotFrom slotTo ->
             let gRow = Pointer.at g (int64 r * 2L * lanes)
             let g0 = 'L.Load gRow
             let g1 = 'L.Load(Pointer.at gRow lanes)
@@ -129,13 +125,12 @@ module internal SpmmTranspose =
         (g: nativeptr<float32>)
         (rows: int)
         (cols: int)
-        (colFrom: int)
-        (colTo: int)
+        (columns: RowRange)
         (x: nativeptr<float32>)
         =
         let lanes = int64 'L.Count
 
-        overSlots p rows cols colFrom colTo (fun r slotFrom slotTo ->
+        overSlots p rows cols columns (fun r slotFrom slotTo ->
             let g0 = 'L.Load(Pointer.at g (int64 r * lanes))
             let mutable s = slotFrom
 

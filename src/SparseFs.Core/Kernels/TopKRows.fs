@@ -30,12 +30,12 @@ module internal TopKRows =
         : struct (int * int) =
         let lanes = 'L.Count
         let mutable low = System.Int32.MaxValue
-        let mutable high = Key.Nothing
+        let mutable high = OrderedKey.Nothing
         let mutable i = 0
 
         if lanes <= n then
             let mutable lows = 'L.Broadcast System.Int32.MaxValue
-            let mutable highs = 'L.Broadcast Key.Nothing
+            let mutable highs = 'L.Broadcast OrderedKey.Nothing
 
             while i + lanes <= n do
                 let found = keysAt i
@@ -66,7 +66,7 @@ module internal TopKRows =
         let padded = Block * blocks n
 
         while i < padded do
-            Pointer.set keys i Key.Nothing
+            Pointer.set keys i OrderedKey.Nothing
             i <- i + 1
 
         struct (low, high)
@@ -87,11 +87,13 @@ module internal TopKRows =
                 n
                 keys
                 (fun i -> 'L.KeysOfProducts(Pointer.at x (int64 i), Pointer.at terms (int64 i)))
-                (fun i -> Key.ofFloat (Pointer.get x i * Pointer.get terms i))
+                (fun i -> OrderedKey.signed (Pointer.get x i * Pointer.get terms i))
         | Scores.Sums ->
             map<'L, 'K> n keys (fun i -> 'L.KeysOfSums(Pointer.at x (int64 i), Pointer.at terms (int64 i))) (fun i ->
-                Key.ofFloat (Pointer.get x i + Pointer.get terms i))
-        | _ -> map<'L, 'K> n keys (fun i -> 'L.KeysOf(Pointer.at x (int64 i))) (fun i -> Key.ofFloat (Pointer.get x i))
+                OrderedKey.signed (Pointer.get x i + Pointer.get terms i))
+        | _ ->
+            map<'L, 'K> n keys (fun i -> 'L.KeysOf(Pointer.at x (int64 i))) (fun i ->
+                OrderedKey.signed (Pointer.get x i))
 
     /// How many keys of some blocks are above a bound.
     [<AggressiveOptimization>]
@@ -118,11 +120,13 @@ module internal TopKRows =
     /// <summary>The key between two where a line through two excesses crosses 0.</summary>
     /// <remarks>The line is over numbers, not keys. In the open interval; its middle where numbers are no help.</remarks>
     let inline private crossing (low: int64) (atLow: float) (high: int64) (atHigh: float) : int64 =
-        let from, into = float (Key.toFloat (int low)), float (Key.toFloat (int high))
+        let from, into =
+            float (OrderedKey.ofSigned (int low)), float (OrderedKey.ofSigned (int high))
+
         let number = from + (into - from) * (atLow + 0.5) / (atLow - atHigh)
 
         if System.Double.IsFinite number then
-            max (low + 1L) (min (high - 1L) (int64 (Key.ofFloat (float32 number))))
+            max (low + 1L) (min (high - 1L) (int64 (OrderedKey.signed (float32 number))))
         else
             low + (high - low) / 2L
 
@@ -131,7 +135,7 @@ module internal TopKRows =
     /// <remarks>A bracket of keys is narrowed until exactly k keys are above a bound, or the bracket is one key. Tried are
     /// the threshold of another row, its successor first (which ends it where both are the 0 of a ReLU), then ten times
     /// the crossing of the excess of keys above a bound, with the Illinois rule (an end that stays twice loses half of
-    /// its excess), then halves. 5 to 8 passes are usual, 44 are the most. near is that other row's threshold, or Key.Nothing; winners
+    /// its excess), then halves. 5 to 8 passes are usual, 44 are the most. near is that other row's threshold, or OrderedKey.Nothing; winners
     /// do not depend on it.</remarks>
     [<AggressiveOptimization>]
     let threshold<'L, 'K when 'L: struct and 'L :> ISimdKeys<'K> and 'K: struct>
@@ -290,18 +294,4 @@ module internal TopKRows =
         while i < n do
             let isSet = (uint32 (Pointer.get mask (i / Block)) >>> (i % Block)) &&& 1u <> 0u
             Pointer.set d i (if isSet then Pointer.get u i else 0.0f)
-            i <- i + 1
-
-    /// total[i] = Σ counts[part · stride + i] over the parts; total is overwritten.
-    [<AggressiveOptimization>]
-    let addParts (parts: int) (stride: int) (counts: nativeptr<int>) (n: int) (total: nativeptr<int>) =
-        let mutable i = 0
-
-        while i < n do
-            let mutable sum = 0
-
-            for part in 0 .. parts - 1 do
-                sum <- sum + Pointer.get (Pointer.at counts (int64 part * int64 stride)) i
-
-            Pointer.set total i sum
             i <- i + 1

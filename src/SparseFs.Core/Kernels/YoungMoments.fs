@@ -8,48 +8,6 @@ open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// Where Adam's numbers of a weight lie, one a slot, and what the optimizer makes of its gradient.
-[<Struct>]
-type internal AdamNumbers =
-    {
-        Gradient: nativeptr<float32>
-        /// Read only where Decay is not 0.
-        Weight: nativeptr<float32>
-        Mean: nativeptr<float32>
-        Square: nativeptr<float32>
-        /// AMSGrad's, or null.
-        Largest: nativeptr<float32>
-        /// 1, or −1 where the loss is to rise.
-        Sign: float32
-        /// The part of the weight that is added to the gradient.
-        Decay: float32
-    }
-
-/// Adam's means, as torch computes them.
-[<Struct>]
-type internal AdamMeans =
-    {
-        /// β1 and 1 − β1.
-        Beta1: float32
-        Rest1: float32
-        /// β2 and 1 − β2.
-        Beta2: float32
-        Rest2: float32
-    }
-
-/// What Adam does with its means, as torch computes it.
-[<Struct>]
-type internal AdamUpdate =
-    {
-        /// What the weight is multiplied by first; 1 but for AdamW's decay.
-        Kept: float32
-        /// What the root is divided by: √(1 − β2^t).
-        Correction: float32
-        Epsilon: float32
-        /// −learning rate / (1 − β1^t).
-        Rate: float32
-    }
-
 /// Moments of slots that were grown not long ago, made such that the optimizer's next step is that of their age.
 module internal YoungMoments =
 
@@ -68,24 +26,25 @@ module internal YoungMoments =
     /// <param name="stride">Few, or more.</param>
     /// <param name="means">Cohorts whose mean is changed, from the first on: the others' e1 and d1 are as good as 0.</param>
     /// <param name="x">All overwritten where a cohort is not 0, untouched elsewhere; they overlap nothing.</param>
-    /// <param name="slotFrom">The first slot.</param>
-    /// <param name="slotTo">The slot behind the last.</param>
+    /// <param name="slots">Which slots.</param>
+    /// <param name="width">Eight slots at a time from 256 bits on, one by one below.</param>
     /// <remarks>The same operations in the same order at any width, so the same bits.</remarks>
     [<AggressiveOptimization>]
     let adam
+        (width: Width)
         (cohorts: nativeptr<byte>)
         (tables: nativeptr<float32>)
         (stride: int)
         (means: int)
         (x: AdamNumbers)
-        (slotFrom: int)
-        (slotTo: int)
+        (slots: RowRange)
         =
-        let mutable s = slotFrom
+        let slotTo = slots.To
+        let mutable s = slots.From
         let hasLargest = not (Pointer.isNull x.Largest)
         let decays = x.Decay <> 0.0f
 
-        if stride = Few && Avx2.IsSupported && Fma.IsSupported then
+        if stride = Few && width >= Width.V256 then
             let e1 = Vector256.Load tables
             let d1 = Vector256.Load(Pointer.at tables 8L)
             let e2 = Vector256.Load(Pointer.at tables 16L)
@@ -161,71 +120,74 @@ module internal YoungMoments =
 
             s <- s + 1
 
-    /// Whether this machine has what adamMeans and adamUpdate are written in.
-    let isFused = Avx2.IsSupported && Fma.IsSupported
+    /// Whether this machine rounds as torch's operations do: vectors of 256 bits, a multiply-add in one rounding.
+    let isFused = Widths.widest >= Width.V256
 
     /// <summary>As adam, and then, for every slot: mean = β1 · mean + (1 − β1) · g; square = β2 · square + (1 − β2) · g²;
     /// largest = max(largest, square).</summary>
-    /// <remarks>stride is Few, and isFused. The roundings are those of torch's operations, one after the other.</remarks>
+    /// <remarks>stride is Few. At any width, the roundings are those of torch's operations, one after the other.</remarks>
     [<AggressiveOptimization>]
     let private adamMeans
+        (width: Width)
         (cohorts: nativeptr<byte>)
         (tables: nativeptr<float32>)
         (means: int)
         (x: AdamNumbers)
         (o: AdamMeans)
-        (slotFrom: int)
-        (slotTo: int)
+        (slots: RowRange)
         =
-        let mutable s = slotFrom
+        let slotTo = slots.To
+        let mutable s = slots.From
         let hasLargest = not (Pointer.isNull x.Largest)
         let decays = x.Decay <> 0.0f
-        let e1, d1 = Vector256.Load tables, Vector256.Load(Pointer.at tables 8L)
 
-        let e2, d2 =
-            Vector256.Load(Pointer.at tables 16L), Vector256.Load(Pointer.at tables 24L)
+        if width >= Width.V256 then
+            let e1, d1 = Vector256.Load tables, Vector256.Load(Pointer.at tables 8L)
 
-        let last = Vector256.Create means
-        let sign = Vector256.Create x.Sign
-        let decay = Vector256.Create x.Decay
-        let beta1, rest1 = Vector256.Create o.Beta1, Vector256.Create o.Rest1
-        let beta2, rest2 = Vector256.Create o.Beta2, Vector256.Create o.Rest2
+            let e2, d2 =
+                Vector256.Load(Pointer.at tables 16L), Vector256.Load(Pointer.at tables 24L)
 
-        while s <= slotTo - 8 do
-            let at = int64 s
-            let cohort = Avx2.ConvertToVector256Int32(Pointer.at cohorts at)
-            let isOld = Vector256.Equals(cohort, Vector256<int>.Zero).AsSingle()
+            let last = Vector256.Create means
+            let sign = Vector256.Create x.Sign
+            let decay = Vector256.Create x.Decay
+            let beta1, rest1 = Vector256.Create o.Beta1, Vector256.Create o.Rest1
+            let beta2, rest2 = Vector256.Create o.Beta2, Vector256.Create o.Rest2
 
-            let keepsMean =
-                Vector256.BitwiseOr(isOld, Vector256.GreaterThan(cohort, last).AsSingle())
+            while s <= slotTo - 8 do
+                let at = int64 s
+                let cohort = Avx2.ConvertToVector256Int32(Pointer.at cohorts at)
+                let isOld = Vector256.Equals(cohort, Vector256<int>.Zero).AsSingle()
 
-            let g = Vector256.Load(Pointer.at x.Gradient at) * sign
+                let keepsMean =
+                    Vector256.BitwiseOr(isOld, Vector256.GreaterThan(cohort, last).AsSingle())
 
-            let g =
-                if decays then
-                    Fma.MultiplyAdd(decay, Vector256.Load(Pointer.at x.Weight at), g)
-                else
-                    g
+                let g = Vector256.Load(Pointer.at x.Gradient at) * sign
 
-            let e, d = Avx2.PermuteVar8x32(e1, cohort), Avx2.PermuteVar8x32(d1, cohort)
-            let m = moved d g e (Vector256.Load(Pointer.at x.Mean at)) keepsMean
-            Vector256.Store(Fma.MultiplyAdd(g, rest1, m * beta1), Pointer.at x.Mean at)
-            let e, d = Avx2.PermuteVar8x32(e2, cohort), Avx2.PermuteVar8x32(d2, cohort)
-            let v = moved (d * g) g e (Vector256.Load(Pointer.at x.Square at)) isOld
-            let v = Fma.MultiplyAdd(rest2 * g, g, v * beta2)
-            Vector256.Store(v, Pointer.at x.Square at)
+                let g =
+                    if decays then
+                        Fma.MultiplyAdd(decay, Vector256.Load(Pointer.at x.Weight at), g)
+                    else
+                        g
 
-            if hasLargest then
-                let largest = Vector256.Load(Pointer.at x.Largest at)
+                let e, d = Avx2.PermuteVar8x32(e1, cohort), Avx2.PermuteVar8x32(d1, cohort)
+                let m = moved d g e (Vector256.Load(Pointer.at x.Mean at)) keepsMean
+                Vector256.Store(Fma.MultiplyAdd(g, rest1, m * beta1), Pointer.at x.Mean at)
+                let e, d = Avx2.PermuteVar8x32(e2, cohort), Avx2.PermuteVar8x32(d2, cohort)
+                let v = moved (d * g) g e (Vector256.Load(Pointer.at x.Square at)) isOld
+                let v = Fma.MultiplyAdd(rest2 * g, g, v * beta2)
+                Vector256.Store(v, Pointer.at x.Square at)
 
-                let largest =
-                    Avx.BlendVariable(Fma.MultiplyAddNegated(e, largest, largest), largest, isOld)
+                if hasLargest then
+                    let largest = Vector256.Load(Pointer.at x.Largest at)
 
-                Vector256.Store(Vector256.Max(largest, v), Pointer.at x.Largest at)
+                    let largest =
+                        Avx.BlendVariable(Fma.MultiplyAddNegated(e, largest, largest), largest, isOld)
 
-            s <- s + 8
+                    Vector256.Store(Vector256.Max(largest, v), Pointer.at x.Largest at)
 
-        adam cohorts tables Few means x s slotTo
+                s <- s + 8
+
+        adam width cohorts tables Few means x { From = s; To = slotTo }
 
         while s < slotTo do
             let g = Pointer.get x.Gradient s * x.Sign
@@ -246,26 +208,29 @@ module internal YoungMoments =
             s <- s + 1
 
     /// <summary>w = kept · w + rate · mean / (root / correction + epsilon), for the slots from and to.</summary>
-    /// <remarks>isFused. The roundings are those of torch's operations, one after the other.</remarks>
+    /// <remarks>At any width, the roundings are those of torch's operations, one after the other.</remarks>
     [<AggressiveOptimization>]
     let private adamUpdate
+        (width: Width)
         (root: nativeptr<float32>)
         (mean: nativeptr<float32>)
         (w: nativeptr<float32>)
         (o: AdamUpdate)
-        (slotFrom: int)
-        (slotTo: int)
+        (slots: RowRange)
         =
-        let mutable s = slotFrom
-        let kept, correction = Vector256.Create o.Kept, Vector256.Create o.Correction
-        let epsilon, rate = Vector256.Create o.Epsilon, Vector256.Create o.Rate
+        let slotTo = slots.To
+        let mutable s = slots.From
 
-        while s <= slotTo - 8 do
-            let at = int64 s
-            let denominator = Vector256.Load(Pointer.at root at) / correction + epsilon
-            let update = rate * Vector256.Load(Pointer.at mean at) / denominator
-            Vector256.Store(Vector256.Load(Pointer.at w at) * kept + update, Pointer.at w at)
-            s <- s + 8
+        if width >= Width.V256 then
+            let kept, correction = Vector256.Create o.Kept, Vector256.Create o.Correction
+            let epsilon, rate = Vector256.Create o.Epsilon, Vector256.Create o.Rate
+
+            while s <= slotTo - 8 do
+                let at = int64 s
+                let denominator = Vector256.Load(Pointer.at root at) / correction + epsilon
+                let update = rate * Vector256.Load(Pointer.at mean at) / denominator
+                Vector256.Store(Vector256.Load(Pointer.at w at) * kept + update, Pointer.at w at)
+                s <- s + 8
 
         while s < slotTo do
             let denominator = Pointer.get root s / o.Correction + o.Epsilon
@@ -276,22 +241,17 @@ module internal YoungMoments =
     let private slotsOfThread = 32_768
 
     /// Some parts of all slots, each beginning where a vector does.
-    let private inParts (team: ParallelFor) (threads: int) (slots: int) (body: int -> int -> unit) =
+    let private inParts (team: ParallelFor) (threads: int) (slots: int) (body: RowRange -> unit) =
         let parts = max 1 (min threads (slots / slotsOfThread))
 
-        let bound part =
-            if part = parts then
-                slots
-            else
-                int (int64 slots * int64 part / int64 parts) &&& ~~~7
-
         if parts = 1 then
-            body 0 slots
+            body { From = 0; To = slots }
         else
-            team.Run(parts, parts, (fun part -> body (bound part) (bound (part + 1))))
+            team.Run(parts, parts, (fun part -> body (RowPartition.aligned Few slots part parts)))
 
     /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
-    let adamOf
+    let adamAt
+        (width: Width)
         (team: ParallelFor)
         (threads: int)
         (cohorts: byte[])
@@ -303,12 +263,11 @@ module internal YoungMoments =
         use cohortsPin = fixed cohorts
         use tablesPin = fixed tables
         let ofSlots, ofCohorts = cohortsPin, tablesPin
-
-        inParts team threads cohorts.Length (fun slotFrom slotTo ->
-            adam ofSlots ofCohorts stride means x slotFrom slotTo)
+        inParts team threads cohorts.Length (fun slots -> adam width ofSlots ofCohorts stride means x slots)
 
     /// As adamMeans, for all slots.
-    let adamMeansOf
+    let adamMeansAt
+        (width: Width)
         (team: ParallelFor)
         (threads: int)
         (cohorts: byte[])
@@ -320,10 +279,20 @@ module internal YoungMoments =
         use cohortsPin = fixed cohorts
         use tablesPin = fixed tables
         let ofSlots, ofCohorts = cohortsPin, tablesPin
-
-        inParts team threads cohorts.Length (fun slotFrom slotTo ->
-            adamMeans ofSlots ofCohorts means x o slotFrom slotTo)
+        inParts team threads cohorts.Length (fun slots -> adamMeans width ofSlots ofCohorts means x o slots)
 
     /// As adamUpdate, for all slots.
-    let adamUpdateOf (team: ParallelFor) (threads: int) (slots: int) root mean w (o: AdamUpdate) =
-        inParts team threads slots (fun slotFrom slotTo -> adamUpdate root mean w o slotFrom slotTo)
+    let adamUpdateAt (width: Width) (team: ParallelFor) (threads: int) (slots: int) root mean w (o: AdamUpdate) =
+        inParts team threads slots (fun slots -> adamUpdate width root mean w o slots)
+
+    /// adamAt the machine's widest.
+    let adamOf team threads cohorts tables stride means x =
+        adamAt Widths.widest team threads cohorts tables stride means x
+
+    /// adamMeansAt the machine's widest.
+    let adamMeansOf team threads cohorts tables means x o =
+        adamMeansAt Widths.widest team threads cohorts tables means x o
+
+    /// adamUpdateAt the machine's widest.
+    let adamUpdateOf team threads slots root mean w o =
+        adamUpdateAt Widths.widest team threads slots root mean w o

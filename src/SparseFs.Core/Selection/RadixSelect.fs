@@ -2,37 +2,15 @@ namespace SparseFs
 
 open System
 
-/// Numbers as unsigned integers of the same order.
-module internal ScoreKey =
-
-    /// The negative ones too; −0 counts as 0.
-    let inline ofScore (score: float32) : uint32 =
-        let bits = BitConverter.SingleToInt32Bits(score + 0.0f)
-        uint32 (bits ^^^ ((bits >>> 31) ||| Int32.MinValue))
-
-    /// A score of which only some bits count.
-    let inline masked (bits: int) (score: float32) : float32 =
-        BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits score &&& bits)
-
-    let toScore (key: uint32) : float32 =
-        if key &&& 0x80000000u <> 0u then
-            BitConverter.UInt32BitsToSingle(key ^^^ 0x80000000u)
-        else
-            BitConverter.UInt32BitsToSingle(~~~key)
-
-    /// The lower bits of a key, which its place among KeyCounts leaves out.
-    [<Literal>]
-    let LowerBits = 19
-
 /// <summary>How many keys have each value of their 13 upper bits.</summary>
 [<Sealed>]
 type internal KeyCounts() =
-    let counts: int[] = Array.zeroCreate (1 <<< (32 - ScoreKey.LowerBits))
+    let counts: int[] = Array.zeroCreate (1 <<< (32 - OrderedKey.LowerBits))
     let mutable highest = 0
     let mutable lowest = counts.Length - 1
 
     member _.Add(key: uint32) =
-        let upper = int (key >>> ScoreKey.LowerBits)
+        let upper = int (key >>> OrderedKey.LowerBits)
         counts[upper] <- counts[upper] + 1
         highest <- max highest upper
         lowest <- min lowest upper
@@ -114,9 +92,9 @@ module internal RadixSelect =
         let mutable found = 0
 
         for i in 0 .. length - 1 do
-            let key = ScoreKey.ofScore (ScoreKey.masked bits scores[i])
+            let key = OrderedKey.unsigned (OrderedKey.masked bits scores[i])
 
-            if key >>> ScoreKey.LowerBits = upper then
+            if key >>> OrderedKey.LowerBits = upper then
                 if found = keys.Length then
                     Array.Resize(&keys, min length (4 * found))
 
@@ -133,7 +111,7 @@ module internal RadixSelect =
 
             struct (key, left - above)
         else
-            thresholdBelow ScoreKey.LowerBits keys found left
+            thresholdBelow OrderedKey.LowerBits keys found left
 
     /// <summary>Marks all but the count largest scores, or magnitudes of scores.</summary>
     /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
@@ -147,17 +125,17 @@ module internal RadixSelect =
             Array.Fill(marked, true)
         elif count < scores.Length then
             // The bits that count: all, or all but the sign.
-            let bits = if isMagnitude then 0x7FFFFFFF else -1
+            let bits = if isMagnitude then OrderedKey.Magnitude else -1
             let counts = KeyCounts()
 
             for i in 0 .. scores.Length - 1 do
-                counts.Add(ScoreKey.ofScore (ScoreKey.masked bits scores[i]))
+                counts.Add(OrderedKey.unsigned (OrderedKey.masked bits scores[i]))
 
             let struct (least, ties) = threshold bits counts scores scores.Length count
             let mutable tied = 0
 
             for i in 0 .. scores.Length - 1 do
-                let key = ScoreKey.ofScore (ScoreKey.masked bits scores[i])
+                let key = OrderedKey.unsigned (OrderedKey.masked bits scores[i])
                 marked[i] <- key < least
                 tied <- tied + (if key = least then 1 else 0)
 
@@ -165,7 +143,7 @@ module internal RadixSelect =
             let mutable i = scores.Length - 1
 
             while tied > ties do
-                if ScoreKey.ofScore (ScoreKey.masked bits scores[i]) = least then
+                if OrderedKey.unsigned (OrderedKey.masked bits scores[i]) = least then
                     marked[i] <- true
                     tied <- tied - 1
 

@@ -1,15 +1,18 @@
 namespace SparseFs
 
+#nowarn "9"
+#nowarn "3536"
+
 open System
-open System.Numerics
 open System.Runtime.Intrinsics
+open SparseFs.Kernels
 
 /// <summary>The cells with the largest scores among many that come row by row, in rising order of cells.</summary>
 /// <remarks>Holds at most 2 · count + 65,536 candidates, fewer for a small count. What is below the count-th of those that
 /// came before is no candidate: that bound is known from counts of upper bits, and rises as scores come. Where a higher
 /// one is guessed, there may be too few cells in the end.</remarks>
 [<Sealed>]
-type internal StreamingTopK(most: int) =
+type internal StreamingTopK(most: int, width: Width) =
     /// Cells from which a bound can be guessed.
     static let guessFrom = 65536L
 
@@ -46,7 +49,7 @@ type internal StreamingTopK(most: int) =
 
         if length >= count then
             let struct (upper, _) = counts.Place count
-            let bound = ScoreKey.toScore (upper <<< ScoreKey.LowerBits)
+            let bound = OrderedKey.ofUnsigned (upper <<< OrderedKey.LowerBits)
 
             // The lowest keys of all are not of numbers.
             if bound > least then
@@ -56,7 +59,7 @@ type internal StreamingTopK(most: int) =
     let compact () =
         let mutable kept = 0
 
-        // Written in any case, and written over by the next: no branch to predict.
+        // Branchless compaction.
         for i in 0 .. length - 1 do
             let score = scores[i]
             scores[kept] <- score
@@ -77,7 +80,7 @@ type internal StreamingTopK(most: int) =
                 counts.Clear()
 
                 for i in 0 .. length - 1 do
-                    let key = ScoreKey.ofScore scores[i]
+                    let key = OrderedKey.unsigned scores[i]
                     tied <- tied + (if key = worst then 1 else 0)
 
                     if key > worst || (key = worst && tied <= ties) then
@@ -88,7 +91,7 @@ type internal StreamingTopK(most: int) =
 
                 length <- kept
                 // A later one that equals the worst would lose the tie.
-                least <- MathF.BitIncrement(ScoreKey.toScore worst)
+                least <- MathF.BitIncrement(OrderedKey.ofUnsigned worst)
 
     let guess () =
         let above = int (guessed * float seen)
@@ -96,7 +99,7 @@ type internal StreamingTopK(most: int) =
 
         if above > 0 && above < length then
             let struct (upper, _) = counts.Place above
-            least <- max least (ScoreKey.toScore (upper <<< ScoreKey.LowerBits))
+            least <- max least (OrderedKey.ofUnsigned (upper <<< OrderedKey.LowerBits))
             compact ()
 
     let makeRoom () =
@@ -119,12 +122,15 @@ type internal StreamingTopK(most: int) =
         if score >= least then
             scores[length] <- score
             cells[length] <- cell
-            counts.Add(ScoreKey.ofScore score)
+            counts.Add(OrderedKey.unsigned score)
             length <- length + 1
             fresh <- fresh + 1
 
             if fresh > 256 && fresh > count / 8 then
                 raiseLeast ()
+
+    /// At the machine's widest.
+    new(most: int) = StreamingTopK(most, Widths.widest)
 
     /// Forgets everything; from now on, so many are wanted, at most as many as at first.
     member _.Begin(wanted: int) =
@@ -147,49 +153,21 @@ type internal StreamingTopK(most: int) =
     /// <param name="isMagnitude">Whether it is the magnitude that counts.</param>
     /// <param name="firstCell">The row's first cell.</param>
     /// <returns>False where a score is NaN or infinite, of a taken cell too: nothing more is to be done with any of them.</returns>
-    [<AggressiveOptimization>]
-    member _.Offer
+    member best.Offer
         (block: float32[], offset: int, size: int, taken: byte[], isMagnitude: bool, firstCell: int64)
         : bool =
-        let lanes = Vector256<float32>.Count
-        let largest = Vector256.Create Single.MaxValue
-        let mutable finite = Vector256<float32>.AllBitsSet
-        let mutable i = 0
-
-        // Checked once: below, vectors are read without it.
+        // Checked once: below, numbers are read without it.
         ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + size, block.Length)
+        use blockPin = fixed block
+        use takenPin = fixed taken
+        let scores = Pointer.at blockPin (int64 offset)
 
-        while i + lanes <= size do
-            let signed = Vector256.LoadUnsafe(&block[0], unativeint (offset + i))
-            let magnitudes = Vector256.Abs signed
-            finite <- finite &&& Vector256.LessThanOrEqual(magnitudes, largest)
-            let values = if isMagnitude then magnitudes else signed
-
-            let mutable hits =
-                Vector256.ExtractMostSignificantBits(Vector256.GreaterThanOrEqual(values, Vector256.Create least))
-                &&& ~~~(uint32 taken[i >>> 3])
-
-            while hits <> 0u do
-                let at = i + BitOperations.TrailingZeroCount hits
-                let score = block[offset + at]
-                add (if isMagnitude then abs score else score) (firstCell + int64 at)
-                hits <- hits &&& (hits - 1u)
-
-            i <- i + lanes
-
-        let mutable isFinite =
-            Vector256.ExtractMostSignificantBits finite = (1u <<< lanes) - 1u
-
-        while i < size do
-            let signed = block[offset + i]
-            let score = if isMagnitude then abs signed else signed
-
-            if not (abs signed <= Single.MaxValue) then
-                isFinite <- false
-            elif (taken[i >>> 3] >>> (i &&& 7)) &&& 1uy = 0uy && score >= least then
-                add score (firstCell + int64 i)
-
-            i <- i + 1
+        let isFinite =
+            match width with
+            | Width.V512 -> best.OfferAt<Simd512, Vector512<float32>>(scores, size, takenPin, isMagnitude, firstCell)
+            | Width.V256 -> best.OfferAt<Simd256, Vector256<float32>>(scores, size, takenPin, isMagnitude, firstCell)
+            | Width.V128 -> best.OfferAt<Simd128, Vector128<float32>>(scores, size, takenPin, isMagnitude, firstCell)
+            | _ -> best.OfferAt<SimdScalar, float32>(scores, size, takenPin, isMagnitude, firstCell)
 
         seen <- seen + int64 size
 
@@ -197,6 +175,13 @@ type internal StreamingTopK(most: int) =
             guess ()
 
         isFinite
+
+    [<AggressiveOptimization>]
+    member private _.OfferAt<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (scores: nativeptr<float32>, size: int, taken: nativeptr<byte>, isMagnitude: bool, firstCell: int64)
+        : bool =
+        ScoreScan.candidates<'L, 'V> scores size taken isMagnitude (fun () -> least) (fun at score ->
+            add score (firstCell + int64 at))
 
     /// <summary>Cells after the first few are candidates only if they are among that part of the best of those.</summary>
     /// <remarks>Most that would be forgotten later are not taken in. It may leave too few: then nothing but another pass

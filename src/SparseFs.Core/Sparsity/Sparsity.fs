@@ -46,8 +46,15 @@ module Sparsity =
         checkSparsity sparsity
         1m - decimal sparsity
 
-    let internal toNnz (what: string) (count: decimal) : int =
-        if count > decimal Int32.MaxValue then
+    /// nnz / cells; 0 where there is no cell.
+    let internal densityOf (nnz: int64) (cells: int64) : float =
+        if cells = 0L then 0.0 else float nnz / float cells
+
+    /// 1 − nnz / cells; 1 where there is no cell.
+    let internal ofCount (nnz: int64) (cells: int64) : float = 1.0 - densityOf nnz cells
+
+    let internal toNnz (what: string) (count: bigint) : int =
+        if count > bigint Int32.MaxValue then
             let message =
                 (invariant $"expected at most {Int32.MaxValue} slots, got {count} in {what}")
 
@@ -65,7 +72,7 @@ module Sparsity =
     let nnz (rows: int) (cols: int) (sparsity: float) : int =
         checkShape rows cols
 
-        Math.Round(density sparsity * decimal (cells rows cols), MidpointRounding.ToEven)
+        Rounding.part (density sparsity) (bigint (cells rows cols))
         |> toNnz (invariant $"a [{rows}, {cols}] matrix at sparsity {sparsity}")
 
     /// <summary>The sparsity of a [rows, cols] matrix that has <paramref name="nnz"/> slots; 1 where there is no cell.</summary>
@@ -76,7 +83,4 @@ module Sparsity =
     let ofNnz (rows: int) (cols: int) (nnz: int) : float =
         checkNnz rows cols nnz
 
-        if cells rows cols = 0L then
-            1.0
-        else
-            1.0 - float nnz / float (cells rows cols)
+        ofCount (int64 nnz) (cells rows cols)

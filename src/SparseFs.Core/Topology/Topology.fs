@@ -157,49 +157,7 @@ module Topology =
     /// moves, so fan-ins stay. How many of a row's slots stay is binomial; which stay and where the others go are drawn
     /// without repeats. O(rows · fanIn).</remarks>
     let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
-        Sparsity.checkShape rows cols
-        DegreeSequence.checkAtMost (nameof fanIn) cols fanIn "the columns"
-        DegreeSequence.checkTotal (nameof fanIn) rows fanIn
-
-        if not (beta >= 0.0 && beta <= 1.0) then
-            raise (
-                ArgumentOutOfRangeException(nameof beta, beta, (invariant $"expected a chance in [0, 1], got {beta}"))
-            )
-
-        let draws = Draws seed
-        let certain = 1L <<< 53
-        let limit = int64 (beta * float certain)
-
-        DegreeSequence.byRows rows cols fanIn (fun row ->
-            let first = int64 row * int64 cols / int64 rows - int64 (fanIn / 2)
-            // Places on the ring, counted from the first of the row's nearest columns.
-            let mutable moved = 0
-
-            for _ in 1..fanIn do
-                if draws.Below certain < limit then
-                    moved <- moved + 1
-
-            let kept = SampleWithoutReplacement.distinct (int64 fanIn) (fanIn - moved) draws
-
-            let others =
-                SampleWithoutReplacement.distinct (int64 (cols - kept.Length)) moved draws
-
-            let places = Array.append kept others
-            let mutable before = 0
-
-            // The others are counted among the places that are not kept.
-            for i in 0 .. others.Length - 1 do
-                while before < kept.Length && kept[before] <= others[i] + int64 before do
-                    before <- before + 1
-
-                places[kept.Length + i] <- others[i] + int64 before
-
-            let columns =
-                places
-                |> Array.map (fun place -> int (((first + place) % int64 cols + int64 cols) % int64 cols))
-
-            Array.sortInPlace columns
-            columns)
+        WattsStrogatz.pattern rows cols fanIn beta seed
 
     /// <summary>Whole blocks of size by size, at uniformly drawn places of the grid of blocks.</summary>
     /// <param name="rows">out_features, a multiple of size.</param>
@@ -211,47 +169,7 @@ module Topology =
     /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is
     /// outside its range, or nnz would exceed 2^31 − 1.</exception>
     let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
-        Sparsity.checkShape rows cols
-
-        if size < 1 then
-            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more, got {size}")))
-
-        for name, features in [ nameof rows, rows; nameof cols, cols ] do
-            if features % size <> 0 then
-                let message =
-                    (invariant $"expected a multiple of the block's {size}, got {features}")
-
-                raise (ArgumentOutOfRangeException(name, features, message))
-
-        let gridRows, gridCols = rows / size, cols / size
-
-        if blocks < 0 || int64 blocks > int64 gridRows * int64 gridCols then
-            let message =
-                (invariant
-                    $"expected 0..{int64 gridRows * int64 gridCols} blocks of {size} by {size} in a [{rows}, {cols}] matrix, got {blocks}")
-
-            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
-
-        if int64 blocks * int64 size * int64 size > int64 Int32.MaxValue then
-            let message =
-                (invariant $"expected at most {Int32.MaxValue} slots, got {blocks} blocks of {size} by {size}")
-
-            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
-
-        let grid = uniform gridRows gridCols blocks seed
-        let rowPtr: int[] = Array.zeroCreate (rows + 1)
-        let colIdx: int[] = Array.zeroCreate (blocks * size * size)
-        let mutable slot = 0
-
-        for row in 0 .. rows - 1 do
-            for gridSlot in grid.RowPtr[row / size] .. grid.RowPtr[row / size + 1] - 1 do
-                for i in 0 .. size - 1 do
-                    colIdx[slot] <- grid.ColIdx[gridSlot] * size + i
-                    slot <- slot + 1
-
-            rowPtr[row + 1] <- slot
-
-        Connectivity.ofTrusted rows cols rowPtr colIdx
+        BlockSparse.block rows cols size blocks seed
 
     /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -263,22 +181,4 @@ module Topology =
     /// <exception cref="T:System.ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or
     /// nnz would exceed 2^31 − 1.</exception>
     /// <remarks>Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch", ICLR 2021.</remarks>
-    let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity =
-        Sparsity.checkShape rows cols
-
-        if m < 1 then
-            raise (ArgumentOutOfRangeException(nameof m, m, (invariant $"expected 1 or more, got {m}")))
-
-        DegreeSequence.checkAtMost (nameof n) m n "the group's columns"
-
-        if cols % m <> 0 then
-            raise (
-                ArgumentOutOfRangeException(nameof cols, cols, (invariant $"expected a multiple of {m}, got {cols}"))
-            )
-
-        DegreeSequence.checkTotal (nameof n) rows (cols / m * n)
-        let draws = Draws seed
-
-        DegreeSequence.byRows rows cols (cols / m * n) (fun _ ->
-            [| for group in 0 .. cols / m - 1 do
-                   for place in SampleWithoutReplacement.distinct (int64 m) n draws -> group * m + int place |])
+    let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity = BlockSparse.nOfM rows cols n m seed

@@ -1,27 +1,31 @@
 namespace SparseFs
 
+#nowarn "9"
+
 open System
-open System.Numerics
+open System.Runtime.Intrinsics
+open SparseFs.Kernels
 
 /// <summary>Drop rules at work: the slots that an update drops.</summary>
 module internal DropSlots =
 
-    /// The first number that is not finite, if there is one.
-    [<AggressiveOptimization>]
+    /// The index of the first number that is not finite, or their number.
+    let firstNotFinite (width: Width) (numbers: float32[]) : int =
+        use pin = fixed numbers
+        let size = numbers.Length
+
+        match width with
+        | Width.V512 -> ScoreScan.firstNotFinite<Simd512, Vector512<float32>> pin size
+        | Width.V256 -> ScoreScan.firstNotFinite<Simd256, Vector256<float32>> pin size
+        | Width.V128 -> ScoreScan.firstNotFinite<Simd128, Vector128<float32>> pin size
+        | _ -> ScoreScan.firstNotFinite<SimdScalar, float32> pin size
+
+    /// Refuses what is not finite, by the first such number.
     let checkFinite (what: string) (numbers: float32[]) : Result<unit, NonFinite> =
-        let largest = Vector<float32> Single.MaxValue
-        let lanes = Vector<float32>.Count
-        let mutable i = 0
+        let slot = firstNotFinite Widths.widest numbers
 
-        while i + lanes <= numbers.Length
-              && Vector.LessThanOrEqualAll(Vector.Abs(Vector<float32>(numbers, i)), largest) do
-            i <- i + lanes
-
-        while i < numbers.Length && abs numbers[i] <= Single.MaxValue do
-            i <- i + 1
-
-        if i < numbers.Length then
-            Error(NonFinite(invariant $"{what} {numbers[i]} at slot {i}"))
+        if slot < numbers.Length then
+            Error(NonFinite(invariant $"{what} {numbers[slot]} at slot {slot}"))
         else
             Ok()
 
@@ -32,7 +36,7 @@ module internal DropSlots =
     /// The slots of one sign, and their weights.
     [<AggressiveOptimization>]
     let private side (weight: float32[]) (isNegative: bool) (count: int) : struct (int[] * float32[]) =
-        // Branchless compaction: each is written, and written over by the next. Hence room for one more.
+        // Branchless compaction writes one beyond the last.
         let slots: int[] = Array.zeroCreate (count + 1)
         let mutable found = 0
 
@@ -59,8 +63,7 @@ module internal DropSlots =
             if weight.Length = 0 then
                 0
             else
-                decimal count * decimal negatives / decimal weight.Length
-                |> fun share -> int (Math.Round(share, MidpointRounding.ToEven))
+                int (Rounding.halfToEven (bigint count * bigint negatives) (bigint weight.Length))
 
         let marked: bool[] = Array.zeroCreate weight.Length
 

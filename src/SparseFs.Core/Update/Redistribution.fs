@@ -11,7 +11,7 @@ module internal Redistribution =
 
     /// The part of a count, rounded half to even.
     let part (fraction: float) (count: int) =
-        int (Math.Round(decimal fraction * decimal count, MidpointRounding.ToEven))
+        int (Rounding.part (decimal fraction) (bigint count))
 
     /// Cells that may not be grown: all slots, or those that stay.
     let takenOf (policy: Policy) (c: Connectivity) (dropped: bool[]) : ActiveMask =
@@ -193,46 +193,10 @@ module internal Redistribution =
     /// <summary>Counts in proportion to shares, none above its room; their sum is the total.</summary>
     /// <remarks>What a full layer cannot take goes to the others. Largest remainders; a tie goes to the lower layer.</remarks>
     let shareOut (total: int64) (shares: float[]) (room: int64[]) : int[] =
-        let counts: int64[] = Array.zeroCreate shares.Length
-        let layers = [| 0 .. shares.Length - 1 |]
-        let mutable left = total
-
-        while left > 0L do
-            let free = layers |> Array.filter (fun layer -> counts[layer] < room[layer])
-
-            if free.Length = 0 then
-                invalidOp (invariant $"expected room for {total} slots, got {Array.sum room}")
-
-            let sum = free |> Array.sumBy (fun layer -> shares[layer])
-
-            let wanted =
-                free
-                |> Array.map (fun layer ->
-                    if sum > 0.0 then
-                        float left * shares[layer] / sum
-                    else
-                        float left / float free.Length)
-
-            let mutable given = 0L
-
-            for i in 0 .. free.Length - 1 do
-                let layer = free[i]
-
-                let more = min (min (int64 wanted[i]) (room[layer] - counts[layer])) (left - given)
-
-                counts[layer] <- counts[layer] + more
-                given <- given + more
-
-            // Less than one each, or only what the full ones left: by remainder, one at a time.
-            if given = 0L || left - given < int64 free.Length then
-                for layer in
-                    Array.zip free wanted
-                    |> Array.sortBy (fun (layer, w) -> Math.Floor w - w, layer)
-                    |> Array.map fst do
-                    if given < left && counts[layer] < room[layer] then
-                        counts[layer] <- counts[layer] + 1L
-                        given <- given + 1L
-
-            left <- left - given
-
-        counts |> Array.map int
+        Apportionment.counts
+            (bigint total)
+            (bigint total)
+            1I
+            (Apportionment.exactShares shares)
+            (Array.map (fun (n: int64) -> bigint n) room)
+        |> Array.map int

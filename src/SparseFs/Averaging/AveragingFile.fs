@@ -129,10 +129,9 @@ module AveragingFile =
             let value = file.Read stored
 
             if value.shape <> average.Value.shape || value.dtype <> average.Value.dtype then
-                let expected =
-                    $"expected {average.Value.dtype} {TensorInfo.describe average.Value.shape}"
+                let expected = $"expected {average.Value.dtype} {Shape.text average.Value.shape}"
 
-                refuse stored.Name $"{expected}, got {value.dtype} {TensorInfo.describe value.shape}"
+                refuse stored.Name $"{expected}, got {value.dtype} {Shape.text value.shape}"
 
             value.``to`` average.Value.device
 
@@ -153,7 +152,7 @@ module AveragingFile =
                 match file.TryFind(counts layer) with
                 | ValueNone -> null
                 | ValueSome stored when stored.Dtype <> Dtype.F32 || stored.Shape <> value.shape ->
-                    refuse stored.Name $"expected F32 {TensorInfo.describe value.shape}"
+                    refuse stored.Name $"expected F32 {Shape.text value.shape}"
                 | ValueSome stored ->
                     let t = file.Read stored
 

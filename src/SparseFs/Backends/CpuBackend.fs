@@ -119,7 +119,7 @@ module internal CpuBackend =
             else
                 empty [| int64 samples; int64 c.Cols |]
 
-        CpuSpmm.gradients
+        CpuGradients.gradients
             (policies.Products c.Nnz samples)
             plan
             (TensorView.floatsOrNull "values" values)
@@ -141,7 +141,7 @@ module internal CpuBackend =
         let values = contiguous values
         let w = empty [| int64 c.Rows; int64 c.Cols |]
         let policy = policies.Products c.Nnz SamplesOfCopy
-        CpuSpmm.spread policy c (TensorView.floats "values" values) (TensorView.floats "w" w)
+        CpuSlotCopies.spread policy c (TensorView.floats "values" values) (TensorView.floats "w" w)
         GC.KeepAlive values
         w
 
@@ -150,7 +150,7 @@ module internal CpuBackend =
         let w = contiguous w
         let d = empty [| int64 c.Nnz |]
         let policy = policies.Products c.Nnz SamplesOfCopy
-        CpuSpmm.collect policy c (TensorView.floats "w" w) (TensorView.floats "d" d)
+        CpuSlotCopies.collect policy c (TensorView.floats "w" w) (TensorView.floats "d" d)
         GC.KeepAlive w
         d
 
@@ -202,7 +202,7 @@ module internal CpuBackend =
             let y = empty [| int64 remap.After |]
             let policy = policies.Products remap.After 1
             let target = TensorView.floats "y" y
-            CpuSpmm.carry policy remap.FromArray (TensorView.floats "values" values) (float32 number) target
+            CpuSlotCopies.carry policy remap.FromArray (TensorView.floats "values" values) (float32 number) target
             GC.KeepAlive values
             y
 
@@ -291,7 +291,7 @@ module internal CpuBackend =
           Accepts = fun dtype device -> dtype = torch.ScalarType.Float32 && device = DeviceType.CPU
           Spmm = product policies CpuSpmm.spmm _.Connectivity.Rows
           SpmmT = fun plan values g -> spmmT plan values null g
-          Sddmm = sampled policies CpuSpmm.sddmm
+          Sddmm = sampled policies CpuGradients.sddmm
           Gradients = gradients policies ValueNone
           ToDense = toDense policies
           OfDense = ofDense policies

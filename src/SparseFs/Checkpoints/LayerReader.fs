@@ -36,7 +36,7 @@ module internal LayerReader =
             match file.TryFind weight with
             | ValueSome t when t.Shape.Length = 2 -> struct (t.Shape[0], t.Shape[1])
             | ValueSome t ->
-                let got = TensorInfo.describe t.Shape
+                let got = Shape.text t.Shape
 
                 file.Refuse(
                     CheckpointProblem.Mismatch,
@@ -52,7 +52,7 @@ module internal LayerReader =
             let expected = $"expected in_features={inputs}, out_features={outputs}"
             file.Refuse(CheckpointProblem.Mismatch, LayerMetadata.key name, $"{expected}, got {cols} and {rows}")
         | ValueSome(_, _, nnz, bias) when weight.Shape <> [| nnz |] || hasBias <> bias ->
-            let got = $"got {TensorInfo.describe weight.Shape} and bias={hasBias}"
+            let got = $"got {Shape.text weight.Shape} and bias={hasBias}"
             file.Refuse(CheckpointProblem.Mismatch, weight.Name, $"expected nnz={nnz} and bias={bias}, {got}")
         | _ -> ()
 
@@ -75,11 +75,7 @@ module internal LayerReader =
             | ValueSome t when t.Shape <> [| rows |] || t.Dtype <> parts.Weight.Dtype ->
                 let expected = $"expected {parts.Weight.Dtype} [{rows}], as the weight is"
 
-                file.Refuse(
-                    CheckpointProblem.Mismatch,
-                    t.Name,
-                    $"{expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
-                )
+                file.Refuse(CheckpointProblem.Mismatch, t.Name, $"{expected}, got {t.Dtype} {Shape.text t.Shape}")
             | found -> found
 
         if form = WeightForm.SparseFs then

@@ -52,14 +52,13 @@ module internal LayerWeights =
         | _, weight :: _ -> LayerParts.Dense(weight, ValueNone)
         | _, [] -> invalidOp "a form without names"
 
-    let private describe (t: TensorInfo) =
-        $"{t.Dtype} {TensorInfo.describe t.Shape}"
+    let private describe (t: TensorInfo) = $"{t.Dtype} {Shape.text t.Shape}"
 
     /// What is wrong with shapes and dtypes for a layer of that size.
     let wrongs (rows: int64) (cols: int64) (parts: LayerParts) : string list =
         let differs (t: TensorInfo) (isDtype: Dtype -> bool) (dtype: string) (shape: int64[]) =
             [ if not (isDtype t.Dtype) || t.Shape <> shape then
-                  $"'{t.Name}': expected {dtype} {TensorInfo.describe shape}, got {describe t}" ]
+                  $"'{t.Name}': expected {dtype} {Shape.text shape}, got {describe t}" ]
 
         let isIndex dtype = dtype = Dtype.I32 || dtype = Dtype.I64
 
@@ -100,7 +99,7 @@ module internal LayerWeights =
     /// <exception cref="T:SparseFs.CheckpointException">The weight belongs to another pattern.</exception>
     let checkFingerprint (file: SafetensorsFile) (stored: TensorInfo) (weight: TensorInfo) (c: Connectivity) : unit =
         if stored.Dtype <> Dtype.I64 || stored.Shape <> [| 1L |] then
-            let got = $"{stored.Dtype} {TensorInfo.describe stored.Shape}"
+            let got = $"{stored.Dtype} {Shape.text stored.Shape}"
             file.Refuse(CheckpointProblem.Shape, stored.Name, $"expected I64 [1], got {got}")
 
         use _ = torch.NewDisposeScope()

@@ -63,7 +63,7 @@ module internal OptimizerCodec =
         match names.TryGetValue p.Handle with
         | true, name -> name
         | _ ->
-            let got = $"got one of shape {TensorInfo.describe p.shape} that is not"
+            let got = $"got one of shape {Shape.text p.shape} that is not"
             raise (ArgumentException($"expected an optimizer of the model's parameters, {got}", "optimizer"))
 
     /// <summary>Texts and tensors of an optimizer.</summary>
@@ -148,9 +148,9 @@ module internal OptimizerCodec =
             match loader.Find stored with
             | ValueNone -> ()
             | ValueSome t when t.Shape <> loader.ShapeOf p || not (TorchDtypes.isOf p.dtype t.Dtype) ->
-                let expected = $"{p.dtype} {TensorInfo.describe (loader.ShapeOf p)}"
+                let expected = $"{p.dtype} {Shape.text (loader.ShapeOf p)}"
 
-                loader.Wrong $"'{stored}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
+                loader.Wrong $"'{stored}': expected {expected}, got {t.Dtype} {Shape.text t.Shape}"
             | ValueSome t ->
                 loader.Plan(fun () ->
                     let fresh = (loader.File.Read t).``to`` p.device

@@ -105,8 +105,8 @@ module internal RewirerCodec =
     let private find (loader: StagedLoad) (name: string) (dtype: Dtype) (shape: int64[]) : TensorInfo voption =
         match loader.Find name with
         | ValueSome t when t.Dtype <> dtype || t.Shape <> shape ->
-            let expected = $"{dtype} {TensorInfo.describe shape}"
-            loader.Wrong $"'{name}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
+            let expected = $"{dtype} {Shape.text shape}"
+            loader.Wrong $"'{name}': expected {expected}, got {t.Dtype} {Shape.text t.Shape}"
             ValueNone
         | found -> found
 

@@ -104,8 +104,8 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         match l.Find name with
         | ValueNone -> ValueNone
         | ValueSome stored when stored.Shape <> target.shape ->
-            let expected = TensorInfo.describe target.shape
-            l.Wrong $"'{name}': expected shape {expected}, got {TensorInfo.describe stored.Shape}"
+            let expected = Shape.text target.shape
+            l.Wrong $"'{name}': expected shape {expected}, got {Shape.text stored.Shape}"
             ValueNone
         | ValueSome stored when not (StagedLoad.CanBeWritten target) ->
             l.Wrong
@@ -186,7 +186,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             let expected = $"in_features={c.Cols}, out_features={c.Rows}"
             l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
         | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
-            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {TensorInfo.describe weight.Shape}"
+            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {Shape.text weight.Shape}"
         | _ -> ()
 
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.

@@ -45,6 +45,6 @@ module internal TorchGenerator =
 
                 fun () -> torch.set_rng_state state)
         | ValueSome t ->
-            let expected = $"U8 {TensorInfo.describe now.shape}"
-            loader.Wrong $"'{Name}': expected {expected}, got {t.Dtype} {TensorInfo.describe t.Shape}"
+            let expected = $"U8 {Shape.text now.shape}"
+            loader.Wrong $"'{Name}': expected {expected}, got {t.Dtype} {Shape.text t.Shape}"
         | ValueNone -> ()

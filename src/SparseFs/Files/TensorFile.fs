@@ -104,14 +104,6 @@ module TensorFile =
             narrow.Dispose()
             raise (ArrayFileException(path, "its numbers", $"numbers that {dtype} can hold", "a larger one"))
 
-    let private checkDtype (dtype: torch.ScalarType) =
-        match dtype with
-        | torch.ScalarType.Float16
-        | torch.ScalarType.BFloat16
-        | torch.ScalarType.Float32
-        | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", nameof dtype))
-
     /// <summary>Writes a layer's pattern and weights as a coordinate real .mtx file; the bias is left out.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="layer">Any sparse layer; its weights are written so that they come back to the bit.</param>
@@ -138,7 +130,7 @@ module TensorFile =
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
-        checkDtype dtype
+        TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.read path
         use _ = torch.NewDisposeScope()
 
@@ -158,8 +150,7 @@ module TensorFile =
         TensorView.checkFloating (nameof matrix) matrix
 
         if matrix.dim () <> 2L then
-            let got = String.Join(", ", matrix.shape)
-            raise (ArgumentException($"expected shape [rows, cols], got [{got}]", nameof matrix))
+            raise (ArgumentException($"expected shape [rows, cols], got {Shape.text matrix.shape}", nameof matrix))
 
         checkSize matrix (nameof matrix)
         let numbers = doubles matrix
@@ -178,7 +169,7 @@ module TensorFile =
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
     let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
-        checkDtype dtype
+        TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.readDense path
         let rows, cols = Array2D.length1 matrix, Array2D.length2 matrix
         use _ = torch.NewDisposeScope()

@@ -17,21 +17,12 @@ type internal LayerSettings =
         Policy: Policy
     }
 
-    /// <exception cref="T:System.ArgumentException">It is not a real floating dtype.</exception>
-    static member CheckDtype(dtype: torch.ScalarType) : unit =
-        match dtype with
-        | torch.ScalarType.Float16
-        | torch.ScalarType.BFloat16
-        | torch.ScalarType.Float32
-        | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", nameof dtype))
-
     /// <exception cref="T:System.ArgumentException">dtype is not a real floating one, or a part of the policy is outside its
     /// range.</exception>
     static member Of
         (hasBias: bool option, init: Init option, device: torch.Device option, dtype, policy: Policy option)
         : LayerSettings =
-        Option.iter LayerSettings.CheckDtype dtype
+        Option.iter (TensorView.checkDtype (nameof dtype)) dtype
 
         { HasBias = defaultArg hasBias true
           Init = defaultArg init Init.FanIn

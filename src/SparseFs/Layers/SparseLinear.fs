@@ -216,7 +216,7 @@ type SparseLinear internal (start: LayerStart) =
 
     member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
         if dtype.HasValue then
-            LayerSettings.CheckDtype dtype.Value
+            TensorView.checkDtype (nameof dtype) dtype.Value
 
         versions.Move(fun weight bias ->
             struct (this.Replaced("weight", weight, dtype, device), this.Replaced("bias", bias, dtype, device)))

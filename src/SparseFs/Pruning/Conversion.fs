@@ -114,12 +114,9 @@ module Conversion =
             raise (ArgumentException($"expected Bool, got {mask.dtype}", nameof mask))
 
         if mask.shape <> dense.weight.shape then
-            let wanted, got =
-                String.Join(", ", dense.weight.shape), String.Join(", ", mask.shape)
+            let wanted, got = Shape.text dense.weight.shape, Shape.text mask.shape
 
-            raise (
-                ArgumentException($"expected shape [out_features, in_features] = [{wanted}], got [{got}]", nameof mask)
-            )
+            raise (ArgumentException($"expected shape [out_features, in_features] = {wanted}, got {got}", nameof mask))
 
         use _ = torch.NewDisposeScope()
         let pairs = mask.nonzero().t().contiguous()

@@ -144,9 +144,7 @@ module Sparsify =
         | SparsifyBudget.Magnitude sparsity ->
             let cells = layers |> Array.sumBy cellsOf
 
-            let nnz =
-                Math.Round(Sparsity.density sparsity * decimal cells, MidpointRounding.ToEven)
-
+            let nnz = Rounding.part (Sparsity.density sparsity) (bigint cells)
             Connectivity.ofMagnitudes (int64 nnz) (Array.map matrix layers)
 
     let private rowOf

@@ -47,17 +47,11 @@ type SparsifyReport internal (rows: SparsifyRow[], needsOptimizer: bool) =
                milliseconds r.SparseMs
                (if r.IsReplaced then "yes" else $"no: {r.WhyNot}") |]
 
-        let sparsity =
-            if t.Cells = 0L then
-                0.0
-            else
-                1.0 - float t.Nnz / float t.Cells
-
         let total =
             [| "all"
                ""
                string t.Nnz
-               invariant "0.####" sparsity
+               invariant "0.####" (Sparsity.ofCount t.Nnz t.Cells)
                ""
                ""
                $"{t.Replaced} of {rows.Length}" |]

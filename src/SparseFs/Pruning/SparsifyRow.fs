@@ -26,9 +26,5 @@ type SparsifyRow =
     /// <summary>rows · cols.</summary>
     member r.Cells: int64 = int64 r.Rows * int64 r.Cols
 
-    /// <summary>1 − nnz / cells; 0 where there is no cell.</summary>
-    member r.Sparsity: float =
-        if r.Cells = 0L then
-            0.0
-        else
-            1.0 - float r.Nnz / float r.Cells
+    /// <summary>1 − nnz / cells; 1 where there is no cell.</summary>
+    member r.Sparsity: float = SparseFs.Sparsity.ofCount r.Nnz r.Cells

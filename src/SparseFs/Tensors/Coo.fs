@@ -28,8 +28,7 @@ module Coo =
         ArgumentNullException.ThrowIfNull(indices, nameof indices)
 
         if indices.dim () <> 2L || indices.shape[0] <> 2L then
-            let shape = String.Join(", ", indices.shape)
-            wrong $"expected shape [2, nnz], got [{shape}]"
+            wrong $"expected shape [2, nnz], got {Shape.text indices.shape}"
 
         if
             indices.dtype <> torch.ScalarType.Int64

@@ -4,24 +4,27 @@ namespace SparseFs.Torch
 
 open System
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 open TorchSharp
 
 /// <summary>What a tensor must be before a kernel sees it, and its address.</summary>
 module internal TensorView =
 
-    let private describe (shape: int64[]) = "[" + String.Join(", ", shape) + "]"
+    /// <exception cref="T:System.ArgumentException">It is not a real floating dtype.</exception>
+    let checkDtype (name: string) (dtype: torch.ScalarType) =
+        match dtype with
+        | torch.ScalarType.Float16
+        | torch.ScalarType.BFloat16
+        | torch.ScalarType.Float32
+        | torch.ScalarType.Float64 -> ()
+        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", name))
 
     /// <exception cref="T:System.ArgumentException">The tensor is null, or not of a real floating dtype.</exception>
     let checkFloating (name: string) (t: torch.Tensor) =
         if isNull t then
             nullArg name
 
-        match t.dtype with
-        | torch.ScalarType.Float16
-        | torch.ScalarType.BFloat16
-        | torch.ScalarType.Float32
-        | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", name))
+        checkDtype name t.dtype
 
     /// <exception cref="T:System.ArgumentException">The dtype or the device is another.</exception>
     let checkPlace
@@ -46,7 +49,7 @@ module internal TensorView =
     /// <exception cref="T:System.ArgumentException">The shape is not [length].</exception>
     let checkVector (name: string) (t: torch.Tensor) (length: int) =
         if t.dim () <> 1L || t.shape[0] <> int64 length then
-            raise (ArgumentException($"expected shape [{length}], got {describe t.shape}", name))
+            raise (ArgumentException($"expected shape [{length}], got {Shape.text t.shape}", name))
 
     /// <summary>The number of samples N of a tensor [*, features].</summary>
     /// <exception cref="T:System.ArgumentException">It has no dimension, its last is not features, or N exceeds 2^31 − 1.</exception>
@@ -54,7 +57,7 @@ module internal TensorView =
         let shape = t.shape
 
         if shape.Length = 0 || shape[shape.Length - 1] <> int64 features then
-            raise (ArgumentException($"expected shape [*, {features}], got {describe shape}", name))
+            raise (ArgumentException($"expected shape [*, {features}], got {Shape.text shape}", name))
 
         let mutable samples = 1L
 
@@ -132,7 +135,7 @@ module internal TensorView =
             nullArg name
 
         if t.dim () <> 1L then
-            raise (ArgumentException($"expected one dimension, got shape {describe t.shape}", name))
+            raise (ArgumentException($"expected one dimension, got shape {Shape.text t.shape}", name))
 
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()

@@ -58,7 +58,7 @@ let private sddmm (machine: ExecutionPolicy) (c: Case) : float32[] =
     use g = new Guarded(flat c.G)
     use x = new Guarded(flat c.X)
     use d = new Guarded(garbage c.Pattern.Nnz)
-    CpuSpmm.sddmm machine (SpmmPlans.planOf c.Pattern) g.Address x.Address c.N d.Address
+    CpuGradients.sddmm machine (SpmmPlans.planOf c.Pattern) g.Address x.Address c.N d.Address
     d.CheckMargins "d"
     d.Values
 
@@ -102,7 +102,7 @@ let private gradients (machine: ExecutionPolicy) (wantsValues, wantsBias, wantsI
     let place wanted (guarded: Guarded) =
         if wanted then guarded.Address else nothing
 
-    CpuSpmm.gradients
+    CpuGradients.gradients
         machine
         (SpmmPlans.planOf c.Pattern)
         (place wantsInput values)
@@ -166,7 +166,7 @@ let dispatchTests =
 
           testList
               "gradients"
-              [ for width in BatchTiling.widths do
+              [ for width in CpuSpmm.widths do
                     testCase $"at {width}, in one pass or not, are to the bit what the operations give" (fun () ->
                         for n in 0 :: splitBatches do
                             let c = wide n

@@ -123,7 +123,7 @@ module Npy =
             || sizes > bigint Int64.MaxValue / 8I
             || header.Shape |> Array.exists (fun size -> size > int64 Int32.MaxValue)
         then
-            let sizes = String.Join(", ", header.Shape) |> ArrayFile.shown
+            let sizes = Shape.sizes header.Shape |> ArrayFile.shown
 
             raise (
                 ArrayFileException(

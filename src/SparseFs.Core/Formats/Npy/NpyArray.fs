@@ -38,10 +38,8 @@ type NpyArray
         let count = shape |> Array.fold (fun count size -> count * bigint size) 1I
 
         if count <> bigint data.Length then
-            let sizes = String.Join(", ", shape)
-
             let message =
-                (invariant $"expected the {count} numbers of shape [{sizes}], got {data.Length}")
+                (invariant $"expected the {count} numbers of shape {Shape.text shape}, got {data.Length}")
 
             raise (ArgumentException(message, nameof data))
 

@@ -153,7 +153,7 @@ module internal NpyHeader =
     /// <summary>The bytes in front of an array: magic, version 1.0, length and dictionary, padded so that the numbers start
     /// at a multiple of 64.</summary>
     let write (descr: string) (shape: int[]) : byte[] =
-        let sizes = String.Join(", ", shape)
+        let sizes = Shape.sizes shape
         let sizes = if shape.Length = 1 then sizes + "," else sizes
 
         let text =

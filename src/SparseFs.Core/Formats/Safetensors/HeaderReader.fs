@@ -128,12 +128,11 @@ module internal HeaderReader =
                 else
                     (invariant $"whole bytes, not {bits} bits,")
 
-            let expected =
-                (invariant $"expected {expected} for {stored} {TensorInfo.describe shape}")
+            let expected = (invariant $"expected {expected} for {stored} {Shape.text shape}")
 
             CheckpointFault.because CheckpointProblem.Shape file name (invariant $"{expected}, got {next - first}")
         | ValueNone ->
-            let got = (invariant $"got {TensorInfo.describe shape}")
+            let got = (invariant $"got {Shape.text shape}")
 
             CheckpointFault.because
                 CheckpointProblem.Shape

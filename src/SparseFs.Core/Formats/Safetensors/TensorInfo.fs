@@ -64,8 +64,6 @@ module internal TensorInfo =
         | true, dtype when dtype.ToString() = name -> ValueSome dtype
         | _ -> ValueNone
 
-    let describe (shape: int64[]) : string = "[" + String.Join(", ", shape) + "]"
-
     /// <summary>The bits of a shape, or nothing where its bytes, or a stride, would exceed 2^63 − 1.</summary>
     let tryBits (dtype: Dtype) (shape: int64[]) : Int128 voption =
         let mutable product = Int128.op_Implicit (bits dtype)

@@ -6,6 +6,7 @@ namespace SparseFs.Kernels
 open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 
 /// One key: no vectors are asked for.
 [<Struct>]
@@ -23,15 +24,15 @@ type internal SimdKeysScalar =
         static member Store(p, key) = NativePtr.write p key
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        static member KeysOf x = Key.ofFloat (NativePtr.read x)
+        static member KeysOf x = OrderedKey.signed (NativePtr.read x)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfProducts(x, factors) =
-            Key.ofFloat (NativePtr.read x * NativePtr.read factors)
+            OrderedKey.signed (NativePtr.read x * NativePtr.read factors)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member KeysOfSums(x, addends) =
-            Key.ofFloat (NativePtr.read x + NativePtr.read addends)
+            OrderedKey.signed (NativePtr.read x + NativePtr.read addends)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Lower(a, b) = min a b
@@ -70,10 +71,11 @@ type internal SimdKeys128 =
         let bits = Vector128.AndNot(scores.AsInt32(), isZero)
 
         let flip =
-            Vector128.ShiftRightArithmetic(bits, 31) &&& Vector128.Create Key.Magnitude
+            Vector128.ShiftRightArithmetic(bits, 31)
+            &&& Vector128.Create OrderedKey.Magnitude
 
         let isNumber = Vector128.Equals(scores, scores).AsInt32()
-        Vector128.ConditionalSelect(isNumber, bits ^^^ flip, Vector128.Create Key.OfNaN)
+        Vector128.ConditionalSelect(isNumber, bits ^^^ flip, Vector128.Create OrderedKey.OfNaN)
 
     interface ISimdKeys<Vector128<int>> with
         static member Count = 4
@@ -138,10 +140,11 @@ type internal SimdKeys256 =
         let bits = Vector256.AndNot(scores.AsInt32(), isZero)
 
         let flip =
-            Vector256.ShiftRightArithmetic(bits, 31) &&& Vector256.Create Key.Magnitude
+            Vector256.ShiftRightArithmetic(bits, 31)
+            &&& Vector256.Create OrderedKey.Magnitude
 
         let isNumber = Vector256.Equals(scores, scores).AsInt32()
-        Vector256.ConditionalSelect(isNumber, bits ^^^ flip, Vector256.Create Key.OfNaN)
+        Vector256.ConditionalSelect(isNumber, bits ^^^ flip, Vector256.Create OrderedKey.OfNaN)
 
     interface ISimdKeys<Vector256<int>> with
         static member Count = 8
@@ -206,10 +209,11 @@ type internal SimdKeys512 =
         let bits = Vector512.AndNot(scores.AsInt32(), isZero)
 
         let flip =
-            Vector512.ShiftRightArithmetic(bits, 31) &&& Vector512.Create Key.Magnitude
+            Vector512.ShiftRightArithmetic(bits, 31)
+            &&& Vector512.Create OrderedKey.Magnitude
 
         let isNumber = Vector512.Equals(scores, scores).AsInt32()
-        Vector512.ConditionalSelect(isNumber, bits ^^^ flip, Vector512.Create Key.OfNaN)
+        Vector512.ConditionalSelect(isNumber, bits ^^^ flip, Vector512.Create OrderedKey.OfNaN)
 
     interface ISimdKeys<Vector512<int>> with
         static member Count = 16

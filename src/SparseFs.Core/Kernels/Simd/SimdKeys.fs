@@ -3,14 +3,11 @@ namespace SparseFs.Kernels
 #nowarn "9"
 #nowarn "3535"
 
-open System
-open System.Runtime.CompilerServices
 open Microsoft.FSharp.NativeInterop
 
 /// <summary>Scores as integers in the order of the scores, and what the selection asks of a vector of Count of them.</summary>
 /// <remarks>Members are inlined on demand: one that were called would run as .NET compiles it first, unoptimised.
-/// The key of a float is its bits, those but the sign flipped where it is negative. −0 has the key of 0, and NaN
-/// of either sign the highest. No key is the lowest integer.</remarks>
+/// The keys are OrderedKey's signed ones: −0 has the key of 0, and NaN of either sign the highest.</remarks>
 type internal ISimdKeys<'K when 'K: struct> =
     static abstract Count: int
     static abstract Broadcast: int -> 'K
@@ -33,28 +30,3 @@ type internal ISimdKeys<'K when 'K: struct> =
     static abstract OfBits: uint32 -> 'K
     /// dst[i] = src[i] where the lane is −1, 0 where it is 0.
     static abstract Keep: mask: 'K * src: nativeptr<float32> * dst: nativeptr<float32> -> unit
-
-module internal Key =
-
-    /// Above every key but NaN's.
-    [<Literal>]
-    let OfNaN = 0x7FFFFFFE
-
-    /// Below every key.
-    [<Literal>]
-    let Nothing = Int32.MinValue
-
-    [<Literal>]
-    let Magnitude = 0x7FFFFFFF
-
-    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    let ofFloat (score: float32) : int =
-        if score <> score then
-            OfNaN
-        else
-            let bits = BitConverter.SingleToInt32Bits(if score = 0.0f then 0.0f else score)
-            bits ^^^ ((bits >>> 31) &&& Magnitude)
-
-    /// The number that has this key: the bits are flipped back.
-    let inline toFloat (key: int) : float32 =
-        BitConverter.Int32BitsToSingle(key ^^^ ((key >>> 31) &&& Magnitude))

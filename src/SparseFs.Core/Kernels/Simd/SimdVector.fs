@@ -3,6 +3,7 @@ namespace SparseFs.Kernels
 #nowarn "9" // pointers: a kernel does not check bounds, its caller has
 #nowarn "3535" // an interface with static members: the one way to hand a vector width to the JIT as a type
 
+open System.Runtime.CompilerServices
 open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
@@ -30,6 +31,11 @@ module internal Pointer =
     let clear (p: nativeptr<float32>) (count: int64) =
         NativeMemory.Clear(NativePtr.toVoidPtr p, unativeint (count * 4L))
 
+    /// Asks for a cache line before it is read or written to, where the machine has an instruction for that.
+    let inline prefetch (p: nativeptr<float32>) =
+        if Sse.IsSupported then
+            Sse.Prefetch0(NativePtr.toVoidPtr p)
+
 /// What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.
 type internal ISimdVector<'V when 'V: struct> =
     static abstract Count: int
@@ -41,6 +47,11 @@ type internal ISimdVector<'V when 'V: struct> =
     static abstract Multiply: 'V * 'V -> 'V
     /// a · b + c, in one rounding where the machine has it.
     static abstract MultiplyAdd: a: 'V * b: 'V * c: 'V -> 'V
+    static abstract Abs: 'V -> 'V
+    /// Bit i is set where a[i] >= b[i]; never where one is NaN.
+    static abstract AtLeast: a: 'V * b: 'V -> uint32
+    /// Bit i is set where x[i] is not 0; −0 is, NaN is not.
+    static abstract NonZeros: x: 'V -> uint32
     /// The sums over the lanes of four vectors, as the four lanes of one.
     static abstract Sum4: 'V * 'V * 'V * 'V -> Vector128<float32>
     /// dst[j · ldd + i] = src[i · lds + j] for i, j < Count. No overlap.
@@ -57,10 +68,55 @@ type internal SimdScalar =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = a * b + c
+        static member Abs x = System.MathF.Abs x
+        static member AtLeast(a, b) = if a >= b then 1u else 0u
+        static member NonZeros x = if x <> 0.0f then 1u else 0u
         static member Sum4(a, b, c, d) = Vector128.Create(a, b, c, d)
 
         static member Transpose(src, _, dst, _) =
             NativePtr.write dst (NativePtr.read src)
+
+/// What 128 bits do across lanes, by SSE and by any machine: the same bits, so that tests on one speak for the other.
+module internal Shuffles128 =
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let sum4OfSse (a: Vector128<float32>) b c d : Vector128<float32> =
+        let ab = Sse.UnpackLow(a, b) + Sse.UnpackHigh(a, b)
+        let cd = Sse.UnpackLow(c, d) + Sse.UnpackHigh(c, d)
+        Sse.MoveLowToHigh(ab, cd) + Sse.MoveHighToLow(cd, ab)
+
+    let inline private sum (x: Vector128<float32>) : float32 =
+        (x.GetElement 0 + x.GetElement 2) + (x.GetElement 1 + x.GetElement 3)
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let sum4 (a: Vector128<float32>) b c d : Vector128<float32> =
+        Vector128.Create(sum a, sum b, sum c, sum d)
+
+    let inline private rows (src: nativeptr<float32>) (lds: int64) =
+        struct (Vector128.Load src,
+                Vector128.Load(Pointer.at src lds),
+                Vector128.Load(Pointer.at src (2L * lds)),
+                Vector128.Load(Pointer.at src (3L * lds)))
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let transposeOfSse (src: nativeptr<float32>) (lds: int64) (dst: nativeptr<float32>) (ldd: int64) =
+        let struct (a, b, c, d) = rows src lds
+        let abLow, abHigh = Sse.UnpackLow(a, b), Sse.UnpackHigh(a, b)
+        let cdLow, cdHigh = Sse.UnpackLow(c, d), Sse.UnpackHigh(c, d)
+        Vector128.Store(Sse.MoveLowToHigh(abLow, cdLow), dst)
+        Vector128.Store(Sse.MoveHighToLow(cdLow, abLow), Pointer.at dst ldd)
+        Vector128.Store(Sse.MoveLowToHigh(abHigh, cdHigh), Pointer.at dst (2L * ldd))
+        Vector128.Store(Sse.MoveHighToLow(cdHigh, abHigh), Pointer.at dst (3L * ldd))
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let transpose (src: nativeptr<float32>) (lds: int64) (dst: nativeptr<float32>) (ldd: int64) =
+        let struct (a, b, c, d) = rows src lds
+
+        for j in 0..3 do
+            let column =
+                Vector128.Create(a.GetElement j, b.GetElement j, c.GetElement j, d.GetElement j)
+
+            Vector128.Store(column, Pointer.at dst (int64 j * ldd))
 
 /// 128 bits: x86 and Arm64.
 [<Struct>]
@@ -74,35 +130,27 @@ type internal Simd128 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector128.MultiplyAddEstimate(a, b, c)
+        static member Abs x = Vector128.Abs x
+
+        static member AtLeast(a, b) =
+            Vector128.ExtractMostSignificantBits(Vector128.GreaterThanOrEqual(a, b))
+
+        static member NonZeros x =
+            ~~~(Vector128.ExtractMostSignificantBits(Vector128.Equals(x, Vector128<float32>.Zero)))
+            &&& 0xFu
 
         static member Sum4(a, b, c, d) =
             if Sse.IsSupported then
-                let ab = Sse.UnpackLow(a, b) + Sse.UnpackHigh(a, b)
-                let cd = Sse.UnpackLow(c, d) + Sse.UnpackHigh(c, d)
-                Sse.MoveLowToHigh(ab, cd) + Sse.MoveHighToLow(cd, ab)
+                Shuffles128.sum4OfSse a b c d
             else
-                Vector128.Create(Vector128.Sum a, Vector128.Sum b, Vector128.Sum c, Vector128.Sum d)
+                Shuffles128.sum4 a b c d
 
         [<AggressiveOptimization>]
         static member Transpose(src, lds, dst, ldd) =
-            let a = Vector128.Load src
-            let b = Vector128.Load(Pointer.at src lds)
-            let c = Vector128.Load(Pointer.at src (2L * lds))
-            let d = Vector128.Load(Pointer.at src (3L * lds))
-
             if Sse.IsSupported then
-                let abLow, abHigh = Sse.UnpackLow(a, b), Sse.UnpackHigh(a, b)
-                let cdLow, cdHigh = Sse.UnpackLow(c, d), Sse.UnpackHigh(c, d)
-                Vector128.Store(Sse.MoveLowToHigh(abLow, cdLow), dst)
-                Vector128.Store(Sse.MoveHighToLow(cdLow, abLow), Pointer.at dst ldd)
-                Vector128.Store(Sse.MoveLowToHigh(abHigh, cdHigh), Pointer.at dst (2L * ldd))
-                Vector128.Store(Sse.MoveHighToLow(cdHigh, abHigh), Pointer.at dst (3L * ldd))
+                Shuffles128.transposeOfSse src lds dst ldd
             else
-                for j in 0..3 do
-                    let row =
-                        Vector128.Create(a.GetElement j, b.GetElement j, c.GetElement j, d.GetElement j)
-
-                    Vector128.Store(row, Pointer.at dst (int64 j * ldd))
+                Shuffles128.transpose src lds dst ldd
 
 /// 256 bits: AVX2 with FMA.
 [<Struct>]
@@ -137,6 +185,14 @@ type internal Simd256 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector256.MultiplyAddEstimate(a, b, c)
+        static member Abs x = Vector256.Abs x
+
+        static member AtLeast(a, b) =
+            Vector256.ExtractMostSignificantBits(Vector256.GreaterThanOrEqual(a, b))
+
+        static member NonZeros x =
+            ~~~(Vector256.ExtractMostSignificantBits(Vector256.Equals(x, Vector256<float32>.Zero)))
+            &&& 0xFFu
 
         static member Sum4(a, b, c, d) =
             let ab = (Avx.UnpackLow(a, b) + Avx.UnpackHigh(a, b)).AsDouble()
@@ -205,6 +261,14 @@ type internal Simd512 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector512.MultiplyAddEstimate(a, b, c)
+        static member Abs x = Vector512.Abs x
+
+        static member AtLeast(a, b) =
+            uint32 (Vector512.ExtractMostSignificantBits(Vector512.GreaterThanOrEqual(a, b)))
+
+        static member NonZeros x =
+            ~~~(uint32 (Vector512.ExtractMostSignificantBits(Vector512.Equals(x, Vector512<float32>.Zero))))
+            &&& 0xFFFFu
 
         static member Sum4(a, b, c, d) =
             let ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble()

@@ -67,8 +67,7 @@ type KWinners2d
         let shape = x.shape
 
         if shape.Length <> 4 || shape[1] <> int64 channels then
-            let got = String.Join(", ", shape)
-            raise (ArgumentException($"expected shape [N, {channels}, H, W], got [{got}]", "x"))
+            raise (ArgumentException($"expected shape [N, {channels}, H, W], got {Shape.text shape}", "x"))
 
         if shape[0] * shape[2] * shape[3] > int64 Int32.MaxValue then
             raise (

@@ -265,8 +265,7 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
 
         let single (key: string) (tensor: torch.Tensor) =
             if tensor.dim () <> 0L then
-                let shape = String.Join(", ", tensor.shape)
-                raise (ArgumentException($"expected shape [], got [{shape}]", key))
+                raise (ArgumentException($"expected shape [], got {Shape.text tensor.shape}", key))
 
         numbers "duty_cycle" (fun tensor -> TensorView.checkVector "duty_cycle" tensor units)
         numbers "samples_seen" (single "samples_seen")

@@ -5,10 +5,10 @@ open global.FsCheck.FSharp
 open SparseFs
 
 /// What laws are made of: conditions with the words that are shown where one fails.
-module internal Parts =
+module internal LawConditions =
 
-    let all (parts: (string * bool) list) : Property =
-        parts
+    let all (conditions: (string * bool) list) : Property =
+        conditions
         |> List.map (fun (label, holds) -> holds |> Prop.label label)
         |> List.reduce (.&.)
 
@@ -38,7 +38,7 @@ module internal Parts =
 
             slot >= rowPtr[row + 1]
 
-        // The later parts index by the earlier ones.
+        // The later conditions index by the earlier ones.
         let pointers =
             c.Rows >= 0
             && rowPtr.Length = c.Rows + 1

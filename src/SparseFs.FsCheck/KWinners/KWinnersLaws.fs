@@ -3,34 +3,6 @@ namespace SparseFs.Testing
 open global.FsCheck
 open global.FsCheck.FSharp
 
-/// <summary>Scores among which winners are chosen.</summary>
-[<RequireQualifiedAccess>]
-module KWinnersGenerators =
-
-    /// Few different numbers, so that ties are common; zeros of both signs, subnormal and infinite ones among them.
-    let private score: Gen<float> =
-        Gen.frequency
-            [ 6, Gen.choose (-6, 6) |> Gen.map (fun n -> float n / 4.0)
-              1,
-              Gen.elements
-                  [ -0.0
-                    0.0
-                    float System.Single.Epsilon
-                    -(float System.Single.Epsilon)
-                    infinity
-                    -infinity ] ]
-
-    /// <summary>k and 1 to 70 scores, each of them a float32; many are equal, and k is 1 or all of them more often than
-    /// not by chance.</summary>
-    let selections: Arbitrary<int * float[]> =
-        gen {
-            let! n = Gen.frequency [ 1, Gen.choose (1, 3); 4, Gen.choose (1, 70) ]
-            let! k = Gen.frequency [ 4, Gen.choose (1, n); 1, Gen.constant 1; 1, Gen.constant n ]
-            let! scores = Gen.arrayOfLength n score
-            return k, scores
-        }
-        |> Arb.fromGen
-
 /// <summary>What holds for every way to choose winners and to keep duty cycles, as FsCheck properties: for yours too.</summary>
 [<RequireQualifiedAccess>]
 module KWinnersLaws =
@@ -60,7 +32,7 @@ module KWinnersLaws =
             let areDistinct =
                 (scores |> Array.map (fun s -> s + 0.0) |> Array.distinct).Length = n
 
-            Parts.all
+            LawConditions.all
                 [ "exactly k win", won.Length = k && (Array.distinct won).Length = k
                   "winners are units", won |> Array.forall (fun i -> i >= 0 && i < n)
                   "no loser has a higher score than a winner",
@@ -83,7 +55,7 @@ module KWinnersLaws =
             let passed = y |> Array.filter (fun v -> v <> 0.0) |> Array.length
             let isNegative = Array.exists (fun v -> v < 0.0) y
 
-            Parts.all
+            LawConditions.all
                 [ "the shape stays", y.Length = x.Length
                   "what passes is unchanged", Array.forall2 (fun v x -> v = 0.0 || v = x) y x
                   "at most k pass", passed <= k
@@ -118,7 +90,7 @@ module KWinnersLaws =
 
             let mean = (1.0 - weight) * Array.average duty + weight * Array.average batch
 
-            Parts.all
+            LawConditions.all
                 [ "it stays in [0, 1]", after |> Array.forall (fun d -> d >= 0.0 && d <= 1.0)
                   "it is between what it was and the batch",
                   Array.forall2

@@ -1,0 +1,74 @@
+namespace SparseFs
+
+open System
+
+/// <summary>Patterns of blocks: whole blocks at drawn places, and N of every M columns.</summary>
+module internal BlockSparse =
+
+    /// As Topology.block.
+    let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+
+        if size < 1 then
+            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more, got {size}")))
+
+        for name, features in [ nameof rows, rows; nameof cols, cols ] do
+            if features % size <> 0 then
+                let message =
+                    (invariant $"expected a multiple of the block's {size}, got {features}")
+
+                raise (ArgumentOutOfRangeException(name, features, message))
+
+        let gridRows, gridCols = rows / size, cols / size
+
+        if blocks < 0 || int64 blocks > int64 gridRows * int64 gridCols then
+            let message =
+                (invariant
+                    $"expected 0..{int64 gridRows * int64 gridCols} blocks of {size} by {size} in a [{rows}, {cols}] matrix, got {blocks}")
+
+            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
+
+        if int64 blocks * int64 size * int64 size > int64 Int32.MaxValue then
+            let message =
+                (invariant $"expected at most {Int32.MaxValue} slots, got {blocks} blocks of {size} by {size}")
+
+            raise (ArgumentOutOfRangeException(nameof blocks, blocks, message))
+
+        let grid =
+            SampleWithoutReplacement.distinct (Sparsity.cells gridRows gridCols) blocks (Draws seed)
+            |> Connectivity.ofSortedCells gridRows gridCols
+
+        let rowPtr: int[] = Array.zeroCreate (rows + 1)
+        let colIdx: int[] = Array.zeroCreate (blocks * size * size)
+        let mutable slot = 0
+
+        for row in 0 .. rows - 1 do
+            for gridSlot in grid.RowPtr[row / size] .. grid.RowPtr[row / size + 1] - 1 do
+                for i in 0 .. size - 1 do
+                    colIdx[slot] <- grid.ColIdx[gridSlot] * size + i
+                    slot <- slot + 1
+
+            rowPtr[row + 1] <- slot
+
+        Connectivity.ofTrusted rows cols rowPtr colIdx
+
+    /// As Topology.nOfM.
+    let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity =
+        Sparsity.checkShape rows cols
+
+        if m < 1 then
+            raise (ArgumentOutOfRangeException(nameof m, m, (invariant $"expected 1 or more, got {m}")))
+
+        DegreeSequence.checkAtMost (nameof n) m n "the group's columns"
+
+        if cols % m <> 0 then
+            raise (
+                ArgumentOutOfRangeException(nameof cols, cols, (invariant $"expected a multiple of {m}, got {cols}"))
+            )
+
+        DegreeSequence.checkTotal (nameof n) rows (cols / m * n)
+        let draws = Draws seed
+
+        DegreeSequence.byRows rows cols (cols / m * n) (fun _ ->
+            [| for group in 0 .. cols / m - 1 do
+                   for place in SampleWithoutReplacement.distinct (int64 m) n draws -> group * m + int place |])
