@@ -81,7 +81,12 @@ module internal PortableBackend =
     let private ofDense (plan: SpmmPlan) (w: torch.Tensor) : torch.Tensor =
         withCells plan.Connectivity w.device (fun cells -> w.reshape(-1L).index_select(0L, cells))
 
-    let private growthScores (passes: Lazy<struct (torch.Tensor * torch.Tensor)>) (_: int) (_: int) (cols: int) : CellScores =
+    let private growthScores
+        (passes: Lazy<struct (torch.Tensor * torch.Tensor)>)
+        (_: int)
+        (_: int)
+        (cols: int)
+        : CellScores =
         let buffer: float32[] ref = ref [||]
 
         RowScores(fun first count ->

@@ -63,8 +63,10 @@ let private compiled (assembly: string) : string list =
 /// The files that may hold addresses: the kernels, their memory, and where a tensor becomes one.
 let private mayHoldPointers =
     set
-        [ "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
+        [ "src/SparseFs.Core/Execution/CpuGradients.fs"
+          "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
           "src/SparseFs.Core/Execution/CpuKernels.fs"
+          "src/SparseFs.Core/Execution/CpuSlotCopies.fs"
           "src/SparseFs.Core/Execution/CpuSparseActivations.fs"
           "src/SparseFs.Core/Execution/CpuSpmm.fs"
           "src/SparseFs.Core/Execution/CpuTopK.fs"
@@ -76,8 +78,11 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
           "src/SparseFs.Core/Kernels/GatherSlots.fs"
           "src/SparseFs.Core/Kernels/Gemm.fs"
+          "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
+          "src/SparseFs.Core/Kernels/Adam/YoungMoments.fs"
           "src/SparseFs.Core/Kernels/Pack.fs"
           "src/SparseFs.Core/Kernels/Reduce.fs"
+          "src/SparseFs.Core/Kernels/ScoreScan.fs"
           "src/SparseFs.Core/Kernels/Sddmm.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeyLanes.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeys.fs"
@@ -86,7 +91,8 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Spmm.fs"
           "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
-          "src/SparseFs.Core/Kernels/YoungMoments.fs"
+          "src/SparseFs.Core/Selection/StreamingTopK.fs"
+          "src/SparseFs.Core/Update/DropSlots.fs"
           "src/SparseFs/Backends/CpuBackend.fs"
           "src/SparseFs/Tensors/TensorView.fs" ]
 

@@ -32,11 +32,14 @@ let private numbers (t: torch.Tensor) : float32[] =
 let private train (isWatched: bool) =
     torch.manual_seed 3L |> ignore
     use layer = new SparseLinear(Topology.uniform 24 16 90 (Seed.ofInt 1))
-    use winners = new KWinners(
+
+    use winners =
+        new KWinners(
             24,
             { KWinnersOptions.ofSparsity 0.5 with
                 Boost = Boost.Exponential 1.5 }
         )
+
     use output = new SparseLinear(Topology.uniform 4 24 40 (Seed.ofInt 2))
     use model = torch.nn.Sequential(layer, winners, output)
     use optimizer = torch.optim.Adam(model.parameters (), 0.01)
