@@ -36,6 +36,6 @@ type internal UnattendedPasses() =
                     NoticeSource.Log.Noticed(
                         string NoticeKind.NotFollowed,
                         string layer,
-                        "the layer carries a policy (dynamic = true), but no Rewirer follows it, so that nothing is "
+                        "the layer carries a policy, but no Rewirer follows it, so that nothing is "
                         + "rewired: make a Rewirer over the model and its optimizer, and call its Step"
                     )
