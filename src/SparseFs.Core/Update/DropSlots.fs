@@ -1,9 +1,6 @@
 namespace SparseFs
 
-#nowarn "9"
-
 open System
-open System.Runtime.Intrinsics
 open SparseFs.Kernels
 
 /// A number that a rule cannot order: the update is refused, and nothing has been changed.
@@ -12,20 +9,9 @@ exception internal NotFinite of what: string
 /// <summary>Which slots an update drops.</summary>
 module internal DropSlots =
 
-    /// The index of the first number that is not finite, or their number.
-    let firstNotFinite (width: Width) (numbers: float32[]) : int =
-        use pin = fixed numbers
-        let size = numbers.Length
-
-        match width with
-        | Width.V512 -> ScoreScan.firstNotFinite<Simd512, Vector512<float32>> pin size
-        | Width.V256 -> ScoreScan.firstNotFinite<Simd256, Vector256<float32>> pin size
-        | Width.V128 -> ScoreScan.firstNotFinite<Simd128, Vector128<float32>> pin size
-        | _ -> ScoreScan.firstNotFinite<SimdScalar, float32> pin size
-
     /// Refuses what is not finite.
     let checkFinite (what: string) (numbers: float32[]) =
-        let slot = firstNotFinite Widths.widest numbers
+        let slot = ScoreScan.firstNotFinite Widths.widest numbers
 
         if slot < numbers.Length then
             raise (NotFinite(invariant $"{what} {numbers[slot]} at slot {slot}"))

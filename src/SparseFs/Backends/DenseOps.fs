@@ -13,7 +13,12 @@ module internal DenseOps =
     let private hasKernels (t: torch.Tensor) =
         t.dtype = torch.ScalarType.Float32 && t.device_type = DeviceType.CPU
 
-    let private machineFor (c: Connectivity) = OpenMpTeam.machineFor c.Nnz 16
+    /// What copying a slot costs, in multiply-adds of a product: as many samples keep as many threads busy.
+    [<Literal>]
+    let private SamplesOfCopy = 16
+
+    let private machineFor (c: Connectivity) =
+        OpenMpTeam.machineFor c.Nnz SamplesOfCopy
 
     /// values at the pattern, 0 elsewhere: [rows, cols].
     let toDense (c: Connectivity) (values: torch.Tensor) : torch.Tensor =

@@ -487,10 +487,10 @@ type Rewirer
         if value.Optimizer <> kind then
             refuse $"expected a state for {kind}, got one for {value.Optimizer}"
 
-        let names (of': seq<string>) = String.Join(", ", of')
+        let listed (names: seq<string>) = String.Join(", ", names)
 
         if (value.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
-            refuse $"expected layers {names (layers |> Seq.map _.Name)}, got {names (value.Explored |> Seq.map fst)}"
+            refuse $"expected layers {listed (layers |> Seq.map _.Name)}, got {listed (value.Explored |> Seq.map fst)}"
 
         for l, (name, explored) in Array.zip layers value.Explored do
             if not (explored.Fits l.Layer.Connectivity) then

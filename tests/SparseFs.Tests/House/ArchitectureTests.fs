@@ -60,17 +60,22 @@ let private compiled (assembly: string) : string list =
     |> Seq.map (fun item -> assembly + item.Attribute(XName.Get "Include").Value.Replace('\\', '/'))
     |> List.ofSeq
 
-/// The files that may hold addresses: the kernels, their memory, and the one place where a tensor becomes one.
+/// The files that may hold addresses: the kernels, their memory, who walks scores, and the one place where a tensor becomes
+/// one.
 let private mayHoldPointers =
     set
-        [ "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
+        [ "src/SparseFs.Core/Execution/CpuGradients.fs"
+          "src/SparseFs.Core/Execution/CpuGrowthScores.fs"
           "src/SparseFs.Core/Execution/CpuKernels.fs"
+          "src/SparseFs.Core/Execution/CpuSlotCopies.fs"
           "src/SparseFs.Core/Execution/CpuSparseActivations.fs"
           "src/SparseFs.Core/Execution/CpuSpmm.fs"
           "src/SparseFs.Core/Execution/CpuTopK.fs"
           "src/SparseFs.Core/Execution/KernelTable.fs"
           "src/SparseFs.Core/Execution/ScratchPool.fs"
           "src/SparseFs.Core/Execution/SpmmPlan.fs"
+          "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
+          "src/SparseFs.Core/Kernels/Adam/YoungMoments.fs"
           "src/SparseFs.Core/Kernels/CsrView.fs"
           "src/SparseFs.Core/Kernels/DenseConversion.fs"
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
@@ -78,6 +83,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Gemm.fs"
           "src/SparseFs.Core/Kernels/Pack.fs"
           "src/SparseFs.Core/Kernels/Reduce.fs"
+          "src/SparseFs.Core/Kernels/ScoreScan.fs"
           "src/SparseFs.Core/Kernels/Sddmm.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeyLanes.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeys.fs"
@@ -86,7 +92,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Spmm.fs"
           "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
-          "src/SparseFs.Core/Kernels/YoungMoments.fs"
+          "src/SparseFs.Core/Selection/StreamingTopK.fs"
           "src/SparseFs/Tensors/TensorView.fs" ]
 
 let private holdsPointers (text: string) =
@@ -230,6 +236,29 @@ let architecture =
                   $"pointers outside the list: {holders - mayHoldPointers}"
 
               Expect.equal mayHoldPointers holders "each file of the list holds some")
+
+          testCase "instruction sets are asked for where the widths are listed, and by the vectors, alone" (fun () ->
+              let askers =
+                  compiled "src/SparseFs.Core/"
+                  |> List.filter (fun file ->
+                      Regex.IsMatch(read file, @"\bIs(Supported|HardwareAccelerated)\b|\bVector<"))
+
+              Expect.equal
+                  askers
+                  [ "src/SparseFs.Core/Kernels/Simd/SimdVector.fs"
+                    "src/SparseFs.Core/Kernels/Simd/Widths.fs" ]
+                  "files that ask what the machine has")
+
+          testCase "no source file of the core, its laws or ONNX is longer than 300 lines" (fun () ->
+              let files =
+                  [ "src/SparseFs.Core"; "src/SparseFs.FsCheck"; "src/SparseFs.Onnx" ]
+                  |> List.collect (fun folder -> filesUnder folder [ "*.fs" ])
+
+              Expect.isGreaterThan files.Length 90 "not vacuous"
+
+              for file in files do
+                  let lines = (read file).Split('\n').Length - 1
+                  Expect.isLessThanOrEqual lines 300 file)
 
           testCase "each kernel is compiled with all optimisations at its first call" (fun () ->
               let marked =

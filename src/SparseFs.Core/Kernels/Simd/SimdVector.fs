@@ -31,10 +31,11 @@ module internal Pointer =
     let clear (p: nativeptr<float32>) (count: int64) =
         NativeMemory.Clear(NativePtr.toVoidPtr p, unativeint (count * 4L))
 
-    /// Asks for a cache line before it is read or written to, where the machine has an instruction for that.
-    let inline prefetch (p: nativeptr<float32>) =
-        if Sse.IsSupported then
-            Sse.Prefetch0(NativePtr.toVoidPtr p)
+    /// Whether the machine has an instruction that asks for a cache line before it is read or written to.
+    let inline hasPrefetch () = Sse.IsSupported
+
+    /// Asks for a cache line, where hasPrefetch.
+    let inline prefetch (p: nativeptr<float32>) = Sse.Prefetch0(NativePtr.toVoidPtr p)
 
 /// What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.
 type internal ISimdVector<'V when 'V: struct> =

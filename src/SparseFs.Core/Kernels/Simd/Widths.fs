@@ -5,7 +5,7 @@ open System.Runtime.Intrinsics.X86
 
 /// <summary>The widths that this machine has: where instruction sets are tested for.</summary>
 /// <remarks>A call takes its width from here or from a test that forces it. Beside this list, Simd128 asks for SSE's shuffles
-/// and Pointer.prefetch for the instruction: neither changes a result.</remarks>
+/// and Pointer.hasPrefetch for the instruction: neither changes a result.</remarks>
 module internal Widths =
 
     /// The widest last.
