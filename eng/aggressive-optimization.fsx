@@ -2,7 +2,8 @@
 //
 // F# drops this flag of MethodImpl, and without it a kernel's first calls, a second or so of them, run unoptimised:
 // 10 to 20 times slower, each vector operation a call. The flag is one bit of the method's row in the metadata.
-// The attribute must be there for at least one method, or the build fails.
+// The attribute must be there for at least one method, or the build fails. F# cuts a method that it finds large in two; the
+// part that is carved out (NAME$cont@LINE) has no attribute, and gets the flag of the method that it is a part of.
 
 open System
 open System.IO
@@ -34,10 +35,23 @@ let offsetOfFlags (handle: MethodDefinitionHandle) =
       * metadata.GetTableRowSize TableIndex.MethodDef
     + 4
 
+let nameOf (method: MethodDefinition) = metadata.GetString method.Name
+
 let marked =
-    [ for handle in metadata.MethodDefinitions do
-          if isMarked (metadata.GetMethodDefinition handle) then
-              handle ]
+    [ for handle in metadata.TypeDefinitions do
+          let methods =
+              [ for handle in metadata.GetTypeDefinition(handle).GetMethods() ->
+                    handle, metadata.GetMethodDefinition handle ]
+
+          let names =
+              set
+                  [ for _, method in methods do
+                        if isMarked method then
+                            nameOf method ]
+
+          for handle, method in methods do
+              if isMarked method || names.Contains((nameOf method).Split("$cont@")[0]) then
+                  handle ]
 
 if marked.IsEmpty then
     eprintfn $"{path}: error: no method carries AggressiveOptimization"

@@ -1,17 +1,34 @@
-/// Draws docs/results/kwinners-noise.svg: dotnet fsi eng/plot-noise.fsx
-/// The numbers are those of docs/results/kwinners.md: means of two or three seeds, or of one.
+/// Draws docs/results/kwinners-noise.svg from the tables of docs/results/kwinners.md: dotnet fsi eng/plot-noise.fsx
+/// A picture of its own, not a page of Plotly.NET as the benchmarks draw: Markdown shows no page.
 
 open System
+open System.Globalization
 open System.IO
 
+let results = Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results")
+
+/// Each row of the tables over noise: a network, and its accuracies in % by rising noise.
+let measured =
+    [ for line in File.ReadAllLines(Path.Combine(results, "kwinners.md")) do
+          match line.Trim('|', ' ').Split '|' |> Array.map _.Trim() |> List.ofArray with
+          | network :: seeds :: accuracies when accuracies.Length = 6 && seeds <> "seeds" && not (seeds.StartsWith '-') ->
+              network, [ for a in accuracies -> Double.Parse(a, CultureInfo.InvariantCulture) ]
+          | _ -> () ]
+
 let curves =
-    [ "70 % sparse, k-winners, rewired", "#2ca02c", [ 98.64; 98.37; 97.79; 96.99; 95.83; 93.62 ]
-      "dense, ReLU, same recipe", "#17becf", [ 98.72; 98.34; 97.76; 96.84; 95.05; 92.00 ]
-      "dense, ReLU, notebook's recipe", "#1f77b4", [ 98.37; 97.95; 97.04; 95.38; 92.50; 87.48 ]
-      "dense, k-winners", "#9467bd", [ 97.50; 96.83; 95.41; 93.18; 89.80; 84.82 ]
-      "70 % sparse, ReLU", "#8c564b", [ 97.88; 97.30; 96.31; 94.03; 89.48; 81.67 ]
-      "70 % sparse, k-winners", "#d62728", [ 96.74; 95.87; 94.54; 92.34; 88.49; 82.52 ]
-      "Numenta's notebook", "#7f7f7f", [ 96.45; 95.35; 93.73; 90.68; 85.88; 78.99 ] ]
+    [ for network, colour in
+          [ "70 % sparse, k-winners, rewired", "#2ca02c"
+            "dense, ReLU, same recipe", "#17becf"
+            "dense, ReLU, the notebook's recipe (section 2)", "#1f77b4"
+            "dense, k-winners", "#9467bd"
+            "70 % sparse, ReLU", "#8c564b"
+            "70 % sparse, k-winners", "#d62728"
+            "Numenta's notebook", "#7f7f7f" ] do
+          match measured |> List.tryFind (fun (name, _) -> name = network) with
+          | Some(_, accuracies) -> network, colour, accuracies
+          | None ->
+              let rows = measured |> List.map fst |> String.concat "; "
+              invalidOp $"expected a row '{network}' in kwinners.md, got {rows}" ]
 
 let x (level: float) = 70.0 + level / 0.25 * 480.0
 
@@ -55,4 +72,4 @@ let picture =
       yield! lines
       "</svg>" ]
 
-File.WriteAllLines(Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results", "kwinners-noise.svg"), picture)
+File.WriteAllLines(Path.Combine(results, "kwinners-noise.svg"), picture)

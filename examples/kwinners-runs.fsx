@@ -11,15 +11,39 @@
 #r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
+#r "../artifacts/bin/Digits/release/Argu.dll"
 
 open System
+open Argu
 open SparseFs
 open TorchSharp
 
+type Network =
+    | Sparse
+    | Sparse_Same_K
+    | Sparse_Relu
+    | Dense
+    | Dense_Winners
+    | Rigl
+    | Relu_Rigl
+    | Static_Rigl
+    | Dense_Rigl
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Run of folder: string * network: Network * seed: int * epochs: int
+
+    interface IArgParserTemplate with
+        member _.Usage =
+            "MNIST's folder, one of the networks named above, the seed and the epochs"
+
 let folder, network, seed, epochs =
-    match List.ofArray fsi.CommandLineArgs with
-    | [ _; folder; network; seed; epochs ] -> folder, network, int seed, int epochs
-    | _ -> failwith "expected FOLDER NETWORK SEED EPOCHS"
+    let parser = ArgumentParser.Create<Arguments>(programName = "kwinners-runs.fsx")
+
+    try
+        parser.Parse(Array.tail fsi.CommandLineArgs).GetResult Run
+    with :? ArguParseException as e ->
+        eprintfn $"{e.Message}"
+        exit 1
 
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
@@ -34,7 +58,7 @@ let winners () : Layer =
             Boost = Boost.Exponential 1.0
             BoostDecay = 0.9
             InferenceFactor =
-                (if network = "sparse" || network = "dense-winners" then
+                (if network = Sparse || network = Dense_Winners then
                      1.5
                  else
                      1.0) }
@@ -51,16 +75,15 @@ let model =
 
     let linear, activation =
         match network with
-        | "sparse"
-        | "sparse-same-k"
-        | "rigl"
-        | "static-rigl" -> sparse, winners
-        | "dense"
-        | "dense-rigl" -> dense, relu
-        | "sparse-relu"
-        | "relu-rigl" -> sparse, relu
-        | "dense-winners" -> dense, winners
-        | other -> failwith $"expected one of the networks named above, got {other}"
+        | Sparse
+        | Sparse_Same_K
+        | Rigl
+        | Static_Rigl -> sparse, winners
+        | Dense
+        | Dense_Rigl -> dense, relu
+        | Sparse_Relu
+        | Relu_Rigl -> sparse, relu
+        | Dense_Winners -> dense, winners
 
     torch.nn.Sequential(
         [ linear 0 784
@@ -86,7 +109,7 @@ let noisy (level: float) (samples: Digits.Samples) : Digits.Samples =
                 .scatter(1L, order.narrow (1L, 0L, changed), torch.full (samples.Images.shape, 2.0f.ToScalar()))
                 .MoveToOuterDisposeScope() }
 
-let isLonger = network.EndsWith "rigl"
+let isLonger = List.contains network [ Rigl; Relu_Rigl; Static_Rigl; Dense_Rigl ]
 
 let optimizer =
     if isLonger then
@@ -98,7 +121,7 @@ let optimizer =
 let steps = epochs * (int train.Labels.shape[0] / 64)
 
 let rewirer =
-    if network = "rigl" || network = "relu-rigl" then
+    if network = Rigl || network = Relu_Rigl then
         let schedule = Schedule.cosine 0.3 100L (int64 steps * 3L / 4L)
         Some(new Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
     else

@@ -5,25 +5,48 @@
 #r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
+#r "../artifacts/bin/Digits/release/Argu.dll"
 
 open System
+open Argu
 open SparseFs
 open TorchSharp
 
-let folder, network, policyName, seed, epochs =
-    match List.ofArray fsi.CommandLineArgs with
-    | [ _; folder; network; policy; seed; epochs ] -> folder, network, policy, int seed, int epochs
-    | _ -> failwith "expected FOLDER NETWORK POLICY SEED EPOCHS"
+type Network =
+    | Lenet
+    | Notebook
+    | Sparselab
+
+type Training =
+    | Rigl
+    | Set
+    | Static
+    | Dense
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Run of folder: string * network: Network * policy: Training * seed: int * epochs: int
+
+    interface IArgParserTemplate with
+        member _.Usage = "MNIST's folder, the network, the policy, the seed and the epochs"
+
+let folder, network, training, seed, epochs =
+    let parser = ArgumentParser.Create<Arguments>(programName = "mnist-runs.fsx")
+
+    try
+        parser.Parse(Array.tail fsi.CommandLineArgs).GetResult Run
+    with :? ArguParseException as e ->
+        eprintfn $"{e.Message}"
+        exit 1
 
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 torch.manual_seed (int64 seed) |> ignore
 
 let linear index (cols: int) (rows: int) (sparsity: float) : Layer =
-    if sparsity = 0.0 || policyName = "dense" then
+    if sparsity = 0.0 || training = Dense then
         torch.nn.Linear(cols, rows)
     else
-        let init = if network = "lenet" then Init.KaimingNormal else Init.FanIn
+        let init = if network = Lenet then Init.KaimingNormal else Init.FanIn
 
         new SparseLinear(cols, rows, sparsity, Seed.child index (Seed.ofInt seed), init = init)
 
@@ -31,7 +54,7 @@ let model, batch, rate, decay, nesterov =
     let relu () = torch.nn.ReLU() :> Layer
 
     match network with
-    | "lenet" ->
+    | Lenet ->
         let layers =
             [ linear 0 784 300 0.99
               relu ()
@@ -40,21 +63,20 @@ let model, batch, rate, decay, nesterov =
               linear 2 100 10 0.0 ]
 
         torch.nn.Sequential layers, 100, 0.2, 1e-4, true
-    | "notebook" ->
+    | Notebook ->
         let norm = torch.nn.LayerNorm 2000L :> Layer
 
         let layers = [ linear 0 784 2000 0.9; norm; relu (); linear 1 2000 10 0.9 ]
 
-        torch.nn.Sequential layers, 64, (if policyName = "dense" then 0.01 else 0.1), 0.0, false
-    | "sparselab" -> torch.nn.Sequential [ linear 0 784 512 0.9; relu (); linear 1 512 10 0.9 ], 64, 0.05, 0.0, false
-    | other -> failwith $"expected lenet, notebook or sparselab, got {other}"
+        torch.nn.Sequential layers, 64, (if training = Dense then 0.01 else 0.1), 0.0, false
+    | Sparselab -> torch.nn.Sequential [ linear 0 784 512 0.9; relu (); linear 1 512 10 0.9 ], 64, 0.05, 0.0, false
 
 let train, test =
     let train, test = Digits.Idx.ofFolder folder
 
     // LeNet takes pixels in [0, 1], as RigL's authors have it; the others pixels of mean 0 and deviation 1.
     let scaled (samples: Digits.Samples) =
-        if network = "lenet" then
+        if network = Lenet then
             { samples with
                 Images = samples.Images * 0.3081f.ToScalar() + 0.1307f.ToScalar() }
         else
@@ -70,7 +92,7 @@ let optimizer =
 // RigL's own: alpha 0.3, every 100 steps; the end at 50,000 of LeNet's 120,000 steps, else at three quarters.
 let schedule =
     let last =
-        if network = "lenet" then
+        if network = Lenet then
             int64 steps * 5L / 12L
         else
             int64 steps * 3L / 4L
@@ -78,12 +100,11 @@ let schedule =
     Schedule.cosine 0.3 100L last
 
 let rewirer =
-    match policyName with
-    | "dense"
-    | "static" -> None
-    | "rigl" -> Some(new Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
-    | "set" -> Some(new Rewirer(model, optimizer, Policy.set schedule, Seed.ofInt seed))
-    | other -> failwith $"expected rigl, set, static or dense, got {other}"
+    match training with
+    | Dense
+    | Static -> None
+    | Rigl -> Some(new Rewirer(model, optimizer, Policy.rigL schedule, Seed.ofInt seed))
+    | Set -> Some(new Rewirer(model, optimizer, Policy.set schedule, Seed.ofInt seed))
 
 let mutable explored = ""
 
@@ -102,7 +123,7 @@ for epoch in 1..epochs do
     model.train ()
 
     // LeNet's rate falls by 3 at epochs 75 and 95 of 200.
-    if network = "lenet" then
+    if network = Lenet then
         for at in [ 75; 95 ] do
             if epoch = at * epochs / 200 then
                 for group in optimizer.ParamGroups do
@@ -128,4 +149,4 @@ for epoch in 1..epochs do
 let error accuracy = 100.0 * (1.0 - accuracy)
 
 printfn
-    $"{network}, {policyName}, seed {seed}, {epochs} epochs: test error %.2f{error accuracies[epochs - 1]} %% at the end, %.2f{error (Seq.max accuracies)} %% at best{explored}, %.0f{watch.Elapsed.TotalSeconds} s"
+    $"{network}, {training}, seed {seed}, {epochs} epochs: test error %.2f{error accuracies[epochs - 1]} %% at the end, %.2f{error (Seq.max accuracies)} %% at best{explored}, %.0f{watch.Elapsed.TotalSeconds} s"

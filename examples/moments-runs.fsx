@@ -7,15 +7,27 @@
 #r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
 #r "../artifacts/bin/Digits/release/Digits.dll"
+#r "../artifacts/bin/Digits/release/Argu.dll"
 
 open System
+open Argu
 open SparseFs
 open TorchSharp
 
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Run of folder: string * epochs: int * seeds: int * rate: float
+
+    interface IArgParserTemplate with
+        member _.Usage = "MNIST's folder, the epochs, how many seeds, and the learning rate"
+
 let folder, epochs, seeds, rate =
-    match List.ofArray fsi.CommandLineArgs with
-    | [ _; folder; epochs; seeds; rate ] -> folder, int epochs, int seeds, float rate
-    | _ -> failwith "expected FOLDER EPOCHS SEEDS RATE"
+    let parser = ArgumentParser.Create<Arguments>(programName = "moments-runs.fsx")
+
+    try
+        parser.Parse(Array.tail fsi.CommandLineArgs).GetResult Run
+    with :? ArguParseException as e ->
+        eprintfn $"{e.Message}"
+        exit 1
 
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 

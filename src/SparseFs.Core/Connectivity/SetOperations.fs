@@ -29,7 +29,7 @@ module internal SetOperations =
     /// <summary>Merges row by row. O(rows + nnz of both).</summary>
     /// <returns>Row pointers and columns of the slots that stay.</returns>
     /// <exception cref="T:System.ArgumentException">More slots stay than an array can hold.</exception>
-    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>]
     let rows (keep: Keep) (rowPtrA: int[]) (colIdxA: int[]) (rowPtrB: int[]) (colIdxB: int[]) =
         let most =
             (if keep.OnlyA || keep.Both then colIdxA.LongLength else 0L)

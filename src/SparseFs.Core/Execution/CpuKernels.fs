@@ -39,38 +39,6 @@ type CpuKernels
     let machineFor (plan: SpmmPlan) (samples: int) =
         CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples
 
-    static let refuse (name: string) (what: string) (expected: int64) (got: int) =
-        let message =
-            String.Concat(
-                "expected ",
-                what,
-                " = ",
-                expected.ToString(),
-                String.Concat(" numbers, got ", got.ToString())
-            )
-
-        raise (ArgumentException(message, name))
-
-    static let checkPlan (plan: SpmmPlan) (samples: int) =
-        ArgumentNullException.ThrowIfNull(plan, nameof plan)
-
-        if samples < 0 then
-            raise (ArgumentException(String.Concat("expected 0 or more, got ", samples.ToString()), nameof samples))
-
-    static let checkOf (name: string) (what: string) (samples: int) (units: int) (got: int) =
-        let expected = int64 samples * int64 units
-
-        if int64 got <> expected then
-            refuse name what expected got
-
-    static let checkSlots (name: string) (plan: SpmmPlan) (got: int) =
-        if got <> plan.Connectivity.Nnz then
-            refuse name "nnz" (int64 plan.Connectivity.Nnz) got
-
-    static let checkApart (name: string) (overlaps: bool) =
-        if overlaps then
-            raise (ArgumentException("expected memory of its own, got some of an input's", name))
-
     /// <summary>Kernels on the thread pool, with as many threads as there are processors.</summary>
     static member Shared: CpuKernels = shared
 
@@ -97,16 +65,16 @@ type CpuKernels
             samples: int,
             y: Span<float32>
         ) : unit =
-        checkPlan plan samples
+        SpanChecks.plan plan samples
         let c = plan.Connectivity
-        checkSlots (nameof values) plan values.Length
+        SpanChecks.slots (nameof values) plan values.Length
 
         if bias.Length <> 0 then
-            checkOf (nameof bias) "rows" 1 c.Rows bias.Length
+            SpanChecks.size (nameof bias) "rows" 1 c.Rows bias.Length
 
-        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
-        checkOf (nameof y) "samples · rows" samples c.Rows y.Length
-        checkApart (nameof y) (y.Overlaps x || y.Overlaps values || y.Overlaps bias)
+        SpanChecks.size (nameof x) "samples · cols" samples c.Cols x.Length
+        SpanChecks.size (nameof y) "samples · rows" samples c.Rows y.Length
+        SpanChecks.apart (nameof y) (y.Overlaps x || y.Overlaps values || y.Overlaps bias)
 
         if samples > 0 then
             use valuesPin = fixed values
@@ -125,12 +93,12 @@ type CpuKernels
     member _.SpmmT
         (plan: SpmmPlan, values: ReadOnlySpan<float32>, g: ReadOnlySpan<float32>, samples: int, x: Span<float32>)
         : unit =
-        checkPlan plan samples
+        SpanChecks.plan plan samples
         let c = plan.Connectivity
-        checkSlots (nameof values) plan values.Length
-        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
-        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
-        checkApart (nameof x) (x.Overlaps g || x.Overlaps values)
+        SpanChecks.slots (nameof values) plan values.Length
+        SpanChecks.size (nameof g) "samples · rows" samples c.Rows g.Length
+        SpanChecks.size (nameof x) "samples · cols" samples c.Cols x.Length
+        SpanChecks.apart (nameof x) (x.Overlaps g || x.Overlaps values)
 
         if samples > 0 then
             use valuesPin = fixed values
@@ -148,12 +116,12 @@ type CpuKernels
     member _.Sddmm
         (plan: SpmmPlan, g: ReadOnlySpan<float32>, x: ReadOnlySpan<float32>, samples: int, d: Span<float32>)
         : unit =
-        checkPlan plan samples
+        SpanChecks.plan plan samples
         let c = plan.Connectivity
-        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
-        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
-        checkSlots (nameof d) plan d.Length
-        checkApart (nameof d) (d.Overlaps g || d.Overlaps x)
+        SpanChecks.size (nameof g) "samples · rows" samples c.Rows g.Length
+        SpanChecks.size (nameof x) "samples · cols" samples c.Cols x.Length
+        SpanChecks.slots (nameof d) plan d.Length
+        SpanChecks.apart (nameof d) (d.Overlaps g || d.Overlaps x)
 
         if samples = 0 then
             d.Clear()
@@ -185,31 +153,31 @@ type CpuKernels
             dBias: Span<float32>,
             dx: Span<float32>
         ) : unit =
-        checkPlan plan samples
+        SpanChecks.plan plan samples
         let c = plan.Connectivity
-        checkSlots (nameof values) plan values.Length
-        checkOf (nameof g) "samples · rows" samples c.Rows g.Length
-        checkOf (nameof x) "samples · cols" samples c.Cols x.Length
+        SpanChecks.slots (nameof values) plan values.Length
+        SpanChecks.size (nameof g) "samples · rows" samples c.Rows g.Length
+        SpanChecks.size (nameof x) "samples · cols" samples c.Cols x.Length
 
         if dValues.Length <> 0 then
-            checkSlots (nameof dValues) plan dValues.Length
+            SpanChecks.slots (nameof dValues) plan dValues.Length
 
         if dBias.Length <> 0 then
-            checkOf (nameof dBias) "rows" 1 c.Rows dBias.Length
+            SpanChecks.size (nameof dBias) "rows" 1 c.Rows dBias.Length
 
         if dx.Length <> 0 then
-            checkOf (nameof dx) "samples · cols" samples c.Cols dx.Length
+            SpanChecks.size (nameof dx) "samples · cols" samples c.Cols dx.Length
 
-        checkApart (nameof dValues) (dValues.Overlaps values || dValues.Overlaps g || dValues.Overlaps x)
+        SpanChecks.apart (nameof dValues) (dValues.Overlaps values || dValues.Overlaps g || dValues.Overlaps x)
 
-        checkApart
+        SpanChecks.apart
             (nameof dBias)
             (dBias.Overlaps values
              || dBias.Overlaps g
              || dBias.Overlaps x
              || dBias.Overlaps(Span.op_Implicit dValues: ReadOnlySpan<float32>))
 
-        checkApart
+        SpanChecks.apart
             (nameof dx)
             (dx.Overlaps values
              || dx.Overlaps g
@@ -258,9 +226,9 @@ type CpuKernels
 
             raise (ArgumentException(message, nameof k))
 
-        checkOf (nameof x) "rows · n" rows n x.Length
-        checkOf (nameof y) "rows · n" rows n y.Length
-        checkApart (nameof y) (y.Overlaps x)
+        SpanChecks.size (nameof x) "rows · n" rows n x.Length
+        SpanChecks.size (nameof y) "rows · n" rows n y.Length
+        SpanChecks.apart (nameof y) (y.Overlaps x)
 
         if rows > 0 then
             use xPin = fixed x
@@ -297,8 +265,8 @@ type CpuKernels
             if value < 0 then
                 raise (ArgumentException(String.Concat("expected 0 or more, got ", value.ToString()), name))
 
-        checkOf (nameof g) "samples · rows" samples rows g.Length
-        checkOf (nameof x) "samples · cols" samples cols x.Length
+        SpanChecks.size (nameof g) "samples · rows" samples rows g.Length
+        SpanChecks.size (nameof x) "samples · cols" samples cols x.Length
         let cells = int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))
         let machine = CpuSpmm.machineFor team threads cells samples
 

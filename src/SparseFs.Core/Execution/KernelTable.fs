@@ -151,11 +151,12 @@ module internal TileKernels =
     let private nearBytes = 2L * 1024L * 1024L
 
     let private fetchLines (count: int) (first: nativeptr<float32>) (stride: int) =
-        let mutable line = first
+        if Pointer.hasPrefetch () then
+            let mutable line = first
 
-        for _ in 1..count do
-            Pointer.prefetch line
-            line <- Pointer.at line (int64 stride)
+            for _ in 1..count do
+                Pointer.prefetch line
+                line <- Pointer.at line (int64 stride)
 
     /// Some rows of a packed tile's product, into y [n, rows].
     let multiply

@@ -53,10 +53,11 @@ type internal CsrView =
         Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * width)
 
     /// Fetches the row of a tile that a later slot reads: four vectors.
+    // Asked once, not for each line: of many questions, sddmm's sums no longer all stay in registers.
     member inline p.Fetch<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (tile: nativeptr<float32>, slot: int64)
         =
-        if p.FetchTo >= 0L then
+        if Pointer.hasPrefetch () && p.FetchTo >= 0L then
             let x = p.Input(tile, 4L * int64 'L.Count, min (slot + 16L) p.FetchTo)
             Pointer.prefetch x
 

@@ -5,7 +5,7 @@ namespace SparseFs.Kernels
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// Between the values of a pattern and a dense matrix [rows, cols], for some rows; oracle: Connectivity's pairs.
+/// Between the values of a pattern and a dense matrix [rows, cols], for some rows; oracle: Connectivity.toMask.
 module internal DenseConversion =
 
     /// w[r, ColIdx[s]] = values[s] for the slots s of each row r, and 0 elsewhere; w is overwritten.

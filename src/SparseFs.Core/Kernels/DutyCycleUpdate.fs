@@ -6,8 +6,8 @@ open System
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// The duty cycle's arithmetic, in float32: a layer's few thousand units cost less than torch's calls would. Oracles:
-/// Boost.scores and DutyCycle.update.
+/// <summary>The duty cycle's arithmetic, in float32: a layer's few thousand units cost less than torch's calls would.</summary>
+/// <remarks>Oracles: Boost.scores and DutyCycle.update, in float64.</remarks>
 module internal DutyCycleUpdate =
 
     /// <summary>deficit[i] = (target − duty[i]) · strength, for n units.</summary>

@@ -5,7 +5,7 @@ namespace SparseFs.Kernels
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// Numbers of old slots brought to the new slots that continue them.
+/// Numbers of old slots brought to the new slots that continue them; oracle: Remap.apply.
 module internal GatherSlots =
 
     /// <summary>y[s] = x[from[s]], or number where from[s] is negative, for some slots s.</summary>
@@ -24,7 +24,7 @@ module internal GatherSlots =
 
         while s < last do
             let old = Pointer.get from s
-            // Read in any case: no branch to predict.
+            // Branchless: read in any case.
             let continued = Pointer.get x (old &&& ~~~(old >>> 31))
             Pointer.set y s (if old >= 0 then continued else number)
             s <- s + 1

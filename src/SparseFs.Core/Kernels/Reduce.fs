@@ -46,26 +46,31 @@ module internal Reduce =
         (total: nativeptr<float32>)
         =
         let lanes = 'L.Count
-
-        let ofGroup k =
-            Pointer.at partial (int64 k * int64 length)
-
+        let stride = int64 length
         let mutable i = 0
 
         while i + lanes <= length do
-            let mutable sum = 'L.Load(Pointer.at (ofGroup 0) (int64 i))
+            let mutable at = Pointer.at partial (int64 i)
+            let mutable sum = 'L.Load at
+            let mutable k = 1
 
-            for k in 1 .. groups - 1 do
-                sum <- 'L.Add(sum, 'L.Load(Pointer.at (ofGroup k) (int64 i)))
+            while k < groups do
+                at <- Pointer.at at stride
+                sum <- 'L.Add(sum, 'L.Load at)
+                k <- k + 1
 
             'L.Store(Pointer.at total (int64 i), sum)
             i <- i + lanes
 
         while i < length do
-            let mutable sum = Pointer.get (ofGroup 0) i
+            let mutable at = Pointer.at partial (int64 i)
+            let mutable sum = NativePtr.read at
+            let mutable k = 1
 
-            for k in 1 .. groups - 1 do
-                sum <- sum + Pointer.get (ofGroup k) i
+            while k < groups do
+                at <- Pointer.at at stride
+                sum <- sum + NativePtr.read at
+                k <- k + 1
 
             Pointer.set total i sum
             i <- i + 1

@@ -5,9 +5,11 @@ namespace SparseFs.Kernels
 
 open System
 open System.Numerics
+open System.Runtime.Intrinsics
 open SparseFs
 
 /// <summary>One pass over scores: which of them reach a bound, and whether all are finite.</summary>
+/// <remarks>Oracle: one lane, and the sort of all scores in the tests of StreamingTopK.</remarks>
 module internal ScoreScan =
 
     /// <summary>Calls body with the index of each score, or magnitude, that is at least a bound and not taken, in rising
@@ -74,7 +76,7 @@ module internal ScoreScan =
 
     /// The index of the first number that is not finite, or size.
     [<AggressiveOptimization>]
-    let firstNotFinite<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+    let private firstNotFiniteOf<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (numbers: nativeptr<float32>)
         (size: int)
         : int =
@@ -90,3 +92,14 @@ module internal ScoreScan =
             i <- i + 1
 
         i
+
+    /// The index of the first number that is not finite, or their number.
+    let firstNotFinite (width: Width) (numbers: float32[]) : int =
+        use pin = fixed numbers
+        let size = numbers.Length
+
+        match width with
+        | Width.V512 -> firstNotFiniteOf<Simd512, Vector512<float32>> pin size
+        | Width.V256 -> firstNotFiniteOf<Simd256, Vector256<float32>> pin size
+        | Width.V128 -> firstNotFiniteOf<Simd128, Vector128<float32>> pin size
+        | _ -> firstNotFiniteOf<SimdScalar, float32> pin size

@@ -10,7 +10,7 @@ open SparseFs
 /// <remarks>
 /// g is [rows, W] and x is [cols, W], both feature-major, where W is 4, 2 or 1 vectors; x is added to, in those columns
 /// only, and overlaps nothing. Order of summation: the rows in turn. It needs no transposed pattern, and pays for that
-/// with a store for each multiply-add.
+/// with a store for each multiply-add. Oracle: the dense product in float64, Wanted.spmmT of the tests.
 /// </remarks>
 module internal SpmmTranspose =
 

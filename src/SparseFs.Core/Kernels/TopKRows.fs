@@ -13,7 +13,8 @@ type internal Scores =
     | Sums = 2
 
 /// <summary>The k highest scores of a row: y[i] = x[i] where i wins, 0 elsewhere, and a bit for each winner.</summary>
-/// <remarks>Keys are in scratch memory, made up to whole blocks of 32 by the lowest integer, which never wins.</remarks>
+/// <remarks>Keys are in scratch memory, made up to whole blocks of 32 by the lowest integer, which never wins. Oracle:
+/// KWinners.winners.</remarks>
 module internal TopKRows =
 
     /// A word of the mask stands for so many units.

@@ -10,7 +10,7 @@ module internal SampleWithoutReplacement =
 
     /// <summary>Knuth's selection sampling: one integer draw a cell, in order.</summary>
     /// <remarks>The Art of Computer Programming, volume 2, section 3.4.2, algorithm S. O(cells).</remarks>
-    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>]
     let private scan (cells: int64) (nnz: int) (draws: Draws) : int64[] =
         let chosen: int64[] = Array.zeroCreate nnz
         let mutable count = 0
@@ -62,7 +62,7 @@ module internal SampleWithoutReplacement =
         source
 
     /// Merges two rising arrays and drops repeats, within and between them.
-    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>]
     let private mergeDistinct (a: int64[]) (b: int64[]) : int64[] =
         let merged: int64[] = Array.zeroCreate (a.Length + b.Length)
         let mutable count = 0
@@ -87,7 +87,7 @@ module internal SampleWithoutReplacement =
     /// <summary>Draws with repeats, sorts, drops the repeats and draws what is missing, until all are distinct.</summary>
     /// <remarks>Every draw is uniform and independent, so this is drawing one by one and rejecting repeats: each set of
     /// nnz cells is equally likely. O(nnz) a round while nnz is a small part of the cells, and few rounds.</remarks>
-    [<AggressiveOptimization>] // one call is the whole work: no time to warm up
+    [<AggressiveOptimization>]
     let private drawSparse (cells: int64) (nnz: int) (draws: Draws) : int64[] =
         let mutable chosen: int64[] = [||]
 

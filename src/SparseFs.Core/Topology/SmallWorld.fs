@@ -169,7 +169,6 @@ module internal SmallWorld =
     /// The pattern; lambda is solved where it is not given.
     let pattern (placement: Placement) (lambda: float voption) rows cols nnz (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
-
         checkPlacement placement
 
         match lambda with

@@ -1,28 +1,14 @@
 namespace SparseFs
 
-#nowarn "9"
-
 open System
-open System.Runtime.Intrinsics
 open SparseFs.Kernels
 
 /// <summary>Drop rules at work: the slots that an update drops.</summary>
 module internal DropSlots =
 
-    /// The index of the first number that is not finite, or their number.
-    let firstNotFinite (width: Width) (numbers: float32[]) : int =
-        use pin = fixed numbers
-        let size = numbers.Length
-
-        match width with
-        | Width.V512 -> ScoreScan.firstNotFinite<Simd512, Vector512<float32>> pin size
-        | Width.V256 -> ScoreScan.firstNotFinite<Simd256, Vector256<float32>> pin size
-        | Width.V128 -> ScoreScan.firstNotFinite<Simd128, Vector128<float32>> pin size
-        | _ -> ScoreScan.firstNotFinite<SimdScalar, float32> pin size
-
     /// Refuses what is not finite, by the first such number.
     let checkFinite (what: string) (numbers: float32[]) : Result<unit, NonFinite> =
-        let slot = firstNotFinite Widths.widest numbers
+        let slot = ScoreScan.firstNotFinite Widths.widest numbers
 
         if slot < numbers.Length then
             Error(NonFinite(invariant $"{what} {numbers[slot]} at slot {slot}"))

@@ -160,9 +160,7 @@ module Checkpoint =
 
         LayerReader.read file form name rows cols
 
-    // ---------------------------------------------------------------------------------------------------------
     // Training runs
-    // ---------------------------------------------------------------------------------------------------------
 
     [<Literal>]
     let private TrainingKey = "sparsefs.training"

@@ -27,9 +27,7 @@ module internal RewirerCodec =
         | ValueSome seed -> seed
         | ValueNone -> file.Refuse(CheckpointProblem.Value, entry, "expected an odd gamma, got an even one")
 
-    // ---------------------------------------------------------------------------------------------------------
     // Writing
-    // ---------------------------------------------------------------------------------------------------------
 
     /// The first layer that has the same policy: layers of one policy are rewired together.
     let private firstLayer (rewirer: Rewirer) (place: int) : string =
@@ -98,9 +96,7 @@ module internal RewirerCodec =
 
         texts, tensors
 
-    // ---------------------------------------------------------------------------------------------------------
     // Reading
-    // ---------------------------------------------------------------------------------------------------------
 
     let private find (loader: StagedLoad) (name: string) (dtype: Dtype) (shape: int64[]) : TensorInfo voption =
         match loader.Find name with

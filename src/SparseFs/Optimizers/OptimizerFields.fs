@@ -110,7 +110,7 @@ module internal OptimizerFields =
           Value = get
           Set = set }
 
-    let private used (use': MomentUse) (field: MomentField) : MomentField = { field with Use = use' }
+    let private used (how: MomentUse) (field: MomentField) : MomentField = { field with Use = how }
 
     let private sgdState (s: SGD.State) : StateFields =
         { Numbers = []

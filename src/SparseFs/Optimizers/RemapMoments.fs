@@ -10,14 +10,14 @@ module internal RemapMoments =
 
     /// What a seeded tensor holds of each grown slot.
     let private seeds (seeding: Seeding) (unseen: float) (gradients: float32[]) : float32[] =
-        let of' (f: float -> float) =
+        let from (f: float -> float) =
             gradients |> Array.map (fun g -> float32 (f (float g)))
 
         match seeding with
-        | Seeding.Unseen -> of' (fun _ -> unseen)
-        | Seeding.Gradient factor -> of' (fun g -> factor * g)
-        | Seeding.Square(factor, offset) -> of' (fun g -> factor * g * g + offset)
-        | Seeding.Magnitude -> of' abs
+        | Seeding.Unseen -> from (fun _ -> unseen)
+        | Seeding.Gradient factor -> from (fun g -> factor * g)
+        | Seeding.Square(factor, offset) -> from (fun g -> factor * g * g + offset)
+        | Seeding.Magnitude -> from abs
 
     /// <summary>What the weight is to become, and each tensor beside it; nothing is changed yet. Call in a
     /// DisposeScope.</summary>

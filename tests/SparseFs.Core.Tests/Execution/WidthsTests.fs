@@ -143,13 +143,13 @@ let widths =
 
           ofWidths "the first number that is not finite is found" (fun width ->
               for size in sizes do
-                  Expect.equal (DropSlots.firstNotFinite width (numbers 1 size)) size $"none of {size}"
+                  Expect.equal (ScoreScan.firstNotFinite width (numbers 1 size)) size $"none of {size}"
 
                   for at in 0 .. size - 1 do
                       let wrong = numbers 1 size
                       wrong[at] <- if at % 2 = 0 then nanf else -infinityf
                       wrong[size - 1] <- infinityf
-                      Expect.equal (DropSlots.firstNotFinite width wrong) at $"at {at} of {size}")
+                      Expect.equal (ScoreScan.firstNotFinite width wrong) at $"at {at} of {size}")
 
           ofWidths "sums of groups are to the bit those of one lane, and write nothing else" (fun width ->
               for length in sizes do

@@ -34,9 +34,7 @@ let private needs (program: string) (arguments: string list) =
 
 let private isRoot = Environment.UserName = "root"
 
-// ---------------------------------------------------------------------------------------------------------
 // No regular files
-// ---------------------------------------------------------------------------------------------------------
 
 let private matrix: SparseMatrix =
     { Connectivity = Connectivity.full 1 1
@@ -148,9 +146,7 @@ let private kinds =
           Directory.CreateDirectory file |> ignore
           nothing) ]
 
-// ---------------------------------------------------------------------------------------------------------
 // Links
-// ---------------------------------------------------------------------------------------------------------
 
 let private write (file: string) (text: string) =
     AtomicFile.write file (fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes text))
@@ -190,9 +186,7 @@ let private links =
               Expect.throws (fun () -> write loop "new") "a loop"
               Expect.equal (Directory.GetFileSystemEntries folder).Length 2 "nothing else is left")) ]
 
-// ---------------------------------------------------------------------------------------------------------
 // Permissions: the same cases as whoever runs the tests and as another user
-// ---------------------------------------------------------------------------------------------------------
 
 /// nobody, on most systems; no more than a number here.
 let private stranger = 65534u
@@ -354,9 +348,7 @@ let childFile (file: string) : int =
     write file "new"
     0
 
-// ---------------------------------------------------------------------------------------------------------
 // Flushing
-// ---------------------------------------------------------------------------------------------------------
 
 let private flushing =
     [ testCase "bytes, the file's flush, the rename and the folder's flush come in this order" (fun () ->

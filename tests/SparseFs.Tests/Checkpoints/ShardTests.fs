@@ -297,9 +297,7 @@ let private indexes =
               Expect.isGreaterThan refusals 300 "most are noticed"
               Expect.isLessThan refusals 600 "not all matter")) ]
 
-// ---------------------------------------------------------------------------------------------------------
 // Files of other kinds
-// ---------------------------------------------------------------------------------------------------------
 
 /// The start of a zip archive whose first file has this name.
 let private zip (name: string) =

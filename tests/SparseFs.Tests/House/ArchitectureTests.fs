@@ -60,7 +60,8 @@ let private compiled (assembly: string) : string list =
     |> Seq.map (fun item -> assembly + item.Attribute(XName.Get "Include").Value.Replace('\\', '/'))
     |> List.ofSeq
 
-/// The files that may hold addresses: the kernels, their memory, and where a tensor becomes one.
+/// The files that may hold addresses: the kernels, their memory, who walks scores, and the one place where a tensor becomes
+/// one.
 let private mayHoldPointers =
     set
         [ "src/SparseFs.Core/Execution/CpuGradients.fs"
@@ -73,14 +74,15 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Execution/KernelTable.fs"
           "src/SparseFs.Core/Execution/ScratchPool.fs"
           "src/SparseFs.Core/Execution/SpmmPlan.fs"
+          "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
+          "src/SparseFs.Core/Kernels/Adam/YoungMoments.fs"
           "src/SparseFs.Core/Kernels/CsrView.fs"
           "src/SparseFs.Core/Kernels/DenseConversion.fs"
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
           "src/SparseFs.Core/Kernels/GatherSlots.fs"
           "src/SparseFs.Core/Kernels/Gemm.fs"
-          "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
-          "src/SparseFs.Core/Kernels/Adam/YoungMoments.fs"
           "src/SparseFs.Core/Kernels/Pack.fs"
+          "src/SparseFs.Core/Kernels/Pointer.fs"
           "src/SparseFs.Core/Kernels/Reduce.fs"
           "src/SparseFs.Core/Kernels/ScoreScan.fs"
           "src/SparseFs.Core/Kernels/Sddmm.fs"
@@ -92,7 +94,6 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
           "src/SparseFs.Core/Selection/StreamingTopK.fs"
-          "src/SparseFs.Core/Update/DropSlots.fs"
           "src/SparseFs/Backends/CpuBackend.fs"
           "src/SparseFs/Tensors/TensorView.fs" ]
 
@@ -347,6 +348,30 @@ let architecture =
 
               Expect.equal mayHoldPointers holders "each file of the list holds some")
 
+          testCase "instruction sets are asked for where the widths are listed, and by the vectors, alone" (fun () ->
+              let askers =
+                  compiled "src/SparseFs.Core/"
+                  |> List.filter (fun file ->
+                      Regex.IsMatch(read file, @"\bIs(Supported|HardwareAccelerated)\b|\bVector<"))
+
+              Expect.equal
+                  askers
+                  [ "src/SparseFs.Core/Kernels/Pointer.fs"
+                    "src/SparseFs.Core/Kernels/Simd/Widths.fs"
+                    "src/SparseFs.Core/Kernels/Simd/SimdVector.fs" ]
+                  "files that ask what the machine has")
+
+          testCase "no source file of the core, its laws or ONNX is longer than 300 lines" (fun () ->
+              let files =
+                  [ "src/SparseFs.Core"; "src/SparseFs.FsCheck"; "src/SparseFs.Onnx" ]
+                  |> List.collect (fun folder -> filesUnder folder [ "*.fs" ])
+
+              Expect.isGreaterThan files.Length 90 "not vacuous"
+
+              for file in files do
+                  let lines = (read file).Split('\n').Length - 1
+                  Expect.isLessThanOrEqual lines 300 file)
+
           testCase "each kernel is compiled with all optimisations at its first call" (fun () ->
               let marked =
                   [ for t in typeof<Connectivity>.Assembly.GetTypes() do
@@ -369,7 +394,16 @@ let architecture =
               let names = marked |> List.map _.Name
               Expect.all kernels (fun name -> List.contains name names) "not vacuous"
 
-              for m in marked do
+              // What the compiler has carved out of a large one.
+              let parts =
+                  [ for m in marked do
+                        for part in m.DeclaringType.GetMethods everything do
+                            if part.Name.StartsWith $"{m.Name}$cont@" then
+                                part ]
+
+              Expect.isNonEmpty parts "not vacuous: keysOf is cut"
+
+              for m in marked @ parts do
                   Expect.isTrue
                       (m.GetMethodImplementationFlags().HasFlag MethodImplAttributes.AggressiveOptimization)
                       $"{m.DeclaringType.Name}.{m.Name}: the build has set the flag")

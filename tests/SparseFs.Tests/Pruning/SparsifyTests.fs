@@ -391,6 +391,21 @@ let sparsifyTests =
               Expect.equal (rewirer.Step()).Length 3 "three layers rewire"
               Expect.contains (model.state_dict().Keys) "first.row_ptr" "pattern")
 
+          testCase "a layer without cells has sparsity 1, in a report as in its pattern" (fun () ->
+              let row =
+                  { Name = "empty"
+                    Rows = 0
+                    Cols = 7
+                    Nnz = 0L
+                    IsReplaced = false
+                    WhyNot = "no cell"
+                    DenseMs = Nullable()
+                    SparseMs = Nullable() }
+
+              Expect.equal row.Sparsity 1.0 "row"
+              Expect.equal row.Sparsity (Connectivity.empty 0 7).Sparsity "pattern"
+              Expect.equal row.Sparsity (Sparsity.ofNnz 0 7 0) "count")
+
           testCase "a conversion that fails changes nothing" (fun () ->
               use model = mlp 4
               let before = List.ofSeq (model.named_modules ())

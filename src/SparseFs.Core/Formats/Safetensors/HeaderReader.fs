@@ -4,7 +4,6 @@ open System
 open System.Buffers
 open System.Collections.Generic
 open System.IO
-
 open System.Text.Json
 open System.Text.Unicode
 

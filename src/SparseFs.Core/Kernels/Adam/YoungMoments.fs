@@ -8,7 +8,8 @@ open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// Moments of slots that were grown not long ago, made such that the optimizer's next step is that of their age.
+/// <summary>Moments of slots that were grown not long ago, made such that the optimizer's next step is that of their age.</summary>
+/// <remarks>Oracle: torch's operations one after the other, and one lane to the bit.</remarks>
 module internal YoungMoments =
 
     /// Cohorts that a vector of coefficients holds, that of all other slots among them.

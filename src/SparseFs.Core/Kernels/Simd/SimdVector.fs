@@ -4,39 +4,14 @@ namespace SparseFs.Kernels
 #nowarn "3535" // an interface with static members: the one way to hand a vector width to the JIT as a type
 
 open System.Runtime.CompilerServices
-open System.Runtime.InteropServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-/// The widths that a kernel can run at, by their lanes.
-type internal Width =
-    | Scalar = 1
-    | V128 = 4
-    | V256 = 8
-    | V512 = 16
-
-module internal Pointer =
-
-    /// The address of an element; the index is 64 bits wide, so that no product of sizes wraps.
-    let inline at (p: nativeptr<'a>) (index: int64) : nativeptr<'a> =
-        NativePtr.ofNativeInt (NativePtr.toNativeInt p + nativeint index * nativeint sizeof<'a>)
-
-    let inline get (p: nativeptr<'a>) (index: int) : 'a = NativePtr.get p index
-    let inline set (p: nativeptr<'a>) (index: int) (value: 'a) = NativePtr.set p index value
-    let inline isNull (p: nativeptr<'a>) = NativePtr.toNativeInt p = 0n
-    let nothing<'a when 'a: unmanaged> : nativeptr<'a> = NativePtr.ofNativeInt 0n
-
-    let clear (p: nativeptr<float32>) (count: int64) =
-        NativeMemory.Clear(NativePtr.toVoidPtr p, unativeint (count * 4L))
-
-    /// Asks for a cache line before it is read or written to, where the machine has an instruction for that.
-    let inline prefetch (p: nativeptr<float32>) =
-        if Sse.IsSupported then
-            Sse.Prefetch0(NativePtr.toVoidPtr p)
-
-/// What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.
+/// <summary>What a kernel asks of a vector of Count floats. Each width is a struct that the JIT specialises the kernels for.</summary>
+/// <remarks>What is called for each vector says that it is inlined: one that were called would run as .NET compiles it first,
+/// unoptimised, where the JIT finds it too large.</remarks>
 type internal ISimdVector<'V when 'V: struct> =
     static abstract Count: int
     static abstract Zero: 'V
@@ -68,9 +43,16 @@ type internal SimdScalar =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = a * b + c
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Abs x = System.MathF.Abs x
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member AtLeast(a, b) = if a >= b then 1u else 0u
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member NonZeros x = if x <> 0.0f then 1u else 0u
+
         static member Sum4(a, b, c, d) = Vector128.Create(a, b, c, d)
 
         static member Transpose(src, _, dst, _) =
@@ -130,11 +112,17 @@ type internal Simd128 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector128.MultiplyAddEstimate(a, b, c)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Abs x = Vector128.Abs x
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member AtLeast(a, b) =
             Vector128.ExtractMostSignificantBits(Vector128.GreaterThanOrEqual(a, b))
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member NonZeros x =
             ~~~(Vector128.ExtractMostSignificantBits(Vector128.Equals(x, Vector128<float32>.Zero)))
             &&& 0xFu
@@ -185,11 +173,17 @@ type internal Simd256 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector256.MultiplyAddEstimate(a, b, c)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Abs x = Vector256.Abs x
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member AtLeast(a, b) =
             Vector256.ExtractMostSignificantBits(Vector256.GreaterThanOrEqual(a, b))
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member NonZeros x =
             ~~~(Vector256.ExtractMostSignificantBits(Vector256.Equals(x, Vector256<float32>.Zero)))
             &&& 0xFFu
@@ -261,11 +255,17 @@ type internal Simd512 =
         static member Add(a, b) = a + b
         static member Multiply(a, b) = a * b
         static member MultiplyAdd(a, b, c) = Vector512.MultiplyAddEstimate(a, b, c)
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Abs x = Vector512.Abs x
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member AtLeast(a, b) =
             uint32 (Vector512.ExtractMostSignificantBits(Vector512.GreaterThanOrEqual(a, b)))
 
+
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member NonZeros x =
             ~~~(uint32 (Vector512.ExtractMostSignificantBits(Vector512.Equals(x, Vector512<float32>.Zero))))
             &&& 0xFFFFu
