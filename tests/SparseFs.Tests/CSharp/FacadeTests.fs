@@ -253,12 +253,8 @@ let counterparts =
       "DutyCycle.entropy", [ "Winners.Entropy" ]
       "DutyCycle.maxEntropy", [ "Winners.MaxEntropy" ]
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
-      "KWinners",
-      [ "sparsenn.KWinners(features, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, straightThrough, checkInput, device)"
-        "sparsenn.KWinners(features, options, device)" ]
-      "KWinners2d",
-      [ "sparsenn.KWinners2d(channels, sparsity, k, alpha, period, boosting, boostStrength, boostDecay, inferenceFactor, local, straightThrough, checkInput, device)"
-        "sparsenn.KWinners2d(channels, options, local, device)" ]
+      "KWinners", [ "sparsenn.KWinners" ]
+      "KWinners2d", [ "sparsenn.KWinners2d" ]
       "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]

@@ -42,14 +42,16 @@ let kWinnersFacade =
               use layer =
                   sparsenn.KWinners(
                       10L,
-                      k = 3,
-                      period = 500,
-                      boosting = Boosting.Additive,
-                      boostStrength = 2.0,
-                      boostDecay = 0.9,
-                      inferenceFactor = 1.5,
-                      straightThrough = true,
-                      checkInput = true
+                      KWinnersSettings.Create(
+                          k = 3,
+                          period = 500,
+                          boosting = Boosting.Additive,
+                          boostStrength = 2.0,
+                          boostDecay = 0.9,
+                          inferenceFactor = 1.5,
+                          straightThrough = true,
+                          checkInput = true
+                      )
                   )
 
               use core =
@@ -68,7 +70,11 @@ let kWinnersFacade =
 
           testCase "every argument of KWinners2d arrives" (fun () ->
               use layer =
-                  sparsenn.KWinners2d(10L, sparsity = 0.5, alpha = 0.3, boosting = Boosting.None, local = true)
+                  sparsenn.KWinners2d(
+                      10L,
+                      KWinnersSettings.Create(sparsity = 0.5, alpha = 0.3, boosting = Boosting.None),
+                      local = true
+                  )
 
               use core =
                   new KWinners2d(
@@ -85,7 +91,10 @@ let kWinnersFacade =
               Expect.equal (string defaults) (string coreDefaults) "defaults"
 
               use layer =
-                  sparsenn.KWinners2d(10L, k = 3, period = 9, checkInput = true, straightThrough = true)
+                  sparsenn.KWinners2d(
+                      10L,
+                      KWinnersSettings.Create(k = 3, period = 9, checkInput = true, straightThrough = true)
+                  )
 
               use core =
                   new KWinners2d(
@@ -129,7 +138,12 @@ let kWinnersFacade =
               Expect.isTrue images.IsLocal "local")
 
           refuses "a decay above 1" "boostDecay" "[0, 1], got 2" (fun () -> KWinnersSettings.Create(boostDecay = 2.0))
-          refuses "no options" "options" "" (fun () -> sparsenn.KWinners(5L, Unchecked.defaultof<KWinnersOptions>))
+
+          testCase "no options are the defaults" (fun () ->
+              use layer = sparsenn.KWinners 5L
+              use images = sparsenn.KWinners2d 5L
+              Expect.equal layer.Options KWinnersOptions.defaults "KWinners"
+              Expect.equal images.Options KWinnersOptions.defaults "KWinners2d")
 
           testCase "the functions are the core's" (fun () ->
               let scores, x, duty = [| 1.0; 3.0; 2.0 |], [| 5.0; 6.0; 7.0 |], [| 0.1; 0.9; 0.5 |]
@@ -170,11 +184,11 @@ let kWinnersFacade =
           refuses "the alpha of SparseLinear's documented call" "alpha" "(0, 1], got 10" (fun () ->
               sparsenn.ActivationSparsity(5L, alpha = 10.0))
           refuses "a strength that is NaN" "boostStrength" "0 or more, got NaN" (fun () ->
-              sparsenn.KWinners(5L, boostStrength = nan))
+              KWinnersSettings.Create(boostStrength = nan))
           refuses "no scores" "scores" "" (fun () -> Winners.Choose(1, null))
           refuses "no rule" "rule" "" (fun () -> Winners.Weight(Unchecked.defaultof<DutyCycle>, 1L, 1))
 
           testCase "a form that does not exist is refused" (fun () ->
               Expect.throwsT<InvalidEnumArgumentException>
-                  (fun () -> sparsenn.KWinners(5L, boosting = enum<Boosting> 9) |> ignore)
+                  (fun () -> KWinnersSettings.Create(boosting = enum<Boosting> 9) |> ignore)
                   "boosting") ]
