@@ -34,7 +34,9 @@ let main args =
     let times (text: string) =
         match Int32.TryParse text with
         | true, times when times >= 1 -> times
-        | _ -> failwith $"expected how many times the usual counts, 1 or more, got '{text}'"
+        | _ ->
+            eprintfn $"expected how many times the usual counts, 1 or more, got '{text}'"
+            exit 2
 
     match args with
     | [||]

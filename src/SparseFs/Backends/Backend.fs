@@ -68,7 +68,8 @@ type internal Backend =
         ToDense: SpmmPlan -> torch.Tensor -> torch.Tensor
         /// The elements of w [rows, cols] at the pattern: [nnz].
         OfDense: SpmmPlan -> torch.Tensor -> torch.Tensor
-        /// gᵀ · x of every cell, for g [N, rows] and x [N, cols], which have to stay until nobody asks any more.
+        /// gᵀ · x of every cell, for g [N, rows] and x [N, cols], which have to stay until nobody asks any more; then N, rows
+        /// and cols.
         GrowthScores: Lazy<struct (torch.Tensor * torch.Tensor)> -> int -> int -> int -> CellScores
         /// Numbers of old slots, brought to the new slots that continue them; grown slots get one number.
         GatherSlots: SlotIndices -> float -> torch.Tensor -> torch.Tensor

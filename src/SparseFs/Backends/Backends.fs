@@ -112,12 +112,15 @@ module internal Backends =
 
     /// <summary>The backend of each arithmetic, by its number, for tensors of a dtype on a device.</summary>
     let ofPlace (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
-        chosen.GetOrAdd(
-            struct (dtype, device),
-            fun _ ->
-                [| for arithmetic in System.Enum.GetValues<Arithmetic>() ->
-                       firstThatAccepts (candidates arithmetic) dtype device |]
-        )
+        match chosen.TryGetValue(struct (dtype, device)) with
+        | true, known -> known // functions ask at each call: no closure for them
+        | _ ->
+            chosen.GetOrAdd(
+                struct (dtype, device),
+                fun _ ->
+                    [| for arithmetic in System.Enum.GetValues<Arithmetic>() ->
+                           firstThatAccepts (candidates arithmetic) dtype device |]
+            )
 
     /// <summary>The backend for a tensor of a real floating dtype, and others like it.</summary>
     let ofTensor (t: torch.Tensor) : Backend =

@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System
+open System.Threading
 open SparseFs
 open TorchSharp
 
@@ -14,17 +15,16 @@ type internal UnattendedPasses() =
     static member private Patience = 1000
 
     /// The layer's rewirer has taken a step.
-    member _.Forget() : unit = count <- 0
+    member _.Forget() : unit = Volatile.Write(&count, 0)
 
     /// <summary>One more, where it records gradients.</summary>
     /// <param name="layer">What a notice names.</param>
     /// <param name="rewiring">What stands for the layer's rewirer, or null.</param>
     /// <param name="hasPolicy">Whether the layer carries a policy.</param>
     member _.Add(layer: obj, rewiring: WeakReference, hasPolicy: bool) : unit =
-        if count < UnattendedPasses.Patience && torch.is_grad_enabled () then
-            count <- count + 1
-
-            if count = UnattendedPasses.Patience then
+        if Volatile.Read &count < UnattendedPasses.Patience && torch.is_grad_enabled () then
+            // Several threads may call one layer: one of them says it.
+            if Interlocked.Increment(&count) = UnattendedPasses.Patience then
                 if not (isNull rewiring) && rewiring.IsAlive then
                     NoticeSource.Log.Noticed(
                         string NoticeKind.NotStepped,

@@ -62,7 +62,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
               if not (isNull (box layer.Policy)) then
                   struct (name, layer, layer.Policy) ]
         |> create
-            "expected a model with sparse layers that carry a policy (made with dynamic = true), got none"
+            "expected a model with sparse layers that carry a policy, got none: give SparseLinear one, or the Rewirer"
             optimizer
 
     member _.All: RewiredLayer[] = layers

@@ -212,6 +212,20 @@ let backends =
 
                   SlotCells.release c)
 
+          testCase "a layer that keeps pattern and device keeps its index tensors" (fun () ->
+              use layer =
+                  new SparseLinear(Topology.uniform 7 9 20 (Seed.ofInt 6), dtype = torch.ScalarType.Float64)
+
+              use twin = new SparseLinear(layer.Connectivity, dtype = torch.ScalarType.Float64)
+              let mutable rowsOf: torch.Tensor = null
+              SlotCells.withIndices layer.Connectivity torch.CPU (fun rows _ -> rowsOf <- rows)
+
+              for _ in 1..2 do
+                  layer.load_state_dict (twin.state_dict ()) |> ignore
+                  layer.call (torch.randn (2L, 9L, dtype = torch.float64)) |> ignore
+
+              Expect.isFalse rowsOf.IsInvalid "kept")
+
           testCase "a layer that leaves its pattern lets go of its index tensors" (fun () ->
               let mutable rowsOf: torch.Tensor = null
 

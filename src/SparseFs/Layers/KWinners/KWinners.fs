@@ -8,7 +8,7 @@ open TorchSharp
 /// <para>Input [*, features], output the same. Boosted scores choose, so that all units get to win; unboosted values pass.
 /// Ties go to the lower index. Winners may be negative; the layer is in place of an activation. The pure modules
 /// <c>KWinners</c>, <c>Boost</c> and <c>DutyCycle</c> are its specification; state is as <c>KWinnersBase</c> says.</para>
-/// <para>NaN counts as the largest number unless checkInput refuses it. Ahmad and Scheinkman 2019, arXiv:1903.11257;
+/// <para>NaN counts as the largest number unless CheckInput refuses it. Ahmad and Scheinkman 2019, arXiv:1903.11257;
 /// a period of 1000, a decay of 0.9 and an inference factor of 1.5 are Numenta's.</para>
 /// </remarks>
 type KWinners

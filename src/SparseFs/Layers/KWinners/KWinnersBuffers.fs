@@ -32,10 +32,9 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
         use _ = torch.no_grad ()
         backend.DutyDeficit dutyCycle boostStrength target
 
-    /// Takes in the wins of a batch, [units] of integers, of so many samples and places in each.
+    /// Takes in the wins of a batch, [units] of integers, of so many samples and places in each; in the caller's DisposeScope.
     member _.Note(rule: DutyCycle, samples: int, places: int, wins: torch.Tensor) : unit =
         use _ = torch.no_grad ()
-        use _ = torch.NewDisposeScope()
 
         let weight =
             match rule with

@@ -52,6 +52,11 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter) =
     member val Dtype: torch.ScalarType = weight.dtype
     member _.Device: torch.Device = device
 
+    /// Whether that is their device; TorchSharp's compare by reference.
+    member _.IsOn(other: torch.Device) : bool =
+        device.``type`` = other.``type`` && device.index = other.index
+
+
     /// Who computes with them, by the number of the arithmetic.
     member val Backends: Backend[] = Backends.ofPlace weight.dtype device.``type``
 

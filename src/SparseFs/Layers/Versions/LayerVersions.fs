@@ -27,9 +27,6 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     let handOuts = HandOuts()
     let reader = PatternReader handOuts
     let remapped = Event<struct (Remap * LayerVersion)>()
-    /// A pattern that was read from the tensors by those who only look, for the next one who does.
-    let mutable peeked: Connectivity = Unchecked.defaultof<Connectivity>
-
     let mutable isDisposed = 0
 
     [<ThreadStatic; DefaultValue>]
@@ -39,7 +36,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     let leave (before: LayerVersion) (next: LayerVersion) =
         if
             not (obj.ReferenceEquals(before.Connectivity, next.Connectivity))
-            || before.Numbers.Device <> next.Numbers.Device
+            || not (before.Numbers.IsOn next.Numbers.Device)
         then
             SlotCells.release before.Connectivity
 
@@ -97,7 +94,8 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             null
         else
             match reader.Read(v, tensors, versions) with
-            | PatternReading.Current -> v
+            | PatternReading.Current
+            | PatternReading.Doubtful -> v
             | PatternReading.Same -> if exchanged v (v.At versions) then current else null
             | PatternReading.Other c ->
                 let next = LayerVersion(c, v.Numbers, versions, false)
@@ -125,26 +123,10 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             || v.IsChanging
             || (handOuts.IsEmpty && NativeTensor.canTell && tensors.Versions = v.Seen)
             || not (isNull handOuts.Failed)
-            || tensors.Hold v.Connectivity
         then
             Ok v.Connectivity
         else
-            let versions = tensors.Versions
-            let areOver = handOuts.AreOver
-            let struct (rows, cols) = versions
-            let struct (seenRows, seenCols) = v.Seen
-
-            match Volatile.Read &peeked with
-            | _ when (rows = seenRows) <> (cols = seenCols) && not areOver -> Ok v.Connectivity
-            | known when not (isNull (box known)) && tensors.Hold known -> Ok known
-            | _ ->
-                match tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols) with
-                | _ when tensors.Versions <> versions -> Ok v.Connectivity // someone is writing
-                | Ok c ->
-                    Volatile.Write(&peeked, c)
-                    Ok c
-                | Error _ when not areOver && reader.MayBeCopied versions -> Ok v.Connectivity
-                | Error refusal -> Error refusal
+            reader.Peek(v, tensors)
 
     /// The current version, in use.
     let rec enter () : LayerVersion =

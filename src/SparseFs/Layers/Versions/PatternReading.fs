@@ -19,6 +19,8 @@ type internal PatternReading =
     | Same
     /// They hold another pattern.
     | Other of other: Connectivity
+    /// They are no pattern, maybe because someone is in the middle of a copy.
+    | Doubtful
     /// They have been no pattern for longer than a copy into them takes.
     | Broken of error: ConnectivityError
 
@@ -27,31 +29,42 @@ type internal PatternReading =
 type internal PatternReader(handOuts: HandOuts) =
     let mutable suspect: Suspect = null
 
+    /// The pattern that was last read from the tensors, for the next one who looks, while somebody has it.
+    let mutable latest: WeakReference<Connectivity> = null
+
     /// No copy into a pattern's tensor takes longer.
     static member private CopyMilliseconds = 1_000L
 
-    /// Whether the pattern's tensors have been what they are for longer than a copy into them takes.
-    member private _.IsSettled(versions: struct (int64 * int64)) : bool =
-        let now = Environment.TickCount64
-
+    /// Since when the pattern's tensors are known to be what they are, which is no pattern; no time where nobody knows.
+    member private _.DoubtfulSince(versions: struct (int64 * int64)) : int64 voption =
         match Volatile.Read &suspect with
-        | s when not (isNull s) && s.Versions = versions -> now - s.Since > PatternReader.CopyMilliseconds
+        | s when not (isNull s) && s.Versions = versions -> ValueSome s.Since
+        | _ -> ValueNone
+
+    member private _.TryRead(v: LayerVersion, tensors: PatternTensors) : Result<Connectivity, ConnectivityError> =
+        let known =
+            match Volatile.Read &latest with
+            | null -> null
+            | reference ->
+                match reference.TryGetTarget() with
+                | true, c -> box c
+                | _ -> null
+
+        match known with
+        | :? Connectivity as c when tensors.Hold c -> Ok c
         | _ ->
-            Volatile.Write(&suspect, Suspect(versions, now))
-            false
+            let read = tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols)
 
-    /// Whether another thread may be in the middle of a copy; to be asked by those who only look.
-    member _.MayBeCopied(versions: struct (int64 * int64)) : bool =
-        match Volatile.Read &suspect with
-        | s when not (isNull s) && s.Versions = versions ->
-            Environment.TickCount64 - s.Since <= PatternReader.CopyMilliseconds
-        | _ -> true
+            match read with
+            | Ok c -> Volatile.Write(&latest, WeakReference<Connectivity> c)
+            | Error _ -> ()
 
-    /// <summary>What was written since the version, if anything was.</summary>
-    /// <param name="v">The version, in use.</param>
-    /// <param name="tensors">The pattern's, which other threads may write to meanwhile.</param>
-    /// <param name="versions">Theirs, from before.</param>
-    member r.Read(v: LayerVersion, tensors: PatternTensors, versions: struct (int64 * int64)) : PatternReading =
+            read
+
+    /// What the tensors hold, of which it is known whether it is the version's pattern.
+    member private r.Look
+        (v: LayerVersion, tensors: PatternTensors, versions: struct (int64 * int64), holds: bool)
+        : PatternReading =
         let areOver = handOuts.AreOver
         let struct (rows, cols) = versions
         let struct (seenRows, seenCols) = v.Seen
@@ -59,9 +72,7 @@ type internal PatternReader(handOuts: HandOuts) =
         /// A load through a parent writes one after the other.
         let isHalf = (rows = seenRows) <> (cols = seenCols)
 
-        if tensors.Hold v.Connectivity then
-            handOuts.ForgetOver()
-
+        if holds then
             if versions = v.Seen || tensors.Versions <> versions then
                 PatternReading.Current
             else
@@ -69,13 +80,42 @@ type internal PatternReader(handOuts: HandOuts) =
         elif isHalf && not areOver then
             PatternReading.Current
         else
-            let read = tensors.TryRead(v.Connectivity.Rows, v.Connectivity.Cols)
+            let read = r.TryRead(v, tensors)
 
             if tensors.Versions <> versions then
                 PatternReading.Current // someone is writing
             else
-                match read with
-                | Ok c -> PatternReading.Other c
-                // Another thread may be in the middle of a copy.
-                | Error _ when not areOver && not (r.IsSettled versions) -> PatternReading.Current
-                | Error refusal -> PatternReading.Broken refusal
+                match read, r.DoubtfulSince versions with
+                | Ok c, _ -> PatternReading.Other c
+                | Error refusal, _ when areOver -> PatternReading.Broken refusal
+                | Error refusal, ValueSome since when Environment.TickCount64 - since > PatternReader.CopyMilliseconds ->
+                    PatternReading.Broken refusal
+                | Error _, _ -> PatternReading.Doubtful
+
+    /// <summary>What was written since the version, if anything was. Remembers since when it is doubtful.</summary>
+    /// <param name="v">The version, in use.</param>
+    /// <param name="tensors">The pattern's, which other threads may write to meanwhile.</param>
+    /// <param name="versions">Theirs, from before.</param>
+    member r.Read(v: LayerVersion, tensors: PatternTensors, versions: struct (int64 * int64)) : PatternReading =
+        let holds = tensors.Hold v.Connectivity
+
+        if holds then
+            handOuts.ForgetOver()
+
+        match r.Look(v, tensors, versions, holds) with
+        | PatternReading.Doubtful as reading ->
+            if (r.DoubtfulSince versions).IsNone then
+                Volatile.Write(&suspect, Suspect(versions, Environment.TickCount64))
+
+            reading
+        | reading -> reading
+
+    /// <summary>The pattern that a Read would lead to, or what it would be refused with, asked for by one who only looks:
+    /// nothing changes, in the middle of a load either.</summary>
+    member r.Peek(v: LayerVersion, tensors: PatternTensors) : Result<Connectivity, ConnectivityError> =
+        match r.Look(v, tensors, tensors.Versions, tensors.Hold v.Connectivity) with
+        | PatternReading.Other c -> Ok c
+        | PatternReading.Broken refusal -> Error refusal
+        | PatternReading.Current
+        | PatternReading.Same
+        | PatternReading.Doubtful -> Ok v.Connectivity
