@@ -1,6 +1,6 @@
 namespace SparseFs.CSharp;
 
-/// <summary>Whose number of slots stays the same.</summary>
+/// <summary>Budgets of slots: whose number of slots an update keeps, or how it falls.</summary>
 public enum BudgetRule
 {
     /// <summary>Each layer's.</summary>

@@ -57,7 +57,7 @@ public static class Schedules
     public static bool IsUpdate(this Schedule schedule, long step) =>
         ScheduleModule.isUpdate(step, Require.NotNull(schedule));
 
-    /// <summary>The part of the time that is over.</summary>
+    /// <summary>Progress of a schedule: (step − start) / (T_end − start), in [0, 1].</summary>
     /// <param name="schedule">The schedule.</param>
     /// <param name="step">An optimizer step, counted from 1.</param>
     /// <returns>In [0, 1].</returns>

@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>How a layer multiplies. Results agree within rounding; speed and memory differ.</summary>
+/// <summary>Arithmetic of a layer: which of its products are sparse. Results agree within rounding; speed and memory differ.</summary>
 type Arithmetic =
     /// Only the weights that exist, whatever the sparsity; the default.
     | Sparse = 0

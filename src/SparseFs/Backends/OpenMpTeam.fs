@@ -66,30 +66,43 @@ type private GompTeam(start: GompParallel) =
 /// </remarks>
 module internal OpenMpTeam =
 
-    /// GOMP_parallel of the libgomp that this process has loaded: libtorch brings one under a name of its own.
+    /// <summary>GOMP_parallel as libtorch itself calls it.</summary>
+    /// <remarks>A process may hold several libgomps, of which libtorch brings one under a name of its own. A library's handle
+    /// finds the symbols of what it was linked with; where that is not so, the first libgomp is taken.</remarks>
     let private find () : ParallelFor =
         let maps = "/proc/self/maps"
 
-        let path =
+        let loaded =
             if File.Exists maps then
-                File.ReadLines maps
-                |> Seq.filter (fun line -> line.Contains '/')
-                |> Seq.map (fun line -> line.Substring(line.IndexOf '/'))
-                |> Seq.tryFind (fun path -> Path.GetFileName(path).StartsWith("libgomp", StringComparison.Ordinal))
+                [ for line in File.ReadLines maps do
+                      if line.Contains '/' then
+                          line.Substring(line.IndexOf '/') ]
+                |> List.distinct
+            else
+                []
+
+        let symbolOf (path: string) : nativeint option =
+            let mutable library = 0n
+            let mutable symbol = 0n
+
+            if
+                NativeLibrary.TryLoad(path, &library)
+                && NativeLibrary.TryGetExport(library, "GOMP_parallel", &symbol)
+            then
+                Some symbol
             else
                 None
 
-        let mutable library = 0n
-        let mutable symbol = 0n
+        let found =
+            [ "libtorch_cpu."; "libgomp" ]
+            |> Seq.collect (fun name ->
+                loaded
+                |> Seq.filter (fun path -> Path.GetFileName(path).StartsWith(name, StringComparison.Ordinal)))
+            |> Seq.tryPick symbolOf
 
-        if
-            path.IsSome
-            && NativeLibrary.TryLoad(path.Value, &library)
-            && NativeLibrary.TryGetExport(library, "GOMP_parallel", &symbol)
-        then
-            GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
-        else
-            ParallelFor.ThreadPool
+        match found with
+        | Some symbol -> GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
+        | None -> ParallelFor.ThreadPool
 
     let private found = lazy (find ())
 

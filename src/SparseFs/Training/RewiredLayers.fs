@@ -19,11 +19,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
         not (isNull l.Layer.Rewiring)
         && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
 
-    static let create
-        (missing: string)
-        (optimizer: OptimizerStates)
-        (layers: seq<struct (string * SparseLinear * Policy)>)
-        =
+    static let create (optimizer: OptimizerStates) (layers: struct (string * SparseLinear * Policy)[]) =
         let layers =
             [| for place, (struct (name, layer, policy)) in Seq.indexed layers do
                    if isNull (box layer) then
@@ -33,9 +29,6 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                    RewiredLayerChecks.isTrained optimizer name layer
                    RewiredLayerChecks.hasAges optimizer name policy
                    RewiredLayer(place, name, layer, policy, optimizer) |]
-
-        if layers.Length = 0 then
-            raise (ArgumentException(missing, nameof layers))
 
         let distinct =
             HashSet<obj>(layers |> Seq.map (fun l -> box l.Layer), HashIdentity.Reference)
@@ -51,18 +44,29 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     static member UnderPolicy
         (optimizer: OptimizerStates, policy: Policy, layers: seq<struct (string * SparseLinear)>)
         : RewiredLayers =
-        seq { for struct (name, layer) in layers -> struct (name, layer, policy) }
-        |> create "expected a model with sparse layers, got none" optimizer
+        let layers =
+            [| for struct (name, layer) in layers -> struct (name, layer, policy) |]
+
+        if layers.Length = 0 then
+            raise (ArgumentException("expected a model with sparse layers, got none", nameof layers))
+
+        create optimizer layers
 
     /// <summary>The layers of a model that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
     static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
-        [ for struct (name, layer) in SparseLayers.ofModel model do
-              if not (isNull (box layer.Policy)) then
-                  struct (name, layer, layer.Policy) ]
-        |> create
-            "expected a model with sparse layers that carry a policy, got none: give SparseLinear one, or the Rewirer"
-            optimizer
+        let layers =
+            [| for struct (name, layer) in SparseLayers.ofModel model do
+                   if not (isNull (box layer.Policy)) then
+                       struct (name, layer, layer.Policy) |]
+
+        if layers.Length = 0 then
+            let message =
+                "expected a model with sparse layers that carry a policy, got none: give SparseLinear one, or the Rewirer"
+
+            raise (ArgumentException(message, nameof layers))
+
+        create optimizer layers
 
     member _.All: RewiredLayer[] = layers
 

@@ -248,4 +248,10 @@ let backends =
                   if not rowsOf.IsInvalid then
                       layer.call (torch.randn (2L, 9L, dtype = torch.float64)) |> ignore // takes the load over
 
-                  Expect.isTrue rowsOf.IsInvalid "let go of") ]
+                  Expect.isTrue rowsOf.IsInvalid "let go of")
+
+          testCase "on Linux products run on the threads of libtorch's own OpenMP" (fun () ->
+              torch.randn 3L |> ignore // loads libtorch
+
+              if OperatingSystem.IsLinux() then
+                  Expect.isFalse (obj.ReferenceEquals(OpenMpTeam.get (), ParallelFor.ThreadPool)) "found") ]

@@ -56,7 +56,6 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter) =
     member _.IsOn(other: torch.Device) : bool =
         device.``type`` = other.``type`` && device.index = other.index
 
-
     /// Who computes with them, by the number of the arithmetic.
     member val Backends: Backend[] = Backends.ofPlace weight.dtype device.``type``
 
