@@ -98,18 +98,14 @@ let describe (m: MemberInfo) =
     let parameters =
         parametersOf m
         |> List.map (fun p ->
-            let isNullable =
-                not p.ParameterType.IsValueType
-                && nullability.Create(p).WriteState = NullabilityState.Nullable
-
-            let mark = if isNullable then "?" else ""
+            let name = nullableName _.WriteState (nullability.Create p)
 
             let value =
                 if not p.HasDefaultValue then ""
                 elif isNull p.DefaultValue then " = null"
                 else $" = {p.DefaultValue}"
 
-            $"{p.Name}: {typeName p.ParameterType}{mark}{value}")
+            $"{p.Name}: {name}{value}")
         |> String.concat ", "
 
     let prefix =
@@ -125,9 +121,10 @@ let describe (m: MemberInfo) =
         let accessors =
             p.GetAccessors() |> Array.map _.Name.Substring(0, 3) |> String.concat ", "
 
-        $"{p.Name}: {typeName p.PropertyType} with {accessors}"
+        $"{p.Name}: {nullableName _.ReadState (nullability.Create p)} with {accessors}"
     | :? FieldInfo as f when f.IsLiteral -> $"{f.Name} = {f.GetRawConstantValue()}"
-    | :? MethodInfo as f -> $"{prefix}{f.Name}({parameters}): {typeName f.ReturnType}"
+    | :? MethodInfo as f ->
+        $"{prefix}{f.Name}({parameters}): {nullableName _.ReadState (nullability.Create f.ReturnParameter)}"
     | other -> $"{other.Name}: {typeName (resultOf other)}"
 
 let surface (assembly: Assembly) =
@@ -155,7 +152,8 @@ let surface (assembly: Assembly) =
         let cases =
             [ for case in casesOf t do
                   let fields =
-                      [ for f in case.GetFields() -> $"{f.Name}: {typeName f.PropertyType}" ]
+                      [ for f in case.GetFields() ->
+                            $"{f.Name}: {nullableName _.ReadState (NullabilityInfoContext().Create f)}" ]
                       |> String.concat ", "
 
                   $"  case {case.Name}({fields})" ]
