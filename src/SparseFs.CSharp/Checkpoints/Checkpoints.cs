@@ -101,8 +101,8 @@ public static class Checkpoints
     /// state of torch's random numbers on the CPU.</summary>
     /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="model">Any module.</param>
-    /// <param name="optimizer">SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, of
-    /// parameters of the model.</param>
+    /// <param name="optimizer">Any of TorchSharp's but LBFGS, or one that implements
+    /// <see cref="IStatefulOptimizer"/>, of parameters of the model.</param>
     /// <param name="rewirer">The one that rewires layers of the model; null if there is none.</param>
     /// <param name="step">The caller's count of steps, 0 or more.</param>
     /// <param name="seed">What the caller draws batches from, or whatever else.</param>

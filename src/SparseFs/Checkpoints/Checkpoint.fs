@@ -165,8 +165,8 @@ module Checkpoint =
     /// <param name="progress">The caller's step, seed and texts.</param>
     /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="model">Any module.</param>
-    /// <param name="optimizer">SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, of
-    /// parameters of the model.</param>
+    /// <param name="optimizer">Any of TorchSharp's but LBFGS, or one that implements
+    /// <see cref="T:SparseFs.IStatefulOptimizer"/>, of parameters of the model.</param>
     /// <param name="rewirer">The one that rewires layers of the model, if there is one.</param>
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, the optimizer is of another kind, it or the rewirer

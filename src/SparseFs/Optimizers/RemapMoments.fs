@@ -22,7 +22,7 @@ module internal RemapMoments =
     /// <summary>What the weight is to become, and each tensor beside it; nothing is changed yet. Call in a
     /// DisposeScope.</summary>
     let prepare
-        (memory: OptimizerMemory)
+        (state: ParameterState)
         (moments: Moments)
         (p: Parameter)
         (rewired: Rewired)
@@ -45,16 +45,16 @@ module internal RemapMoments =
                | null -> ()
                | grad -> struct (grad, constant grad 0.0)
 
-               for moment in memory.Moments do
-                   let values = moment.Tensor
+               for tensor in state.Tensors do
+                   let values = tensor.For p
 
                    if not (isNull values) then
                        let changed =
-                           match moment.Unseen, moments with
+                           match tensor.Unseen, moments with
                            | Unseen.Weight, _ -> grownWeights values
                            | Unseen.Number number, Moments.RowMean -> slots.RowMeans(values, number)
-                           | Unseen.Number number, Moments.Seeded when moment.Seeding <> Seeding.Unseen ->
-                               slots.Numbers(values, seeds moment.Seeding number rewired.GrownGradients)
+                           | Unseen.Number number, Moments.Seeded when tensor.Seeding <> Seeding.Unseen ->
+                               slots.Numbers(values, seeds tensor.Seeding number rewired.GrownGradients)
                            | Unseen.Number number, _ -> constant values number
 
                        struct (values, changed) |]
@@ -62,14 +62,14 @@ module internal RemapMoments =
         struct (grownWeights p, others)
 
     /// The age of slots that an update has grown; negative where they are as old as all others.
-    let ageOfGrown (memory: OptimizerMemory) (moments: Moments) : int64 =
+    let ageOfGrown (state: ParameterState) (moments: Moments) : int64 =
         let age =
             match moments with
             | Moments.Fresh -> 0L
-            | Moments.Seeded -> memory.AgeOfSeeded
+            | Moments.Seeded -> state.AgeOfSeeded
             | _ -> -1L
 
-        if age >= 0L && memory.IsYoung age then age else -1L
+        if age >= 0L && state.IsYoung age then age else -1L
 
     /// <summary>Makes the changes beside the weight's. A tensor keeps its identity, also where its length changes.</summary>
     let commit (changes: struct (torch.Tensor * torch.Tensor)[]) =

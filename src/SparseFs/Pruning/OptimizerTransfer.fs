@@ -2,11 +2,9 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
-open System.Reflection
 open SparseFs
 open TorchSharp
 open TorchSharp.Modules
-open TorchSharp.Utils
 
 /// <summary>A parameter that takes the place of another, and the cells of the other that its numbers come from: row-major
 /// places, shape [nnz], or null for all of them.</summary>
@@ -19,50 +17,42 @@ type internal Successor =
 /// <remarks>
 /// TorchSharp's optimizers list parameters anew at each step, from whatever the caller gave them, and keep the state of
 /// each under its handle: after a layer was replaced they list its new weight and have no state of it. Groups therefore get
-/// fixed lists. States have public constructors and fields; the dictionary that holds them is protected.
+/// fixed lists.
 /// </remarks>
 [<Sealed>]
-type internal OptimizerTransfer(optimizer: OptimizerHelper) =
-    let states =
-        typeof<OptimizerHelper>.GetField("_state", BindingFlags.Instance ||| BindingFlags.NonPublic).GetValue optimizer
-        :?> OrderedDict<nativeint, OptimizerState>
+type internal OptimizerTransfer(optimizer: OptimizerStates) =
 
     /// Each group and its parameters, as they are before anything is replaced.
-    let groups: (ParamGroup * Parameter[])[] =
-        [| for group in optimizer.ParamGroups do
-               let group = group :?> ParamGroup
-               group, Array.ofSeq group.Parameters |]
+    let groups = optimizer.Groups
 
-    let successorOf (old: OptimizerState) (options: OptimizerOptions) (s: Successor) : OptimizerState =
-        let state = Activator.CreateInstance(old.GetType(), s.New) :?> OptimizerState
-        // Makes what is missing, such as Adamax's numbers that are no fields of the old state's.
-        state.Initialize options
+    /// What is kept for a parameter, as what the one that takes its place begins with.
+    let carry (s: Successor) (options: OptimizerOptions) (old: ParameterState) : unit =
+        let state = optimizer.Make(s.Old, s.New, options)
 
-        for field in old.GetType().GetFields(BindingFlags.Public ||| BindingFlags.Instance) do
-            match field.GetValue old with
-            | :? torch.Tensor as numbers ->
+        for before, after in Seq.zip old.Numbers state.Numbers do
+            after.Become before.Value
+
+        for before, after in Seq.zip old.Tensors state.Tensors do
+            match before.Value with
+            | null -> after.Give null
+            | numbers ->
                 let carried =
                     if isNull s.Cells then
                         numbers.detach().clone()
                     else
                         numbers.detach().reshape(-1L).index_select(0L, s.Cells.``to`` numbers.device)
 
-                match field.GetValue state with
-                | :? torch.Tensor as initial -> initial.Dispose()
-                | _ -> ()
-
-                field.SetValue(state, carried.DetachFromDisposeScope())
-            | other -> field.SetValue(state, other) // a number, or a tensor that does not exist yet
-
-        state
+                after.Give(carried.DetachFromDisposeScope())
 
     do
-        for _, parameters in groups do
+        for struct (_, parameters) in groups do
             for p in parameters do
-                if not (states.ContainsKey p.Handle) then
+                try
+                    optimizer.StateOf p |> ignore
+                with :? InvalidOperationException ->
                     let message =
                         $"expected an optimizer of the model's parameters, got one that has no state of one of shape "
-                        + $"[{String.Join(',', p.shape)}]: it was made before the model was changed"
+                        + $"{Shape.text p.shape}: it was made before the model was changed"
 
                     raise (ArgumentException(message, nameof optimizer))
 
@@ -77,30 +67,35 @@ type internal OptimizerTransfer(optimizer: OptimizerHelper) =
             byHandle[s.Old.Handle] <- s
 
         let made =
-            [| for group, parameters in groups do
+            [| for struct (group, parameters) in groups do
                    for p in parameters do
                        match byHandle.TryGetValue p.Handle with
-                       | true, s -> struct (p.Handle, s.New.Handle, successorOf states[p.Handle] group.Options s)
+                       | true, s -> struct (s, group.Options, optimizer.StateOf p)
                        | _ -> () |]
 
+        try
+            for struct (s, options, old) in made do
+                carry s options old
+        with _ ->
+            for struct (s, _, _) in made do
+                optimizer.Discard s.New
+
+            reraise ()
+
         let lists =
-            groups
-            |> Array.map (fun (group, parameters) ->
-                group,
-                parameters
-                |> Array.map (fun p ->
-                    match byHandle.TryGetValue p.Handle with
-                    | true, s -> s.New
-                    | _ -> p))
+            [| for struct (group, parameters) in groups ->
+                   let changed =
+                       parameters
+                       |> Array.map (fun p ->
+                           match byHandle.TryGetValue p.Handle with
+                           | true, s -> s.New
+                           | _ -> p)
+
+                   struct (group, changed) |]
 
         fun () ->
-            for group, parameters in lists do
+            for struct (group, parameters) in lists do
                 group.Parameters <- parameters
 
-            for struct (old, successor, state) in made do
-                match box states[old] with
-                | :? IDisposable as gone -> gone.Dispose()
-                | _ -> ()
-
-                states.Remove old |> ignore
-                states[successor] <- state
+            for struct (s, _, _) in made do
+                optimizer.Adopt(s.Old, s.New)

@@ -305,8 +305,8 @@ module Sparsify =
         replaceIn ValueNone rule model
 
     /// <summary>As <c>model</c>, with the optimizer that trains the model: it goes on with the new parameters.</summary>
-    /// <param name="optimizer">SGD, Adam, AdamW, RMSProp, Adagrad, Adadelta, Adamax, NAdam, RAdam, ASGD or Rprop, made from
-    /// the model's parameters.</param>
+    /// <param name="optimizer">Any of TorchSharp's but LBFGS, or one that implements
+    /// <see cref="T:SparseFs.IStatefulOptimizer"/>, made from the model's parameters.</param>
     /// <param name="rule">Which, and by what.</param>
     /// <param name="model">As <c>model</c>.</param>
     /// <returns>As <c>model</c>.</returns>
@@ -317,7 +317,7 @@ module Sparsify =
     let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        replaceIn (ValueSome(OptimizerTransfer(OptimizerState.known optimizer))) rule model
+        replaceIn (ValueSome(OptimizerTransfer(OptimizerStates.Of optimizer))) rule model
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
     /// <param name="model">Any module.</param>

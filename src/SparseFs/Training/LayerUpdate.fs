@@ -104,9 +104,9 @@ module internal LayerUpdate =
         let changes =
             Array.map2
                 (fun (l: RewiredLayer) r ->
-                    let memory = l.Followed.Memory l.Layer.weight
-                    let ofGrown = RemapMoments.ageOfGrown memory l.Policy.Moments
-                    struct (RemapMoments.prepare memory l.Policy.Moments l.Layer.weight r, ofGrown))
+                    let state = l.State
+                    let ofGrown = RemapMoments.ageOfGrown state l.Policy.Moments
+                    struct (RemapMoments.prepare state l.Policy.Moments l.Layer.weight r, ofGrown))
                 due
                 rewired
 

@@ -2,11 +2,10 @@ namespace SparseFs
 
 open System
 open SparseFs.Torch
-open TorchSharp.Modules
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerHelper) =
+type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerStates) =
     /// Its number among the rewirer's layers.
     member _.Place = place
     member _.Name = name
@@ -19,8 +18,13 @@ type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy
     member _.IsUpdate(step: int64) = Schedule.isUpdate step policy.Schedule
 
     member val GrowthInputs = Policy.growthInputs policy
-    member val Followed = FollowedWeight optimizer
-    member r.Ages = r.Followed.Ages
+
+    /// How old the slots are.
+    member val Ages = Ages()
+
+    /// What the optimizer keeps for the weight.
+    member _.State: ParameterState = optimizer.StateOf layer.weight
+
     member val Recorder = GradientRecorder()
     member val Explored = ExploredCells.Of(layer.Versions.Settle()) with get, set
 
@@ -34,7 +38,7 @@ type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy
     member _.IsFrozen = not layer.weight.requires_grad
 
     /// Whether the optimizer has the weight: it may have been added after the rewirer was made, or replaced since.
-    member _.IsHeld = OptimizerState.holds optimizer layer.weight
+    member _.IsHeld = optimizer.Holds layer.weight
 
     /// Whether a step's update has anything to do.
     member _.HasWork(step: int64) =
@@ -77,7 +81,7 @@ module internal RewiredLayerChecks =
 
     /// <exception cref="T:System.ArgumentException">The optimizer trains another parameter than the layer's weight. A frozen
     /// weight need not be the optimizer's.</exception>
-    let isTrained (optimizer: OptimizerHelper) (name: string) (layer: SparseLinear) : unit =
+    let isTrained (optimizer: OptimizerStates) (name: string) (layer: SparseLinear) : unit =
         let refuse (got: string) =
             let message =
                 $"expected an optimizer of all sparse layers, got one {got}; an optimizer keeps state of the parameters that "
@@ -86,13 +90,26 @@ module internal RewiredLayerChecks =
 
             raise (ArgumentException(message, "optimizer"))
 
-        let isHeld = OptimizerState.holds optimizer layer.weight
+        let isHeld = optimizer.Holds layer.weight
 
         if layer.weight.requires_grad && not isHeld then
             refuse $"without the weight of '{name}'"
         elif isHeld then
             // Parameters may be listed anew each time, so that a weight is listed without a state.
             try
-                OptimizerState.find optimizer layer.weight |> ignore
+                optimizer.StateOf layer.weight |> ignore
             with :? InvalidOperationException ->
                 refuse $"that lists a parameter which it has no state of, perhaps the weight of '{name}'"
+
+    /// <exception cref="T:System.ArgumentException">The policy counts the steps of grown slots, and how the optimizer counts is
+    /// not known.</exception>
+    let hasAges (optimizer: OptimizerStates) (name: string) (policy: Policy) : unit =
+        match policy.Moments with
+        | Moments.Fresh
+        | Moments.Seeded when not optimizer.KnowsAges ->
+            let message =
+                $"expected moments of Zero or RowMean for '{name}', got {policy.Moments}, which counts the steps of grown "
+                + $"slots: how {optimizer.Optimizer.GetType().Name} uses such a count is not known"
+
+            raise (ArgumentException(message, "policy"))
+        | _ -> ()

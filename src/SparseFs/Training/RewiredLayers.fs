@@ -25,19 +25,18 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
     static let create
         (missing: string)
-        (optimizer: torch.optim.Optimizer)
+        (optimizer: OptimizerStates)
         (layers: seq<struct (string * SparseLinear * Policy)>)
         =
-        let helper = OptimizerState.known optimizer
-
         let layers =
             [| for place, (struct (name, layer, policy)) in Seq.indexed layers do
                    if isNull (box layer) then
                        nullArg (nameof layers)
 
                    RewiredLayerChecks.fires name policy
-                   RewiredLayerChecks.isTrained helper name layer
-                   RewiredLayer(place, name, layer, policy, helper) |]
+                   RewiredLayerChecks.isTrained optimizer name layer
+                   RewiredLayerChecks.hasAges optimizer name policy
+                   RewiredLayer(place, name, layer, policy, optimizer) |]
 
         if layers.Length = 0 then
             raise (ArgumentException(missing, nameof layers))
@@ -54,14 +53,14 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     /// <exception cref="T:System.ArgumentException">There is no layer, one comes twice, is null or is not the optimizer's,
     /// or the policy has no update.</exception>
     static member UnderPolicy
-        (optimizer: torch.optim.Optimizer, policy: Policy, layers: seq<struct (string * SparseLinear)>)
+        (optimizer: OptimizerStates, policy: Policy, layers: seq<struct (string * SparseLinear)>)
         : RewiredLayers =
         seq { for struct (name, layer) in layers -> struct (name, layer, policy) }
         |> create "expected a model with sparse layers, got none" optimizer
 
     /// <summary>The layers of a model that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
-    static member Carrying(optimizer: torch.optim.Optimizer, model: torch.nn.Module) : RewiredLayers =
+    static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
         [ for struct (name, layer) in SparseLayers.ofModel model do
               match layer.Policy with
               | null -> ()
@@ -126,10 +125,10 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
         due
 
     /// The weight of a layer that trains, and what the optimizer keeps for it.
-    member _.Watched: (Parameter * OptimizerMemory) option =
+    member _.Watched: (Parameter * ParameterState) option =
         layers
         |> Array.tryFind (fun l -> not l.IsFrozen && l.IsHeld)
-        |> Option.map (fun l -> l.Layer.weight, l.Followed.Memory l.Layer.weight)
+        |> Option.map (fun l -> l.Layer.weight, l.State)
 
     /// Settles which passes count: those that the gradients are made of that the optimizer steps with.
     member _.Settle(board: NoticeBoard) : unit =

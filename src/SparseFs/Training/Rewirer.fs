@@ -20,16 +20,16 @@ open TorchSharp
 /// by its own; those that share one (the same object) share its budget, where it is one across layers.
 /// </remarks>
 [<Sealed>]
-type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, seed: Seed) =
+type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: Seed) =
 
-    let helper = OptimizerState.known optimizer
+    let optimizer = states.Optimizer
     let events = Event<RewireEvent>()
     let mutable seed = seed
     let mutable step = 0L
     let mutable isDisposed = false
     let mutable refusals = Refusals.Raise
     let board = NoticeBoard()
-    let watch = LoopWatch(helper, board)
+    let watch = LoopWatch(optimizer, board)
 
     let reasonOf (e: RewireEvent) =
         match e.Outcome with
@@ -59,7 +59,7 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
             happened
 
     let stepOptimizer () =
-        Stepping.step helper (layers.All |> Array.map (fun l -> struct (l.Layer.weight, l.Followed)))
+        Stepping.step states (layers.All |> Array.map (fun l -> struct (l.Layer.weight, l.Ages)))
 
     /// Updates in a row that were refused, with the last one's reason, where they are too many.
     let tooMany (due: RewiredLayer[]) (happened: RewireEvent[]) : string option =
@@ -96,8 +96,8 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
 
     /// <summary>A rewirer over named layers, all under one policy.</summary>
     /// <param name="layers">The layers, each with a name; no layer twice.</param>
-    /// <param name="optimizer">The optimizer that trains their weights: SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax,
-    /// NAdam, RAdam, ASGD or Rprop.</param>
+    /// <param name="optimizer">The optimizer that trains their weights: any of TorchSharp's but LBFGS, or one
+    /// that implements <see cref="T:SparseFs.IStatefulOptimizer"/>.</param>
     /// <param name="policy">How they are rewired.</param>
     /// <param name="seed">What random rules draw from.</param>
     /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
@@ -108,7 +108,8 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
         if isNull (box layers) then
             nullArg (nameof layers)
 
-        new Rewirer(RewiredLayers.UnderPolicy(optimizer, policy, layers), optimizer, seed)
+        let states = OptimizerStates.Of optimizer
+        new Rewirer(RewiredLayers.UnderPolicy(states, policy, layers), states, seed)
 
     /// <summary>A rewirer over all sparse layers of a model, all under one policy.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>
@@ -131,7 +132,8 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
     /// the optimizer is of another kind, or an argument is null.</exception>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
-        new Rewirer(RewiredLayers.Carrying(optimizer, model), optimizer, DrawnSeed.orDraw seed)
+        let states = OptimizerStates.Of optimizer
+        new Rewirer(RewiredLayers.Carrying(states, model), states, DrawnSeed.orDraw seed)
 
     /// The refused update in a row that raises.
     static member private Patience = 3
@@ -199,11 +201,7 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
     member _.Follow() : RewireEvent[] =
         for l in layers.All do
-            if
-                not l.IsFrozen
-                && RemapMoments.ageOfGrown (l.Followed.Memory l.Layer.weight) l.Policy.Moments
-                   >= 0L
-            then
+            if not l.IsFrozen && RemapMoments.ageOfGrown l.State l.Policy.Moments >= 0L then
                 let message =
                     $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "
                     + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
@@ -230,7 +228,7 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// <returns>An immutable value.</returns>
     /// <remarks>Between optimizer steps. Passes that momentum rules have noted are copied to the CPU.</remarks>
     member _.Capture() : RewirerState =
-        RewirerCapture.ofLayers layers.All step seed (OptimizerFields.kind optimizer)
+        RewirerCapture.ofLayers layers.All step seed states.Kind
 
     /// <summary>Goes on from a state that was captured.</summary>
     /// <param name="state">Captured in a rewirer of layers of the same names and shapes, of an optimizer of the same
@@ -253,7 +251,7 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// DisposeScope.</summary>
     /// <exception cref="T:System.ArgumentException">As Restore, but for the numbers of slots.</exception>
     member internal _.Prepare(state: RewirerState) : unit -> unit =
-        let put = RewirerCapture.prepare layers.All (OptimizerFields.kind optimizer) state
+        let put = RewirerCapture.prepare layers.All states.Kind state
 
         fun () ->
             step <- state.Step

@@ -98,14 +98,18 @@ let private rows: Row list =
 /// Of every group's options, whatever the optimizer.
 let private shared = [ "LearningRate"; "InitialLearningRate" ]
 
-let private opened (row: Row) : OptimizerHelper * obj * obj =
-    let optimizer = row.Make [ new Parameter(torch.zeros 3L) ] :?> OptimizerHelper
-    let dict = optimizer.state_dict ()
-    optimizer, box dict.State[0], box dict.Options[0]
+let private opened (row: Row) : OptimizerStates * obj * obj =
+    let optimizer = row.Make [ new Parameter(torch.zeros 3L) ]
+    let dict = (optimizer :?> OptimizerHelper).state_dict()
+    OptimizerStates.Of optimizer, box dict.State[0], box dict.Options[0]
 
-let private numbersOf (state: obj) (options: obj) : (NumberField * obj) list =
-    [ for field in (OptimizerFields.ofState (state :?> _)).Numbers -> field, state
-      for field in OptimizerFields.ofOptions (options :?> _) -> field, options ]
+let private stateOf (states: OptimizerStates) : ParameterState =
+    let struct (_, _, state) = Array.exactlyOne states.Entries
+    state
+
+let private numbersOf (states: OptimizerStates) (state: obj) (options: obj) : (OptimizerField * obj) list =
+    [ for field in (stateOf states).Numbers -> field, state
+      for field in Array.exactlyOne states.Options -> field, options ]
 
 /// TorchSharp's field or property of a name: today all names in files are TorchSharp's.
 let private theirs (owner: obj) (name: string) : (unit -> obj) * (obj -> unit) * Type =
@@ -122,7 +126,7 @@ let private publicFields (owner: obj) : (string * bool) list =
 /// A value that no optimizer starts with, and its text.
 let private other (t: Type) : obj * string * OptimizerNumber =
     match Option.ofObj (Nullable.GetUnderlyingType t) |> Option.defaultValue t with
-    | t when t = typeof<int64> -> box 12345L, "12345", OptimizerNumber.Steps 12345L
+    | t when t = typeof<int64> -> box 12345L, "12345", OptimizerNumber.Count 12345L
     | t when t = typeof<bool> -> box true, "True", OptimizerNumber.Switch true
     | t when t = typeof<float> -> box 0.4375, "0.4375", OptimizerNumber.Number 0.4375
     | t -> failtest $"expected a number or a switch, got {t}"
@@ -133,14 +137,13 @@ let optimizerFields =
         "Optimizer fields"
         [ for row in rows do
               testCase $"{row.Kind}: the names in files" (fun () ->
-                  let optimizer, state, options = opened row
-                  Expect.equal (OptimizerFields.kind optimizer) row.Kind "kind"
-                  let fields = OptimizerFields.ofState (state :?> _)
-                  Expect.equal [ for field in fields.Numbers -> field.Name ] row.Numbers "numbers"
-                  Expect.equal [ for field in fields.Moments -> field.Name ] row.Moments "moments"
+                  let states, _, _ = opened row
+                  Expect.equal states.Kind row.Kind "kind"
+                  Expect.equal [ for field in (stateOf states).Numbers -> field.Name ] row.Numbers "numbers"
+                  Expect.equal [ for tensor in (stateOf states).Tensors -> tensor.Name ] row.Moments "moments"
 
                   Expect.equal
-                      [ for field in OptimizerFields.ofOptions (options :?> _) -> field.Name ]
+                      [ for field in Array.exactlyOne states.Options -> field.Name ]
                       (shared @ row.Options)
                       "options")
 
@@ -151,12 +154,12 @@ let optimizerFields =
                       (publicFields state)
                       [ for name in row.Numbers -> name, false
                         for name in row.Moments -> name, true ]
-                      "state: a field that is new in TorchSharp needs a name in OptimizerFields and here"
+                      "state: a field that is new in TorchSharp needs a name in Optimizers/Known and here"
 
                   Expect.equal
                       (publicFields options)
                       [ for name in row.Options -> name, false ]
-                      "options: a field that is new in TorchSharp needs a name in OptimizerFields and here"
+                      "options: a field that is new in TorchSharp needs a name in Optimizers/Known and here"
 
                   Expect.equal
                       (set [ for property in typeof<OptimizerOptions>.GetProperties() -> property.Name ])
@@ -164,14 +167,14 @@ let optimizerFields =
                       "options of every optimizer")
 
               testCase $"{row.Kind}: a name stands for TorchSharp's number of that name, and for no other" (fun () ->
-                  let _, state, options = opened row
+                  let states, state, options = opened row
 
-                  for field, owner in numbersOf state options do
+                  for field, owner in numbersOf states state options do
                       let get, set, t = theirs owner field.Name
                       let before = get ()
                       let value, text, expected = other t
                       set value
-                      Expect.equal (field.Value()) expected $"{field.Name} is read"
+                      Expect.equal (field.Value) expected $"{field.Name} is read"
                       set before
                       let reader = FieldReader("file", "entry", $"{field.Name}={text}")
                       let struct (staged, change) = field.Stage reader
@@ -183,7 +186,7 @@ let optimizerFields =
 
                       if not (isNull (Nullable.GetUnderlyingType t)) then
                           set null
-                          Expect.equal (field.Value()) OptimizerNumber.None $"{field.Name} is not set"
+                          Expect.equal (field.Value) OptimizerNumber.None $"{field.Name} is not set"
 
                           let struct (staged, change) =
                               field.Stage(FieldReader("file", "entry", $"{field.Name}=none"))
@@ -195,15 +198,15 @@ let optimizerFields =
                       set before)
 
               testCase $"{row.Kind}: a name stands for TorchSharp's moment of that name" (fun () ->
-                  let _, state, _ = opened row
+                  let states, state, _ = opened row
 
-                  for field in (OptimizerFields.ofState (state :?> _)).Moments do
-                      let get, _, _ = theirs state field.Name
+                  for tensor in (stateOf states).Tensors do
+                      let get, _, _ = theirs state tensor.Name
                       let fresh = torch.ones 3L
-                      field.Set fresh
-                      Expect.isTrue (obj.ReferenceEquals(get (), fresh)) $"{field.Name} is set"
-                      Expect.isTrue (obj.ReferenceEquals(field.Value(), fresh)) $"{field.Name} is read")
+                      tensor.Give fresh
+                      Expect.isTrue (obj.ReferenceEquals(get (), fresh)) $"{tensor.Name} is set"
+                      Expect.isTrue (obj.ReferenceEquals(tensor.Value, fresh)) $"{tensor.Name} is read")
 
           testCase "an optimizer of a user's class is called by its class" (fun () ->
               use optimizer = new OwnSgd([ new Parameter(torch.zeros 3L) ])
-              Expect.equal (OptimizerFields.kind optimizer) "OwnSgd" "kind") ]
+              Expect.equal (OptimizerStates.Of optimizer).Kind "OwnSgd" "kind") ]

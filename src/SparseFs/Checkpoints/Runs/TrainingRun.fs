@@ -41,7 +41,7 @@ module internal TrainingRun =
         if progress.Step < 0L then
             raise (ArgumentException($"expected a step of 0 or more, got {progress.Step}", nameof progress))
 
-        let helper = OptimizerState.known optimizer
+        let states = OptimizerStates.Of optimizer
         use _ = torch.NewDisposeScope()
         let inventory = ModelTensors.ofModel model
         rewirer |> ValueOption.iter (checkRewirer inventory optimizer)
@@ -51,7 +51,7 @@ module internal TrainingRun =
         use held = new HeldLayers(inventory.Layers)
 
         let optimizerTexts, moments =
-            OptimizerCodec.write (ModelTensors.names inventory) helper
+            OptimizerCodec.write (ModelTensors.names inventory) states
 
         let moments =
             [ for struct (name, t) in moments -> struct (name, t.detach().clone()) ]
@@ -88,7 +88,7 @@ module internal TrainingRun =
         (rewirer: Rewirer voption)
         : TrainingProgress =
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        let helper = OptimizerState.known optimizer
+        let states = OptimizerStates.Of optimizer
         use file = new SafetensorsFile(path)
         use _ = torch.NewDisposeScope()
         let inventory = ModelTensors.ofModel model
@@ -110,10 +110,10 @@ module internal TrainingRun =
         let seed = RewirerCodec.readSeed file TrainingKey reader
         reader.End()
         loader.Model(WeightForm.SparseFs, inventory)
-        OptimizerCodec.plan loader (ModelTensors.names inventory) helper
+        OptimizerCodec.plan loader (ModelTensors.names inventory) states
 
         match rewirer with
-        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader (OptimizerFields.kind helper) rewirer
+        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader states.Kind rewirer
         | ValueNone when not hasRewirer -> ()
         | ValueSome _ -> loader.Wrong "the file's run has no rewirer, but one is given"
         | ValueNone -> loader.Wrong "the file's run has a rewirer, but none is given"

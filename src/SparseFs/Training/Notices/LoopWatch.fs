@@ -16,7 +16,7 @@ type internal Seen =
 
 /// <summary>Notices faults of the loop around a rewirer in its first steps: a loop does the same all over again.</summary>
 [<Sealed>]
-type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
+type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
     /// Steps that are looked at.
     static let most = 10
 
@@ -40,47 +40,31 @@ type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
             use grad = p.grad
             not (isNull grad) && grad.any().item<bool>())
 
-    /// What SGD's last step added to a weight, had it this gradient.
-    let moveOf (o: SGD.Options) (state: SGD.State) (before: torch.Tensor) (grad: torch.Tensor) : torch.Tensor =
-        let number (value: Nullable<float>) = value.GetValueOrDefault 0.0
-        let grad = grad.add (before.mul (Scalars.Of(number o.weight_decay)))
-
-        let move =
-            match state.momentum_buffer with
-            | null -> grad
-            | buffer when o.nesterov.GetValueOrDefault false -> grad.add (buffer.mul (Scalars.Of(number o.momentum)))
-            | buffer -> buffer
-
-        let rate = number o.LearningRate
-        move.mul (Scalars.Of(if o.maximize.GetValueOrDefault false then rate else -rate))
-
     /// Whether the weight has moved by one step with its gradient of now, or with that of the last step.
-    let hasMoved (p: Parameter) (before: torch.Tensor) (lastGrad: torch.Tensor) : bool =
-        match OptimizerState.find optimizer p with
-        | struct ((:? SGD.State as state), (:? SGD.Options as options)) when
-            before.numel () = p.numel () && p.ne(before).any().item<bool>()
-            ->
+    let hasMoved (p: Parameter) (state: ParameterState) (before: torch.Tensor) (lastGrad: torch.Tensor) : bool =
+        match state.LastMove with
+        | ValueSome moveOf when before.numel () = p.numel () && p.ne(before).any().item<bool>() ->
             let moved = p.sub before
 
             [ p.grad; lastGrad ]
             |> List.exists (fun grad ->
                 not (isNull grad)
                 && grad.numel () = before.numel ()
-                && (let rest = moved.sub (moveOf options state before grad)
+                && (let rest = moved.sub (moveOf before grad)
                     // A float32 sum rounds to a few parts in a million; another change is nothing like it.
                     rest.norm().item<float32>() <= 1e-3f * moved.norm().item<float32>()))
         | _ -> false
 
-    let hasStepped (p: Parameter) (memory: OptimizerMemory) : bool =
+    let hasStepped (p: Parameter) (state: ParameterState) : bool =
         match seen with
         | Seen.Nothing -> false
-        | Seen.Counted steps -> memory.Steps = steps + 1L
-        | Seen.Weight(before, grad) -> hasMoved p before grad
+        | Seen.Counted steps -> state.Steps = steps + 1L
+        | Seen.Weight(before, grad) -> hasMoved p state before grad
 
     /// <summary>Before the optimizer steps.</summary>
     /// <param name="p">The weight of a layer that trains.</param>
-    /// <param name="memory">What the optimizer keeps for it.</param>
-    member _.BeforeStep(p: Parameter, memory: OptimizerMemory) : unit =
+    /// <param name="state">What the optimizer keeps for it.</param>
+    member _.BeforeStep(p: Parameter, state: ParameterState) : unit =
         if watched < most then
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
@@ -93,7 +77,7 @@ type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
                     + "optimizer.zero_grad() after it or before backward"
                 )
 
-            if hasStepped p memory then
+            if hasStepped p state then
                 board.Post(
                     NoticeKind.SteppedTwice,
                     "",
@@ -102,14 +86,14 @@ type internal LoopWatch(optimizer: OptimizerHelper, board: NoticeBoard) =
                 )
 
     /// After the step.
-    member _.AfterStep(p: Parameter, memory: OptimizerMemory) : unit =
+    member _.AfterStep(p: Parameter, state: ParameterState) : unit =
         forget ()
         watched <- watched + 1
 
         if watched < most then
-            if memory.Steps >= 0L then
-                seen <- Seen.Counted memory.Steps
-            elif optimizer :? SGD then
+            if state.Steps >= 0L then
+                seen <- Seen.Counted state.Steps
+            elif state.LastMove.IsSome then
                 use _ = torch.no_grad ()
 
                 let copy (t: torch.Tensor) =

@@ -7,7 +7,7 @@ open TorchSharp.Modules
 module internal Stepping =
 
     /// Steps the optimizer, which passes over weights without a gradient: so some lack theirs meanwhile.
-    let private stepWithout (optimizer: OptimizerHelper) (gradients: struct (Parameter * torch.Tensor)[]) : unit =
+    let private stepWithout (optimizer: torch.optim.Optimizer) (gradients: struct (Parameter * torch.Tensor)[]) : unit =
         try
             for struct (p, _) in gradients do
                 p.grad <- null
@@ -18,35 +18,35 @@ module internal Stepping =
                 p.grad <- grad
 
     /// <summary>A step of the optimizer.</summary>
-    /// <param name="optimizer">The optimizer.</param>
+    /// <param name="states">The optimizer.</param>
     /// <param name="weights">The weights whose slots have ages. One without a gradient is passed over by the optimizer, and
     /// grows no older.</param>
-    let step (optimizer: OptimizerHelper) (weights: struct (Parameter * FollowedWeight)[]) : unit =
-        if weights |> Array.forall (fun (struct (_, followed)) -> followed.Ages.IsEmpty) then
-            optimizer.step () |> ignore
+    let step (states: OptimizerStates) (weights: struct (Parameter * Ages)[]) : unit =
+        if weights |> Array.forall (fun (struct (_, ages)) -> ages.IsEmpty) then
+            states.Optimizer.step () |> ignore
         else
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
 
             let prepared =
-                [| for struct (p, followed) in weights do
-                       if not followed.Ages.IsEmpty then
+                [| for struct (p, ages) in weights do
+                       if not ages.IsEmpty then
                            match p.grad with
                            | null -> ()
                            | grad ->
-                               let memory = followed.Memory p
-                               struct (p, grad, followed.Ages, memory, memory.Prepare(followed.Ages, grad)) |]
+                               let state = states.StateOf p
+                               struct (p, grad, ages, state, state.Prepare(ages, grad, states.IsTorchs)) |]
 
             stepWithout
-                optimizer
+                states.Optimizer
                 [| for struct (p, grad, _, _, prepared) in prepared do
                        match prepared with
                        | Prepared.Done -> struct (p, grad)
                        | Prepared.Before _ -> () |]
 
-            for struct (_, _, ages, memory, prepared) in prepared do
+            for struct (_, _, ages, state, prepared) in prepared do
                 match prepared with
                 | Prepared.Before finish -> finish ()
                 | Prepared.Done -> ()
 
-                ages.Step(memory.IsYoung, memory.Cohorts, OptimizerMemory.Settled)
+                ages.Step(state.IsYoung, state.Cohorts, ParameterState.Settled)

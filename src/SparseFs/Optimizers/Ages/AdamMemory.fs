@@ -1,6 +1,7 @@
 namespace SparseFs.Torch
 
 open System
+open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 open TorchSharp.Modules
@@ -169,37 +170,43 @@ module internal AdamMemory =
     let takesTorchsSteps =
         lazy (YoungMoments.isFused && isTorchs false && isTorchs true)
 
+    let private weightOf (read: unit -> struct (AdamWeight * AdamMove voption)) : AdamWeight =
+        let struct (weight, _) = read ()
+        weight
+
+    /// What one gradient leaves in the mean.
+    let ofMean read () : Seeding =
+        let w = weightOf read
+        Seeding.Gradient(w.Sign * RunningMean.correction w.Beta1 w.Steps)
+
+    /// What one gradient leaves in the mean of squares.
+    let ofSquare read () : Seeding =
+        let w = weightOf read
+        Seeding.Square(RunningMean.correction w.Beta2 w.Steps, 0.0)
+
     /// Means of the gradient and of its square, both corrected: Adam and its kin.
-    let create (read: unit -> struct (AdamWeight * AdamMove voption)) : OptimizerMemory =
-        let weight () =
-            let struct (weight, _) = read ()
-            weight
-
-        { new OptimizerMemory() with
-            member _.Moments =
-                let w = weight ()
-                let squares = Seeding.Square(RunningMean.correction w.Beta2 w.Steps, 0.0)
-
-                [ Moment.zero w.Mean (Seeding.Gradient(w.Sign * RunningMean.correction w.Beta1 w.Steps))
-                  Moment.zero w.Square squares
-                  Moment.zero w.Largest squares ]
-
-            member _.Steps = weight().Steps
+    let create
+        (read: unit -> struct (AdamWeight * AdamMove voption))
+        (numbers: OptimizerField list)
+        (tensors: OptimizerTensor list)
+        : ParameterState =
+        { new ParameterState(numbers, tensors) with
+            member _.Steps = (weightOf read).Steps
 
             member _.IsYoung age =
-                let w = weight ()
+                let w = weightOf read
                 age < max (RunningMean.youth w.Beta1) (RunningMean.youth w.Beta2)
 
             member _.Cohorts = YoungMoments.Few - 1
 
-            member _.Prepare(ages, grad) =
+            member _.Prepare(ages, grad, mayStep) =
                 let struct (w, move) = read ()
 
                 if w.FitsKernel grad then
                     let struct (tables, stride, means) = tables w.Beta1 w.Beta2 w.Steps ages.OfCohorts
 
                     match move with
-                    | ValueSome move when stride = YoungMoments.Few && takesTorchsSteps.Value ->
+                    | ValueSome move when mayStep && stride = YoungMoments.Few && takesTorchsSteps.Value ->
                         take w move ages.Cohorts tables means grad
                         Prepared.Done
                     | _ ->
