@@ -14,6 +14,9 @@ module internal TorchNulls =
     /// Takes a gradient away, or gives another.
     let setGrad (t: torch.Tensor) (gradient: torch.Tensor | null) : unit = t.grad <- gradient
 
+    /// SGD's buffer: null before the first step with a momentum.
+    let momentumOf (state: SGD.State) : torch.Tensor | null = state.momentum_buffer
+
     /// What an autograd function gives libtorch, where each tensor may be null: nobody wants it, or there is none.
     let listOf (tensors: (torch.Tensor | null) seq) : List<torch.Tensor> =
         let list = List<torch.Tensor>()
