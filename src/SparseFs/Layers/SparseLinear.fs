@@ -212,7 +212,8 @@ type SparseLinear internal (start: LayerStart) =
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 
-    override _.train(train: bool) = isTraining <- train
+    // C# and F# take the defaults of an override, not those of what it overrides.
+    override _.train([<Optional; DefaultParameterValue(true)>] train: bool) = isTraining <- train
 
     // Parameters are registered by name above; the default would reflect over fields.
     override _.RegisterComponents() = ()

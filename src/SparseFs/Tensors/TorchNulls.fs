@@ -17,6 +17,9 @@ module internal TorchNulls =
     /// SGD's buffer: null before the first step with a momentum.
     let momentumOf (state: SGD.State) : torch.Tensor | null = state.momentum_buffer
 
+    /// Null of one that was made without elementwise weights.
+    let scaleOf (norm: LayerNorm) : torch.Tensor | null = norm.weight
+
     /// What an autograd function gives libtorch, where each tensor may be null: nobody wants it, or there is none.
     let listOf (tensors: (torch.Tensor | null) seq) : List<torch.Tensor> =
         let list = List<torch.Tensor>()

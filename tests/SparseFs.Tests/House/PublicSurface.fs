@@ -21,7 +21,7 @@ let onnx = typeof<OnnxOptions>.Assembly
 let private elementOf (t: Type) : Type =
     present $"the element of {t}" (t.GetElementType())
 
-let private fullNameOf (t: Type) : string = present "a full name" t.FullName
+let fullNameOf (t: Type) : string = present "a full name" t.FullName
 
 let private definitionName (t: Type) : string =
     let definition = fullNameOf (t.GetGenericTypeDefinition())
@@ -73,13 +73,21 @@ let rec nullableName (stateOf: NullabilityInfo -> NullabilityState) (info: Nulla
 let isWritten (m: MemberInfo) =
     not (m.Name.Contains '<' || m.IsDefined typeof<CompilerGeneratedAttribute>)
 
+/// The type that a member belongs to.
+let declaring (m: MemberInfo) : Type =
+    present $"the type of {m.Name}" m.DeclaringType
+
+let parameterName (p: ParameterInfo) : string = present "a parameter's name" p.Name
+
 /// A case of a union is told with the union.
 let isCase (t: Type) =
-    t.IsNested && FSharpType.IsUnion t.DeclaringType
+    t.IsNested && FSharpType.IsUnion(declaring t)
 
 let publicTypes (assembly: Assembly) =
-    let rec isWrittenInside (t: Type) =
-        isNull t || (isWritten t && isWrittenInside t.DeclaringType)
+    let rec isWrittenInside (t: Type | null) =
+        match t with
+        | null -> true
+        | t -> isWritten t && isWrittenInside t.DeclaringType
 
     assembly.GetExportedTypes()
     |> Array.filter (fun t -> isWrittenInside t && not (isCase t))
@@ -138,14 +146,14 @@ let resultOf (m: MemberInfo) : Type =
     | :? MethodInfo as f -> f.ReturnType
     | :? PropertyInfo as p -> p.PropertyType
     | :? FieldInfo as f -> f.FieldType
-    | :? EventInfo as e -> e.EventHandlerType
+    | :? EventInfo as e -> present "a handler" e.EventHandlerType
     | _ -> typeof<Void>
 
 /// Every type in a signature, down to the arguments of generic ones.
 let signatureOf (m: MemberInfo) : Type list =
     let rec parts (t: Type) =
         if t.HasElementType then
-            parts (t.GetElementType())
+            parts (elementOf t)
         else
             t :: (t.GetGenericArguments() |> List.ofArray |> List.collect parts)
 
@@ -153,4 +161,6 @@ let signatureOf (m: MemberInfo) : Type list =
     |> List.collect parts
 
 let isFSharp (t: Type) =
-    not (isNull t.Namespace) && t.Namespace.StartsWith "Microsoft.FSharp"
+    match t.Namespace with
+    | null -> false
+    | name -> name.StartsWith "Microsoft.FSharp"

@@ -204,7 +204,8 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 
-    override _.train(train: bool) = isTraining <- train
+    // C# and F# take the defaults of an override, not those of what it overrides.
+    override _.train([<Optional; DefaultParameterValue(true)>] train: bool) = isTraining <- train
 
     // The base's own is not for two threads at once.
     override this.Dispose(disposing: bool) =
