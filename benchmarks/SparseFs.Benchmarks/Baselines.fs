@@ -8,7 +8,7 @@ open TorchSharp.Modules
 type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 let private copyBias (layer: SparseLinear) =
-    new Parameter(layer.bias.detach().clone())
+    new Parameter((present "a layer with a bias" layer.bias).detach().clone())
 
 /// torch.nn.Linear with the layer's dense matrix.
 let dense (layer: SparseLinear) : Layer =

@@ -48,8 +48,10 @@ type Row =
 let contenders = [ "sparsefs"; "dense"; "masked"; "coo"; "gather" ]
 
 let private toJson (row: Row) : JsonNode =
-    let number (value: 'a option) : JsonNode =
-        value |> Option.map (fun v -> JsonValue.Create v :> JsonNode) |> Option.toObj
+    let number (value: 'a option) : JsonNode | null =
+        match value with
+        | None -> null
+        | Some number -> JsonSerializer.SerializeToNode number
 
     let s = row.Setting
     let o = JsonObject()
@@ -69,28 +71,31 @@ let private toJson (row: Row) : JsonNode =
     o
 
 let write (path: string) (rows: Row list) =
-    Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
+    makeFolderOf path
     let all = JsonArray [| for row in rows -> toJson row |]
     File.WriteAllText(path, all.ToJsonString(JsonSerializerOptions(WriteIndented = true)))
 
 /// The rows of a file that write has made.
 let read (path: string) : Row list =
-    [ for node in JsonNode.Parse(File.ReadAllText path).AsArray() do
+    [ for row in (present "rows" (JsonNode.Parse(File.ReadAllText path))).AsArray() do
+          let node = present "a row" row
+          let field (name: string) = present name node[name]
+
           let number (name: string) : 'a option =
               node[name] |> Option.ofObj |> Option.map _.GetValue<'a>()
 
           { Setting =
-              { Op = node["op"].GetValue<string>()
-                Rows = node["rows"].GetValue<int>()
-                Cols = node["cols"].GetValue<int>()
-                Batch = node["batch"].GetValue<int>()
-                Sparsity = node["sparsity"].GetValue<float>()
+              { Op = (field "op").GetValue<string>()
+                Rows = (field "rows").GetValue<int>()
+                Cols = (field "cols").GetValue<int>()
+                Batch = (field "batch").GetValue<int>()
+                Sparsity = (field "sparsity").GetValue<float>()
                 Layout =
-                  if node["topology"].GetValue<string>() = string Layout.Local then
+                  if (field "topology").GetValue<string>() = string Layout.Local then
                       Layout.Local
                   else
                       Layout.Uniform
-                Threads = node["threads"].GetValue<int>() }
+                Threads = (field "threads").GetValue<int>() }
             Milliseconds =
               Map.ofList
                   [ for name in contenders do

@@ -67,15 +67,18 @@ type private Rate(name: string, unit: string, amount: KernelCase -> string -> fl
             (c :> IColumn).GetValue(summary, benchmark, summary.Style)
 
         member _.GetValue(summary, benchmark, _) =
-            let report = summary[benchmark]
+            let statistics =
+                match summary[benchmark] with
+                | null -> null
+                | report -> report.ResultStatistics
 
-            if isNull report || isNull report.ResultStatistics then
-                "-"
-            else
+            match statistics with
+            | null -> "-"
+            | statistics ->
                 let case = benchmark.Parameters["Case"] :?> KernelCase
                 let kernel = benchmark.Descriptor.WorkloadMethod.Name
 
-                (amount case kernel / report.ResultStatistics.Median).ToString("F1", CultureInfo.InvariantCulture)
+                (amount case kernel / statistics.Median).ToString("F1", CultureInfo.InvariantCulture)
 
 type KernelBenchmarks() =
     let buffer (length: int64) : nativeptr<float32> =

@@ -90,15 +90,16 @@ let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
 
     /// A layer that is made and called once, with what that adds to the process.
     let made (make: unit -> Baselines.Layer) : Baselines.Layer * int64 option =
-        let mutable layer: Baselines.Layer = null
+        let mutable layer: Baselines.Layer | null = null
 
         let peak =
             extraPeakBytes (fun () ->
-                layer <- make ()
-                (contender effort s.Op "" layer x upstream).Run())
+                let fresh = make ()
+                layer <- fresh
+                (contender effort s.Op "" fresh x upstream).Run())
 
         x.grad <- null
-        layer, peak
+        present "a layer that was made" layer, peak
 
     let own, peak = made (fun () -> new SparseLinear(pattern))
     use layer = own :?> SparseLinear
@@ -148,6 +149,6 @@ let run (path: string) (effort: Effort) (only: string list) (settings: Setting l
         | None -> ()
 
     write path rows
-    let plot = IO.Path.ChangeExtension(path, ".html")
+    let plot = pageOf path
     Plot.write plot rows
     printfn $"\nwritten to {path} and {plot}"

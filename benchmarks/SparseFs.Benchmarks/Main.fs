@@ -130,7 +130,7 @@ let main args =
             KWinnersBenchmark.run ()
         elif given.Contains Replot then
             let source = IO.Path.GetFullPath(given.GetResult Replot)
-            Plot.write (IO.Path.ChangeExtension(source, ".html")) (read source)
+            Plot.write (pageOf source) (read source)
         elif given.Contains Shape then
             settings
                 (given.GetResult(Ops, both))

@@ -85,5 +85,5 @@ let write (path: string) (rows: Row list) =
     let others = panels.Tail |> List.map GenericChart.toChartHTML |> String.concat "\n"
 
     let last = page.LastIndexOf("</body>", StringComparison.Ordinal)
-    Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
+    makeFolderOf path
     File.WriteAllText(path, page.Insert(last, others))

@@ -9,7 +9,9 @@ open TorchSharp
 /// The digits that travel in this program.
 let private embedded () =
     let openFile (name: string) : Stream =
-        Assembly.GetExecutingAssembly().GetManifestResourceStream name
+        match Assembly.GetExecutingAssembly().GetManifestResourceStream name with
+        | null -> raise (FileNotFoundException $"expected the digits '{name}' in this program, got none")
+        | digits -> digits
 
     Idx.read "embedded" openFile Idx.trainFiles, Idx.read "embedded" openFile Idx.testFiles
 

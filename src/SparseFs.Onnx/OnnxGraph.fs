@@ -229,10 +229,8 @@ module internal OnnxGraph =
             | :? LayerNorm as norm ->
                 checkLast name norm.normalized_shape
 
-                let weight: torch.Tensor | null = norm.weight // null without weights, whatever TorchSharp declares
-
                 let scale =
-                    match weight with
+                    match TorchNulls.scaleOf norm with
                     | null ->
                         use ones = torch.ones (norm.normalized_shape, dtype = usualType, device = torch.CPU)
                         constant $"{label name}.weight" name norm.normalized_shape ones

@@ -70,7 +70,9 @@ let private backward =
             y.sum().backward()
 
             if w.Promise = Promise.OneVersion || w.Promise = Promise.OwnCells then
-                checkGradient found (numbers x.grad))
+                match x.grad with
+                | null -> failwith "expected a gradient of the input, got none"
+                | grad -> checkGradient found (numbers grad))
 
 let private getters =
     actor Kind.Reads "getters" 1.0 (fun w ->
@@ -138,7 +140,7 @@ let private weights =
         fun _ ->
             use _ = torch.NewDisposeScope()
             let weight = numbers (w.Layer.weight.detach().clone().to_type torch.float32)
-            let bias = numbers (w.Layer.bias.detach().clone().to_type torch.float32)
+            let bias = numbers ((biasOfLayer w.Layer).detach().clone().to_type torch.float32)
 
             if
                 w.IsIdle
@@ -264,7 +266,7 @@ let checkRewired (w: World) (c: Connectivity) =
     if w.Layer.Connectivity <> c then
         failwith "an update was undone"
 
-    let bias = Array.head (numbers w.Layer.bias)
+    let bias = Array.head (numbers (biasOfLayer w.Layer))
     w.Expect(outputBy c weights bias, "another output than pattern and weights have")
 
 /// A pass of a training loop, and what the rewirer makes of it.

@@ -5,6 +5,7 @@ open System
 open System.Collections.Generic
 open SparseFs
 open TorchSharp
+open TorchSharp.Modules
 
 [<Literal>]
 let Rows = 24
@@ -37,6 +38,12 @@ let weightsOf (version: int) (c: Connectivity) : float32[] =
     let rowOf = Connectivity.rowIndices c
     Array.init c.Nnz (fun slot -> weightAt version rowOf[slot] c.ColIdx[slot])
 
+/// The layer's bias, which all layers here have.
+let biasOfLayer (layer: SparseLinear) : Parameter =
+    match layer.bias with
+    | null -> failwith "expected a layer with a bias, got one without"
+    | bias -> bias
+
 /// Gives a layer the weights of a version for the cells that it has.
 let fill (version: int) (layer: SparseLinear) =
     use _ = torch.no_grad ()
@@ -45,7 +52,7 @@ let fill (version: int) (layer: SparseLinear) =
     layer.weight.copy_ (torch.tensor(weightsOf version layer.Connectivity).to_type layer.weight.dtype)
     |> ignore
 
-    layer.bias.fill_ ((biasOf version).ToScalar()) |> ignore
+    (biasOfLayer layer).fill_((biasOf version).ToScalar()) |> ignore
 
 let layerOf (nnz: int) (version: int) : SparseLinear =
     let layer = new SparseLinear(patternOf nnz version)

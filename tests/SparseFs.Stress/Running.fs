@@ -45,6 +45,11 @@ let here (name: string) (times: int) : int =
         printfn $"{counts.Calls} calls, {counts.Refusals} refused, {failures.Length} wrong"
         if failures.IsEmpty then 0 else 1
 
+let private present (what: string) (value: 'T | null) : 'T =
+    match value with
+    | null -> failwith $"expected {what}, got none"
+    | value -> value
+
 let private crash (errors: string) : string =
     let lines = errors.TrimEnd().Split '\n'
 
@@ -60,18 +65,18 @@ let private crash (errors: string) : string =
 /// <summary>Runs a scenario in another process, so that a crash of native code is a failure like others.</summary>
 /// <param name="arguments">What this program takes before the scenario's name.</param>
 let there (arguments: string list) (name: string) (times: int) : Outcome =
-    let host = Environment.ProcessPath
+    let host = present "the path of this process" Environment.ProcessPath
 
     let start =
         ProcessStartInfo(host, RedirectStandardOutput = true, RedirectStandardError = true)
 
     if Path.GetFileNameWithoutExtension host = "dotnet" then
-        start.ArgumentList.Add(Assembly.GetEntryAssembly().Location)
+        start.ArgumentList.Add((present "a program" (Assembly.GetEntryAssembly())).Location)
 
     for argument in arguments @ [ name; string times ] do
         start.ArgumentList.Add argument
 
-    use running = Process.Start start
+    use running = present "another process" (Process.Start start)
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
 

@@ -30,9 +30,9 @@ let private isLate () =
 /// Whether TorchSharp raised it, or a collection that TorchSharp asked.
 let private isOfTorchSharp (e: exn) =
     StackTrace(e).GetFrames()
-    |> Seq.map (fun frame -> frame.GetMethod().DeclaringType)
-    |> Seq.filter (fun owner -> not (isNull owner))
-    |> Seq.map _.Assembly.GetName().Name
+    |> Seq.choose (fun frame -> Option.ofObj (frame.GetMethod()))
+    |> Seq.choose (fun called -> Option.ofObj called.DeclaringType)
+    |> Seq.choose (fun owner -> Option.ofObj (owner.Assembly.GetName().Name))
     |> Seq.tryFind (fun assembly -> not (assembly.StartsWith "System."))
     |> Option.exists (fun assembly -> assembly = "TorchSharp")
 

@@ -41,12 +41,14 @@ type Connectivity =
 
     interface IEquatable<Connectivity> with
         member a.Equals(b) =
-            Object.ReferenceEquals(a, b)
-            || (not (isNull (box b))
-                && a.rows = b.rows
-                && a.cols = b.cols
-                && a.ColIdx.SequenceEqual b.ColIdx
-                && a.RowPtr.SequenceEqual b.RowPtr)
+            match b with
+            | null -> false
+            | b ->
+                Object.ReferenceEquals(a, b)
+                || (a.rows = b.rows
+                    && a.cols = b.cols
+                    && a.ColIdx.SequenceEqual b.ColIdx
+                    && a.RowPtr.SequenceEqual b.RowPtr)
 
     override a.Equals(other) =
         match other with

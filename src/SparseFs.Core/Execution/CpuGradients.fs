@@ -74,28 +74,31 @@ module internal CpuGradients =
         elif wantsValues || wantsBias then
             let patternT = if inOnePass then plan.Transposed machine else pattern
 
-            let valuesT =
+            let valuesT: AlignedBuffer | null =
                 if inOnePass then
                     CpuSpmm.transposedValues machine plan values
                 else
                     null
 
             // A group's sums, where there are several: of the values, behind them those of the bias.
-            let partial =
+            let partial: AlignedBuffer | null =
                 if groups > 1 then
                     ScratchPool.rent (int64 groups * (int64 nnz + int64 rows))
                 else
                     null
 
+            let partialSums = ScratchPool.floats partial
+            let transposedValues = ScratchPool.floats valuesT
+
             let valuesOf group =
                 if groups > 1 then
-                    Pointer.at partial.Floats (int64 group * int64 nnz)
+                    Pointer.at partialSums (int64 group * int64 nnz)
                 else
                     wanted.Values
 
             let biasOf group =
                 if groups > 1 then
-                    Pointer.at partial.Floats (int64 groups * int64 nnz + int64 group * int64 rows)
+                    Pointer.at partialSums (int64 groups * int64 nnz + int64 group * int64 rows)
                 else
                     wanted.Bias
 
@@ -139,7 +142,7 @@ module internal CpuGradients =
 
                                 if inOnePass then
                                     let all = { From = 0; To = cols }
-                                    let ofT, none = valuesT.Floats, Pointer.nothing
+                                    let ofT, none = transposedValues, Pointer.nothing
                                     TileKernels.multiply c tile pT ofT none packedG all dInput
 
                                 if wantsValues then

@@ -20,7 +20,7 @@ open SparseFs
 /// CpuKernels.Shared.Spmm(plan, values, ReadOnlySpan.Empty, x, 1, y) // y = W x
 /// </code>
 /// </example>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type CpuKernels
     /// <summary>Kernels on threads of one's own.</summary>
     /// <param name="threads">The most threads that a call uses, 1 or more.</param>

@@ -29,16 +29,16 @@ module internal CpuSparseActivations =
         let kernels = TileKernels.ofWidth machine.Width
         let x = { Data = x; Stride = pattern.Cols }
         let y = { Data = y; Stride = pattern.Rows }
-        use sourcesPin = fixed (if inPlace then plan.Sources else null)
+        use sourcesPin = fixed (if inPlace then plan.Sources else [||])
         let from = sourcesPin
 
-        let ordered =
+        let ordered: AlignedBuffer | null =
             if inPlace then
                 null
             else
                 CpuSpmm.transposedValues machine plan values
 
-        let values = if inPlace then values else ordered.Floats
+        let values = if inPlace then values else ScratchPool.floats ordered
 
         CsrView.pinned t -1L (fun columns ->
             machine.Team.Run(
@@ -60,16 +60,16 @@ module internal CpuSparseActivations =
         let inPlace = n <= fewSamples
         let g = { Data = g; Stride = pattern.Rows }
         let x = { Data = x; Stride = pattern.Cols }
-        use sourcesPin = fixed (if inPlace then plan.Sources else null)
+        use sourcesPin = fixed (if inPlace then plan.Sources else [||])
         let from = sourcesPin
 
-        let ordered =
+        let ordered: AlignedBuffer | null =
             if inPlace then
                 null
             else
                 ScratchPool.rent (int64 pattern.Nnz)
 
-        let sums = if inPlace then d else ordered.Floats
+        let sums = if inPlace then d else ScratchPool.floats ordered
         Pointer.clear sums (int64 pattern.Nnz)
 
         // A part owns columns, and their slots.

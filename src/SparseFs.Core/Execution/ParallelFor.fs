@@ -4,7 +4,7 @@ open System.Threading.Tasks
 
 /// <summary>Threads for the parts of a call.</summary>
 /// <remarks>Results never depend on it, nor on the number of threads.</remarks>
-[<AbstractClass; AllowNullLiteral>]
+[<AbstractClass>]
 type ParallelFor
     /// <summary>For those who inherit.</summary>
     () =

@@ -8,7 +8,7 @@ open System.Threading
 open Microsoft.FSharp.NativeInterop
 
 /// Native memory on a cache line's boundary.
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type internal AlignedBuffer(bytes: int64) =
     let address = NativeMemory.AlignedAlloc(unativeint (max bytes 64L), 64un)
     member _.Bytes = bytes
@@ -23,53 +23,66 @@ type internal AlignedBuffer(bytes: int64) =
 /// grown. <c>empty</c> frees them.</remarks>
 module internal ScratchPool =
 
-    let private kept: AlignedBuffer[] = Array.zeroCreate 8
+    let private kept: (AlignedBuffer | null)[] = Array.zeroCreate 8
+
+    /// Less than that of any block where there is none.
+    let private bytesOf (block: AlignedBuffer | null) : int64 =
+        match block with
+        | null -> -1L
+        | block -> block.Bytes
 
     /// Frees what is kept; blocks that are rented are their callers'.
     let empty () : unit =
         for i in 0 .. kept.Length - 1 do
-            let block = Interlocked.Exchange(&kept[i], null)
-
-            if not (isNull block) then
-                block.Free()
+            match Interlocked.Exchange(&kept[i], null) with
+            | null -> ()
+            | block -> block.Free()
 
     /// Bytes that are kept, where nothing runs beside.
     let bytes () : int64 =
-        kept |> Array.sumBy (fun block -> if isNull block then 0L else block.Bytes)
+        kept
+        |> Array.sumBy (fun block ->
+            match block with
+            | null -> 0L
+            | block -> block.Bytes)
 
     /// A block of at least this many floats, to be given back.
     let rent (floats: int64) : AlignedBuffer =
         let bytes = floats * 4L
-        let mutable found: AlignedBuffer = null
+        let mutable found: AlignedBuffer | null = null
         let mutable i = 0
 
         while isNull found && i < kept.Length do
-            let block = Interlocked.Exchange(&kept[i], null)
-
-            if not (isNull block) && block.Bytes >= bytes then
-                found <- block
-            elif
-                not (isNull block)
-                && not (isNull (Interlocked.CompareExchange(&kept[i], block, null)))
-            then
-                block.Free() // another thread has filled the place meanwhile
+            match Interlocked.Exchange(&kept[i], null) with
+            | null -> ()
+            | block when block.Bytes >= bytes -> found <- block
+            | block ->
+                if not (isNull (Interlocked.CompareExchange(&kept[i], block, null))) then
+                    block.Free() // another thread has filled the place meanwhile
 
             i <- i + 1
 
-        if isNull found then new AlignedBuffer(bytes) else found
+        match found with
+        | null -> new AlignedBuffer(bytes)
+        | block -> block
 
-    /// Keeps the block in the first free place, or in that of a smaller one.
-    let giveBack (block: AlignedBuffer) =
+    /// The floats of a block, or null where none was rented.
+    let floats (block: AlignedBuffer | null) : nativeptr<float32> =
+        match block with
+        | null -> Pointer.nothing
+        | block -> block.Floats
+
+    /// Keeps the block, if there is one, in the first free place, or in that of a smaller one.
+    let giveBack (block: AlignedBuffer | null) =
         let mutable loser = block
         let mutable i = 0
 
         while not (isNull loser) && i < kept.Length do
-            let other = Volatile.Read &kept[i]
-
-            if isNull other || other.Bytes < loser.Bytes then
+            if bytesOf (Volatile.Read &kept[i]) < bytesOf loser then
                 loser <- Interlocked.Exchange(&kept[i], loser)
 
             i <- i + 1
 
-        if not (isNull loser) then
-            loser.Free()
+        match loser with
+        | null -> ()
+        | block -> block.Free()

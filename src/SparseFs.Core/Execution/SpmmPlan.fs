@@ -90,7 +90,7 @@ type SpmmPlan
     let rows, cols = connectivity.Rows, connectivity.Cols
     let rowPtr, colIdx = connectivity.RowPtrArray, connectivity.ColIdxArray
     let gate = obj ()
-    let mutable transposed: Connectivity = Unchecked.defaultof<Connectivity>
+    let mutable transposed: Connectivity | null = null
     // The `lazy` of F# cannot be trimmed.
     let sources = Lazy<int[]>(fun () -> snd (Connectivity.transpose connectivity))
 
@@ -148,14 +148,17 @@ type SpmmPlan
 
     /// The pattern ordered by column, made on the machine's threads.
     member internal _.Transposed(machine: ExecutionPolicy) : Connectivity =
-        if isNull (box transposed) then
+        match transposed with
+        | null ->
             let made = transpose machine
 
             lock gate (fun () ->
-                if isNull (box transposed) then
-                    transposed <- made)
-
-        transposed
+                match transposed with
+                | null ->
+                    transposed <- made
+                    made
+                | earlier -> earlier)
+        | made -> made
 
     /// Calls body with each part's rows and the transpose's next slot of each column.
     member private plan.OverRows(machine: ExecutionPolicy, body: RowRange -> Memory<int> -> unit) =

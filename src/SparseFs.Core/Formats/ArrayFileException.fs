@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// <summary>A file of arrays that is not what it says, or not what is wanted: where, what was expected and what came.</summary>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type ArrayFileException internal (fileName: string, position: string, expected: string, got: string) =
     inherit FormatException(invariant $"{fileName}, {position}: expected {expected}, got {got}")
 

@@ -36,10 +36,19 @@ module internal AtomicFile =
     let private targetOf (path: string) : string =
         let full = Path.GetFullPath path
 
-        if isNull (FileInfo full).LinkTarget then
-            full
-        else
-            FileInfo(full).ResolveLinkTarget(returnFinalTarget = true).FullName
+        match (FileInfo full).LinkTarget with
+        | null -> full
+        | _ ->
+            match FileInfo(full).ResolveLinkTarget(returnFinalTarget = true) with
+            | null -> full // the link has gone meanwhile
+            | target -> target.FullName
+
+    /// The folder of a file and its name there.
+    let private partsOf (target: string) : struct (string * string) =
+        match Path.GetDirectoryName target, Path.GetFileName target with
+        | null, _
+        | _, null -> refuse target "expected a file in a folder, got a root"
+        | folder, name -> struct (folder, name)
 
     let private deleteIfThere (file: string) =
         try
@@ -121,7 +130,7 @@ module internal AtomicFile =
         if isThere then
             checkWritable target
 
-        let folder, name = Path.GetDirectoryName target, Path.GetFileName target
+        let struct (folder, name) = partsOf target
         // The target's name may be as long as a name can be.
         let some = name.Substring(0, min 32 name.Length)
         let temporary = Path.Combine(folder, (invariant $".{some}.{Guid.NewGuid():N}.tmp"))

@@ -14,8 +14,8 @@ module private CheckpointMessage =
 
 /// <summary>A checkpoint could not be written, or was refused; whatever it was to be loaded into is as it was.</summary>
 [<Sealed>]
-type CheckpointException internal (problem: CheckpointProblem, file: string, tensor: string, reason: string, inner: exn)
-    =
+type CheckpointException
+    internal (problem: CheckpointProblem, file: string, tensor: string, reason: string, inner: exn | null) =
     inherit Exception(CheckpointMessage.compose file tensor reason, inner)
 
     /// <summary>What is wrong.</summary>
@@ -37,25 +37,25 @@ module internal CheckpointFault =
         raise (CheckpointException(problem, file, tensor, reason, null))
 
     /// The exception that stands for a failure of files or memory, or nothing.
-    let private ofFailure (file: string) (e: exn) : exn =
+    let private ofFailure (file: string) (e: exn) : exn voption =
         let typed problem =
-            CheckpointException(problem, file, "", e.Message, e) :> exn
+            ValueSome(CheckpointException(problem, file, "", e.Message, e) :> exn)
 
         match e with
         | :? FileNotFoundException
         | :? DirectoryNotFoundException -> typed CheckpointProblem.NotFound
         | :? UnauthorizedAccessException -> typed CheckpointProblem.Access
         | :? EndOfStreamException ->
-            CheckpointException(CheckpointProblem.Layout, file, "", "the file ends before its tensors do", e) :> exn
+            ValueSome(CheckpointException(CheckpointProblem.Layout, file, "", "the file ends before its tensors do", e))
         | :? IOException
         | :? OutOfMemoryException
         // A native library that is out of memory.
         | :? ExternalException -> typed CheckpointProblem.Storage
-        | _ -> null
+        | _ -> ValueNone
 
     /// Work on a file, its failures under the one type.
     let onFailure (file: string) (work: unit -> 'a) : 'a =
         try
             work ()
-        with e when not (isNull (ofFailure file e)) ->
-            raise (ofFailure file e)
+        with e when (ofFailure file e).IsSome ->
+            raise (ofFailure file e).Value

@@ -6,7 +6,7 @@ open System
 /// <remarks>To inherit, give <c>Rows</c>. All else has a default that calls it for one block after the other, on the
 /// calling thread and in rising order: what a sum over machines needs, which each has to begin at the same block. A source
 /// that computes rows side by side gives <c>Parts</c> and <c>EachBlock</c> too.</remarks>
-[<AbstractClass; AllowNullLiteral>]
+[<AbstractClass>]
 type CellScores
     /// <summary>For those who inherit.</summary>
     () =
@@ -49,9 +49,9 @@ type CellScores
             let count = min perBlock (rows - first)
             let given = scores.Rows(first, count)
 
-            if isNull given || given.LongLength <> int64 count * int64 cols then
+            if isNull (box given) || given.LongLength <> int64 count * int64 cols then
                 let got =
-                    if isNull given then
+                    if isNull (box given) then
                         "null"
                     else
                         (invariant $"{given.LongLength}")

@@ -6,7 +6,7 @@ open System
 /// <example><code>
 /// RowScores(fun first count -&gt; Array.sub scores (first * cols) (count * cols))
 /// </code></example>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type RowScores
     /// <summary>Scores from a function over rows.</summary>
     /// <param name="rowsOf">Gives the row-major scores of whole rows, from their first row and their number: length

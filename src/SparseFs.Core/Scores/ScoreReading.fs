@@ -31,9 +31,9 @@ module internal ScoreReading =
 
                 let least = int64 (count - 1) * int64 stride + int64 cols
 
-                if isNull block || block.LongLength < least then
+                if isNull (box block) || block.LongLength < least then
                     let got =
-                        if isNull block then
+                        if isNull (box block) then
                             "null"
                         else
                             (invariant $"{block.LongLength}")

@@ -50,8 +50,12 @@ module SparsityDistribution =
             )
 
         for shape in shapes do
-            if isNull shape || shape.Length < 2 || Array.exists (fun size -> size < 0) shape then
-                let got = if isNull shape then "null" else Shape.text shape
+            if
+                isNull (box shape)
+                || shape.Length < 2
+                || Array.exists (fun size -> size < 0) shape
+            then
+                let got = if isNull (box shape) then "null" else Shape.text shape
 
                 raise (
                     ArgumentException((invariant $"expected two or more sizes of 0 or more, got {got}"), nameof shapes)

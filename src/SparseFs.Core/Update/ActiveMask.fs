@@ -8,17 +8,16 @@ type internal ActiveMask =
     {
         Slots: Connectivity
         /// Length nnz, true where a slot may be grown again; null where none may.
-        Freed: bool[]
+        Freed: bool[] | null
     }
 
     /// Cells that may be grown.
     member t.Free: int64 =
         let slots = t.Slots.Cells - int64 t.Slots.Nnz
 
-        if isNull t.Freed then
-            slots
-        else
-            slots + int64 (t.Freed.AsSpan().Count true)
+        match t.Freed with
+        | null -> slots
+        | freed -> slots + int64 (freed.AsSpan().Count true)
 
     /// <summary>A bit a cell of a row, set where it is taken.</summary>
     /// <param name="row">The row.</param>
@@ -29,11 +28,12 @@ type internal ActiveMask =
         let first, last = t.Slots.RowPtrArray[row], t.Slots.RowPtrArray[row + 1] - 1
         Array.Clear bits
 
-        if isNull freed then
+        match freed with
+        | null ->
             for slot in first..last do
                 let col = colIdx[slot]
                 bits[col >>> 3] <- bits[col >>> 3] ||| (1uy <<< (col &&& 7))
-        else
+        | freed ->
             for slot in first..last do
                 let col = colIdx[slot]
                 let bit = if freed[slot] then 0uy else 1uy
@@ -43,9 +43,9 @@ type internal ActiveMask =
     member t.ToConnectivity() : Connectivity =
         let c, freed = t.Slots, t.Freed
 
-        if isNull freed then
-            c
-        else
+        match freed with
+        | null -> c
+        | freed ->
             let rowPtr: int[] = Array.zeroCreate (c.Rows + 1)
             let colIdx: int[] = Array.zeroCreate (c.Nnz - freed.AsSpan().Count true)
             let mutable kept = 0

@@ -82,9 +82,9 @@ module internal DropSlots =
         | Drop.NamedScore(_, score) ->
             let scores = score state
 
-            if isNull scores || scores.Length <> weight.Length then
+            if isNull (box scores) || scores.Length <> weight.Length then
                 let got =
-                    if isNull scores then
+                    if isNull (box scores) then
                         "null"
                     else
                         (invariant $"{scores.Length}")

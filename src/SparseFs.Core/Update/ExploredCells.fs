@@ -4,7 +4,7 @@ open System
 
 /// <summary>Cells of a layer that have ever been slots: an immutable set.</summary>
 /// <remarks>A bit a cell where that is small beside the slots, else the cells themselves.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connectivity voption, count: int64) =
 
     let cells = Sparsity.cells rows cols
@@ -32,7 +32,7 @@ type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connect
             setBits bits c
             ExploredCells(c.Rows, c.Cols, bits, ValueNone, int64 c.Nnz)
         else
-            ExploredCells(c.Rows, c.Cols, null, ValueSome c, int64 c.Nnz)
+            ExploredCells(c.Rows, c.Cols, [||], ValueSome c, int64 c.Nnz)
 
     /// <summary>These cells and some others.</summary>
     /// <param name="grown">Distinct cells of the matrix, rising.</param>
@@ -75,7 +75,7 @@ type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connect
 
     member private _.Held = struct (rows, cols, bits, union)
 
-    /// A bit a cell, row-major from the lowest of each word, or null where the cells themselves are held.
+    /// A bit a cell, row-major from the lowest of each word, or empty where the cells themselves are held.
     member internal _.Bits: uint64[] = bits
 
     /// The cells, where they are held themselves.
@@ -99,13 +99,15 @@ type ExploredCells private (rows: int, cols: int, bits: uint64[], union: Connect
 
     interface IEquatable<ExploredCells> with
         member a.Equals(b) =
-            not (isNull b)
-            && (let struct (rows, cols, bits, union) = a.Held
+            match b with
+            | null -> false
+            | b ->
+                let struct (rows, cols, bits, union) = a.Held
                 let struct (rowsB, colsB, bitsB, unionB) = b.Held
 
                 (rows, cols) = (rowsB, colsB)
                 && union = unionB
-                && ReadOnlySpan(bits).SequenceEqual(ReadOnlySpan bitsB))
+                && ReadOnlySpan(bits).SequenceEqual(ReadOnlySpan bitsB)
 
     override a.Equals(other) =
         match other with

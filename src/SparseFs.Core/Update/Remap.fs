@@ -5,7 +5,7 @@ open System
 /// <summary>Map from the slots of a new pattern to those of the old one whose weights they continue; a grown slot continues
 /// none.</summary>
 /// <remarks>Immutable; equal ones are equal by value. No old slot is continued twice, which every function here guarantees.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type Remap internal (before: int, from: int[]) =
     let grown = from |> Array.sumBy (fun slot -> if slot < 0 then 1 else 0)
 
@@ -39,7 +39,9 @@ type Remap internal (before: int, from: int[]) =
 
     interface IEquatable<Remap> with
         member a.Equals(b) =
-            not (isNull b) && a.Before = b.Before && a.From.SequenceEqual b.From
+            match b with
+            | null -> false
+            | b -> a.Before = b.Before && a.From.SequenceEqual b.From
 
     override a.Equals(other) =
         match other with

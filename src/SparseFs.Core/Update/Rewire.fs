@@ -11,16 +11,16 @@ module Rewire =
         if isNull (box state.Connectivity) then
             nullArg "Connectivity"
 
-        if isNull state.Weight || state.Weight.Length <> state.Connectivity.Nnz then
+        if isNull (box state.Weight) || state.Weight.Length <> state.Connectivity.Nnz then
             let got =
-                if isNull state.Weight then
+                if isNull (box state.Weight) then
                     "null"
                 else
                     (invariant $"{state.Weight.Length}")
 
             raise (ArgumentException((invariant $"expected {state.Connectivity.Nnz} weights, got {got}"), "Weight"))
 
-        if isNull state.Explored || not (state.Explored.Fits state.Connectivity) then
+        if isNull (box state.Explored) || not (state.Explored.Fits state.Connectivity) then
             raise (
                 ArgumentException(
                     (invariant $"expected cells of {state.Connectivity}, got {state.Explored}"),

@@ -6,32 +6,34 @@ open System.Threading
 /// <summary>Why a backward failed, until the caller has been told.</summary>
 /// <remarks>An exception that left a backward would end the process, so libtorch is given gradients that it refuses, in
 /// words of its own. The reason is raised by the next call of ours on the thread or of the layer.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type internal BackwardFailure private (reason: exn) =
     let mutable isTold = 0
 
     [<ThreadStatic; DefaultValue>]
-    static val mutable private ofThread: BackwardFailure
+    static val mutable private ofThread: BackwardFailure | null
 
     /// On a GPU, backward runs on libtorch's threads.
-    static let mutable latest: BackwardFailure = null
+    static let mutable latest: BackwardFailure | null = null
 
     member private _.Reason = reason
 
     /// The reason, for the first who asks; then null.
-    member private _.Tell() : exn =
+    member private _.Tell() : exn | null =
         if Interlocked.Exchange(&isTold, 1) = 0 then
             reason
         else
             null
 
-    static member private Tell(failure: BackwardFailure) : exn =
-        if isNull failure then null else failure.Tell()
+    static member private Tell(failure: BackwardFailure | null) : exn | null =
+        match failure with
+        | null -> null
+        | failure -> failure.Tell()
 
     /// Keeps the reason; once, however often it is noted on its way.
     static member Note(reason: exn) : BackwardFailure =
         match BackwardFailure.ofThread with
-        | known when not (isNull known) && obj.ReferenceEquals(known.Reason, reason) -> known
+        | NonNull known when obj.ReferenceEquals(known.Reason, reason) -> known
         | _ ->
             let failure = BackwardFailure reason
             BackwardFailure.ofThread <- failure
@@ -43,7 +45,7 @@ type internal BackwardFailure private (reason: exn) =
         InvalidOperationException($"the last backward failed: {reason.Message}", reason)
 
     /// The reason of this thread's last failure or, on a GPU, of anybody's; null where there is none that was not told.
-    static member Take(isOnGpu: bool) : exn =
+    static member Take(isOnGpu: bool) : exn | null =
         let failure = BackwardFailure.ofThread
         BackwardFailure.ofThread <- null
 
@@ -60,7 +62,7 @@ type internal BackwardFailure private (reason: exn) =
             | reason -> raise (BackwardFailure.Of reason)
 
     /// As Raise, of a failure that is kept elsewhere.
-    static member Raise(failure: BackwardFailure) : unit =
+    static member Raise(failure: BackwardFailure | null) : unit =
         match BackwardFailure.Tell failure with
         | null -> ()
         | reason -> raise (BackwardFailure.Of reason)

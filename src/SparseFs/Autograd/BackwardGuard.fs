@@ -8,7 +8,7 @@ module internal BackwardGuard =
 
     /// <summary>Gradients that libtorch refuses, so that backward() ends in an error which the caller can catch.</summary>
     /// <remarks>An exception that left a backward would end the process. No shape expands to that of a scalar.</remarks>
-    let private refused (arguments: int) (e: exn) : torch.Tensor list =
+    let private refused (arguments: int) (e: exn) : (torch.Tensor | null) list =
         BackwardFailure.Note e |> ignore
 
         [ null
@@ -16,18 +16,23 @@ module internal BackwardGuard =
               torch.zeros [||] ]
 
     /// Body gets the upstream gradient and returns one gradient an argument, null for what has none.
-    let run (upstream: torch.Tensor) (arguments: int) (body: torch.Tensor -> torch.Tensor list) : List<torch.Tensor> =
+    let run
+        (upstream: torch.Tensor | null)
+        (arguments: int)
+        (body: torch.Tensor -> (torch.Tensor | null) list)
+        : List<torch.Tensor> =
         use _ = torch.NewDisposeScope()
 
-        if isNull upstream || upstream.IsInvalid then
-            List(Array.zeroCreate<torch.Tensor> arguments)
-        else
+        match upstream with
+        | null -> TorchNulls.listOf (Array.zeroCreate arguments)
+        | upstream when upstream.IsInvalid -> TorchNulls.listOf (Array.zeroCreate arguments)
+        | upstream ->
             let gradients =
                 try
                     body upstream
                 with e ->
                     refused arguments e
 
-            let held = DeferredDispose.Hold(List gradients)
+            let held = DeferredDispose.Hold(TorchNulls.listOf gradients)
             upstream.Dispose()
             held

@@ -11,22 +11,24 @@ open TorchSharp
 type internal DeferredDispose private () =
 
     [<ThreadStatic; DefaultValue>]
-    static val mutable private tensors: List<torch.Tensor>
+    static val mutable private tensors: List<torch.Tensor> | null
 
     static member Release() =
-        if not (isNull DeferredDispose.tensors) then
-            for t in DeferredDispose.tensors do
-                if not (isNull t) then
+        match DeferredDispose.tensors with
+        | null -> ()
+        | tensors ->
+            for t in tensors do
+                if not (isNull (box t)) then
                     t.Dispose()
 
             DeferredDispose.tensors <- null
 
-    /// Takes over what a backward is about to return.
+    /// Takes over what a backward is about to return, in the list that libtorch takes: null for what has no gradient.
     static member Hold(gradients: List<torch.Tensor>) : List<torch.Tensor> =
         DeferredDispose.Release()
 
         for t in gradients do
-            if not (isNull t) then
+            if not (isNull (box t)) then
                 t.DetachFromDisposeScope() |> ignore
 
         DeferredDispose.tensors <- gradients

@@ -8,7 +8,7 @@ open TorchSharp
 /// <summary>One backward pass of a layer.</summary>
 /// <remarks>Copies: the tensors themselves may be changed, or freed, before the update.</remarks>
 [<Sealed>]
-type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[]) =
+type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[] | null) =
     /// The optimizer step that it belongs to.
     member _.Step = step
 
@@ -21,6 +21,9 @@ type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[
     /// Its gradient at the slots that are compared; null where the pass has been settled.
     member _.Sample = sample
 
+    /// Whether it is still to be settled.
+    member _.IsOpen = not (isNull sample)
+
     member _.Settled = Pass(step, g, x, null)
 
     member _.Free() =
@@ -32,10 +35,10 @@ type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[
 /// <remarks>Which of them count is settled when the optimizer is about to step: those that <c>.grad</c> is made of. Backward
 /// may run on other threads than the training loop's, so that adding is locked. A recorder does not keep its rewirer, and
 /// stops with it.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type internal GradientRecorder() =
     let passes = List<Pass>()
-    let mutable owner: WeakReference = null
+    let mutable owner: WeakReference | null = null
 
     let copyOf (t: torch.Tensor) =
         use detached = t.detach ()
@@ -80,14 +83,18 @@ type internal GradientRecorder() =
     /// The step of which there were too many.
     let mutable closed = -1L
 
-    let openPasses () =
-        passes |> Seq.filter (fun pass -> not (isNull pass.Sample)) |> Array.ofSeq
+    /// Passes that are still to be settled, with their samples.
+    let openPasses () : struct (Pass * float[])[] =
+        [| for pass in passes do
+               match pass.Sample with
+               | null -> ()
+               | sample -> struct (pass, sample) |]
 
-    let fit (opened: Pass[]) (gradient: torch.Tensor) : PassFit =
-        if isNull gradient then
-            PassFit.Exact(Array.zeroCreate opened.Length)
-        else
-            let samples = opened |> Array.map _.Sample
+    let fit (opened: struct (Pass * float[])[]) (gradient: torch.Tensor | null) : PassFit =
+        match gradient with
+        | null -> PassFit.Exact(Array.zeroCreate opened.Length)
+        | gradient ->
+            let samples = opened |> Array.map (fun struct (_, sample) -> sample)
             let found = sampleOf gradient
 
             if samples |> Array.exists (fun sample -> sample.Length <> found.Length) then
@@ -107,8 +114,15 @@ type internal GradientRecorder() =
 
     /// Whoever reads the passes; without it nothing is noted.
     member _.Owner
-        with get (): obj = if isNull owner then null else owner.Target
-        and set (value: obj) = owner <- (if isNull value then null else WeakReference value)
+        with get (): obj | null =
+            match owner with
+            | null -> null
+            | owner -> owner.Target
+        and set (value: obj | null) =
+            owner <-
+                match value with
+                | null -> null
+                | value -> WeakReference value
 
     /// Whether a pass of that step counts.
     member _.Has(step: int64) : bool =
@@ -119,7 +133,7 @@ type internal GradientRecorder() =
     /// <param name="x">Inputs.</param>
     /// <param name="gradient">The weight's gradient of this pass, [nnz].</param>
     /// <param name="current">Gives the weight's .grad before this pass is added to it, or null.</param>
-    member r.Add(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor, current: unit -> torch.Tensor) =
+    member r.Add(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor, current: unit -> (torch.Tensor | null)) =
         lock passes (fun () ->
             use _ = torch.no_grad ()
 
@@ -130,7 +144,7 @@ type internal GradientRecorder() =
 
                 if opened.Length >= tooMany then
                     closed <- r.Step
-                    drop (fun pass -> not (isNull pass.Sample))
+                    drop _.IsOpen
                 else
                     if opened.Length >= ask then
                         use grad = current ()
@@ -145,7 +159,7 @@ type internal GradientRecorder() =
                                 Seq.zip opened weights
                                 |> Seq.truncate (opened.Length - running)
                                 |> Seq.filter (fun (_, weight) -> weight = 0.0)
-                                |> Seq.map fst,
+                                |> Seq.map (fun (struct (pass, _), _) -> pass),
                                 HashIdentity.Reference
                             )
 
@@ -157,7 +171,7 @@ type internal GradientRecorder() =
     /// <summary>Keeps the passes that the gradient is made of, multiplied as it has been.</summary>
     /// <param name="gradient">The weight's .grad, or null.</param>
     /// <returns>Whether it is such a sum; false where its elements were changed one by one.</returns>
-    member _.Settle(gradient: torch.Tensor) : bool =
+    member _.Settle(gradient: torch.Tensor | null) : bool =
         lock passes (fun () ->
             use _ = torch.no_grad ()
             let opened = openPasses ()
@@ -173,7 +187,7 @@ type internal GradientRecorder() =
                     | PassFit.Exact weights
                     | PassFit.Changed weights -> weights
 
-                for pass, weight in Array.zip opened weights do
+                for struct (pass, _), weight in Array.zip opened weights do
                     let at = passes.IndexOf pass
 
                     if weight = 0.0 then

@@ -4,7 +4,6 @@ open System.Collections.Generic
 open TorchSharp
 
 /// A masked operation with its gradient, of any order.
-[<AllowNullLiteral>]
 type internal MaskFunction() =
     inherit torch.autograd.SingleTensorFunction<MaskFunction>()
 
@@ -27,8 +26,9 @@ type internal MaskFunction() =
         ctx.save_data ("backend", op.Backend)
         ctx.save_data ("masks", not (isNull mask))
 
-        if not (isNull mask) then
-            ctx.save_for_backward (List [ mask ])
+        match mask with
+        | null -> ()
+        | mask -> ctx.save_for_backward (List [ mask ])
 
         y
 

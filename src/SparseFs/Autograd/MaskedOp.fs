@@ -4,13 +4,13 @@ open TorchSharp
 
 /// <summary>A function of [N, n] that keeps some elements and makes the others 0.</summary>
 /// <remarks>Its derivative is to keep the same ones: so is that of its derivative.</remarks>
-[<AbstractClass; AllowNullLiteral>]
+[<AbstractClass>]
 type internal MaskedOp(backend: Backend) =
     /// Which implementation computes, here and in the gradient.
     member _.Backend: Backend = backend
 
     /// The result, and the mask that the gradient goes through; no mask where it goes to all. No gradient is recorded.
-    abstract Run: x: torch.Tensor -> struct (torch.Tensor * torch.Tensor)
+    abstract Run: x: torch.Tensor -> struct (torch.Tensor * (torch.Tensor | null))
 
 /// The mask of a selection, for its gradient.
 [<Sealed>]
@@ -27,7 +27,7 @@ type internal FixedMask(backend: Backend, mask: torch.Tensor) =
 type internal TopKMask(top: TopK, straightThrough: bool, backend: Backend) =
     inherit MaskedOp(backend)
 
-    let mutable wins: torch.Tensor = null
+    let mutable wins: torch.Tensor | null = null
 
     /// How often each unit has won in the last Run, [n], of integers; null where nobody counts.
     member _.Wins = wins

@@ -15,7 +15,7 @@ module internal RawOps =
         use _ = torch.NewDisposeScope()
         (compute ()).MoveToOuterDisposeScope()
 
-    let spmm (op: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+    let spmm (op: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor | null) (x: torch.Tensor) : torch.Tensor =
         scoped (fun () -> op.Backend.Spmm op.Plan values bias x)
 
     let spmmT (op: SparseOperator) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
@@ -35,14 +35,12 @@ module private Context =
         raise (InvalidOperationException message)
 
     /// Runs with a layer's numbers in use, if they are still the layer's: a gradient in their order would reach others.
-    let private inUse (numbers: LayerNumbers) (body: unit -> 'a) : 'a =
-        if isNull numbers then
-            body ()
-        elif numbers.IsSuperseded then
-            gone "a layer of it was rewired or loaded"
-        elif not (numbers.Shared.TryEnter()) then
-            gone "a layer of it was moved or disposed of"
-        else
+    let private inUse (numbers: LayerNumbers | null) (body: unit -> 'a) : 'a =
+        match numbers with
+        | null -> body ()
+        | numbers when numbers.IsSuperseded -> gone "a layer of it was rewired or loaded"
+        | numbers when not (numbers.Shared.TryEnter()) -> gone "a layer of it was moved or disposed of"
+        | numbers ->
             try
                 try
                     body ()
@@ -56,17 +54,22 @@ module private Context =
         ctx.set_materialize_grads false
         ctx.save_data ("operator", op)
         // Each gradient needs the other factor only.
-        let firstFor = if second.requires_grad then first else null
-        let secondFor = if first.requires_grad then second else null
-        ctx.save_for_backward (List [ firstFor; secondFor ])
+        let firstFor: torch.Tensor | null = if second.requires_grad then first else null
+        let secondFor: torch.Tensor | null = if first.requires_grad then second else null
+        ctx.save_for_backward (TorchNulls.listOf [ firstFor; secondFor ])
 
     /// <summary>Runs a backward: body gets the operator, the two saved factors (null where the other wants no gradient) and
     /// the upstream gradient, and returns one gradient an argument, null for the operator and for what nobody asked.</summary>
     let backward
         (ctx: torch.autograd.AutogradContext)
-        (upstream: torch.Tensor)
+        (upstream: torch.Tensor | null)
         (arguments: int)
-        (body: SparseOperator -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor list)
+        (body:
+            SparseOperator
+                -> (torch.Tensor | null)
+                -> (torch.Tensor | null)
+                -> torch.Tensor
+                -> (torch.Tensor | null) list)
         : List<torch.Tensor> =
         BackwardGuard.run upstream arguments (fun upstream ->
             let op = ctx.get_data "operator" :?> SparseOperator
@@ -89,7 +92,6 @@ type internal IBilinear =
     static abstract OfSecond: op: SparseOperator * first: torch.Tensor * upstream: torch.Tensor -> torch.Tensor
 
 /// <summary>A product of two tensors with its gradient, of any order.</summary>
-[<AllowNullLiteral>]
 type internal BilinearFunction<'P when 'P :> IBilinear>() =
     inherit torch.autograd.SingleTensorFunction<BilinearFunction<'P>>()
 
@@ -110,36 +112,49 @@ type internal BilinearFunction<'P when 'P :> IBilinear>() =
     override _.backward(ctx, upstream) =
         Context.backward ctx upstream 3 (fun op first second u ->
             [ null
-              (if isNull second then null else 'P.OfFirst(op, second, u))
-              (if isNull first then null else 'P.OfSecond(op, first, u)) ])
+              (match second with
+               | null -> null
+               | second -> 'P.OfFirst(op, second, u))
+              (match first with
+               | null -> null
+               | first -> 'P.OfSecond(op, first, u)) ])
 
 /// y = x · Wᵀ + bias
-[<AllowNullLiteral>]
 type internal SpmmFunction() =
     inherit torch.autograd.SingleTensorFunction<SpmmFunction>()
 
     override _.Name = "SparseFs.spmm"
 
-    static member Apply(op: SparseOperator, values: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) : torch.Tensor =
-        let wanted =
-            values.requires_grad
-            || x.requires_grad
-            || (not (isNull bias) && bias.requires_grad)
+    /// Whether the bias is there and wants a gradient.
+    static member private Learns(bias: torch.Tensor | null) : bool =
+        match bias with
+        | null -> false
+        | bias -> bias.requires_grad
+
+    static member Apply
+        (op: SparseOperator, values: torch.Tensor, bias: torch.Tensor | null, x: torch.Tensor)
+        : torch.Tensor =
+        let wanted = values.requires_grad || x.requires_grad || SpmmFunction.Learns bias
 
         if torch.is_grad_enabled () && wanted then
             match bias with
             | null -> SpmmFunction.apply (op, values, x)
-            | _ -> SpmmFunction.apply (op, values, x, bias)
+            | bias -> SpmmFunction.apply (op, values, x, bias)
         else
             RawOps.spmm op (op.Values values) (op.Bias bias) x
 
     override _.forward(ctx, args) =
         let op = args[0] :?> SparseOperator
         let values, x = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
-        let bias = if args.Length > 3 then args[3] :?> torch.Tensor else null
+
+        let bias: torch.Tensor | null =
+            match args with
+            | [| _; _; _; (:? torch.Tensor as bias) |] -> bias
+            | _ -> null
+
         Context.save ctx op values x
         ctx.save_data ("arguments", args.Length)
-        ctx.save_data ("bias", not (isNull bias) && bias.requires_grad)
+        ctx.save_data ("bias", SpmmFunction.Learns bias)
         RawOps.spmm op (op.Values values) (op.Bias bias) x
 
     override _.backward(ctx, upstream) =
@@ -151,27 +166,31 @@ type internal SpmmFunction() =
                 if torch.is_grad_enabled () then
                     // With create_graph, each gradient has to be a function with a derivative of its own.
                     { Values =
-                        (if isNull x then
-                             null
-                         else
-                             BilinearFunction<Sddmm>.Apply(op.OfValues, u, x))
+                        match x with
+                        | null -> null
+                        | x -> BilinearFunction<Sddmm>.Apply(op.OfValues, u, x)
                       Bias = (if wantsBias then u.sum 0L else null)
                       Input =
-                        (if isNull values then
-                             null
-                         else
-                             BilinearFunction<SpmmT>.Apply(op, values, u)) }
+                        match values with
+                        | null -> null
+                        | values -> BilinearFunction<SpmmT>.Apply(op, values, u) }
                 else
-                    let read = if isNull values then null else op.Values values
+                    let read: torch.Tensor | null =
+                        match values with
+                        | null -> null
+                        | values -> op.Values values
+
                     op.Backend.Gradients op.Plan read x u wantsBias
 
-            op.Note(u, x, gradients.Values)
+            match x, gradients.Values with
+            | null, _
+            | _, null -> ()
+            | x, ofValues -> op.Note(u, x, ofValues)
 
-            [ null
-              gradients.Values
-              gradients.Input
-              if arguments > 3 then
-                  gradients.Bias ])
+            if arguments > 3 then
+                [ null; gradients.Values; gradients.Input; gradients.Bias ]
+            else
+                [ null; gradients.Values; gradients.Input ])
 
 /// x = g · W, of values and g.
 and [<AbstractClass; Sealed>] internal SpmmT =

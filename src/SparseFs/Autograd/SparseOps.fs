@@ -45,10 +45,10 @@ module SparseOps =
             (y.view shape).MoveToOuterDisposeScope()
 
     /// A layer's product, of numbers that are known to fit.
-    let internal ofLayer (op: SparseOperator) (x: torch.Tensor) : torch.Tensor =
-        let c, numbers = op.Connectivity, op.Numbers
+    let internal ofLayer (op: SparseOperator) (numbers: LayerNumbers) (x: torch.Tensor) : torch.Tensor =
+        let c = op.Connectivity
 
-        if isNull x then
+        if isNull (box x) then
             nullArg "x"
 
         TensorView.checkPlace "x" x "weight" numbers.Dtype numbers.Device
@@ -59,12 +59,14 @@ module SparseOps =
         (backendOf: torch.Tensor -> Backend)
         (c: Connectivity)
         (values: torch.Tensor)
-        (bias: torch.Tensor)
+        (bias: torch.Tensor | null)
         (x: torch.Tensor)
         =
         checkValues c values
 
-        if not (isNull bias) then
+        match bias with
+        | null -> ()
+        | bias ->
             TensorView.checkAlike "bias" bias "values" values
             TensorView.checkVector "bias" bias c.Rows
 
@@ -122,7 +124,7 @@ module SparseOps =
     let linear
         (connectivity: Connectivity)
         (values: torch.Tensor)
-        (bias: torch.Tensor)
+        (bias: torch.Tensor | null)
         (x: torch.Tensor)
         : torch.Tensor =
         linearBy Backends.ofTensor connectivity values bias x

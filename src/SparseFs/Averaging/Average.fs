@@ -24,25 +24,30 @@ type internal Average(start: torch.Tensor) =
         keep ((wide (start.detach ())).clone())
 
     /// How often each number has been averaged, float32; null where all have been alike.
-    let mutable counts: torch.Tensor = null
+    let mutable counts: torch.Tensor | null = null
 
     let replace (next: torch.Tensor) =
         let before = average
         average <- keep next
         before.Dispose()
 
-    let replaceCounts (next: torch.Tensor) =
+    let replaceCounts (next: torch.Tensor | null) =
         let before = counts
-        counts <- (if isNull next then null else keep next)
 
-        if not (isNull before) then
-            before.Dispose()
+        counts <-
+            match next with
+            | null -> null
+            | next -> keep next
+
+        match before with
+        | null -> ()
+        | before -> before.Dispose()
 
     /// The average, wide.
     member _.Value: torch.Tensor = average
 
     /// Counts of their own, or null.
-    member _.Counts: torch.Tensor = counts
+    member _.Counts: torch.Tensor | null = counts
 
     /// The average in the dtype of its tensor, a copy.
     member _.As(t: torch.Tensor) : torch.Tensor =
@@ -57,7 +62,8 @@ type internal Average(start: torch.Tensor) =
         use _ = torch.NewDisposeScope()
         let value = wide (t.detach().``to`` average.device)
 
-        if isNull counts then
+        match counts with
+        | null ->
             if before = 0L then
                 average.copy_ value |> ignore
             else
@@ -68,7 +74,7 @@ type internal Average(start: torch.Tensor) =
                         1.0 - decay
 
                 average.lerp_ (value, torch.full_like (value, Scalars.Of weight)) |> ignore
-        else
+        | counts ->
             let weight =
                 if decay < 0.0 then
                     counts.add(Scalars.Of 1.0).reciprocal().to_type average.dtype
@@ -106,10 +112,9 @@ type internal Average(start: torch.Tensor) =
         let value = wide (now.detach().``to`` average.device)
 
         let ownCounts =
-            if isNull counts then
-                torch.full_like(padded average, Scalars.Of(float before)).to_type torch.ScalarType.Float32
-            else
-                padded counts
+            match counts with
+            | null -> torch.full_like(padded average, Scalars.Of(float before)).to_type torch.ScalarType.Float32
+            | counts -> padded counts
 
         let carriedCounts =
             ownCounts.index_select(0L, index).masked_fill(grown, Scalars.Of 0.0)
@@ -119,8 +124,8 @@ type internal Average(start: torch.Tensor) =
         if Array.contains true isGrown || not (isNull counts) then
             replaceCounts carriedCounts
 
-    /// Numbers that were saved; taken over. counts may be null.
-    member _.Restore(value: torch.Tensor, savedCounts: torch.Tensor) : unit =
+    /// Numbers that were saved; taken over.
+    member _.Restore(value: torch.Tensor, savedCounts: torch.Tensor | null) : unit =
         replace value
         replaceCounts savedCounts
 

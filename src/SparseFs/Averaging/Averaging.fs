@@ -11,11 +11,7 @@ open TorchSharp.Modules
 type private AveragedLayer(name: string, layer: SparseLinear) =
     let weight, bias =
         layer.Versions.Read(fun v ->
-            Average v.Numbers.Values,
-            (if isNull v.Numbers.BiasValues then
-                 None
-             else
-                 Some(Average v.Numbers.BiasValues)))
+            Average v.Numbers.Values, v.Numbers.BiasValues |> Option.ofObj |> Option.map Average)
 
     member _.Name = name
     member _.Layer = layer
@@ -24,18 +20,20 @@ type private AveragedLayer(name: string, layer: SparseLinear) =
     member val Pattern = layer.Connectivity with get, set
 
     /// What the parameters were before the averages took their place, or null.
-    member val Held: torch.Tensor = null with get, set
+    member val Held: torch.Tensor | null = null with get, set
 
-    member val HeldBias: torch.Tensor = null with get, set
+    member val HeldBias: torch.Tensor | null = null with get, set
 
     /// Brings the averages to the layer's present pattern.
     member l.Follow(remap: Remap, v: LayerVersion, updates: int64) =
         l.Weight.Carry(remap, v.Numbers.Values, updates)
 
-        if not (isNull l.Held) then
-            let held = Average l.Held
+        match l.Held with
+        | null -> ()
+        | before ->
+            let held = Average before
             held.Carry(remap, v.Numbers.Values, updates)
-            l.Held.Dispose()
+            before.Dispose()
             l.Held <- held.As(v.Numbers.Values).DetachFromDisposeScope()
             held.Free()
 
@@ -94,7 +92,7 @@ type Averaging
         )
 
     let mutable updates = 0L
-    let mutable held: (string * torch.Tensor)[] = null
+    let mutable held: (string * torch.Tensor)[] | null = null
     let mutable isDisposed = false
     let subscriptions = List<IDisposable>()
 
@@ -115,28 +113,33 @@ type Averaging
     let checkAlive () =
         ObjectDisposedException.ThrowIf(isDisposed, typeof<Averaging>)
 
+    let copyOrNull (t: torch.Tensor | null) : torch.Tensor | null =
+        match t with
+        | null -> null
+        | t -> t.clone ()
+
     let swapBack () =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
         catchUp ()
 
         for l in layers do
-            l.Layer.Versions.Replace(
-                l.Pattern,
-                l.Held.clone (),
-                (if isNull l.HeldBias then null else l.HeldBias.clone ())
-            )
+            match l.Held with
+            | null -> ()
+            | weight ->
+                l.Layer.Versions.Replace(l.Pattern, weight.clone (), copyOrNull l.HeldBias)
+                weight.Dispose()
+                l.Held <- null
 
-            l.Held.Dispose()
-            l.Held <- null
-
-            if not (isNull l.HeldBias) then
-                l.HeldBias.Dispose()
+            match l.HeldBias with
+            | null -> ()
+            | bias ->
+                bias.Dispose()
                 l.HeldBias <- null
 
         let now = dict [ for struct (name, t) in others (inventory ()) -> name, t ]
 
-        for name, numbers in held do
+        for name, numbers in Option.ofObj held |> Option.defaultValue [||] do
             match now.TryGetValue name with
             | true, t -> t.copy_ numbers |> ignore
             | _ -> ()
@@ -203,8 +206,10 @@ type Averaging
             l.Layer.Versions.Read(fun v ->
                 l.Weight.Take(v.Numbers.Values, decay, updates)
 
-                l.Bias
-                |> Option.iter (fun bias -> bias.Take(v.Numbers.BiasValues, decay, updates)))
+                match l.Bias, v.Numbers.BiasValues with
+                | None, _
+                | _, null -> ()
+                | Some average, bias -> average.Take(bias, decay, updates))
 
         for struct (name, t) in others (inventory ()) do
             match averages.TryGetValue name with
@@ -241,13 +246,15 @@ type Averaging
                 l.Layer.Versions.Read(fun v ->
                     l.Held <- v.Numbers.Values.clone().DetachFromDisposeScope()
 
-                    if not (isNull v.Numbers.BiasValues) then
-                        l.HeldBias <- v.Numbers.BiasValues.clone().DetachFromDisposeScope()
+                    let averagedBias: torch.Tensor | null =
+                        match l.Bias, v.Numbers.BiasValues with
+                        | None, _
+                        | _, null -> null
+                        | Some average, bias ->
+                            l.HeldBias <- bias.clone().DetachFromDisposeScope()
+                            average.As bias
 
-                    struct (l.Weight.As v.Numbers.Values,
-                            match l.Bias with
-                            | Some average -> average.As v.Numbers.BiasValues
-                            | None -> null))
+                    struct (l.Weight.As v.Numbers.Values, averagedBias))
 
             l.Layer.Versions.Replace(l.Pattern, values, bias)
 

@@ -55,15 +55,17 @@ module AveragingFile =
             [ for struct (layer, c, weight, bias) in averaging.Layers do
                   let target: SparseLinear = layers[layer]
 
-                  let ofBias =
-                      match bias with
-                      | Some bias -> bias.As target.bias
-                      | None -> null
+                  let ofBias: torch.Tensor | null =
+                      match bias, target.bias with
+                      | None, _
+                      | _, null -> null
+                      | Some average, bias -> average.As bias
 
                   yield! ModelWriter.partTensors PatternLayout.Csr layer c (weight.As target.weight) ofBias
 
-                  if not (isNull weight.Counts) then
-                      struct (counts layer, weight.Counts)
+                  match weight.Counts with
+                  | null -> ()
+                  | own -> struct (counts layer, own)
 
                   if isRounded weight target.weight then
                       struct (own (ModelTensors.prefix layer + "weight"), weight.Value)
@@ -148,7 +150,7 @@ module AveragingFile =
 
             let value = read (prefix + "weight") weight
 
-            let ownCounts =
+            let ownCounts: torch.Tensor | null =
                 match file.TryFind(counts layer) with
                 | ValueNone -> null
                 | ValueSome stored when stored.Dtype <> Dtype.F32 || stored.Shape <> value.shape ->

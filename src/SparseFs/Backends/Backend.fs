@@ -9,11 +9,11 @@ open TorchSharp
 type internal LinearGradients =
     {
         /// [nnz]
-        Values: torch.Tensor
+        Values: torch.Tensor | null
         /// [rows]
-        Bias: torch.Tensor
+        Bias: torch.Tensor | null
         /// [N, cols]
-        Input: torch.Tensor
+        Input: torch.Tensor | null
     }
 
 /// <summary>The k winners of each row of a matrix.</summary>
@@ -25,7 +25,7 @@ type internal TopK =
         /// What the terms do to the inputs.
         Form: Scores
         /// [n], of float32, on the input's device; null where the inputs are the scores.
-        Terms: torch.Tensor
+        Terms: torch.Tensor | null
         /// Whether wins are counted.
         Counts: bool
     }
@@ -39,7 +39,7 @@ type internal TopKResult =
         /// Where winners are, in whatever form the backend's <c>Keep</c> takes.
         Mask: torch.Tensor
         /// How often each unit has won, [n], of integers; null where nobody counts.
-        Wins: torch.Tensor
+        Wins: torch.Tensor | null
     }
 
 /// <summary>All operations whose implementation depends on dtype and device: a value for each implementation.</summary>
@@ -56,14 +56,14 @@ type internal Backend =
         /// Whether it computes with tensors of that dtype on that device.
         Accepts: torch.ScalarType -> DeviceType -> bool
         /// x [N, cols] · Wᵀ + bias: [N, rows]; bias [rows] may be null.
-        Spmm: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor -> torch.Tensor
+        Spmm: SpmmPlan -> torch.Tensor -> (torch.Tensor | null) -> torch.Tensor -> torch.Tensor
         /// g [N, rows] · W: [N, cols].
         SpmmT: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor
         /// g [N, rows]ᵀ · x [N, cols] at the pattern: [nnz].
         Sddmm: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor
         /// The gradients for an upstream g [N, rows]: of the values where x is not null, of the input where values is not
         /// null, of the bias where it is wanted.
-        Gradients: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor -> bool -> LinearGradients
+        Gradients: SpmmPlan -> (torch.Tensor | null) -> (torch.Tensor | null) -> torch.Tensor -> bool -> LinearGradients
         /// values at the pattern, 0 elsewhere: [rows, cols].
         ToDense: SpmmPlan -> torch.Tensor -> torch.Tensor
         /// The elements of w [rows, cols] at the pattern: [nnz].
@@ -91,11 +91,17 @@ module internal Backend =
         (spmmT: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor)
         (sddmm: SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor)
         (plan: SpmmPlan)
-        (values: torch.Tensor)
-        (x: torch.Tensor)
+        (values: torch.Tensor | null)
+        (x: torch.Tensor | null)
         (g: torch.Tensor)
         (wantsBias: bool)
         : LinearGradients =
-        { Values = (if isNull x then null else sddmm plan g x)
+        { Values =
+            match x with
+            | null -> null
+            | x -> sddmm plan g x
           Bias = (if wantsBias then g.sum 0L else null)
-          Input = (if isNull values then null else spmmT plan values g) }
+          Input =
+            match values with
+            | null -> null
+            | values -> spmmT plan values g }

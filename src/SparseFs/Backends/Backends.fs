@@ -13,11 +13,12 @@ module internal Backends =
     let private isHalf (dtype: torch.ScalarType) =
         dtype = torch.ScalarType.Float16 || dtype = torch.ScalarType.BFloat16
 
-    let private widen (t: torch.Tensor) : torch.Tensor =
-        if isNull t then
-            null
-        else
-            t.to_type torch.ScalarType.Float32
+    let private widen (t: torch.Tensor) : torch.Tensor = t.to_type torch.ScalarType.Float32
+
+    let private widenOrNull (t: torch.Tensor | null) : torch.Tensor | null =
+        match t with
+        | null -> null
+        | t -> widen t
 
     /// <summary>Half precision by way of float32, rounded once, where the backend itself does not take it.</summary>
     let inFloat32 (b: Backend) : Backend =
@@ -36,7 +37,7 @@ module internal Backends =
                     isHalf dtype
                     && b.Accepts torch.ScalarType.Float32 device
                     && not (b.Accepts dtype device)
-            Spmm = fun plan values bias x -> back x (b.Spmm plan (widen values) (widen bias) (widen x))
+            Spmm = fun plan values bias x -> back x (b.Spmm plan (widen values) (widenOrNull bias) (widen x))
             SpmmT = spmmT
             Sddmm = sddmm
             Gradients = Backend.gradientsBy spmmT sddmm

@@ -22,8 +22,12 @@ module internal CpuBackend =
     let private empty (shape: int64[]) : torch.Tensor =
         torch.empty (shape, dtype = torch.ScalarType.Float32, device = torch.CPU)
 
-    let private contiguous (t: torch.Tensor) : torch.Tensor =
-        if isNull t then null else TensorView.contiguous t
+    let private contiguous (t: torch.Tensor) : torch.Tensor = TensorView.contiguous t
+
+    let private contiguousOrNull (t: torch.Tensor | null) : torch.Tensor | null =
+        match t with
+        | null -> null
+        | t -> TensorView.contiguous t
 
     /// A copy between a pattern and a dense matrix is as much work for threads to share as a product of so many samples.
     [<Literal>]
@@ -44,10 +48,10 @@ module internal CpuBackend =
         (outputs: SpmmPlan -> int)
         (plan: SpmmPlan)
         (values: torch.Tensor)
-        (bias: torch.Tensor)
+        (bias: torch.Tensor | null)
         (x: torch.Tensor)
         : torch.Tensor =
-        let values, bias, x = contiguous values, contiguous bias, contiguous x
+        let values, bias, x = contiguous values, contiguousOrNull bias, contiguous x
         let samples = int x.shape[0]
         let y = empty [| int64 samples; int64 (outputs plan) |]
 
@@ -91,29 +95,31 @@ module internal CpuBackend =
         (policies: CpuPolicies)
         (ofValues: (SpmmPlan -> torch.Tensor -> torch.Tensor -> torch.Tensor) voption)
         (plan: SpmmPlan)
-        (values: torch.Tensor)
-        (x: torch.Tensor)
+        (values: torch.Tensor | null)
+        (x: torch.Tensor | null)
         (g: torch.Tensor)
         (wantsBias: bool)
         : LinearGradients =
         let c = plan.Connectivity
-        let values, x, g = contiguous values, contiguous x, contiguous g
+        let values, x, g = contiguousOrNull values, contiguousOrNull x, contiguous g
         let samples = int g.shape[0]
 
-        let own =
-            match ofValues with
-            | ValueSome sddmm when not (isNull x) -> sddmm plan g x
-            | _ -> null
+        let own: torch.Tensor | null =
+            match ofValues, x with
+            | ValueNone, _
+            | _, null -> null
+            | ValueSome sddmm, x -> sddmm plan g x
 
-        let together =
+        let together: torch.Tensor | null =
             if isNull x || not (isNull own) then
                 null
             else
                 empty [| int64 c.Nnz |]
 
-        let ofBias = if wantsBias then empty [| int64 c.Rows |] else null
+        let ofBias: torch.Tensor | null =
+            if wantsBias then empty [| int64 c.Rows |] else null
 
-        let ofInput =
+        let ofInput: torch.Tensor | null =
             if isNull values then
                 null
             else
@@ -132,7 +138,10 @@ module internal CpuBackend =
 
         GC.KeepAlive(struct (values, x, g))
 
-        { Values = (if isNull own then together else own)
+        { Values =
+            match own with
+            | null -> together
+            | own -> own
           Bias = ofBias
           Input = ofInput }
 
@@ -207,7 +216,7 @@ module internal CpuBackend =
             y
 
     let private topK (policies: CpuPolicies) (top: TopK) (x: torch.Tensor) : TopKResult =
-        let x, terms = contiguous x, contiguous top.Terms
+        let x, terms = contiguous x, contiguousOrNull top.Terms
         let rows, n = int x.shape[0], int x.shape[1]
         let y = torch.empty_like x
 
@@ -218,7 +227,7 @@ module internal CpuBackend =
                 device = torch.CPU
             )
 
-        let wins =
+        let wins: torch.Tensor | null =
             if top.Counts then
                 torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32, device = torch.CPU)
             else

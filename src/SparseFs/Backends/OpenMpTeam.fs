@@ -9,10 +9,10 @@ open SparseFs.Kernels
 open TorchSharp
 
 /// The parts of one call: each is taken by one thread, once.
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type private WorkItems(count: int, body: int -> unit) =
     let mutable taken = 0
-    let mutable failure: ExceptionDispatchInfo = null
+    let mutable failure: ExceptionDispatchInfo | null = null
 
     /// Runs parts until none is left. An exception waits for the end: it may not leave a thread that is not ours.
     member _.Work() =
@@ -27,8 +27,9 @@ type private WorkItems(count: int, body: int -> unit) =
             part <- Interlocked.Increment &taken - 1
 
     member _.ThrowIfFailed() =
-        if not (isNull failure) then
-            failure.Throw()
+        match failure with
+        | null -> ()
+        | failure -> failure.Throw()
 
 [<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
 type private Region = delegate of nativeint -> unit
@@ -43,7 +44,10 @@ type private GompTeam(start: GompParallel) =
 
     // Kept for good, so that the address stays valid; it is a field because Share names it.
     static let region =
-        Region(fun data -> (GCHandle.FromIntPtr(data).Target :?> WorkItems).Work())
+        Region(fun data ->
+            match GCHandle.FromIntPtr(data).Target with
+            | :? WorkItems as items -> items.Work()
+            | _ -> ()) // freed, which no call does before its end
 
     static let regionAddress = Marshal.GetFunctionPointerForDelegate region
 
@@ -70,6 +74,11 @@ module internal OpenMpTeam =
     /// <remarks>A process may hold several libgomps, of which libtorch brings one under a name of its own. A library's handle
     /// finds the symbols of what it was linked with; where that is not so, the first libgomp is taken.</remarks>
     let private find () : ParallelFor =
+        let isCalled (name: string) (path: string) =
+            match Path.GetFileName path with
+            | null -> false
+            | file -> file.StartsWith(name, StringComparison.Ordinal)
+
         let maps = "/proc/self/maps"
 
         let loaded =
@@ -95,9 +104,7 @@ module internal OpenMpTeam =
 
         let found =
             [ "libtorch_cpu."; "libgomp" ]
-            |> Seq.collect (fun name ->
-                loaded
-                |> Seq.filter (fun path -> Path.GetFileName(path).StartsWith(name, StringComparison.Ordinal)))
+            |> Seq.collect (fun name -> List.filter (isCalled name) loaded)
             |> Seq.tryPick symbolOf
 
         match found with

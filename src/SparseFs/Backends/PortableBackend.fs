@@ -43,12 +43,20 @@ module internal PortableBackend =
 
         y
 
-    let private spmm (plan: SpmmPlan) (values: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+    let private spmm
+        (plan: SpmmPlan)
+        (values: torch.Tensor)
+        (bias: torch.Tensor | null)
+        (x: torch.Tensor)
+        : torch.Tensor =
         let c = plan.Connectivity
 
         SlotCells.withIndices c x.device (fun rows cols ->
             let y = product cols rows values x c.Rows
-            if isNull bias then y else y.add_ bias)
+
+            match bias with
+            | null -> y
+            | bias -> y.add_ bias)
 
     let private spmmT (plan: SpmmPlan) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
         let c = plan.Connectivity
@@ -102,9 +110,10 @@ module internal PortableBackend =
             buffer.Value)
 
     let private scoresOf (top: TopK) (x: torch.Tensor) =
-        match top.Form with
-        | Scores.Products -> x.mul (top.Terms.to_type x.dtype)
-        | Scores.Sums -> x.add (top.Terms.to_type x.dtype)
+        match top.Form, top.Terms with
+        | _, null -> x
+        | Scores.Products, terms -> x.mul (terms.to_type x.dtype)
+        | Scores.Sums, terms -> x.add (terms.to_type x.dtype)
         | _ -> x
 
     let private whereElseZero (mask: torch.Tensor) (x: torch.Tensor) : torch.Tensor =

@@ -101,11 +101,14 @@ module internal LayerReader =
             LayerWeights.tryFingerprint file prefix
             |> ValueOption.iter (fun stored -> LayerWeights.checkFingerprint file stored parts.Weight c)
 
-        let bias = bias |> ValueOption.map file.Read
+        let biasValues: torch.Tensor | null =
+            match bias with
+            | ValueSome stored -> file.Read stored
+            | ValueNone -> null
 
         let layer =
             new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
 
-        LayerWeights.give layer c values (ValueOption.toObj bias) ()
+        LayerWeights.give layer c values biasValues ()
         layer.TakeSeed seed
         layer

@@ -230,11 +230,11 @@ module internal LayerWeights =
     /// <summary>What gives a layer a pattern, its weights and, if it is not null, a bias: what it needs is allocated before
     /// it runs, in the open DisposeScope. The parameters keep their identity; where the pattern changes, the weight's
     /// gradient, of other cells, becomes 0. Call without gradients.</summary>
-    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : unit -> unit =
+    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : unit -> unit =
         let weight = layer.weight
 
-        let zeros =
-            use grad = weight.grad
+        let zeros: torch.Tensor | null =
+            use grad = TorchNulls.gradOf weight
 
             if layer.Connectivity = c || isNull grad then
                 null
@@ -244,16 +244,16 @@ module internal LayerWeights =
         fun () ->
             layer.Versions.Replace(c, values, bias)
 
-            if not (isNull zeros) then
+            match zeros with
+            | null -> ()
+            | zeros ->
                 // A backward or an optimizer on another thread may be in the middle of using it: it is written to, or freed
                 // later, and never under their hands.
-                let grad = weight.grad
-
-                if not (isNull grad) && grad.shape = zeros.shape && grad.dtype = zeros.dtype then
+                match TorchNulls.gradOf weight with
+                | null -> TorchNulls.setGrad weight zeros
+                | grad when grad.shape = zeros.shape && grad.dtype = zeros.dtype ->
                     grad.zero_ () |> ignore
                     grad.Dispose()
-                else
-                    weight.grad <- zeros
-
-                    if not (isNull grad) then
-                        Replaced.later (SharedTensors [| grad.DetachFromDisposeScope() |])
+                | grad ->
+                    TorchNulls.setGrad weight zeros
+                    Replaced.later (SharedTensors [| grad.DetachFromDisposeScope() |])

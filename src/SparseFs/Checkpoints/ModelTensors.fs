@@ -96,7 +96,7 @@ module internal ModelTensors =
         { Layers = layers
           Others =
             [| for entry in state do
-                   if not (isNull entry.Value) then
+                   if not (isNull (box entry.Value)) then
                        struct (entry.Key, entry.Value) |]
           WrongNumbers = wrongNumbers model }
 
@@ -107,8 +107,9 @@ module internal ModelTensors =
         for struct (name, layer) in inventory.Layers do
             names.TryAdd(layer.weight.Handle, prefix name + "weight") |> ignore
 
-            if not (isNull layer.bias) then
-                names.TryAdd(layer.bias.Handle, prefix name + "bias") |> ignore
+            match layer.bias with
+            | null -> ()
+            | bias -> names.TryAdd(bias.Handle, prefix name + "bias") |> ignore
 
         for struct (name, t) in inventory.Others do
             names.TryAdd(t.Handle, name) |> ignore

@@ -27,7 +27,9 @@ module internal ModelWriter =
                 raise (ArgumentException($"{expected}, got '{note.Key}'", nameof notes))
 
     let private library =
-        System.Reflection.Assembly.GetExecutingAssembly().GetName().Version.ToString 3
+        match System.Reflection.Assembly.GetExecutingAssembly().GetName().Version with
+        | null -> raise (InvalidOperationException "expected an assembly with a version, got one without")
+        | version -> version.ToString 3
 
     let formatTexts =
         [ "format", "pt" // what other tools ask for: tensors as PyTorch lays them out
@@ -54,7 +56,7 @@ module internal ModelWriter =
         (name: string)
         (c: Connectivity)
         (values: torch.Tensor)
-        (bias: torch.Tensor)
+        (bias: torch.Tensor | null)
         =
         let prefix = ModelTensors.prefix name
 
@@ -69,8 +71,9 @@ module internal ModelWriter =
 
           LayerWeights.fingerprint prefix c
 
-          if not (isNull bias) then
-              struct (prefix + "bias", bias) ]
+          match bias with
+          | null -> ()
+          | bias -> struct (prefix + "bias", bias) ]
 
     let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
         partTensors layout name version.Connectivity version.Numbers.Values version.Numbers.BiasValues

@@ -210,7 +210,7 @@ module internal SafetensorsFile =
 
         for struct (name, t) in tensors do
             if
-                isNull name
+                isNull (box name)
                 || name = HeaderReader.MetadataKey
                 || not (isText name)
                 || not (byName.TryAdd(name, t))
@@ -219,8 +219,8 @@ module internal SafetensorsFile =
 
         for key, value in metadata do
             if
-                isNull key
-                || isNull value
+                isNull (box key)
+                || isNull (box value)
                 || not (isText key && isText value)
                 || not (keys.Add key)
             then

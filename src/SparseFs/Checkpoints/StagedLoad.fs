@@ -135,10 +135,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
 
     /// A bias that is read with the weights, so that no call meets one without the other.
     member private l.Bias(prefix: string, layer: SparseLinear) : (unit -> torch.Tensor) voption =
-        if isNull layer.bias then
-            ValueNone
-        else
-            l.Reading(prefix + "bias", layer.bias)
+        match layer.bias with
+        | null -> ValueNone
+        | bias -> l.Reading(prefix + "bias", bias)
 
     /// Which pattern the file's weight belongs to, if it says so.
     member private _.Fingerprint(prefix: string) : TensorInfo voption =
@@ -172,8 +171,12 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 file.Refuse(CheckpointProblem.Mismatch, prefix + "col_idx", reason)
             | _ -> patterns[layer] <- c
 
-            let give =
-                LayerWeights.give layer c values (bias |> ValueOption.map (fun read -> read ()) |> ValueOption.toObj)
+            let biasValues: torch.Tensor | null =
+                match bias with
+                | ValueSome read -> read ()
+                | ValueNone -> null
+
+            let give = LayerWeights.give layer c values biasValues
 
             fun () ->
                 give ()
@@ -219,8 +222,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             if List.exists ValueOption.isSome found then
                 l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 
-            if not (isNull layer.bias) then
-                l.Tensor(prefix + "bias", layer.bias, (fun _ -> ValueNone))
+            match layer.bias with
+            | null -> ()
+            | bias -> l.Tensor(prefix + "bias", bias, (fun _ -> ValueNone))
 
     /// All of a model.
     member l.Model(form: WeightForm, inventory: ModelTensors) : unit =

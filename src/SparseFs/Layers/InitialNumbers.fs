@@ -12,7 +12,7 @@ type internal InitialNumbers =
         /// Float32 [nnz] on the CPU.
         Weight: torch.Tensor
         /// Float32 [rows] on the CPU, or null.
-        Bias: torch.Tensor
+        Bias: torch.Tensor | null
     }
 
 module internal InitialNumbers =
@@ -32,7 +32,7 @@ module internal InitialNumbers =
             | Init.KaimingNormal -> torch.randn (int64 nnz, device = torch.CPU)
             | Init.Zeros -> torch.zeros (int64 nnz, device = torch.CPU)
 
-        let bias =
+        let bias: torch.Tensor | null =
             match init with
             | _ when not hasBias -> null
             | Init.Zeros -> torch.zeros (int64 rows, device = torch.CPU)
@@ -74,11 +74,11 @@ module internal InitialNumbers =
 
     /// The bias [rows], scaled in place by torch.nn.Linear's rule with each row's inputs (all of them for DenseFanIn); or
     /// null.
-    let bias (c: Connectivity) (numbers: InitialNumbers) : torch.Tensor =
+    let bias (c: Connectivity) (numbers: InitialNumbers) : torch.Tensor | null =
         use _ = torch.no_grad ()
 
-        match numbers.Init with
-        | _ when isNull numbers.Bias -> null
-        | Init.DenseFanIn -> numbers.Bias.mul_ (denseScale c)
-        | Init.Zeros -> numbers.Bias
-        | _ -> numbers.Bias.mul_ (scales c fanInScale)
+        match numbers.Init, numbers.Bias with
+        | _, null -> null
+        | Init.DenseFanIn, bias -> bias.mul_ (denseScale c)
+        | Init.Zeros, bias -> bias
+        | _, bias -> bias.mul_ (scales c fanInScale)

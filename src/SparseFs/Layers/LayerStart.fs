@@ -14,7 +14,7 @@ type internal LayerSettings =
         Device: torch.Device
         Dtype: torch.ScalarType
         /// How a Rewirer rewires the layer, or null.
-        Policy: Policy
+        Policy: Policy | null
     }
 
     /// <exception cref="T:System.ArgumentException">dtype is not a real floating one, or a part of the policy is outside its
@@ -28,7 +28,10 @@ type internal LayerSettings =
           Init = defaultArg init Init.FanIn
           Device = Option.defaultWith torch.get_default_device device
           Dtype = Option.defaultWith torch.get_default_dtype dtype
-          Policy = policy |> Option.map Policy.check |> Option.defaultValue Unchecked.defaultof<_> }
+          Policy =
+            match policy with
+            | None -> null
+            | Some policy -> Policy.check policy }
 
 /// <summary>What a sparse layer begins with.</summary>
 [<NoComparison; NoEquality>]
@@ -36,10 +39,8 @@ type internal LayerStart =
     {
         Connectivity: Connectivity
         Weight: Parameter
-        /// Or null.
-        Bias: Parameter
-        /// Or null.
-        Policy: Policy
+        Bias: Parameter | null
+        Policy: Policy | null
         /// What drew the pattern, if the layer did.
         Seed: Seed option
     }

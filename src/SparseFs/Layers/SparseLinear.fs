@@ -27,15 +27,16 @@ type SparseLinear internal (start: LayerStart) =
 
     let mutable arithmetic = Arithmetic.Sparse
     let mutable isTraining = true
-    let mutable recorder: GradientRecorder = null
+    let mutable recorder: GradientRecorder | null = null
     let mutable policy = start.Policy
     let mutable seed = start.Seed
 
     do
         base.register_parameter ("weight", versions.Weight)
 
-        if not (isNull versions.Bias) then
-            base.register_parameter ("bias", versions.Bias)
+        match versions.Bias with
+        | null -> ()
+        | bias -> base.register_parameter ("bias", bias)
 
     /// <summary>A layer over a pattern that is given.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
@@ -115,7 +116,7 @@ type SparseLinear internal (start: LayerStart) =
         versions.Weight
 
     /// <summary>The live bias, shape [out_features], or null.</summary>
-    member _.bias: Parameter = versions.Bias
+    member _.bias: Parameter | null = versions.Bias
 
     /// <summary>Size of each input sample.</summary>
     member _.in_features: int64 = int64 cols
@@ -128,21 +129,22 @@ type SparseLinear internal (start: LayerStart) =
 
     /// Where backward passes are noted, or null.
     member internal _.Recorder
-        with get (): GradientRecorder = recorder
-        and set (value: GradientRecorder) = recorder <- value
+        with get (): GradientRecorder | null = recorder
+        and set (value: GradientRecorder | null) = recorder <- value
 
     /// What stands for the rewirer that has the layer, or null.
-    member val internal Rewiring: WeakReference = null with get, set
+    member val internal Rewiring: WeakReference | null = null with get, set
 
     /// <summary>How the layer is rewired by a Rewirer that follows its layers; null for not at all.</summary>
     /// <remarks>Nothing happens without a Rewirer. It is not part of state_dict, and a Rewirer reads it once, when it is
     /// made.</remarks>
     /// <exception cref="T:System.ArgumentException">A part of the policy is outside its range.</exception>
     member _.Policy
-        with get (): Policy = policy
-        and set (value: Policy) =
-            if not (isNull (box value)) then
-                SparseFs.Policy.check value |> ignore
+        with get (): Policy | null = policy
+        and set (value: Policy | null) =
+            match value with
+            | null -> ()
+            | value -> SparseFs.Policy.check value |> ignore
 
             policy <- value
 
@@ -185,8 +187,8 @@ type SparseLinear internal (start: LayerStart) =
     /// that is not one.</exception>
     /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
     override this.forward(x: torch.Tensor) : torch.Tensor =
-        if not (isNull this.Rewiring && isNull (box policy)) && this.training then
-            this.Unattended.Add(this, this.Rewiring, not (isNull (box policy)))
+        if not (isNull this.Rewiring && isNull policy) && this.training then
+            this.Unattended.Add(this, this.Rewiring, not (isNull policy))
 
         let version = versions.Enter()
 
@@ -195,6 +197,7 @@ type SparseLinear internal (start: LayerStart) =
 
             SparseOps.ofLayer
                 (SparseOperator(version.Connectivity, numbers.Backends[int arithmetic], recorder, numbers))
+                numbers
                 x
         finally
             version.Numbers.Shared.Exit()
@@ -209,29 +212,39 @@ type SparseLinear internal (start: LayerStart) =
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 
-    override _.train(train: bool) = isTraining <- train
+    // C# and F# take the defaults of an override, not those of what it overrides.
+    override _.train([<Optional; DefaultParameterValue(true)>] train: bool) = isTraining <- train
 
     // Parameters are registered by name above; the default would reflect over fields.
     override _.RegisterComponents() = ()
 
-    member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device) =
+    member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device | null) =
         if dtype.HasValue then
             TensorView.checkDtype (nameof dtype) dtype.Value
 
         versions.Move(fun weight bias ->
-            struct (this.Replaced("weight", weight, dtype, device), this.Replaced("bias", bias, dtype, device)))
+            let movedBias: Parameter | null =
+                match bias with
+                | null -> null
+                | bias -> this.Replaced("bias", bias, dtype, device)
 
-        if not (isNull device) then
+            struct (this.Replaced("weight", weight, dtype, device), movedBias))
+
+        match device with
+        | null -> ()
+        | device ->
             this._deviceType <- device.``type``
             this._deviceIndex <- device.index
 
         this :> torch.nn.Module
 
-    /// The parameter itself, null too, or its registered successor where dtype or device change.
-    member private this.Replaced(name: string, p: Parameter, dtype: Nullable<torch.ScalarType>, device: torch.Device) =
-        let mutable moved: Parameter = null
+    /// The parameter itself, or its registered successor where dtype or device change.
+    member private this.Replaced
+        (name: string, p: Parameter, dtype: Nullable<torch.ScalarType>, device: torch.Device | null)
+        : Parameter =
+        let mutable moved = p
 
-        if not (isNull p) && torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
+        if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
             this.ConditionallyRegisterParameter(name, moved)
             Replaced.later (SharedTensors [| p |])
             moved
@@ -256,8 +269,8 @@ type SparseLinear internal (start: LayerStart) =
             base.Dispose disposing
         elif versions.Dispose() then
             // Freed a little later than torch's own would be: see Replaced.
-            this.ConditionallyRegisterParameter("weight", (null: Parameter))
-            this.ConditionallyRegisterParameter("bias", (null: Parameter))
+            this.ConditionallyRegisterParameter("weight", (null: Parameter | null))
+            this.ConditionallyRegisterParameter("bias", (null: Parameter | null))
             Replaced.later (SharedTensors [| versions.Weight; versions.Bias |])
             base.Dispose disposing
 
@@ -273,15 +286,19 @@ type SparseLinear internal (start: LayerStart) =
         (
             source: Dictionary<string, torch.Tensor>,
             [<Optional; DefaultParameterValue(true)>] strict: bool,
-            [<Optional; DefaultParameterValue(null: IList<string>)>] skip: IList<string>
+            [<Optional; DefaultParameterValue(null: IList<string> | null)>] skip: IList<string> | null
         ) =
-        if isNull source then
+        if isNull (box source) then
             nullArg (nameof source)
 
         StateCheck.ofLayer versions source skip
         versions.Load(fun () -> this.LoadStateDict(source, strict, skip))
 
     override this.load
-        (reader: BinaryReader, strict: bool, skip: IList<string>, loadedParameters: Dictionary<string, bool>)
-        : torch.nn.Module =
+        (
+            reader: BinaryReader,
+            strict: bool,
+            skip: IList<string> | null,
+            loadedParameters: Dictionary<string, bool> | null
+        ) : torch.nn.Module =
         versions.Load(fun () -> this.Load(reader, strict, skip, loadedParameters))

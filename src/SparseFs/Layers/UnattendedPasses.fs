@@ -21,11 +21,16 @@ type internal UnattendedPasses() =
     /// <param name="layer">What a notice names.</param>
     /// <param name="rewiring">What stands for the layer's rewirer, or null.</param>
     /// <param name="hasPolicy">Whether the layer carries a policy.</param>
-    member _.Add(layer: obj, rewiring: WeakReference, hasPolicy: bool) : unit =
+    member _.Add(layer: obj, rewiring: WeakReference | null, hasPolicy: bool) : unit =
         if Volatile.Read &count < UnattendedPasses.Patience && torch.is_grad_enabled () then
             // Several threads may call one layer: one of them says it.
             if Interlocked.Increment(&count) = UnattendedPasses.Patience then
-                if not (isNull rewiring) && rewiring.IsAlive then
+                let isRewired =
+                    match rewiring with
+                    | null -> false
+                    | rewiring -> rewiring.IsAlive
+
+                if isRewired then
                     NoticeSource.Log.Noticed(
                         string NoticeKind.NotStepped,
                         string layer,

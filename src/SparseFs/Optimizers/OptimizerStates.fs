@@ -30,7 +30,7 @@ type internal OptimizerStates(optimizer: torch.optim.Optimizer, stateful: IState
         | None -> ()
 
     let listed (what: string) (items: IReadOnlyList<'a>) : 'a list =
-        if isNull items || items |> Seq.exists (fun item -> isNull (box item)) then
+        if isNull (box items) || items |> Seq.exists (fun item -> isNull (box item)) then
             refuse $"expected a list of {what}, got null"
 
         List.ofSeq items
@@ -60,11 +60,13 @@ type internal OptimizerStates(optimizer: torch.optim.Optimizer, stateful: IState
                | :? ParamGroup as group -> group
                | _ -> refuse $"expected ParamGroups of the type ParamGroup, got one of {group.GetType().Name}" |]
 
-    let optionsOf (index: int) (options: OptimizerOptions) : OptimizerField list =
+    let optionsOf (index: int) (options: OptimizerOptions | null) : OptimizerField list =
         let own = stateful.OptionsOf index |> listed "options"
         checkNames ofOptions [ for field in own -> field.Name ]
 
-        [ if not (isNull options) then
+        [ match options with
+          | null -> ()
+          | options ->
               KnownFields.option "LearningRate" (fun () -> options.LearningRate) (fun x -> options.LearningRate <- x)
 
               KnownFields.number "InitialLearningRate" (fun () -> options.InitialLearningRate) (fun x ->
@@ -98,8 +100,7 @@ type internal OptimizerStates(optimizer: torch.optim.Optimizer, stateful: IState
     /// Its name in files.
     member _.Kind: string =
         match stateful.Kind with
-        | null
-        | "" -> refuse "expected a Kind, its name in files, got none"
+        | kind when String.IsNullOrEmpty kind -> refuse "expected a Kind, its name in files, got none"
         | kind when kind |> Seq.exists Char.IsWhiteSpace -> refuse $"expected a Kind without spaces, got '{kind}'"
         | kind -> kind
 

@@ -16,23 +16,22 @@ type OptimizerTensor
         presence: TensorPresence,
         unseen: unit -> Unseen,
         seeding: unit -> Seeding,
-        get: unit -> torch.Tensor,
-        set: torch.Tensor -> unit
+        get: unit -> (torch.Tensor | null),
+        set: (torch.Tensor | null) -> unit
     ) =
 
-    static let create name presence unseen (get: Func<torch.Tensor>) (set: Action<torch.Tensor>) =
+    static let check (name: string) (get: obj) (set: obj) =
         OptimizerNames.check name
         ArgumentNullException.ThrowIfNull(get, nameof get)
         ArgumentNullException.ThrowIfNull(set, nameof set)
 
-        OptimizerTensor(
-            name,
-            presence,
-            (fun () -> unseen),
-            (fun () -> Seeding.Unseen),
-            (fun () -> get.Invoke()),
-            (fun tensor -> set.Invoke tensor)
-        )
+    /// One that is always there is never taken away.
+    static let setTo (name: string) (set: Action<torch.Tensor>) (tensor: torch.Tensor | null) : unit =
+        match tensor with
+        | null ->
+            let expected = $"expected '{name}' of an optimizer to be a tensor, got none"
+            raise (InvalidOperationException $"{expected}: a tensor that is made later is an OptimizerTensor.Lazy")
+        | tensor -> set.Invoke tensor
 
     /// <summary>A tensor that is there from the beginning.</summary>
     /// <param name="name">Its name in files: letters, digits, '_' and '-'.</param>
@@ -43,9 +42,7 @@ type OptimizerTensor
     /// <exception cref="T:System.ArgumentException">The name has other characters, or the number is not finite.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     new(name: string, unseen: float, get: Func<torch.Tensor>, set: Action<torch.Tensor>) =
-        OptimizerNames.check name
-        ArgumentNullException.ThrowIfNull(get, nameof get)
-        ArgumentNullException.ThrowIfNull(set, nameof set)
+        check name get set
 
         if not (Double.IsFinite unseen) then
             raise (ArgumentException($"expected a finite number, got {unseen}", nameof unseen))
@@ -56,7 +53,7 @@ type OptimizerTensor
             (fun () -> Unseen.Number unseen),
             (fun () -> Seeding.Unseen),
             (fun () -> get.Invoke()),
-            (fun tensor -> set.Invoke tensor)
+            setTo name set
         )
 
     /// <summary>A tensor that is null until the optimizer's first step makes it.</summary>
@@ -66,8 +63,19 @@ type OptimizerTensor
     /// <returns>One that is 0 for a weight that the optimizer has never seen.</returns>
     /// <exception cref="T:System.ArgumentException">The name has other characters.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
-    static member Lazy(name: string, get: Func<torch.Tensor>, set: Action<torch.Tensor>) : OptimizerTensor =
-        create name TensorPresence.Later (Unseen.Number 0.0) get set
+    static member Lazy
+        (name: string, get: Func<torch.Tensor | null>, set: Action<torch.Tensor | null>)
+        : OptimizerTensor =
+        check name get set
+
+        OptimizerTensor(
+            name,
+            TensorPresence.Later,
+            (fun () -> Unseen.Number 0.0),
+            (fun () -> Seeding.Unseen),
+            (fun () -> get.Invoke()),
+            (fun tensor -> set.Invoke tensor)
+        )
 
     /// <summary>An average of the weights themselves: that of a grown slot begins with its weight.</summary>
     /// <param name="name">Its name in files: letters, digits, '_' and '-'.</param>
@@ -77,7 +85,16 @@ type OptimizerTensor
     /// <exception cref="T:System.ArgumentException">The name has other characters.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     static member Average(name: string, get: Func<torch.Tensor>, set: Action<torch.Tensor>) : OptimizerTensor =
-        create name TensorPresence.Always Unseen.Weight get set
+        check name get set
+
+        OptimizerTensor(
+            name,
+            TensorPresence.Always,
+            (fun () -> Unseen.Weight),
+            (fun () -> Seeding.Unseen),
+            (fun () -> get.Invoke()),
+            setTo name set
+        )
 
     /// <summary>Its name in files.</summary>
     member _.Name: string = name
@@ -92,10 +109,10 @@ type OptimizerTensor
     member internal _.Seeding: Seeding = seeding ()
 
     /// The tensor as it is now; null where there is none.
-    member internal _.Value: torch.Tensor = get ()
+    member internal _.Value: torch.Tensor | null = get ()
 
     /// Puts another in its place, and disposes of the old one.
-    member internal _.Give(fresh: torch.Tensor) : unit =
+    member internal _.Give(fresh: torch.Tensor | null) : unit =
         match get () with
         | null -> ()
         | old when not (obj.ReferenceEquals(old, fresh)) -> old.Dispose()
@@ -105,7 +122,7 @@ type OptimizerTensor
 
     /// <summary>The tensor as it is now, null where there is none.</summary>
     /// <exception cref="T:System.InvalidOperationException">It does not fit its parameter.</exception>
-    member internal _.For(p: Parameter) : torch.Tensor =
+    member internal _.For(p: Parameter) : torch.Tensor | null =
         let refuse (got: string) =
             let message =
                 $"expected '{name}' of an optimizer to be a tensor of shape {Shape.text p.shape} on {p.device}, as its "

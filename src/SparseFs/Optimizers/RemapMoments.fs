@@ -41,14 +41,14 @@ module internal RemapMoments =
                 slots.Numbers(values, grown)
 
         let others =
-            [| match p.grad with
+            [| match TorchNulls.gradOf p with
                | null -> ()
                | grad -> struct (grad, constant grad 0.0)
 
                for tensor in state.Tensors do
-                   let values = tensor.For p
-
-                   if not (isNull values) then
+                   match tensor.For p with
+                   | null -> ()
+                   | values ->
                        let changed =
                            match tensor.Unseen, moments with
                            | Unseen.Weight, _ -> grownWeights values

@@ -20,8 +20,18 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
 
     /// The dictionary that holds states is protected.
     let states () =
-        typeof<OptimizerHelper>.GetField("_state", BindingFlags.Instance ||| BindingFlags.NonPublic).GetValue optimizer
-        :?> OrderedDict<nativeint, OptimizerState>
+        let held =
+            match typeof<OptimizerHelper>.GetField("_state", BindingFlags.Instance ||| BindingFlags.NonPublic) with
+            | null -> null
+            | field -> field.GetValue optimizer
+
+        match held with
+        | :? OrderedDict<nativeint, OptimizerState> as states -> states
+        | _ ->
+            let expected =
+                "expected TorchSharp's optimizers to hold their states by handle in the field '_state'"
+
+            raise (InvalidOperationException $"{expected}, as 0.107 does, got another field or none")
 
     let dispose (state: OptimizerState) =
         match box state with
@@ -71,7 +81,12 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
     /// <summary>A state for a parameter that is to take another's place in a group.</summary>
     member _.Make(old: Parameter, p: Parameter, options: OptimizerOptions) : ParameterState =
         let sort = (states ()).[old.Handle].GetType()
-        let state = Activator.CreateInstance(sort, p) :?> OptimizerState
+
+        let state =
+            match Activator.CreateInstance(sort, p) with
+            | :? OptimizerState as state -> state
+            | _ -> raise (InvalidOperationException $"expected {sort.Name} to be made of a parameter, got nothing")
+
         // Makes what is missing, such as Adamax's numbers that are no fields of the old state's.
         state.Initialize options
         coming[p.Handle] <- state

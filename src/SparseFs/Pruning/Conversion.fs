@@ -31,20 +31,20 @@ module Conversion =
             if size > int64 Sparsity.maxSize then
                 raise (ArgumentException($"expected sizes of at most {Sparsity.maxSize}, got {size}", nameof dense))
 
-    let private isNone (p: torch.Tensor) = isNull (box p)
-
     /// A new layer around values [nnz] and a bias or null, which are copied.
-    let private layer (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : SparseLinear =
+    let private layer (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : SparseLinear =
         use _ = torch.NewDisposeScope() // the layer's parameters are in none
         use _ = torch.no_grad ()
 
         let layer =
-            new SparseLinear(c, not (isNone bias), Init.Zeros, device = values.device, dtype = values.dtype)
+            new SparseLinear(c, not (isNull bias), Init.Zeros, device = values.device, dtype = values.dtype)
 
         layer.weight.copy_ values |> ignore
 
-        if not (isNone bias) then
-            layer.bias.copy_ bias |> ignore
+        match layer.bias, bias with
+        | null, _
+        | _, null -> ()
+        | own, bias -> own.copy_ bias |> ignore
 
         layer
 
@@ -81,8 +81,10 @@ module Conversion =
 
         made.weight.requires_grad_ dense.weight.requires_grad |> ignore
 
-        if not (isNone dense.bias) then
-            made.bias.requires_grad_ dense.bias.requires_grad |> ignore
+        match made.bias, dense.bias with
+        | null, _
+        | _, null -> ()
+        | own, bias -> own.requires_grad_ bias.requires_grad |> ignore
 
         made.train dense.training
         made
@@ -129,14 +131,16 @@ module Conversion =
     /// <returns>A new layer, of the dtype and on the device of values.</returns>
     /// <exception cref="T:System.ArgumentException">The pattern or values are null, or a shape, a dtype or a device is not
     /// as said.</exception>
-    let ofValues (connectivity: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : SparseLinear =
+    let ofValues (connectivity: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : SparseLinear =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         TensorView.checkFloating (nameof values) values
         TensorView.checkVector (nameof values) values connectivity.Nnz
 
-        if not (isNone bias) then
-            TensorView.checkAlike (nameof bias) bias (nameof values) values
-            TensorView.checkVector (nameof bias) bias connectivity.Rows
+        match bias with
+        | null -> ()
+        | bias ->
+            TensorView.checkAlike "bias" bias (nameof values) values
+            TensorView.checkVector "bias" bias connectivity.Rows
 
         layer connectivity values bias
 
@@ -150,11 +154,10 @@ module Conversion =
         use _ = torch.NewDisposeScope() // a Linear detaches what it is given
         let weight = new Parameter(layer.weightMatrix (), layer.weight.requires_grad)
 
-        let bias =
-            if isNone layer.bias then
-                null
-            else
-                new Parameter(layer.bias.detach().clone(), layer.bias.requires_grad)
+        let bias: Parameter | null =
+            match layer.bias with
+            | null -> null
+            | bias -> new Parameter(bias.detach().clone(), bias.requires_grad)
 
         let dense = torch.nn.Linear(weight, bias)
         dense.train layer.training

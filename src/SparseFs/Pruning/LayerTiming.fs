@@ -35,19 +35,22 @@ module internal LayerTiming =
         use _ = torch.NewDisposeScope()
         use _ = torch.enable_grad true
 
-        let copied (p: torch.Tensor) : Parameter =
-            if isNull (box p) then
-                null
-            else
-                new Parameter(p.detach().clone(), true)
+        let copied (p: torch.Tensor) : Parameter = new Parameter(p.detach().clone(), true)
 
-        use denseCopy = torch.nn.Linear(copied dense.weight, copied dense.bias)
+        let copiedBias: Parameter | null =
+            match dense.bias with
+            | null -> null
+            | bias -> copied bias
+
+        let sparseBias: torch.Tensor | null =
+            match sparse.bias with
+            | null -> null
+            | bias -> bias.detach ()
+
+        use denseCopy = torch.nn.Linear(copied dense.weight, copiedBias)
 
         use sparseCopy =
-            Conversion.ofValues
-                sparse.Connectivity
-                (sparse.weight.detach ())
-                (if isNull sparse.bias then null else sparse.bias.detach ())
+            Conversion.ofValues sparse.Connectivity (sparse.weight.detach ()) sparseBias
 
         let ones () =
             torch.ones (

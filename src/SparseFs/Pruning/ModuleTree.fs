@@ -47,22 +47,22 @@ module internal ModuleTree =
 
     /// The fields that a module's own classes declare, below torch.nn.Module.
     let private fields (m: torch.nn.Module) : FieldInfo list =
-        let rec up (t: Type) =
-            if isNull t || t = typeof<torch.nn.Module> then
-                []
-            else
-                List.ofArray (t.GetFields instance) @ up t.BaseType
+        let rec up (t: Type | null) =
+            match t with
+            | null -> []
+            | t when t = typeof<torch.nn.Module> -> []
+            | t -> List.ofArray (t.GetFields instance) @ up t.BaseType
 
         up (m.GetType())
 
     let private elementType (list: Type) : Type =
-        if list.IsArray then
-            list.GetElementType()
-        else
+        match list.GetElementType() with
+        | null -> // no array
             list.GetInterfaces()
             |> Array.tryFind (fun i -> i.IsGenericType && i.GetGenericTypeDefinition() = typedefof<IList<_>>)
             |> Option.map (fun i -> i.GetGenericArguments()[0])
             |> Option.defaultValue typeof<obj>
+        | element -> element
 
     let private valueType (dictionary: Type) : Type =
         dictionary.GetInterfaces()
@@ -97,21 +97,27 @@ module internal ModuleTree =
 
     /// Modules within pairs, records, unions and collections, which are read here and never written to. Depth is bounded:
     /// a user's values may hold each other.
-    let rec private within (depth: int) (value: obj) : torch.nn.Module list =
+    let rec private within (depth: int) (value: obj | null) : torch.nn.Module list =
+        match value with
+        | null -> []
+        | value -> withinValue depth value
+
+    and private withinValue (depth: int) (value: obj) : torch.nn.Module list =
         let any = BindingFlags.Public ||| BindingFlags.NonPublic
 
-        let inAll (values: seq<obj>) =
+        let inAll (values: seq<obj | null>) =
             values |> Seq.collect (within (depth - 1)) |> List.ofSeq
 
         match value with
-        | null -> []
         | :? torch.nn.Module as m -> [ m ]
         | _ when depth = 0 || value :? string || value.GetType().IsPrimitive -> []
-        | :? Array as items when items.GetType().GetElementType().IsPrimitive -> []
+        | :? Array as items when (elementType (items.GetType())).IsPrimitive -> []
         | :? ITuple as items -> inAll (Seq.init items.Length (fun i -> items[i]))
         | _ when isA typedefof<KeyValuePair<_, _>> (value.GetType()) ->
-            within (depth - 1) (value.GetType().GetProperty("Value").GetValue value)
-        | :? IEnumerable as items when isCollection value -> inAll (Seq.cast<obj> items)
+            match value.GetType().GetProperty "Value" with
+            | null -> []
+            | ofPair -> within (depth - 1) (ofPair.GetValue value)
+        | :? IEnumerable as items when isCollection value -> inAll (Seq.cast<obj | null> items)
         | _ when FSharpType.IsRecord(value.GetType(), any) -> inAll (FSharpValue.GetRecordFields(value, any))
         | _ when FSharpType.IsUnion(value.GetType(), any) ->
             inAll (snd (FSharpValue.GetUnionFields(value, value.GetType(), any)))
@@ -157,7 +163,12 @@ module internal ModuleTree =
               | other -> yield! within 4 other |> List.map locked ]
 
     let private registeredIn (holderName: string) (holder: torch.nn.Module) : (torch.nn.Module * ModulePlace) list =
-        match (if isNull registry then null else registry.GetValue holder) with
+        let children =
+            match registry with
+            | null -> null
+            | registry -> registry.GetValue holder
+
+        match children with
         | :? TorchSharp.Utils.OrderedDict<string, torch.nn.Module> as children ->
             [ for key in List.ofSeq children.Keys do
                   children[key],

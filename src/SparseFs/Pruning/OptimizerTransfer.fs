@@ -11,7 +11,7 @@ open TorchSharp.Modules
 type internal Successor =
     { Old: Parameter
       New: Parameter
-      Cells: torch.Tensor }
+      Cells: torch.Tensor | null }
 
 /// <summary>Carrying an optimizer over to parameters that take the place of others.</summary>
 /// <remarks>
@@ -37,10 +37,9 @@ type internal OptimizerTransfer(optimizer: OptimizerStates) =
             | null -> after.Give null
             | numbers ->
                 let carried =
-                    if isNull s.Cells then
-                        numbers.detach().clone()
-                    else
-                        numbers.detach().reshape(-1L).index_select(0L, s.Cells.``to`` numbers.device)
+                    match s.Cells with
+                    | null -> numbers.detach().clone()
+                    | cells -> numbers.detach().reshape(-1L).index_select(0L, cells.``to`` numbers.device)
 
                 after.Give(carried.DetachFromDisposeScope())
 

@@ -102,6 +102,11 @@ module Sparsify =
     let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) : string =
         let weight = (linearOf held).weight
 
+        let isTied (bias: torch.Tensor | null) =
+            match bias with
+            | null -> false
+            | bias -> tied.Contains bias.Handle
+
         if not (rule.Wanted held.Name) then
             "its name is not wanted"
         elif cellsOf held < rule.MinCells then
@@ -110,7 +115,7 @@ module Sparsify =
             $"its dtype is {weight.dtype}"
         elif tied.Contains weight.Handle then
             "another module shares its weight"
-        elif not (isNull (linearOf held).bias) && tied.Contains (linearOf held).bias.Handle then
+        elif isTied (linearOf held).bias then
             "another module shares its bias"
         else
             match ModuleTree.whyNot typeof<SparseLinear> held with
@@ -198,10 +203,10 @@ module Sparsify =
         [ { Old = linear.weight
             New = layer.weight
             Cells = torch.tensor (cells, device = torch.CPU) }
-          if not (isNull linear.bias) then
-              { Old = linear.bias
-                New = layer.bias
-                Cells = null } ]
+          match linear.bias, layer.bias with
+          | null, _
+          | _, null -> ()
+          | old, bias -> { Old = old; New = bias; Cells = null } ]
 
     /// With the optimizer that goes along, or none.
     let private replaceIn

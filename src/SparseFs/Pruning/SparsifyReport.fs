@@ -4,7 +4,7 @@ open System
 open System.Globalization
 
 /// <summary>What a conversion of a model did, one row a layer, in the model's order.</summary>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type SparsifyReport internal (rows: SparsifyRow[], needsOptimizer: bool) =
 
     static let invariant (format: string) (value: float) =

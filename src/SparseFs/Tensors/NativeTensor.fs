@@ -37,12 +37,13 @@ module private LibTorch =
 
     /// The library of that name that this process has loaded already, or 0.
     let private loaded (name: string) : nativeint =
-        let isIt (path: string) =
-            let file = Path.GetFileNameWithoutExtension path
-
-            file = name
-            || file = "lib" + name
-            || file.EndsWith("." + name, StringComparison.Ordinal)
+        let isIt (path: string | null) =
+            match Path.GetFileNameWithoutExtension path with
+            | null -> false
+            | file ->
+                file = name
+                || file = "lib" + name
+                || file.EndsWith("." + name, StringComparison.Ordinal)
 
         let mutable library = 0n
 
@@ -52,7 +53,7 @@ module private LibTorch =
 
                 self.Modules
                 |> Seq.cast<ProcessModule>
-                |> Seq.tryFind (fun m -> not (isNull m.FileName) && isIt m.FileName)
+                |> Seq.tryFind (fun m -> isIt m.FileName)
                 |> Option.map _.FileName
             with _ ->
                 None // not every system lists a process's libraries

@@ -14,30 +14,39 @@ type internal Scalars private () =
     static let Kept = 32
 
     [<ThreadStatic; DefaultValue>]
-    static val mutable private kept: Scalar[]
+    static val mutable private kept: (Scalar | null)[] | null
 
     [<ThreadStatic; DefaultValue>]
     static val mutable private place: int
 
     static member private Keep(scalar: Scalar) : Scalar =
-        if isNull Scalars.kept then
-            Scalars.kept <- Array.zeroCreate Kept
+        let kept =
+            match Scalars.kept with
+            | null ->
+                let none: (Scalar | null)[] = Array.zeroCreate Kept
+                Scalars.kept <- none
+                none
+            | kept -> kept
 
         let place = Scalars.place
         Scalars.place <- (place + 1) % Kept
 
-        if not (isNull Scalars.kept[place]) then
-            Scalars.kept[place].Dispose()
+        match kept[place] with
+        | null -> ()
+        | before -> before.Dispose()
 
-        Scalars.kept[place] <- scalar
+        kept[place] <- scalar
         scalar
 
     /// Frees what is kept of this thread; between its operations.
     static member Empty() : unit =
-        if not (isNull Scalars.kept) then
-            for scalar in Scalars.kept do
-                if not (isNull scalar) then
-                    scalar.Dispose()
+        match Scalars.kept with
+        | null -> ()
+        | kept ->
+            for scalar in kept do
+                match scalar with
+                | null -> ()
+                | scalar -> scalar.Dispose()
 
             Scalars.kept <- null
 

@@ -10,8 +10,8 @@ open TorchSharp
 /// ended.</summary>
 /// <remarks>The tensors are handles of their own: whoever disposes of a Parameter elsewhere frees nothing that a call
 /// uses.</remarks>
-[<Sealed; AllowNullLiteral>]
-type internal SharedTensors(tensors: torch.Tensor[]) =
+[<Sealed>]
+type internal SharedTensors(tensors: (torch.Tensor | null)[]) =
     /// Calls that use them; less than 0 once they are given up.
     let mutable users = 0
     let mutable isRetired = 0
@@ -20,8 +20,9 @@ type internal SharedTensors(tensors: torch.Tensor[]) =
     let free () =
         if Interlocked.Exchange(&isFree, 1) = 0 then
             for t in tensors do
-                if not (isNull t) then
-                    t.Dispose()
+                match t with
+                | null -> ()
+                | t -> t.Dispose()
 
     /// Begins a use; false where they have been given up. Every use ends by <c>Exit</c>.
     member s.TryEnter() : bool =

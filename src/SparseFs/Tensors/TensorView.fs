@@ -21,7 +21,7 @@ module internal TensorView =
 
     /// <exception cref="T:System.ArgumentException">The tensor is null, or not of a real floating dtype.</exception>
     let checkFloating (name: string) (t: torch.Tensor) =
-        if isNull t then
+        if isNull (box t) then
             nullArg name
 
         checkDtype name t.dtype
@@ -114,12 +114,16 @@ module internal TensorView =
         isEqual
 
     /// The address, or null where there is no tensor.
-    let intsOrNull (name: string) (t: torch.Tensor) : nativeptr<int> =
-        if isNull t then NativePtr.ofNativeInt 0n else ints name t
+    let intsOrNull (name: string) (t: torch.Tensor | null) : nativeptr<int> =
+        match t with
+        | null -> NativePtr.ofNativeInt 0n
+        | t -> ints name t
 
     /// The address, or null where there is no tensor.
-    let floatsOrNull (name: string) (t: torch.Tensor) : nativeptr<float32> =
-        if isNull t then NativePtr.ofNativeInt 0n else floats name t
+    let floatsOrNull (name: string) (t: torch.Tensor | null) : nativeptr<float32> =
+        match t with
+        | null -> NativePtr.ofNativeInt 0n
+        | t -> floats name t
 
     /// <summary>Copies a tensor's numbers to the start of an array.</summary>
     /// <exception cref="T:System.ArgumentException">As floats, or the array is shorter.</exception>
@@ -131,7 +135,7 @@ module internal TensorView =
     /// <summary>Copies a one-dimensional integer tensor, of any integer dtype and on any device, into an array.</summary>
     /// <exception cref="T:System.ArgumentException">Another dtype, another rank, or a value outside int32.</exception>
     let toInts (name: string) (t: torch.Tensor) : int[] =
-        if isNull t then
+        if isNull (box t) then
             nullArg name
 
         if t.dim () <> 1L then

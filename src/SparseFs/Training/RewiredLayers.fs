@@ -16,8 +16,12 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     let token = obj ()
 
     let isOurs (l: RewiredLayer) =
-        not (isNull l.Layer.Rewiring)
-        && obj.ReferenceEquals(l.Layer.Rewiring.Target, token)
+        match l.Layer.Rewiring with
+        | null -> false
+        | rewiring -> obj.ReferenceEquals(rewiring.Target, token)
+
+    let recorderFor (l: RewiredLayer) (step: int64) : GradientRecorder | null =
+        if l.Wants step then l.Recorder else null
 
     static let create (optimizer: OptimizerStates) (layers: struct (string * SparseLinear * Policy)[]) =
         let layers =
@@ -31,7 +35,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                    RewiredLayer(place, name, layer, policy, optimizer) |]
 
         let distinct =
-            HashSet<obj>(layers |> Seq.map (fun l -> box l.Layer), HashIdentity.Reference)
+            HashSet<SparseLinear>(layers |> Seq.map _.Layer, HashIdentity.Reference)
 
         if distinct.Count < layers.Length then
             raise (ArgumentException("expected each layer once, got one twice", nameof layers))
@@ -57,8 +61,9 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
         let layers =
             [| for struct (name, layer) in SparseLayers.ofModel model do
-                   if not (isNull (box layer.Policy)) then
-                       struct (name, layer, layer.Policy) |]
+                   match layer.Policy with
+                   | null -> ()
+                   | policy -> struct (name, layer, policy) |]
 
         if layers.Length = 0 then
             let message =
@@ -82,7 +87,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
             l.Recorder.Step <- next
 
             if isOurs l then
-                l.Layer.Recorder <- (if l.Wants next then l.Recorder else null)
+                l.Layer.Recorder <- recorderFor l next
                 l.Layer.Unattended.Forget()
 
     /// <summary>Checks the layers before a step.</summary>
@@ -133,7 +138,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     member _.Settle(board: NoticeBoard) : unit =
         for l in layers do
             if l.GrowthInputs <> GrowthInputs.Nothing then
-                use grad = l.Layer.weight.grad
+                use grad = TorchNulls.gradOf l.Layer.weight
 
                 if not (l.Recorder.Settle grad) then
                     board.Post(

@@ -236,7 +236,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <exception cref="T:System.ArgumentException">The layers' names, shapes or numbers of slots, or the optimizer's type,
     /// are not those of the state, or it is null; nothing has changed.</exception>
     member this.Restore(state: RewirerState) : unit =
-        if isNull state then
+        if isNull (box state) then
             nullArg (nameof state)
 
         RewirerCapture.checkAges layers.All state

@@ -23,7 +23,7 @@ module internal RewirerCapture =
     let checkAges (layers: RewiredLayer[]) (state: RewirerState) : unit =
         if state.Ages.Length = layers.Length then
             for l, ages in Array.zip layers state.Ages do
-                if not (isNull ages) && ages.Length <> l.Layer.Connectivity.Nnz then
+                if ages.Length > 0 && ages.Length <> l.Layer.Connectivity.Nnz then
                     let message =
                         $"expected ages of {l.Layer.Connectivity.Nnz} slots for '{l.Name}', got {ages.Length}"
 
@@ -49,7 +49,7 @@ module internal RewirerCapture =
     /// open DisposeScope.</summary>
     /// <exception cref="T:System.ArgumentException">The state is one of other layers or of another optimizer.</exception>
     let prepare (layers: RewiredLayer[]) (optimizer: string) (state: RewirerState) : unit -> unit =
-        if isNull state then
+        if isNull (box state) then
             nullArg (nameof state)
 
         checkFit layers optimizer state

@@ -27,7 +27,7 @@ type internal Numbers =
 /// <summary>State of a rewirer beside the model and the optimizer: an immutable value that <c>Capture</c> gives and
 /// <c>Restore</c> takes.</summary>
 /// <remarks>Between optimizer steps. Passes that momentum rules have noted are part of it.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type RewirerState
     internal
     (
@@ -53,5 +53,5 @@ type RewirerState
     /// For each layer: step, samples, upstream gradients, inputs.
     member internal _.Passes = passes
 
-    /// For each layer: how many steps each slot has taken since it was grown, −1 where it is old; null where all are.
+    /// For each layer: how many steps each slot has taken since it was grown, −1 where it is old; empty where all are.
     member internal _.Ages = ages

@@ -273,14 +273,14 @@ let building =
                       Connectivity.ofPairs rows cols rowIdx colIdx))
 
           testCase "null arguments are refused by name" (fun () ->
-              refuses "rowPtr" [] (fun () -> Connectivity.create 0 0 null [||])
-              refuses "colIdx" [] (fun () -> Connectivity.create 0 0 [| 0 |] null)
-              refuses "rowPtr" [] (fun () -> Connectivity.tryCreate 0 0 null [||])
-              refuses "rowIdx" [] (fun () -> Connectivity.ofPairs 0 0 null [||])
-              refuses "colIdx" [] (fun () -> Connectivity.ofPairs 0 0 [||] null)
-              refuses "rowIdx" [] (fun () -> Connectivity.tryOfPairs 0 0 null [||])
-              refuses "mask" [] (fun () -> Connectivity.ofMask null)
-              refuses "weight" [] (fun () -> Connectivity.ofMagnitude 0 null))
+              refuses "rowPtr" [] (fun () -> Connectivity.create 0 0 Unchecked.defaultof<_> [||])
+              refuses "colIdx" [] (fun () -> Connectivity.create 0 0 [| 0 |] Unchecked.defaultof<_>)
+              refuses "rowPtr" [] (fun () -> Connectivity.tryCreate 0 0 Unchecked.defaultof<_> [||])
+              refuses "rowIdx" [] (fun () -> Connectivity.ofPairs 0 0 Unchecked.defaultof<_> [||])
+              refuses "colIdx" [] (fun () -> Connectivity.ofPairs 0 0 [||] Unchecked.defaultof<_>)
+              refuses "rowIdx" [] (fun () -> Connectivity.tryOfPairs 0 0 Unchecked.defaultof<_> [||])
+              refuses "mask" [] (fun () -> Connectivity.ofMask Unchecked.defaultof<_>)
+              refuses "weight" [] (fun () -> Connectivity.ofMagnitude 0 Unchecked.defaultof<_>))
 
           law "pairs in any order give the same pattern" mixed (fun (c, pairs) ->
               let rowIdx, colIdx = Array.unzip pairs
@@ -564,7 +564,7 @@ let equality =
               Expect.equal again.Fingerprint c.Fingerprint "fingerprint")
 
           law "nothing is equal to null or to another kind of thing" Generators.connectivity (fun c ->
-              Expect.isFalse (c.Equals(null: obj)) "null"
+              Expect.isFalse (c.Equals(null: obj | null)) "null"
               Expect.isFalse ((c :> IEquatable<Connectivity>).Equals(Unchecked.defaultof<Connectivity>)) "typed null"
               Expect.isFalse (c.Equals "Connectivity") "a string")
 

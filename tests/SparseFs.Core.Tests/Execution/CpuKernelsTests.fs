@@ -175,7 +175,7 @@ let cpuKernelsTests =
 
           refuses "threads below 1" "threads" "expected 1 or more, got 0" (fun () ->
               CpuKernels(0, ParallelFor.ThreadPool))
-          refuses "no team" "team" "null" (fun () -> CpuKernels(1, null))
+          refuses "no team" "team" "null" (fun () -> CpuKernels(1, Unchecked.defaultof<_>))
           refuses "no plan" "plan" "null" (fun () ->
               kernels.Spmm(Unchecked.defaultof<_>, span [||], span [||], span [||], 0, Span [||]))
           refuses "values of another pattern" "values" "expected nnz = 6 numbers, got 5" (fun () ->

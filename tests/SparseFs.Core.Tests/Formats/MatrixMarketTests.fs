@@ -430,6 +430,6 @@ let matrixMarketTests =
                     Values = [| 1.0; 2.0 |] })
           refuses "a value that is not finite" "matrix" "expected finite numbers, got NaN" (fun () ->
               MatrixMarket.writeDenseTo Stream.Null (array2D [ [ nan ] ]))
-          refuses "no stream" "stream" "" (fun () -> MatrixMarket.readFrom "x" null)
+          refuses "no stream" "stream" "" (fun () -> MatrixMarket.readFrom "x" Unchecked.defaultof<_>)
           refuses "no pattern" "connectivity" "" (fun () ->
               MatrixMarket.writePattern "x.mtx" Unchecked.defaultof<Connectivity>) ]

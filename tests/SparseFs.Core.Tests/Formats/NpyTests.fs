@@ -162,7 +162,7 @@ let npyTests =
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "a.npy")
                   File.WriteAllText(path, "before")
-                  Expect.throws (fun () -> Npy.write path null) "refused"
+                  Expect.throws (fun () -> Npy.write path Unchecked.defaultof<NpyArray>) "refused"
                   Expect.equal (File.ReadAllText path) "before" "content"
                   Expect.equal (Directory.GetFiles(folder).Length) 1 "files"))
 
@@ -290,7 +290,7 @@ let npyTests =
 
               Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "bytes")
 
-          refuses "a shape that is null" "shape" "" (fun () -> NpyArray(null, [| 1 |]))
+          refuses "a shape that is null" "shape" "" (fun () -> NpyArray(Unchecked.defaultof<_>, [| 1 |]))
           refuses "numbers that do not fit" "data" "expected the 6 numbers of shape [2, 3], got 5" (fun () ->
               NpyArray([| 2; 3 |], Array.zeroCreate<int> 5))
           refuses "a negative size" "shape" "expected sizes of 0 or more, got -2" (fun () ->
@@ -298,4 +298,4 @@ let npyTests =
           refuses "a shape of more numbers than there can be" "data" "got 0" (fun () ->
               NpyArray([| 65536; 65536 |], ([||]: int[])))
           refuses "decimals" "data" "got Decimal[]" (fun () -> NpyArray([| 1 |], [| 1m |]))
-          refuses "no path" "path" "" (fun () -> Npy.read null) ]
+          refuses "no path" "path" "" (fun () -> Npy.read Unchecked.defaultof<_>) ]

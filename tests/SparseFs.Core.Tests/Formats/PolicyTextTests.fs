@@ -228,8 +228,11 @@ let policyTexts =
           allValues [ GrowthInputs.Nothing; GrowthInputs.Gradient; GrowthInputs.Momentum ]
 
           testCase "every policy of the module is in the table" (fun () ->
+              let ofPolicies =
+                  present "the module of policies" (typeof<Policy>.Assembly.GetType "SparseFs.PolicyModule")
+
               let made =
-                  typeof<Policy>.Assembly.GetType("SparseFs.PolicyModule").GetMembers()
+                  ofPolicies.GetMembers()
                   |> Array.filter (function
                       | :? Reflection.MethodInfo as m ->
                           m.ReturnType = typeof<Policy>
@@ -310,7 +313,7 @@ let policyTexts =
                       Momentum = { Beta = 0.9; Steps = 0 } })
 
           for what, name in
-              [ "null", null
+              [ "null", Unchecked.defaultof<_>
                 "empty", ""
                 "blank", " \t"
                 "half of a surrogate pair", String(char 0xd800, 1) ] do

@@ -9,7 +9,7 @@ open SparseFs
 open SparseFs.CSharp
 
 let private isTorch (path: string) =
-    let name = Path.GetFileName(path).ToLowerInvariant()
+    let name = (present "the name of a file" (Path.GetFileName path)).ToLowerInvariant()
 
     [ "torch"; "libc10"; "libgomp"; "libiomp" ]
     |> List.exists (fun (word: string) -> name.Contains word)
@@ -36,7 +36,7 @@ let processTests =
 
               Expect.isEmpty
                   (AppDomain.CurrentDomain.GetAssemblies()
-                   |> Array.filter (fun a -> isTorch (a.GetName().Name)))
+                   |> Array.filter (fun a -> isTorch (present "a name" (a.GetName().Name))))
                   "assemblies"
 
               let maps = "/proc/self/maps"
@@ -53,7 +53,7 @@ let processTests =
           testCase "the core references FSharp.Core and .NET alone, its face for C# the core beside" (fun () ->
               let othersOf (assembly: Assembly) =
                   assembly.GetReferencedAssemblies()
-                  |> Array.map _.Name
+                  |> Array.map (fun other -> present "a name" other.Name)
                   |> Array.filter (fun name ->
                       name <> "netstandard"
                       && not (name.StartsWith("System.", StringComparison.Ordinal)))

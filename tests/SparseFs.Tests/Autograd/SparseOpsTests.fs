@@ -202,8 +202,8 @@ let sparseOpsTests =
                 case "a bias of another dtype" "bias" [ "Float32"; "Float64" ] (fun () ->
                     linear (values ()) (torch.ones ([| 6L |], dtype = torch.ScalarType.Float64)) (x ()))
 
-                case "no values" "values" [] (fun () -> linear null null (x ()))
-                case "no input" "x" [] (fun () -> linear (values ()) null null)
+                case "no values" "values" [] (fun () -> linear Unchecked.defaultof<_> null (x ()))
+                case "no input" "x" [] (fun () -> linear (values ()) null Unchecked.defaultof<_>)
 
                 case "spmmT with cols for rows" "g" [ "[*, 6]"; "[2, 5]" ] (fun () () ->
                     SparseOps.spmmT c (values ()) (x ()))

@@ -193,7 +193,7 @@ let averagingTests =
                   use averaging = new Averaging(model, AveragingRule.Exponential 0.9, averages)
 
                   let mean () =
-                      numbersOf ((model[1] :?> BatchNorm1d).running_mean.detach())
+                      numbersOf ((present "a mean" (model[1] :?> BatchNorm1d).running_mean).detach())
 
                   let batches () =
                       model.state_dict().["1.num_batches_tracked"].item<int64>()

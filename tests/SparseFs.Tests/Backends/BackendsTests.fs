@@ -190,7 +190,7 @@ let backends =
               "index tensors of a pattern go when they are released, but not under a call that uses them"
               (fun () ->
                   let c = Topology.uniform 40 50 300 (Seed.ofInt 5)
-                  let mutable inside: torch.Tensor = null
+                  let mutable inside: torch.Tensor = Unchecked.defaultof<_>
 
                   SlotCells.withIndices c torch.CPU (fun rows cols ->
                       inside <- rows
@@ -217,7 +217,7 @@ let backends =
                   new SparseLinear(Topology.uniform 7 9 20 (Seed.ofInt 6), dtype = torch.ScalarType.Float64)
 
               use twin = new SparseLinear(layer.Connectivity, dtype = torch.ScalarType.Float64)
-              let mutable rowsOf: torch.Tensor = null
+              let mutable rowsOf: torch.Tensor = Unchecked.defaultof<_>
               SlotCells.withIndices layer.Connectivity torch.CPU (fun rows _ -> rowsOf <- rows)
 
               for _ in 1..2 do
@@ -227,7 +227,7 @@ let backends =
               Expect.isFalse rowsOf.IsInvalid "kept")
 
           testCase "a layer that leaves its pattern lets go of its index tensors" (fun () ->
-              let mutable rowsOf: torch.Tensor = null
+              let mutable rowsOf: torch.Tensor = Unchecked.defaultof<_>
 
               let noteRows (c: Connectivity) =
                   SlotCells.withIndices c torch.CPU (fun rows _ -> rowsOf <- rows)

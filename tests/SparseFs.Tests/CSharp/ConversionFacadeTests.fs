@@ -184,5 +184,5 @@ let conversionFacade =
                   allocation = SparsityDistribution.Uniform,
                   byGlobalMagnitude = true
               ))
-          refuses "no model" "model" "" (fun () -> Sparsifying.Sparsify null)
-          refuses "no layer" "dense" "" (fun () -> Conversions.ToSparse((null: Linear), 0.5)) ]
+          refuses "no model" "model" "" (fun () -> Sparsifying.Sparsify Unchecked.defaultof<_>)
+          refuses "no layer" "dense" "" (fun () -> Conversions.ToSparse((Unchecked.defaultof<_>: Linear), 0.5)) ]

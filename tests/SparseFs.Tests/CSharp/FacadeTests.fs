@@ -24,7 +24,7 @@ let fSharpIn (members: MemberInfo list) =
     [ for m in members do
           for t in signatureOf m do
               if isFSharp t then
-                  $"{typeName m.DeclaringType}.{m.Name} mentions {typeName t}" ]
+                  $"{typeName (declaring m)}.{m.Name} mentions {typeName t}" ]
 
 [<Tests>]
 let signatures =
@@ -36,8 +36,8 @@ let signatures =
 
               let inHeritage =
                   [ for t in facadeTypes do
-                        for parent in t.BaseType :: List.ofArray (t.GetInterfaces()) do
-                            if not (isNull parent) && isFSharp parent then
+                        for parent in Option.toList (Option.ofObj t.BaseType) @ List.ofArray (t.GetInterfaces()) do
+                            if isFSharp parent then
                                 $"{typeName t} is a {typeName parent}" ]
 
               Expect.equal (inSignatures @ inHeritage) [] "F# leaks")
@@ -64,12 +64,12 @@ let signatures =
 /// Type.name, with the names of the parameters where the name is overloaded.
 let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
     members
-    |> List.groupBy (fun m -> m.DeclaringType, m.Name)
+    |> List.groupBy (fun m -> declaring m, m.Name)
     |> List.collect (fun ((t, name), overloads) ->
         let short = nameOfType t + (if name = ".ctor" then "" else "." + name)
 
         [ for m in overloads do
-              let parameters = parametersOf m |> List.map _.Name |> String.concat ", "
+              let parameters = parametersOf m |> List.map parameterName |> String.concat ", "
 
               if overloads.Length = 1 then
                   short
@@ -83,7 +83,7 @@ let coreNames =
 
     // F# lengthens the name of a module that stands beside a type of its name.
     let sourceName (t: Type) =
-        let short = t.FullName.Replace("Module", "")
+        let short = (fullNameOf t).Replace("Module", "")
 
         [ core; layers; onnx ]
         |> List.tryPick (fun assembly -> Option.ofObj (assembly.GetType short))
@@ -466,9 +466,12 @@ let outcome (call: unit -> 'a) =
         Error(e.GetType(), e.ParamName, e.Message)
 
 /// .NET's Try pattern as a result; of the two values exactly the one that is said is there.
-let ofTry (ok: bool, c: Connectivity, e: ConnectivityError) =
-    Expect.equal (isNull (box c), isNull (box e)) (not ok, ok) "one of the two"
-    if ok then Ok c else Error e
+let ofTry (ok: bool, c: Connectivity | null, e: ConnectivityError | null) =
+    match c, e with
+    | null, null -> failtest "expected one of the two, got none"
+    | null, e when not ok -> Error e
+    | c, null when ok -> Ok c
+    | _ -> failtest $"expected the other of the two, got {c} and {e}"
 
 let floats (t: torch.Tensor) =
     t.shape, t.flatten().data<float32>().ToArray()
@@ -738,12 +741,13 @@ let badInput =
               Connectivities.Create(1, 3, [| 0; 2 |], [| 1; 1 |]))
           refuses<ArgumentException> "a repeated pair" "colIdx" "got (0, 1) twice" (fun () ->
               Connectivities.FromPairs(1, 3, [| 0; 0 |], [| 1; 1 |]))
-          refuses<ArgumentNullException> "no buffer" "rowPtr" "" (fun () -> Connectivities.Create(1, 3, null, [||]))
-          refuses<ArgumentNullException> "no mask" "mask" "" (fun () -> Connectivities.FromMask null)
+          refuses<ArgumentNullException> "no buffer" "rowPtr" "" (fun () ->
+              Connectivities.Create(1, 3, Unchecked.defaultof<_>, [||]))
+          refuses<ArgumentNullException> "no mask" "mask" "" (fun () -> Connectivities.FromMask Unchecked.defaultof<_>)
           refuses<ArgumentOutOfRangeException> "a negative size" "rows" "got -1" (fun () -> Connectivities.Empty(-1, 3))
 
           refuses<ArgumentNullException> "no indices" "indices" "" (fun () ->
-              ConnectivityTensors.FromIndices(2, 2, null))
+              ConnectivityTensors.FromIndices(2, 2, Unchecked.defaultof<_>))
           refuses<ArgumentException> "indices of one dimension" "indices" "expected shape [2, nnz], got [4]" (fun () ->
               ConnectivityTensors.FromIndices(2, 2, torch.zeros (4L, torch.ScalarType.Int64)))
           refuses<ArgumentException> "turned indices" "indices" "expected shape [2, nnz], got [5, 2]" (fun () ->
@@ -767,9 +771,10 @@ let badInput =
           refuses<ArgumentException> "another shape" "b" "expected shape [2, 2], got [2, 3]" (fun () ->
               square.Union(Connectivity.full 2 3))
           refuses<ArgumentNullException> "no shapes" "shapes" "" (fun () ->
-              SparsityDistributions.Counts(SparsityDistribution.Uniform, 0.5, null))
+              SparsityDistributions.Counts(SparsityDistribution.Uniform, 0.5, Unchecked.defaultof<_>))
           refuses<ArgumentNullException> "measuring nothing" "connectivity" "" (fun () -> absent.Clustering())
-          refuses<ArgumentNullException> "no weights" "weights" "" (fun () -> Connectivities.FromMagnitudes(0L, null))
+          refuses<ArgumentNullException> "no weights" "weights" "" (fun () ->
+              Connectivities.FromMagnitudes(0L, Unchecked.defaultof<_>))
           refuses<ArgumentOutOfRangeException> "a sparsity of 1" "sparsity" "in [0, 1), got 1" (fun () ->
               Sparsities.ToNnz(3, 3, 1.0))
           refuses<ArgumentOutOfRangeException> "too many slots" "nnz" "expected 0..9 slots" (fun () ->

@@ -185,7 +185,7 @@ let kWinnersFacade =
               sparsenn.ActivationSparsity(5L, alpha = 10.0))
           refuses "a strength that is NaN" "boostStrength" "0 or more, got NaN" (fun () ->
               KWinnersSettings.Create(boostStrength = nan))
-          refuses "no scores" "scores" "" (fun () -> Winners.Choose(1, null))
+          refuses "no scores" "scores" "" (fun () -> Winners.Choose(1, Unchecked.defaultof<_>))
           refuses "no rule" "rule" "" (fun () -> Winners.Weight(Unchecked.defaultof<DutyCycle>, 1L, 1))
 
           testCase "a form that does not exist is refused" (fun () ->

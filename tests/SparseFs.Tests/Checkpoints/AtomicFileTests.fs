@@ -18,7 +18,7 @@ let private run (program: string) (arguments: string list) : int * string =
     info.Environment["DOTNET_EnableDiagnostics"] <- "0" // its pipe belongs into a folder that another user may not have
 
     try
-        use child = Process.Start info
+        use child = started info
         let errors = child.StandardError.ReadToEndAsync()
         let output = child.StandardOutput.ReadToEnd()
         child.WaitForExit()
@@ -236,7 +236,7 @@ let child (folder: string) : int =
 
 let private childOf (arguments: string list) : string list =
     let program = Reflection.Assembly.GetExecutingAssembly().Location
-    let host = Environment.ProcessPath
+    let host = hostOfTests ()
 
     if Path.GetFileNameWithoutExtension host = "dotnet" then
         host :: program :: arguments

@@ -203,7 +203,7 @@ let tests =
                       use y = winners.call (layer.call x)
                       y.sum().backward()
                       Expect.equal y.device_type DeviceType.CPU "the output"
-                      Expect.equal layer.weight.grad.device_type DeviceType.CPU "the gradient"
+                      Expect.equal layer.weight.PresentGrad.device_type DeviceType.CPU "the gradient"
                       Checkpoint.save file layer
                       use read = Checkpoint.sparseLayer WeightForm.SparseFs file ""
                       Expect.equal read.Connectivity layer.Connectivity "the pattern"

@@ -168,6 +168,8 @@ let private overwrite (random: Random) (data: byte[]) =
     data
 
 /// One change to a tensor's entry or to a text.
+let private node (parent: JsonObject) (key: string) : JsonNode = present key parent[key]
+
 let private editHeader (random: Random) (header: JsonObject) : unit =
     let names =
         [ for entry in header do
@@ -175,13 +177,13 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
                   entry.Key ]
 
     let name = pick random names
-    let entry = header[name].AsObject()
-    let numbers (key: string) = entry[key].AsArray()
+    let entry = (node header name).AsObject()
+    let numbers (key: string) = (node entry key).AsArray()
 
     let change (numbers: JsonArray) =
         if numbers.Count > 0 then
             let at = random.Next numbers.Count
-            let now = numbers[at].GetValue<int64>()
+            let now = (present "a number" numbers[at]).GetValue<int64>()
             numbers[at] <- JsonValue.Create(pick random [ now + 1L; now - 1L; now * 2L; strange random ])
 
     match random.Next 10 with
@@ -212,10 +214,10 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
         header[pick random [ name + "x"; ""; "@" + name; pick random names + "." ]] <- moved
     | 5 ->
         // Two tensors change places.
-        let other = header[pick random names].AsObject()
+        let other = (node header (pick random names)).AsObject()
 
         let theirs, ours =
-            other["data_offsets"].DeepClone(), entry["data_offsets"].DeepClone()
+            (node other "data_offsets").DeepClone(), (node entry "data_offsets").DeepClone()
 
         other["data_offsets"] <- ours
         entry["data_offsets"] <- theirs
@@ -226,9 +228,9 @@ let private editHeader (random: Random) (header: JsonObject) : unit =
         if shape.Count > 0 then
             shape.RemoveAt(random.Next shape.Count)
     | _ ->
-        let texts = header["__metadata__"].AsObject()
+        let texts = (node header "__metadata__").AsObject()
         let key = pick random [ for text in texts -> text.Key ]
-        let text = texts[key].GetValue<string>()
+        let text = (node texts key).GetValue<string>()
 
         let edited =
             match random.Next 5 with
@@ -278,7 +280,10 @@ let private spoil (random: Random) (file: byte[]) : byte[] =
             joined (pick random [ cut; insert ] random header) data
         | _ ->
             let header, data = split bytes
-            let json = JsonNode.Parse(Encoding.UTF8.GetString header).AsObject()
+
+            let json =
+                (present "a header" (JsonNode.Parse(Encoding.UTF8.GetString header))).AsObject()
+
             editHeader random json
             joined (Encoding.UTF8.GetBytes(json.ToJsonString())) data
 

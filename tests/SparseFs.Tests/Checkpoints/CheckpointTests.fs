@@ -56,7 +56,7 @@ let private altered (file: string) (changes: (string * torch.Tensor) list) =
     for name, t in changes do
         tensors.Remove name |> ignore
 
-        if not (isNull t) then
+        if not (isNull (box t)) then
             tensors[name] <- t
 
     Safetensors.save file texts tensors
@@ -130,7 +130,7 @@ let checkpointTests =
                       Expect.equal loaded.weight.Handle handle "the same tensor"
 
                       loaded.call(torch.ones ([| 2L; int64 c.Cols |], dtype = dtype)).sum().backward()
-                      Expect.equal loaded.weight.grad.shape [| int64 c.Nnz |] "it trains"
+                      Expect.equal loaded.weight.PresentGrad.shape [| int64 c.Nnz |] "it trains"
 
                       use alone = Checkpoint.sparseLayer WeightForm.SparseFs file ""
                       Expect.equal (stateOf alone) (stateOf saved) "from the file alone"
@@ -211,12 +211,12 @@ let checkpointTests =
 
                   backward ()
                   Checkpoint.load file layer
-                  Expect.equal (layer.weight.grad.sum().item<float32>()) 3.0f "the same cells"
+                  Expect.equal (layer.weight.PresentGrad.sum().item<float32>()) 3.0f "the same cells"
 
                   use other = new SparseLinear(Connectivity.full 3 4)
                   Checkpoint.save file other
                   Checkpoint.load file layer
-                  Expect.equal (bytesOf layer.weight.grad) (Array.zeroCreate 48) "other cells"
+                  Expect.equal (bytesOf layer.weight.PresentGrad) (Array.zeroCreate 48) "other cells"
                   backward ()))
 
           testCase
@@ -230,7 +230,7 @@ let checkpointTests =
 
                       altered
                           file
-                          [ "1.running_mean", null
+                          [ "1.running_mean", Unchecked.defaultof<_>
                             "3.dense.weight", torch.zeros (7L, 8L)
                             "3.dense.bias", torch.zeros ([| 6L |], dtype = torch.ScalarType.Float64)
                             "3.sparse.row_ptr", torch.zeros (6L)
@@ -256,10 +256,10 @@ let checkpointTests =
 
                   altered
                       file
-                      [ "1.running_mean", null
-                        "0.weight", null
-                        "0.row_ptr", null
-                        "0.col_idx", null
+                      [ "1.running_mean", Unchecked.defaultof<_>
+                        "0.weight", Unchecked.defaultof<_>
+                        "0.row_ptr", Unchecked.defaultof<_>
+                        "0.col_idx", Unchecked.defaultof<_>
                         "more", torch.zeros 1L ]
 
                   let kept = [ "1.running_mean"; "0.weight"; "0.row_ptr"; "0.col_idx" ]
@@ -283,7 +283,7 @@ let checkpointTests =
                       withFile (fun file ->
                           use layer = small ()
                           Checkpoint.save file layer
-                          altered file [ gone, null ]
+                          altered file [ gone, Unchecked.defaultof<_> ]
 
                           refusedWhole layer CheckpointProblem.Mismatch "or the other way round" (fun () ->
                               Checkpoint.loadWith loosely file layer)))
@@ -431,7 +431,7 @@ let checkpointTests =
 
                       for change in [ "2.weight", torch.tensor [| 7.0f; 8.0f |]; "2.col_idx", ints [ 1; 2 ] ] do
                           Checkpoint.save file saved
-                          altered file [ change; "2.weight_fingerprint", null ]
+                          altered file [ change; "2.weight_fingerprint", Unchecked.defaultof<_> ]
 
                           refusedWhole loaded CheckpointProblem.Mismatch "differ" (fun () ->
                               Checkpoint.load file loaded)))
@@ -458,7 +458,7 @@ let checkpointTests =
                         fun () -> Checkpoint.sparseLayer WeightForm.SparseFs file "" |> ignore ] do
                       refusedWhole loaded CheckpointProblem.Mismatch "do not belong together" load
 
-                  altered file [ "weight_fingerprint", null ]
+                  altered file [ "weight_fingerprint", Unchecked.defaultof<_> ]
                   Checkpoint.load file loaded
                   Expect.equal loaded.Connectivity other "taken as it is"
                   Checkpoint.saveWith PatternLayout.Coo (notes []) file saved
@@ -512,6 +512,6 @@ let checkpointTests =
               withFile (fun file ->
                   use layer = small ()
                   Checkpoint.saveWith (enum 7) (notes []) file layer))
-          refuses "no model" "model" "" (fun () -> Checkpoint.load "x" null)
+          refuses "no model" "model" "" (fun () -> Checkpoint.load "x" Unchecked.defaultof<_>)
           refuses "a sparsity of 1" "sparsity" "[0, 1)" (fun () ->
               Checkpoint.sparseLayer (WeightForm.Magnitude 1.0) "x" "") ]

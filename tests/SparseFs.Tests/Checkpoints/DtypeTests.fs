@@ -75,7 +75,7 @@ let storedDtypeTests =
                       use model = torch.nn.Linear(3L, 2L)
                       let report = Checkpoint.loadWith loosely file model
                       Expect.equal report.Unexpected [| "odd" |] "passed over"
-                      Expect.equal (bytesOf model.bias) (bytesOf some["bias"]) "loaded beside it"
+                      Expect.equal (bytesOf model.PresentBias) (bytesOf some["bias"]) "loaded beside it"
 
                       refusedAs CheckpointProblem.Mismatch "not expected: odd" (fun () -> Checkpoint.load file model)
 

@@ -186,6 +186,6 @@ let fixtureTests =
               let found =
                   set
                       [ for path in Directory.GetFiles(folder, "*.safetensors.gz") ->
-                            Path.GetFileName(path).Replace(".safetensors.gz", "") ]
+                            (present "a name" (Path.GetFileName path)).Replace(".safetensors.gz", "") ]
 
               Expect.equal tested found "files") ]

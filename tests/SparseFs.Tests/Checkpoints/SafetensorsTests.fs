@@ -259,7 +259,7 @@ let safetensorsTests =
                       "texts"
 
                   Expect.isEmpty contents.Tensors "tensors"
-                  Expect.equal (Directory.GetFiles(Path.GetDirectoryName file)) [| file |] "nothing beside it"))
+                  Expect.equal (Directory.GetFiles(folderOf file)) [| file |] "nothing beside it"))
 
           testCase
               "what the format allows is read: spaces after the header, any order, an empty tensor anywhere"
@@ -361,7 +361,7 @@ let safetensorsTests =
                               [ struct ("new", fresh) ])
 
                       Expect.equal (File.ReadAllBytes file) before "the old file"
-                      Expect.equal (Directory.GetFiles(Path.GetDirectoryName file)) [| file |] "nothing beside it"))
+                      Expect.equal (Directory.GetFiles(folderOf file)) [| file |] "nothing beside it"))
 
           testCase "what may read the old file may read the new one, and a link stays a link" (fun () ->
               if OperatingSystem.IsWindows() then

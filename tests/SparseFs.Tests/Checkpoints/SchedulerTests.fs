@@ -260,7 +260,7 @@ let schedulerTests =
                   Expect.equal (options optimizer) before "as it was"
 
               fails (fun () -> failwith "no")
-              fails (fun () -> null)
+              fails (fun () -> Unchecked.defaultof<_>)
               // It cannot step as often.
               fails (fun () -> Schedulers.OneCycleLR(optimizer, 0.4, total_steps = 3)))
 
@@ -273,4 +273,5 @@ let schedulerTests =
               let optimizer = torch.optim.SGD(model.parameters (), 0.1)
               Checkpoint.resumeScheduler -1L optimizer (fun () -> plateau optimizer))
           refuses "no optimizer" "optimizer" "" (fun () ->
-              Checkpoint.resumeScheduler 1L Unchecked.defaultof<torch.optim.Optimizer> (fun () -> null)) ]
+              Checkpoint.resumeScheduler 1L Unchecked.defaultof<torch.optim.Optimizer> (fun () ->
+                  Unchecked.defaultof<_>)) ]

@@ -17,7 +17,7 @@ let private nameOf (i: int) (count: int) =
 /// Cuts a file into shards, tensor by tensor, and writes Hugging Face's index beside them.
 let private split (file: string) (count: int) : string =
     use _ = torch.NewDisposeScope()
-    let folder = Path.GetDirectoryName file
+    let folder = folderOf file
     let contents = Safetensors.inspect file
     let tensors = Safetensors.load file
     let map = JsonObject()
@@ -182,11 +182,11 @@ let private indexes =
       testCase "the index is found by what is in it, also through a link, and its files too" (fun () ->
           indexed id (fun index ->
               use model = makeModel 2
-              let moved = Path.Combine(Path.GetDirectoryName index, "some.json")
+              let moved = Path.Combine(folderOf index, "some.json")
               File.CreateSymbolicLink(moved, index) |> ignore
               Checkpoint.load moved model
-              let blob = Path.Combine(Path.GetDirectoryName index, "blob")
-              let shard = Path.Combine(Path.GetDirectoryName index, nameOf 0 3)
+              let blob = Path.Combine(folderOf index, "blob")
+              let shard = Path.Combine(folderOf index, nameOf 0 3)
               File.Move(shard, blob)
               File.CreateSymbolicLink(shard, blob) |> ignore
               Checkpoint.load index model))
@@ -241,7 +241,7 @@ let private indexes =
               use model = makeModel 2
 
               let shard (i: int) =
-                  Path.Combine(Path.GetDirectoryName index, nameOf i 3)
+                  Path.Combine(folderOf index, nameOf i 3)
 
               File.Copy(shard 0, shard 1, overwrite = true)
               refusedAs CheckpointProblem.Layout "each name in one file" (fun () -> Checkpoint.load index model)))
@@ -249,7 +249,7 @@ let private indexes =
       testCase "refused: a file of the index that is damaged, by its own name" (fun () ->
           indexed id (fun index ->
               use model = makeModel 2
-              let shard = Path.Combine(Path.GetDirectoryName index, nameOf 1 3)
+              let shard = Path.Combine(folderOf index, nameOf 1 3)
               let bytes = File.ReadAllBytes shard
               File.WriteAllBytes(shard, bytes[.. bytes.Length - 2])
               let e = refusal (fun () -> Checkpoint.load index model)
@@ -259,7 +259,7 @@ let private indexes =
           indexed id (fun index ->
               use _ = torch.NewDisposeScope()
               use model = makeModel 2
-              let shard = Path.Combine(Path.GetDirectoryName index, nameOf 0 3)
+              let shard = Path.Combine(folderOf index, nameOf 0 3)
               Safetensors.save shard (readOnlyDict [ "sparsefs.format", "2" ]) (Safetensors.load shard)
               refusedAs CheckpointProblem.Mismatch "the files differ" (fun () -> Checkpoint.load index model)))
 

@@ -103,7 +103,7 @@ let storedNamesTests =
               // Quadratic work takes minutes.
               Expect.isLessThan watch.Elapsed (TimeSpan.FromSeconds 20.0) "time")
 
-          for what, prefix in [ "empty", ""; "without a dot", "module"; "null", null ] do
+          for what, prefix in [ "empty", ""; "without a dot", "module"; "null", Unchecked.defaultof<_> ] do
               refuses $"a prefix that is {what}" "prefixes" "end in a dot" (fun () ->
                   use model = torch.nn.Linear(4L, 2L)
                   Checkpoint.loadWith (strictly [ prefix ]) "x" model) ]

@@ -61,10 +61,10 @@ let private bothWays (c: Connectivity) (form: WeightForm) (file: string) (check:
 let private expect (c: Connectivity) (weights: float32[]) (bias: torch.Tensor) (layer: SparseLinear) =
     Expect.equal layer.Connectivity c "pattern"
     Expect.equal (floats layer.weight) weights "weights"
-    Expect.equal (floats layer.bias) (floats bias) "bias"
+    Expect.equal (floats layer.PresentBias) (floats bias) "bias"
     layer.call(torch.ones (2L, int64 c.Cols)).sum().backward()
-    Expect.equal layer.weight.grad.shape [| int64 c.Nnz |] "it trains"
-    Expect.isTrue layer.bias.requires_grad "it trains"
+    Expect.equal layer.weight.PresentGrad.shape [| int64 c.Nnz |] "it trains"
+    Expect.isTrue layer.PresentBias.requires_grad "it trains"
 
 let private refused
     name

@@ -99,8 +99,8 @@ let private errorBound (model: Sequential) (x: torch.Tensor) : float[] =
 
         match m with
         | :? Sequential as s -> s.children () |> Seq.fold through (value, error)
-        | :? SparseLinear as l -> linear (l.weightMatrix ()) l.bias
-        | :? Linear as l -> linear l.weight l.bias
+        | :? SparseLinear as l -> linear (l.weightMatrix ()) l.PresentBias
+        | :? Linear as l -> linear l.weight l.PresentBias
         | :? ReLU -> value.relu (), error
         | :? Flatten -> value.flatten 1L, error.flatten 1L
         | _ -> value, error
@@ -332,4 +332,4 @@ let onnxTests =
               bytesOf Onnx.defaults (sequential [ linearOf f32 true 2 2 1; torch.nn.Flatten 0L ]))
           refuses "a dimension that is not there" "model" "expected a dimension of [N, 2] in '1', got 2" (fun () ->
               bytesOf Onnx.defaults (sequential [ linearOf f32 true 2 2 1; torch.nn.Softmax 2L ]))
-          refuses "no model" "model" "" (fun () -> bytesOf Onnx.defaults null) ]
+          refuses "no model" "model" "" (fun () -> bytesOf Onnx.defaults Unchecked.defaultof<_>) ]

@@ -40,7 +40,7 @@ let private python =
         (try
             let start = ProcessStartInfo("python3", [ "-c"; "import struct, ast" ])
             start.RedirectStandardError <- true
-            use running = Process.Start start
+            use running = started start
             running.WaitForExit()
             running.ExitCode = 0
          with _ ->
@@ -54,7 +54,7 @@ let private runPython (script: string) (arguments: string list) =
     let start = ProcessStartInfo("python3", Path.Combine(interop, script) :: arguments)
     start.RedirectStandardOutput <- true
     start.RedirectStandardError <- true
-    use running = Process.Start start
+    use running = started start
     let error = running.StandardError.ReadToEndAsync()
     let output = running.StandardOutput.ReadToEnd()
     running.WaitForExit()
@@ -217,7 +217,7 @@ let arraysTests =
 
           refuses "a tensor of bfloat16" "tensor" "got BFloat16" (fun () ->
               TensorFile.toNpyArray (torch.zeros (1L, dtype = torch.ScalarType.BFloat16)))
-          refuses "no tensor" "tensor" "" (fun () -> TensorFile.toNpyArray null)
+          refuses "no tensor" "tensor" "" (fun () -> TensorFile.toNpyArray Unchecked.defaultof<_>)
           refuses "integers in a real matrix" "matrix" "floating" (fun () ->
               TensorFile.toDenseMtx "x.mtx" (torch.zeros (1L, 1L, dtype = torch.ScalarType.Int64)))
           refuses "a vector" "matrix" "expected shape [rows, cols], got [3]" (fun () ->

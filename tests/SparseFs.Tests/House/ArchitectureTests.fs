@@ -11,13 +11,11 @@ open SparseFs.Kernels
 
 /// The folder that holds SparseFs.sln, above the program's own.
 let private root =
-    let rec find (folder: DirectoryInfo) =
-        if isNull folder then
-            failtest $"expected SparseFs.sln above {AppContext.BaseDirectory}, got none"
-        elif File.Exists(Path.Combine(folder.FullName, "SparseFs.sln")) then
-            folder.FullName
-        else
-            find folder.Parent
+    let rec find (folder: DirectoryInfo | null) =
+        match folder with
+        | null -> failtest $"expected SparseFs.sln above {AppContext.BaseDirectory}, got none"
+        | folder when File.Exists(Path.Combine(folder.FullName, "SparseFs.sln")) -> folder.FullName
+        | folder -> find folder.Parent
 
     lazy find (DirectoryInfo AppContext.BaseDirectory)
 
@@ -57,7 +55,9 @@ let private compiled (assembly: string) : string list =
     let name = Path.GetFileName(assembly.TrimEnd '/')
 
     XDocument.Parse(read $"{assembly}{name}.fsproj").Descendants(XName.Get "Compile")
-    |> Seq.map (fun item -> assembly + item.Attribute(XName.Get "Include").Value.Replace('\\', '/'))
+    |> Seq.map (fun item ->
+        assembly
+        + (present "a file" (item.Attribute(XName.Get "Include"))).Value.Replace('\\', '/'))
     |> List.ofSeq
 
 /// The files that may hold addresses: the kernels, their memory, who walks scores, and the one place where a tensor becomes
@@ -114,6 +114,9 @@ let private code (text: string) : string =
 
 let private writesToConsole (text: string) =
     Regex.Match(code text, @"\b(eprintfn?|printfn?|stdout|stderr|stdin|Console)\b")
+
+let private readsGradient (text: string) =
+    Regex.Match(code text, @"(?<!autograd)\.grad\b")
 
 /// Folders of the core whose functions depend on their arguments alone.
 let private pure' =
@@ -192,7 +195,7 @@ let architecture =
                   let onDisk = filesUnder assembly [ "*.fs"; "*.fsi" ]
                   Expect.equal (List.sort (compiled assembly)) onDisk $"files of {assembly}"
 
-                  for folder, files in onDisk |> List.groupBy Path.GetDirectoryName do
+                  for folder, files in onDisk |> List.groupBy folderOf do
                       Expect.isLessThanOrEqual files.Length 14 folder)
 
           testCase "docs/architecture.md names every folder of src, and each has its README" (fun () ->
@@ -200,7 +203,7 @@ let architecture =
 
               let folders =
                   filesUnder "src" [ "*.fs"; "*.fsi"; "*.cs"; "*.proto" ]
-                  |> List.map (fun file -> Path.GetDirectoryName(file).Replace('\\', '/').Substring 4)
+                  |> List.map (fun file -> (folderOf file).Replace('\\', '/').Substring 4)
                   |> List.distinct
                   |> List.filter (fun folder -> not (folder.EndsWith "buildTransitive"))
 
@@ -290,6 +293,41 @@ let architecture =
 
               for text in [ "/// printfn"; "sprintf \"x\""; "failwithf \"x\"" ] do
                   Expect.isFalse (writesToConsole text).Success text)
+
+          testCase "gradients, which may be null, are read and written in one file alone" (fun () ->
+              let border = "src/SparseFs/Tensors/TorchNulls.fs"
+
+              for file in sourceFiles.Value do
+                  let found = readsGradient (read file)
+                  Expect.equal found.Success (file = border) $"{file}: {found.Value}"
+
+              for text in [ "use grad = p.grad"; "if isNull layer.weight.grad then"; "p.grad <- zeros" ] do
+                  Expect.isTrue (readsGradient text).Success text
+
+              for text in
+                  [ "/// those in p.grad"
+                    "torch.no_grad ()"
+                    "t.grad_fn"
+                    "torch.autograd.grad (y, x)" ] do
+                  Expect.isFalse (readsGradient text).Success text)
+
+          testCase "no warning of nulls is turned off, and no type of ours takes null for one of its values" (fun () ->
+              let off =
+                  Regex @"#nowarn[^\n]*326[0-9]|NoWarn[^\n]*326[0-9]|nowarn:326|WarningsNotAsErrors|AllowNullLiteral"
+
+              let files =
+                  [ "Directory.Build.props"; "Directory.Build.targets" ]
+                  @ (sources.Value
+                     |> List.filter (fun file -> Regex.IsMatch(file, @"(\.fs|\.fsi|\.fsx|proj|\.props|\.targets)$")))
+
+              Expect.isGreaterThan files.Length 300 "not vacuous"
+
+              for file in files do
+                  if not (file.EndsWith "House/ArchitectureTests.fs") then
+                      Expect.isFalse (off.IsMatch(read file)) file
+
+              for text in [ "#nowarn \"3261\""; "<NoWarn>3264</NoWarn>"; "[<Sealed; AllowNullLiteral>]" ] do
+                  Expect.isTrue (off.IsMatch text) text)
 
           testCase "what is pure has no clock, no disk and no reflection, and takes no fault for a result" (fun () ->
               let files =
@@ -397,7 +435,7 @@ let architecture =
               // What the compiler has carved out of a large one.
               let parts =
                   [ for m in marked do
-                        for part in m.DeclaringType.GetMethods everything do
+                        for part in (present "a type" m.DeclaringType).GetMethods everything do
                             if part.Name.StartsWith $"{m.Name}$cont@" then
                                 part ]
 
@@ -406,7 +444,7 @@ let architecture =
               for m in marked @ parts do
                   Expect.isTrue
                       (m.GetMethodImplementationFlags().HasFlag MethodImplAttributes.AggressiveOptimization)
-                      $"{m.DeclaringType.Name}.{m.Name}: the build has set the flag")
+                      $"{m.DeclaringType}.{m.Name}: the build has set the flag")
 
           testCase "no source holds the address of a registry or a path of a machine" (fun () ->
               Expect.isGreaterThan sources.Value.Length 30 "not vacuous"

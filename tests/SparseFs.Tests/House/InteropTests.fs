@@ -25,7 +25,7 @@ let private python (script: string) (argument: string) : string option =
                 RedirectStandardError = true
             )
 
-        use running = Process.Start start
+        use running = started start
         let errors = running.StandardError.ReadToEndAsync()
         let output = running.StandardOutput.ReadToEnd()
         running.WaitForExit()
@@ -127,7 +127,7 @@ let interopTests =
                                   name
 
                               Expect.equal
-                                  (layer.bias.detach().data<float32>().ToArray())
+                                  (layer.PresentBias.detach().data<float32>().ToArray())
                                   [| 1.0f; 2.0f; 3.0f |]
                                   name
 

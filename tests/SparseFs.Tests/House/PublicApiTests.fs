@@ -15,20 +15,24 @@ open SparseFs.Tests.PublicSurface
 // Documentation
 // ---------------------------------------------------------------------------------------------------------
 
+let private attribute (name: string) (m: XElement) : string =
+    (present $"an attribute {name}" (m.Attribute(XName.Get name))).Value
+
 /// How often each name of an assembly's XML file has a summary, its own or one that it inherits.
 let summaries (assembly: Assembly) : IDictionary<string, int> =
-    let file = Path.ChangeExtension(assembly.Location, ".xml")
+    let file = present "a file" (Path.ChangeExtension(assembly.Location, ".xml"))
 
     let members =
-        dict [ for m in XDocument.Load(file).Descendants(XName.Get "member") -> m.Attribute(XName.Get "name").Value, m ]
+        dict [ for m in XDocument.Load(file).Descendants(XName.Get "member") -> attribute "name" m, m ]
 
     let rec hasSummary (m: XElement) =
         match m.Element(XName.Get "inheritdoc") with
         | null ->
-            let summary = m.Element(XName.Get "summary")
-            not (isNull summary || String.IsNullOrWhiteSpace summary.Value)
+            match m.Element(XName.Get "summary") with
+            | null -> false
+            | summary -> not (String.IsNullOrWhiteSpace summary.Value)
         | inherited ->
-            match members.TryGetValue(inherited.Attribute(XName.Get "cref").Value) with
+            match members.TryGetValue(attribute "cref" inherited) with
             | true, source -> hasSummary source
             | _ -> false
 
@@ -39,7 +43,7 @@ let summaries (assembly: Assembly) : IDictionary<string, int> =
 
 /// The name that a member goes by in the XML file, without its parameters.
 let docName (m: MemberInfo) =
-    let t = typeName m.DeclaringType
+    let t = typeName (declaring m)
 
     match m with
     | :? ConstructorInfo -> $"M:{t}.#ctor"
@@ -53,8 +57,8 @@ let undocumented (assembly: Assembly) =
 
     // The constructor of a record is told by its fields, and how to call a delegate by the delegate.
     let isTold (m: MemberInfo) =
-        (m :? ConstructorInfo && FSharpType.IsRecord m.DeclaringType)
-        || typeof<Delegate>.IsAssignableFrom m.DeclaringType
+        (m :? ConstructorInfo && FSharpType.IsRecord(declaring m))
+        || typeof<Delegate>.IsAssignableFrom(declaring m)
 
     let needed =
         [ for t in publicTypes assembly do
@@ -89,7 +93,7 @@ let documentation =
 
 /// The compiler keeps a second declaration of each member of an extension block, in a nested type.
 let isInExtensionBlock (f: MethodInfo) =
-    f.DeclaringType.GetNestedTypes()
+    (declaring f).GetNestedTypes()
     |> Array.exists (fun t -> not (isWritten t || isNull (t.GetMethod f.Name)))
 
 let describe (m: MemberInfo) =
@@ -98,18 +102,14 @@ let describe (m: MemberInfo) =
     let parameters =
         parametersOf m
         |> List.map (fun p ->
-            let isNullable =
-                not p.ParameterType.IsValueType
-                && nullability.Create(p).WriteState = NullabilityState.Nullable
-
-            let mark = if isNullable then "?" else ""
+            let name = nullableName _.WriteState (nullability.Create p)
 
             let value =
                 if not p.HasDefaultValue then ""
                 elif isNull p.DefaultValue then " = null"
                 else $" = {p.DefaultValue}"
 
-            $"{p.Name}: {typeName p.ParameterType}{mark}{value}")
+            $"{p.Name}: {name}{value}")
         |> String.concat ", "
 
     let prefix =
@@ -125,9 +125,10 @@ let describe (m: MemberInfo) =
         let accessors =
             p.GetAccessors() |> Array.map _.Name.Substring(0, 3) |> String.concat ", "
 
-        $"{p.Name}: {typeName p.PropertyType} with {accessors}"
+        $"{p.Name}: {nullableName _.ReadState (nullability.Create p)} with {accessors}"
     | :? FieldInfo as f when f.IsLiteral -> $"{f.Name} = {f.GetRawConstantValue()}"
-    | :? MethodInfo as f -> $"{prefix}{f.Name}({parameters}): {typeName f.ReturnType}"
+    | :? MethodInfo as f ->
+        $"{prefix}{f.Name}({parameters}): {nullableName _.ReadState (nullability.Create f.ReturnParameter)}"
     | other -> $"{other.Name}: {typeName (resultOf other)}"
 
 let surface (assembly: Assembly) =
@@ -135,14 +136,15 @@ let surface (assembly: Assembly) =
     |> List.sortBy typeName
     |> List.collect (fun t ->
         let parents =
-            [ if not (isNull t.BaseType || t.BaseType = typeof<obj>) then
-                  typeName t.BaseType
+            [ let inherited =
+                  match t.BaseType with
+                  | null -> [||]
+                  | parent -> parent.GetInterfaces()
 
-              let inherited =
-                  if isNull t.BaseType then
-                      [||]
-                  else
-                      t.BaseType.GetInterfaces()
+              match t.BaseType with
+              | null -> ()
+              | parent when parent = typeof<obj> -> ()
+              | parent -> typeName parent
 
               yield! t.GetInterfaces() |> Array.except inherited |> Array.map typeName |> Array.sort ]
 
@@ -155,7 +157,8 @@ let surface (assembly: Assembly) =
         let cases =
             [ for case in casesOf t do
                   let fields =
-                      [ for f in case.GetFields() -> $"{f.Name}: {typeName f.PropertyType}" ]
+                      [ for f in case.GetFields() ->
+                            $"{f.Name}: {nullableName _.ReadState (NullabilityInfoContext().Create f)}" ]
                       |> String.concat ", "
 
                   $"  case {case.Name}({fields})" ]

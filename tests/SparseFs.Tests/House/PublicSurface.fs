@@ -18,33 +18,76 @@ let facade = typeof<Initialization>.Assembly
 let coreFacade = typeof<Topologies>.Assembly
 let onnx = typeof<OnnxOptions>.Assembly
 
+let private elementOf (t: Type) : Type =
+    present $"the element of {t}" (t.GetElementType())
+
+let fullNameOf (t: Type) : string = present "a full name" t.FullName
+
+let private definitionName (t: Type) : string =
+    let definition = fullNameOf (t.GetGenericTypeDefinition())
+    definition.Substring(0, definition.IndexOf '`').Replace('+', '.')
+
 let rec typeName (t: Type) : string =
     if t.IsByRef then
-        typeName (t.GetElementType()) + "&"
+        typeName (elementOf t) + "&"
     elif t.IsArray then
         let commas = String(',', t.GetArrayRank() - 1)
-        $"{typeName (t.GetElementType())}[{commas}]"
+        $"{typeName (elementOf t)}[{commas}]"
     elif t.IsGenericType then
         let arguments = t.GetGenericArguments() |> Array.map typeName |> String.concat ", "
-        let definition = t.GetGenericTypeDefinition().FullName
-        let name = definition.Substring(0, definition.IndexOf '`').Replace('+', '.')
-        $"{name}<{arguments}>"
+        $"{definitionName t}<{arguments}>"
     elif t.IsGenericParameter then
         t.Name
     else
-        t.FullName.Replace('+', '.')
+        (fullNameOf t).Replace('+', '.')
+
+/// <summary>The name of a type as it stands in a signature: with a ? behind each part that may be null.</summary>
+/// <param name="stateOf">What is taken (WriteState) or given (ReadState).</param>
+/// <param name="info">What the compiler wrote about the type and its parts.</param>
+let rec nullableName (stateOf: NullabilityInfo -> NullabilityState) (info: NullabilityInfo) : string =
+    let t = info.Type
+
+    let name =
+        match info.ElementType with
+        | NonNull element when t.IsArray ->
+            let commas = String(',', t.GetArrayRank() - 1)
+            $"{nullableName stateOf element}[{commas}]"
+        | _ when info.GenericTypeArguments.Length > 0 && Nullable.GetUnderlyingType t = null ->
+            let arguments =
+                info.GenericTypeArguments
+                |> Array.map (nullableName stateOf)
+                |> String.concat ", "
+
+            $"{definitionName t}<{arguments}>"
+        | _ -> typeName t
+
+    if
+        stateOf info = NullabilityState.Nullable
+        && not (t.IsValueType || t.IsGenericParameter)
+    then
+        name + "?"
+    else
+        name
 
 /// C# and F# write members that no one may call by name, such as those behind an extension block or a union.
 let isWritten (m: MemberInfo) =
     not (m.Name.Contains '<' || m.IsDefined typeof<CompilerGeneratedAttribute>)
 
+/// The type that a member belongs to.
+let declaring (m: MemberInfo) : Type =
+    present $"the type of {m.Name}" m.DeclaringType
+
+let parameterName (p: ParameterInfo) : string = present "a parameter's name" p.Name
+
 /// A case of a union is told with the union.
 let isCase (t: Type) =
-    t.IsNested && FSharpType.IsUnion t.DeclaringType
+    t.IsNested && FSharpType.IsUnion(declaring t)
 
 let publicTypes (assembly: Assembly) =
-    let rec isWrittenInside (t: Type) =
-        isNull t || (isWritten t && isWrittenInside t.DeclaringType)
+    let rec isWrittenInside (t: Type | null) =
+        match t with
+        | null -> true
+        | t -> isWritten t && isWrittenInside t.DeclaringType
 
     assembly.GetExportedTypes()
     |> Array.filter (fun t -> isWrittenInside t && not (isCase t))
@@ -103,14 +146,14 @@ let resultOf (m: MemberInfo) : Type =
     | :? MethodInfo as f -> f.ReturnType
     | :? PropertyInfo as p -> p.PropertyType
     | :? FieldInfo as f -> f.FieldType
-    | :? EventInfo as e -> e.EventHandlerType
+    | :? EventInfo as e -> present "a handler" e.EventHandlerType
     | _ -> typeof<Void>
 
 /// Every type in a signature, down to the arguments of generic ones.
 let signatureOf (m: MemberInfo) : Type list =
     let rec parts (t: Type) =
         if t.HasElementType then
-            parts (t.GetElementType())
+            parts (elementOf t)
         else
             t :: (t.GetGenericArguments() |> List.ofArray |> List.collect parts)
 
@@ -118,4 +161,6 @@ let signatureOf (m: MemberInfo) : Type list =
     |> List.collect parts
 
 let isFSharp (t: Type) =
-    not (isNull t.Namespace) && t.Namespace.StartsWith "Microsoft.FSharp"
+    match t.Namespace with
+    | null -> false
+    | name -> name.StartsWith "Microsoft.FSharp"

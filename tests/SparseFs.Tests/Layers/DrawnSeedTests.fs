@@ -18,7 +18,7 @@ let private numbers (t: torch.Tensor) : float32[] = t.data<float32>().ToArray()
 
 /// What a layer is: its pattern, weights and bias.
 let private contents (layer: SparseLinear) =
-    layer.Connectivity, numbers layer.weight, numbers layer.bias
+    layer.Connectivity, numbers layer.weight, numbers layer.PresentBias
 
 let private sizes = 30, 20
 

@@ -76,7 +76,7 @@ let private train (isWatched: bool) =
 
         look ()
 
-    [ for l in [ layer; output ] -> l.Connectivity, numbers l.weight, numbers l.bias ],
+    [ for l in [ layer; output ] -> l.Connectivity, numbers l.weight, numbers l.PresentBias ],
     winners.DutyCycles(),
     winners.SamplesSeen,
     List.ofSeq events,
@@ -86,7 +86,7 @@ let private layerOf (version: int) : SparseLinear =
     let layer = new SparseLinear(Topology.uniform 12 10 36 (Seed.ofInt version))
     use _ = torch.no_grad ()
     layer.weight.fill_ ((float32 version).ToScalar()) |> ignore
-    layer.bias.fill_ ((float32 version).ToScalar()) |> ignore
+    layer.PresentBias.fill_ ((float32 version).ToScalar()) |> ignore
     layer
 
 let private outputOf (layer: SparseLinear) : float32[] =

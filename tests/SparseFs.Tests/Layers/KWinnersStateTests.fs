@@ -129,7 +129,11 @@ let state =
                   use layer = make ()
                   layer.``to`` (DeviceType.META) |> ignore
                   Expect.equal layer.duty_cycle.device_type DeviceType.META "duty cycle"
-                  Expect.equal (layer.get_buffer "boost_strength").device_type DeviceType.META "strength"
+
+                  Expect.equal
+                      (present "a buffer" (layer.get_buffer "boost_strength")).device_type
+                      DeviceType.META
+                      "strength"
 
                   let error =
                       Expect.throwsC (fun () -> layer.call (torch.zeros (1L, 20L)) |> ignore) id
@@ -271,7 +275,7 @@ let images =
                       let x = (quarters 3 [| 2L; 4L; 3L; 3L |]).requires_grad_ true
                       let y = layer.call x
                       y.sum().backward()
-                      let gradient = numbers x.grad
+                      let gradient = numbers x.PresentGrad
                       Expect.equal (Array.sum gradient) 36.0 "half of the elements"
 
                       Expect.all
@@ -368,13 +372,13 @@ let refusals =
           refuses "k above the channels of a place" "k" "1..5 winners, got 6" (fun () ->
               new KWinners2d(5, KWinnersOptions.ofK 6, local = true))
           refuses "another number of features" "x" "shape [*, 5], got [2, 3]" (fun () -> (new KWinners(5)).call x)
-          refuses "a null input" "x" "x" (fun () -> (new KWinners(5)).call null)
+          refuses "a null input" "x" "x" (fun () -> (new KWinners(5)).call Unchecked.defaultof<_>)
           refuses "integers" "x" "real floating dtype" (fun () ->
               (new KWinners(3)).call(torch.zeros (2L, 3L, dtype = torch.int32)))
           refuses "an image of another rank" "x" "shape [N, 3, H, W], got [2, 3]" (fun () -> (new KWinners2d(3)).call x)
           refuses "an image of other channels" "x" "shape [N, 3, H, W], got [1, 4, 2, 2]" (fun () ->
               (new KWinners2d(3)).call(torch.zeros (1L, 4L, 2L, 2L)))
-          refuses "a null image" "x" "x" (fun () -> (new KWinners2d(3)).call null)
+          refuses "a null image" "x" "x" (fun () -> (new KWinners2d(3)).call Unchecked.defaultof<_>)
           refuses "k above an image's elements" "k" "1..12 winners, got 13" (fun () ->
               (new KWinners2d(3, KWinnersOptions.ofK 13)).call(torch.zeros (1L, 3L, 2L, 2L)))
           refuses "NaN, where that is checked" "x" "finite numbers" (fun () ->

@@ -51,9 +51,9 @@ let private scoresOf (layer: KWinnersBase) (target: float) (x: float[]) : float[
     let struct (form, terms) =
         layer.Reading(fun buffers -> layer.Terms(buffers, target))
 
-    if isNull terms then
-        x
-    else
+    match terms with
+    | null -> x
+    | terms ->
         let terms = numbers terms
 
         Array.map2
@@ -127,7 +127,7 @@ let operation =
                   let y = KWinnersOps.winners 2 none
                   Expect.equal y.shape [| 0L; 3L |] "no sample"
                   y.sum().backward()
-                  Expect.equal none.grad.shape [| 0L; 3L |] "gradient"))
+                  Expect.equal none.PresentGrad.shape [| 0L; 3L |] "gradient"))
 
           refuses "k above the features" "k" "1..3 winners, got 4" (fun () ->
               KWinnersOps.winners 4 (torch.zeros (2L, 3L)))
@@ -138,7 +138,7 @@ let operation =
           refuses "integers" "x" "real floating dtype, got Int64" (fun () ->
               KWinnersOps.winners 1 (torch.zeros (2L, 3L, dtype = torch.int64)))
 
-          refuses "null" "x" "x" (fun () -> KWinnersOps.winners 1 null) ]
+          refuses "null" "x" "x" (fun () -> KWinnersOps.winners 1 Unchecked.defaultof<_>) ]
 
 /// The derivative of Σ w · y³ along d, by autograd, and its derivative along e.
 let private derivatives (f: torch.Tensor -> torch.Tensor) (x: torch.Tensor) w (d: torch.Tensor) (e: torch.Tensor) =
@@ -202,7 +202,7 @@ let gradients =
 
                   let leaf = x.detach().requires_grad_ true
                   (f leaf).backward()
-                  let gradient = numbers leaf.grad
+                  let gradient = numbers leaf.PresentGrad
                   let h = 1e-5
 
                   for i in 0..59 do
@@ -220,7 +220,11 @@ let gradients =
                   for backend in List.map snd backends do
                       let x = (torch.zeros (2L, 5L)).requires_grad_ true
                       (KWinnersOps.winnersWith backend 2 x).sum().backward()
-                      Expect.equal (numbers x.grad) [| 1.0; 1.0; 0.0; 0.0; 0.0; 1.0; 1.0; 0.0; 0.0; 0.0 |] "gradient"))
+
+                      Expect.equal
+                          (numbers x.PresentGrad)
+                          [| 1.0; 1.0; 0.0; 0.0; 0.0; 1.0; 1.0; 0.0; 0.0; 0.0 |]
+                          "gradient"))
 
           testCase "straight-through: the output is the winners', the gradient goes to all" (fun () ->
               scoped (fun () ->
@@ -246,14 +250,14 @@ let gradients =
 
                   Expect.equal (numbers g[0]) [| 0.0; 10.0; 0.0; 8.0; 0.0 |] "first"
                   (through.call x).sum().backward()
-                  Expect.equal (numbers x.grad) (Array.create 5 1.0) "to all"))
+                  Expect.equal (numbers x.PresentGrad) (Array.create 5 1.0) "to all"))
 
           testCase "an expanded upstream gradient is taken as it is" (fun () ->
               scoped (fun () ->
                   let x = (quarters 3 [| 4L; 33L |]).requires_grad_ true
                   let y = KWinnersOps.winners 7 x
                   y.sum().backward()
-                  Expect.equal (numbers (x.grad.sum 1L)) (Array.create 4 7.0) "7 a sample")) ]
+                  Expect.equal (numbers (x.PresentGrad.sum 1L)) (Array.create 4 7.0) "7 a sample")) ]
 
 // ---------------------------------------------------------------------------------------------------------
 // The module and its specification

@@ -36,7 +36,7 @@ let private setWeight (layer: SparseLinear) =
     layer.weight.copy_ (torch.arange(nnz, dtype = torch.float32).mul(torch.tensor 0.7f).sin())
     |> ignore
 
-    layer.bias.zero_ () |> ignore
+    layer.PresentBias.zero_ () |> ignore
 
 let private sgd (model: torch.nn.Module) =
     torch.optim.SGD(model.parameters (), 0.05, momentum = 0.9)
@@ -51,13 +51,18 @@ let tests =
                   use still = new SparseLinear(30, 20, seed = Seed.ofInt 0)
                   Expect.isTrue (isNull (box still.Policy)) "not dynamic"
                   use dynamic = FromSparseLinear.SparseLinear(30, 20, dynamic = true)
-                  Expect.equal dynamic.Policy.Schedule (Schedule.cosine 0.1 6000L 150_000L) "defaults"
-                  Expect.isTrue (dynamic.Policy.Grow.IsGradient && dynamic.Policy.Regrow = Regrow.Restore) "RigL"
+                  Expect.equal dynamic.PresentPolicy.Schedule (Schedule.cosine 0.1 6000L 150_000L) "defaults"
+
+                  Expect.isTrue
+                      (dynamic.PresentPolicy.Grow.IsGradient
+                       && dynamic.PresentPolicy.Regrow = Regrow.Restore)
+                      "RigL"
+
                   use own = hidden ()
-                  Expect.equal own.Policy.Schedule (Schedule.cosine 0.3 2L 100L) "given")
+                  Expect.equal own.PresentPolicy.Schedule (Schedule.cosine 0.3 2L 100L) "given")
 
           testCase "in C# too, with a pattern and without" (fun () ->
-              let schedule (layer: SparseLinear) = layer.Policy.Schedule
+              let schedule (layer: SparseLinear) = layer.PresentPolicy.Schedule
               use defaults = sparsenn.SparseLinear(30L, 20L, dynamic = true)
               Expect.equal (schedule defaults) (Schedule.cosine 0.1 6000L 150_000L) "defaults"
               let c = Topology.uniform 20 30 50 (Seed.ofInt 1)
@@ -157,8 +162,8 @@ let tests =
           testCase "a policy can be given to a layer that has been made, and be taken away" (fun () ->
               use layer = new SparseLinear(Connectivity.full 3 4)
               layer.Policy <- Policy.set (Schedule.constant 0.1 5L 50L)
-              Expect.equal layer.Policy.Schedule.Every 5L "given"
-              layer.Policy <- Unchecked.defaultof<_>
+              Expect.equal layer.PresentPolicy.Schedule.Every 5L "given"
+              layer.Policy <- null
               Expect.isTrue (isNull (box layer.Policy)) "taken")
 
           testCase "a run whose layers carry policies resumes only where they carry the same" (fun () ->

@@ -24,7 +24,7 @@ let private layerOf (version: int) : SparseLinear =
     let layer = new SparseLinear(patternOf version, hasBias = true)
     use _ = torch.no_grad ()
     layer.weight.copy_ (torch.tensor (weightsOf version)) |> ignore
-    layer.bias.fill_ ((float32 version).ToScalar()) |> ignore
+    layer.PresentBias.fill_ ((float32 version).ToScalar()) |> ignore
     layer
 
 /// The input by whose product every weight shows.
@@ -73,7 +73,7 @@ let private rewired (layer: SparseLinear) =
     rewirer.Step() |> ignore
 
 let private onThreads (count: int) (work: int -> unit) =
-    let failures = Array.create<exn> count null
+    let failures: (exn | null)[] = Array.create count null
 
     let threads =
         Array.init count (fun i ->
@@ -86,7 +86,7 @@ let private onThreads (count: int) (work: int -> unit) =
     threads |> Array.iter _.Start()
     threads |> Array.iter _.Join()
 
-    match Array.tryFind (isNull >> not) failures with
+    match Array.tryPick Option.ofObj failures with
     | Some e -> raise (Exception("on a thread", e))
     | None -> ()
 
@@ -253,7 +253,7 @@ let layerVersionsTests =
                             | grad -> numbersOf grad
 
                         let e = Expect.throwsC (fun () -> SparseOps.backward loss) id
-                        Expect.stringContains e.InnerException.Message says "the reason"
+                        Expect.stringContains e.PresentInner.Message says "the reason"
 
                         let after =
                             match layer.weight.grad with

@@ -17,7 +17,7 @@ let private layerOf (c: Case) : SparseLinear =
     let layer = new SparseLinear(c.Pattern)
     use _ = torch.no_grad ()
     layer.weight.copy_ (torch.tensor c.Values) |> ignore
-    layer.bias.copy_ (torch.tensor c.Bias) |> ignore
+    layer.PresentBias.copy_ (torch.tensor c.Bias) |> ignore
     layer
 
 let private sequential (layers: (string * Layer) list) =
@@ -252,11 +252,11 @@ let sparseLinearTests =
                   y |> numbers |> expectWithin "y" bound wanted
                   y.backward [| torch.tensor c.G |]
                   let bound, wanted = Wanted.sddmm c
-                  layer.weight.grad |> numbers |> expectWithin "weight" bound wanted
+                  layer.weight.PresentGrad |> numbers |> expectWithin "weight" bound wanted
                   let bound, wanted = Wanted.spmmT c
-                  x.grad |> numbers |> expectWithin "x" bound wanted
+                  x.PresentGrad |> numbers |> expectWithin "x" bound wanted
                   let bound, wanted = Wanted.biasGradient c
-                  layer.bias.grad |> numbers |> expectWithin "bias" bound wanted)
+                  layer.PresentBias.PresentGrad |> numbers |> expectWithin "bias" bound wanted)
 
           testCase "a layer says which arithmetic it will use, and uses it" (fun () ->
               use _ = torch.NewDisposeScope()
@@ -400,7 +400,7 @@ let sparseLinearTests =
                 let drawn (init: Init) =
                     torch.manual_seed 17L |> ignore
                     use layer = new SparseLinear(pattern, init = init)
-                    numbers (layer.weight.detach ()), numbers (layer.bias.detach ())
+                    numbers (layer.weight.detach ()), numbers (layer.PresentBias.detach ())
 
                 let within (init: Init) (limit: float -> float) =
                     testCase $"{init}: each row keeps to its bound and fills it" (fun () ->
@@ -435,7 +435,7 @@ let sparseLinearTests =
 
                 testCase "a row without inputs starts with bias 0" (fun () ->
                     use layer = new SparseLinear(Connectivity.ofPairs 3 4 [| 0; 2 |] [| 1; 3 |])
-                    let bias = numbers (layer.bias.detach ())
+                    let bias = numbers (layer.PresentBias.detach ())
                     Expect.equal bias[1] 0.0f "row 1"
                     Expect.notEqual bias[0] 0.0f "row 0") ]
 
@@ -595,7 +595,7 @@ let steadyTests =
               let drawn () =
                   torch.manual_seed 17L |> ignore
                   use layer = new SparseLinear(original)
-                  numbers (layer.weight.detach ()), numbers (layer.bias.detach ())
+                  numbers (layer.weight.detach ()), numbers (layer.PresentBias.detach ())
 
               Expect.equal (drawn ()) (drawn ()) "same seed, same weights")
 

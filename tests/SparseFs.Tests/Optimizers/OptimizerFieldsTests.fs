@@ -101,7 +101,7 @@ let private shared = [ "LearningRate"; "InitialLearningRate" ]
 let private opened (row: Row) : OptimizerStates * obj * obj =
     let optimizer = row.Make [ new Parameter(torch.zeros 3L) ]
     let dict = (optimizer :?> OptimizerHelper).state_dict()
-    OptimizerStates.Of optimizer, box dict.State[0], box dict.Options[0]
+    OptimizerStates.Of optimizer, present "a state" (box dict.State[0]), present "options" (box dict.Options[0])
 
 let private stateOf (states: OptimizerStates) : ParameterState =
     let struct (_, _, state) = Array.exactlyOne states.Entries
@@ -112,10 +112,12 @@ let private numbersOf (states: OptimizerStates) (state: obj) (options: obj) : (O
       for field in Array.exactlyOne states.Options -> field, options ]
 
 /// TorchSharp's field or property of a name: today all names in files are TorchSharp's.
-let private theirs (owner: obj) (name: string) : (unit -> obj) * (obj -> unit) * Type =
+let private theirs (owner: obj) (name: string) : (unit -> (obj | null)) * ((obj | null) -> unit) * Type =
     match owner.GetType().GetField name with
     | null ->
-        let property = owner.GetType().GetProperty name
+        let property =
+            present $"a field or a property {name}" (owner.GetType().GetProperty name)
+
         (fun () -> property.GetValue owner), (fun value -> property.SetValue(owner, value)), property.PropertyType
     | field -> (fun () -> field.GetValue owner), (fun value -> field.SetValue(owner, value)), field.FieldType
 
@@ -126,9 +128,9 @@ let private publicFields (owner: obj) : (string * bool) list =
 /// A value that no optimizer starts with, and its text.
 let private other (t: Type) : obj * string * OptimizerNumber =
     match Option.ofObj (Nullable.GetUnderlyingType t) |> Option.defaultValue t with
-    | t when t = typeof<int64> -> box 12345L, "12345", OptimizerNumber.Count 12345L
-    | t when t = typeof<bool> -> box true, "True", OptimizerNumber.Switch true
-    | t when t = typeof<float> -> box 0.4375, "0.4375", OptimizerNumber.Number 0.4375
+    | t when t = typeof<int64> -> (12345L :> obj), "12345", OptimizerNumber.Count 12345L
+    | t when t = typeof<bool> -> (true :> obj), "True", OptimizerNumber.Switch true
+    | t when t = typeof<float> -> (0.4375 :> obj), "0.4375", OptimizerNumber.Number 0.4375
     | t -> failtest $"expected a number or a switch, got {t}"
 
 [<Tests>]
@@ -193,7 +195,7 @@ let optimizerFields =
 
                           Expect.equal staged OptimizerNumber.None $"{field.Name} is staged as not set"
                           change ()
-                          Expect.isNull (get ()) $"{field.Name} stays not set"
+                          Expect.isTrue (isNull (get ())) $"{field.Name} stays not set"
 
                       set before)
 

@@ -45,10 +45,15 @@ let private train (rewirer: Rewirer) (model: torch.nn.Module<torch.Tensor, torch
         backward step model
         rewirer.Step() |> ignore
 
+let private statefulOf (optimizer: torch.optim.Optimizer) : IStatefulOptimizer =
+    match box optimizer with
+    | :? IStatefulOptimizer as own -> own
+    | _ -> failtest "expected an optimizer of one's own"
+
 let private tensor (optimizer: IStatefulOptimizer) (p: Parameter) (name: string) : float32[] =
     let found = (optimizer.StateOf p).Tensors |> Seq.find (fun t -> t.Name = name)
     use _ = torch.NewDisposeScope()
-    found.Value.detach().flatten().contiguous().data<float32>().ToArray()
+    (present name found.Value).detach().flatten().contiguous().data<float32>().ToArray()
 
 let private weight (layer: SparseLinear) : float32[] =
     use _ = torch.NewDisposeScope()
@@ -60,10 +65,9 @@ let private everything (model: torch.nn.Module) (optimizer: IStatefulOptimizer) 
           let state = optimizer.StateOf p
 
           [ for t in state.Tensors ->
-                if isNull t.Value then
-                    t.Name, ""
-                else
-                    t.Name, Convert.ToHexString(bytesOf t.Value) ],
+                match t.Value with
+                | null -> t.Name, ""
+                | value -> t.Name, Convert.ToHexString(bytesOf value) ],
           [ for n in state.Numbers -> n.Name, string n.Value ],
           Convert.ToHexString(bytesOf p) ],
     [ for layer in sparseOf model -> layer.Connectivity ]
@@ -86,13 +90,13 @@ let private resumes (name: string) (make: torch.nn.Module -> torch.optim.Optimiz
             train rewirer model [ 1L .. 6L ]
             Checkpoint.saveTraining progress file model optimizer (ValueSome rewirer)
             train rewirer model [ 7L .. 14L ]
-            let wanted = everything model (optimizer |> box :?> IStatefulOptimizer)
+            let wanted = everything model (statefulOf optimizer)
 
             let again, other, followed = start ()
             Checkpoint.resume file again other (ValueSome followed) |> ignore
-            Expect.notEqual (everything again (other |> box :?> IStatefulOptimizer)) wanted "not vacuous"
+            Expect.notEqual (everything again (statefulOf other)) wanted "not vacuous"
             train followed again [ 7L .. 14L ]
-            Expect.equal (everything again (other |> box :?> IStatefulOptimizer)) wanted "resumed"))
+            Expect.equal (everything again (statefulOf other)) wanted "resumed"))
 
 /// An optimizer whose class tells nonsense of itself.
 type private Odd(parameters, kind: string, options: OptimizerField list, state: Parameter -> IParameterState) =
@@ -352,13 +356,13 @@ let tests =
           odd "a null among the tensors" "a list of Tensors, got null" "Odd" [] (fun _ ->
               stateOf [||] [| Unchecked.defaultof<_> |])
           odd "a tensor that is not there" "OptimizerTensor.Lazy" "Odd" [] (fun _ ->
-              stateOf [||] [| OptimizerTensor("m", 0.0, (fun () -> null), ignore) |])
+              stateOf [||] [| OptimizerTensor("m", 0.0, (fun () -> Unchecked.defaultof<_>), ignore) |])
 
           for name in [ ""; "a b"; "a=b"; "a.b"; "ä" ] do
               refuses $"a field of the name '{name}'" "name" "letters, digits" (fun () -> count name)
 
               refuses $"a tensor of the name '{name}'" "name" "letters, digits" (fun () ->
-                  OptimizerTensor(name, 0.0, (fun () -> null), ignore))
+                  OptimizerTensor(name, 0.0, (fun () -> Unchecked.defaultof<_>), ignore))
 
           refuses "a number of a weight never seen that is none" "unseen" "finite" (fun () ->
-              OptimizerTensor("m", nan, (fun () -> null), ignore)) ]
+              OptimizerTensor("m", nan, (fun () -> Unchecked.defaultof<_>), ignore)) ]

@@ -25,7 +25,13 @@ let linearOf (dtype: torch.ScalarType) (hasBias: bool) (rows: int) (cols: int) (
         let values = Array.init count (fun _ -> float32 (random.Next(-20, 21)) / 10.0f)
         new Parameter(torch.tensor(values).reshape(shape).to_type(dtype, copy = true), true)
 
-    torch.nn.Linear(drawn [| int64 rows; int64 cols |], (if hasBias then drawn [| int64 rows |] else null))
+    torch.nn.Linear(
+        drawn [| int64 rows; int64 cols |],
+        (if hasBias then
+             drawn [| int64 rows |]
+         else
+             Unchecked.defaultof<_>)
+    )
 
 let dtypes =
     [ torch.ScalarType.Float32
@@ -93,7 +99,7 @@ let convertTests =
               Expect.equal (isNull back.bias) (not s.HasBias) "bias"
 
               if s.HasBias then
-                  Expect.equal (numbers back.bias) (numbers dense.bias) "bias")
+                  Expect.equal (numbers back.PresentBias) (numbers dense.PresentBias) "bias")
 
           law "dtype, requires_grad and the training flag are kept, and the input stays" (fun s ->
               use dense = denseOf s
@@ -109,7 +115,7 @@ let convertTests =
                   Expect.isTrue weight.is_leaf "a leaf"
 
               if s.HasBias then
-                  Expect.isTrue (sparse.bias.requires_grad && back.bias.requires_grad) "bias"
+                  Expect.isTrue (sparse.PresentBias.requires_grad && back.PresentBias.requires_grad) "bias"
 
               Expect.equal (sparse.training, back.training) (s.Seed % 3 = 0, s.Seed % 3 = 0) "training"
               Expect.equal (numbers dense.weight) before "input"
@@ -130,7 +136,7 @@ let convertTests =
                   let size =
                       let ofBias =
                           if s.HasBias then
-                              dense.bias.abs ()
+                              dense.PresentBias.abs ()
                           else
                               torch.zeros (int64 s.Rows)
 
@@ -203,7 +209,7 @@ let convertTests =
               Expect.equal (after.data<byte>().ToArray()) before "state")
           |> testSequenced
 
-          refuses "no layer" "dense" "" (fun () -> Conversion.ofDense 0.5 null)
+          refuses "no layer" "dense" "" (fun () -> Conversion.ofDense 0.5 Unchecked.defaultof<_>)
           refuses "a sparsity of 1" "sparsity" "expected a sparsity in [0, 1), got 1" (fun () ->
               Conversion.ofDense 1.0 (linearOf torch.ScalarType.Float32 true 2 3 1))
           refuses "a pattern of another shape" "connectivity" "= [2, 3], got [3, 2]" (fun () ->

@@ -39,12 +39,13 @@ let private step (seed: int) (model: torch.nn.Module<torch.Tensor, torch.Tensor>
     optimizer.step () |> ignore
 
 /// Numbers and tensors of a parameter's state, by the name of the field.
-let private memory (optimizer: torch.optim.Optimizer) (place: int) : (string * obj) list =
+let private memory (optimizer: torch.optim.Optimizer) (place: int) : (string * (obj | null)) list =
     let state = (optimizer :?> OptimizerHelper).state_dict().State[place]
 
     [ for field in state.GetType().GetFields() ->
           field.Name,
           (match field.GetValue state with
+           | null -> null
            | :? torch.Tensor as t -> box (floats t)
            | other -> other) ]
 
@@ -82,10 +83,7 @@ let private carriesOver (name: string, make: Parameter seq -> torch.optim.Optimi
             for (field, old), (_, now) in List.zip before[2 * i] (memory optimizer (2 * i)) do
                 match old with
                 | :? (float32[]) as old ->
-                    Expect.equal
-                        (now :?> float32[])
-                        (cells |> Array.map (fun cell -> old[cell]))
-                        $"{field} of the weight"
+                    Expect.equal now (box (cells |> Array.map (fun cell -> old[cell]))) $"{field} of the weight"
                 | old -> Expect.equal now old field
 
             Expect.equal (memory optimizer (2 * i + 1)) before[2 * i + 1] "the bias's state"
@@ -171,14 +169,14 @@ let tests =
 
               Expect.equal
                   [ for p in groups[0].Parameters -> p.Handle ]
-                  [ last.weight.Handle; last.bias.Handle ]
+                  [ last.weight.Handle; last.PresentBias.Handle ]
                   "the dense layer's"
 
               let sparse = model.children () |> Seq.item 0 :?> SparseLinear
 
               Expect.equal
                   [ for p in groups[1].Parameters -> p.Handle ]
-                  [ sparse.weight.Handle; sparse.bias.Handle ]
+                  [ sparse.weight.Handle; sparse.PresentBias.Handle ]
                   "the sparse layer's"
 
               step 2 model optimizer)

@@ -482,7 +482,7 @@ let sparsifyTests =
           |> testSequenced
 
           refuses "no rule" "rule" "" (fun () -> Sparsify.model Unchecked.defaultof<SparsifyRule> (mlp 1))
-          refuses "no model" "model" "" (fun () -> Sparsify.model (Sparsify.each 0.5) null)
+          refuses "no model" "model" "" (fun () -> Sparsify.model (Sparsify.each 0.5) Unchecked.defaultof<_>)
           refuses "a sparsity of 1" "sparsity" "got 1" (fun () -> Sparsify.model (Sparsify.globally 1.0) (mlp 1))
           refuses "no samples" "FasterAt" "expected 1 or more samples, got 0" (fun () ->
               Sparsify.model

@@ -64,7 +64,7 @@ let bytesOf (t: torch.Tensor) : byte[] =
 /// Starts these tests' own program anew, for what needs a process of its own.
 let startChild (arguments: string list) : Process =
     let program = Reflection.Assembly.GetExecutingAssembly().Location
-    let host = Environment.ProcessPath
+    let host = hostOfTests ()
 
     let arguments =
         if Path.GetFileNameWithoutExtension host = "dotnet" then
@@ -72,7 +72,7 @@ let startChild (arguments: string list) : Process =
         else
             arguments
 
-    Process.Start(ProcessStartInfo(host, arguments, RedirectStandardOutput = true))
+    started (ProcessStartInfo(host, arguments, RedirectStandardOutput = true))
 
 /// Everything that a model consists of, to the bit.
 let stateOf (model: torch.nn.Module) : Map<string, string * int64[] * byte[]> =

@@ -276,7 +276,9 @@ let unpacked (folder: string) (name: string) (body: string -> 'a) : 'a =
         File.Delete file
 
 let read<'a> (path: string) : 'a =
-    JsonSerializer.Deserialize<'a>(File.ReadAllText path)
+    match JsonSerializer.Deserialize(File.ReadAllText path, typeof<'a>) with
+    | :? 'a as read -> read
+    | _ -> failwith $"expected {typeof<'a>.Name} in {path}, got null"
 
 /// Writes all files into a folder that has none of them.
 let writeAll (folder: string) =

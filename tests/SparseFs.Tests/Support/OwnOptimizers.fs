@@ -3,6 +3,7 @@ module SparseFs.Tests.OwnOptimizers
 
 open System
 open System.Collections.Generic
+open System.Runtime.InteropServices
 open SparseFs
 open TorchSharp
 open TorchSharp.Modules
@@ -38,7 +39,9 @@ type Lion(parameters: Parameter seq, rate: float) as this =
     /// How many parameters it keeps something for.
     member _.Kept = means.Count
 
-    override o.step(_) =
+    override o.step
+        ([<Optional; DefaultParameterValue(null: Func<torch.Tensor> | null)>] _closure: Func<torch.Tensor> | null)
+        =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
 
@@ -113,7 +116,9 @@ type Sam(inner: OptimizerHelper, radius: float) =
                 p.add_ climb |> ignore
                 climbs.Add(struct (p, climb))
 
-    override _.step(closure) =
+    override _.step
+        ([<Optional; DefaultParameterValue(null: Func<torch.Tensor> | null)>] closure: Func<torch.Tensor> | null)
+        =
         (use _ = torch.no_grad ()
 
          for struct (p, climb) in climbs do

@@ -33,15 +33,16 @@ type private Net =
     member n.Zero() =
         use grad = n.Weight.grad
 
-        if not (isNull grad) then
-            grad.zero_ () |> ignore
+        match grad with
+        | null -> ()
+        | grad -> grad.zero_ () |> ignore
 
     member n.Null() = n.Weight.grad <- null
 
     member n.Change(change: torch.Tensor -> torch.Tensor) =
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
-        let grad = n.Weight.grad
+        let grad = n.Weight.PresentGrad
         grad.copy_ (change grad) |> ignore
 
 type private Twin(make: Parameter seq -> torch.optim.Optimizer, policy: Policy) =
@@ -64,7 +65,7 @@ type private Twin(make: Parameter seq -> torch.optim.Optimizer, policy: Policy) 
         use _ = torch.no_grad ()
         let dense = torch.nn.Linear(24L, 24L, dtype = torch.ScalarType.Float64)
         dense.weight.copy_ (layer.weightMatrix ()) |> ignore
-        dense.bias.copy_ layer.bias |> ignore
+        dense.PresentBias.copy_ layer.PresentBias |> ignore
 
         let mask =
             torch.tensor(Array.ofSeq (Seq.cast<bool>(Connectivity.toMask layer.Connectivity))).reshape(24L, 24L).to_type
@@ -82,7 +83,7 @@ type private Twin(make: Parameter seq -> torch.optim.Optimizer, policy: Policy) 
         let dense = t.Dense()
         loop sparse
         loop dense
-        dense.Weight.grad.flatten().data<float>().ToArray()
+        dense.Weight.PresentGrad.flatten().data<float>().ToArray()
 
 let private sgd (p: Parameter seq) =
     torch.optim.SGD(p, 0.05) :> torch.optim.Optimizer
@@ -123,7 +124,7 @@ let private grows (name: string) (noticed: NoticeKind list) (loop: Net -> unit) 
         (t.Both(fun net -> (net.Loss 1).backward())) |> ignore
         Expect.isEmpty (t.Rewirer.Step()) "no update yet"
 
-        let stale = t.Layer.weight.grad.clone ()
+        let stale = t.Layer.weight.PresentGrad.clone ()
         Expect.isTrue (stale.any().item<bool>()) "not vacuous: the gradient is still there"
 
         let scores =
@@ -159,7 +160,7 @@ let private growsFrom
 
             { Forward = t.Layer.call
               Weight = t.Layer.weight
-              Mask = null
+              Mask = Unchecked.defaultof<_>
               Module = t.Layer
               Dtype = torch.ScalarType.Float32 }
                 .Change
@@ -211,7 +212,7 @@ let loops =
           grows "SAM's first pass" [] (fun net ->
               net.Zero()
               backward (net.Loss 2 |> by 10.0)
-              let up = net.Weight.grad.mul net.Mask
+              let up = net.Weight.PresentGrad.mul net.Mask
               let up = up |> by (0.5 / up.norm().to_type(torch.ScalarType.Float64).item<float>())
 
               let move (by: float) =
@@ -374,7 +375,7 @@ let loops =
                       + (layers[1].call x).square().sum()
                   )
 
-                  layers[0].weight.grad.mul_(scaleGrad.ToScalar()) |> ignore
+                  layers[0].weight.PresentGrad.mul_(scaleGrad.ToScalar()) |> ignore
                   rewirer.Step() |> Array.iter (fun e -> Expect.isTrue e.Outcome.IsDone "refusal")
                   Expect.isEmpty rewirer.Notices "notices"
                   [ for l in layers -> l.Connectivity ]
@@ -405,7 +406,7 @@ let loops =
                       optimizer.zero_grad ()
                       (layer.call (x ())).square().sum().backward()
                       (layer.call (x ())).square().mean().backward()
-                      layer.weight.grad.mul_ ((0.125).ToScalar()) |> ignore
+                      layer.weight.PresentGrad.mul_ ((0.125).ToScalar()) |> ignore
                       Expect.isTrue (Array.exactlyOne (rewirer.Step())).Outcome.IsDone "refusal"
 
                   Expect.isEmpty rewirer.Notices $"{dtype}") ]

@@ -69,7 +69,7 @@ type private Listener() =
             this.EnableEvents(source, EventLevel.Verbose)
 
     override _.OnEventWritten e =
-        lock said (fun () -> said.Add(e.EventName + ": " + String.Join(" | ", e.Payload)))
+        lock said (fun () -> said.Add($"""{e.EventName}: {String.Join(" | ", present "a payload" e.Payload)}"""))
 
     member _.Said = lock said (fun () -> said.ToArray())
 
@@ -251,7 +251,7 @@ let life =
                   let perturbed (layer: SparseLinear) (_: torch.optim.Optimizer) =
                       use _ = torch.no_grad ()
                       use _ = torch.NewDisposeScope()
-                      let up = layer.weight.grad.mul (0.01.ToScalar())
+                      let up = layer.weight.PresentGrad.mul (0.01.ToScalar())
                       layer.weight.add_ up |> ignore
                       layer.weight.sub_ up |> ignore
 

@@ -49,7 +49,7 @@ type private Bench() =
         let wide (t: torch.Tensor) = t.to_type torch.float64
 
         let y =
-            torch.nn.functional.linear (wide x, wide (layer.weightMatrix ()), wide layer.bias)
+            torch.nn.functional.linear (wide x, wide (layer.weightMatrix ()), wide layer.PresentBias)
 
         let g = y.sub(wide target).mul(2.0.ToScalar())
         numbers (g.t().mm(wide x))
@@ -107,7 +107,7 @@ let private growthTests =
       loop "SAM: the first pass finds the perturbation, the second counts" (fun b ->
           b.Pass 0
 
-          use perturbation = b.Layer.weight.grad.detach().mul(0.05.ToScalar()).clone()
+          use perturbation = b.Layer.weight.PresentGrad.detach().mul(0.05.ToScalar()).clone()
 
           b.Optimizer.zero_grad ()
           using (torch.no_grad ()) (fun _ -> b.Layer.weight.add_ perturbation |> ignore)
@@ -156,7 +156,7 @@ let private growthTests =
       loop "loss scaling: multiplied and divided again" (fun b ->
           b.Counts 0
           (b.Loss(0).mul(1024.0.ToScalar())).backward()
-          using (torch.no_grad ()) (fun _ -> b.Layer.weight.grad.mul_ ((1.0 / 1000.0).ToScalar()) |> ignore))
+          using (torch.no_grad ()) (fun _ -> b.Layer.weight.PresentGrad.mul_ ((1.0 / 1000.0).ToScalar()) |> ignore))
 
       loop "a layer used twice in one pass" (fun b ->
           b.Pass 5
@@ -193,8 +193,8 @@ let rewirerLoopsTests =
                   b.Pass i
                   b.Optimizer.step () |> ignore
 
-              Expect.isLessThanOrEqual b.Layer.Recorder.Passes.Length 41 "kept"
-              let recorder = b.Layer.Recorder
+              Expect.isLessThanOrEqual (present "a recorder" b.Layer.Recorder).Passes.Length 41 "kept"
+              let recorder = present "a recorder" b.Layer.Recorder
               owned recorder
               GC.Collect()
               GC.WaitForPendingFinalizers()
@@ -211,7 +211,7 @@ let rewirerLoopsTests =
                   for i in 1..1100 do
                       b.Pass(i % 7)
 
-                  Expect.isEmpty b.Layer.Recorder.Passes "none"
+                  Expect.isEmpty (present "a recorder" b.Layer.Recorder).Passes "none"
                   Expect.isTrue (Array.exactlyOne (b.Rewirer.Step())).Outcome.IsRefused "nothing to look at"
                   b.Optimizer.zero_grad ()
                   b.PassThatCounts 0
@@ -391,7 +391,7 @@ let rewirerLoopsTests =
               rewirer.Step() |> ignore
               Expect.isGreaterThan (NativeTensor.version layer.weight) before "version"
               let e = Expect.throwsC (fun () -> SparseOps.backward loss) id
-              Expect.stringContains e.InnerException.Message "inplace operation" "refused")
+              Expect.stringContains e.PresentInner.Message "inplace operation" "refused")
 
           testCase "a pattern that was loaded behind the rewirer is noticed at the next step" (fun () ->
               use _ = torch.NewDisposeScope()

@@ -85,7 +85,7 @@ let private optimizerKeepsStep (name: string, make: Parameter seq -> torch.optim
         b.Backward()
         let before = b.Layer.Connectivity
         let weight, memoryBefore = floats b.Layer.weight, memory b
-        let gradient = floats b.Layer.weight.grad
+        let gradient = floats b.Layer.weight.PresentGrad
         let event = Array.exactlyOne (rewirer.Step())
         let after = b.Layer.Connectivity
         let from = (Remap.between before after).From.ToArray()
@@ -101,7 +101,7 @@ let private optimizerKeepsStep (name: string, make: Parameter seq -> torch.optim
                     failtest $"{what}, slot {slot} from {from[slot]}: expected {wanted}, got {now[slot]}"
 
         carried "weight" weight (floats b.Layer.weight) 0.0f
-        carried "gradient" gradient (floats b.Layer.weight.grad) 0.0f
+        carried "gradient" gradient (floats b.Layer.weight.PresentGrad) 0.0f
         let memoryAfter = memory b
         Expect.equal (List.map fst memoryAfter) (List.map fst memoryBefore) "fields"
 
@@ -126,9 +126,9 @@ let private optimizerKeepsStep (name: string, make: Parameter seq -> torch.optim
 let private denseGradient (layer: SparseLinear) (lossOf: (torch.Tensor -> torch.Tensor) -> torch.Tensor) : float32[] =
     use _ = torch.NewDisposeScope()
     let dense = layer.weightMatrix().detach().requires_grad_ true
-    let bias = layer.bias.detach ()
+    let bias = layer.PresentBias.detach ()
     (lossOf (fun x -> torch.nn.functional.linear (x, dense, bias))).backward()
-    floats dense.grad
+    floats dense.PresentGrad
 
 let private expectGrownByGradient (before: Connectivity) (after: Connectivity) (scores: float32[]) =
     let cells (c: Connectivity) =
@@ -197,7 +197,7 @@ type private Run(policy: Policy) =
               yield! rewirer.Step() ]
 
     member r.Everything =
-        [ for layer in r.Layers -> layer.Connectivity.Fingerprint, floats layer.weight, floats layer.bias ],
+        [ for layer in r.Layers -> layer.Connectivity.Fingerprint, floats layer.weight, floats layer.PresentBias ],
         r.Rewirer.Steps
 
 let private policies =
@@ -305,9 +305,9 @@ let rewirerTests =
                   let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
                   let rewirer = new Rewirer(b.Layer, b.Optimizer, policy)
                   b.Backward()
-                  let bias = floats b.Layer.bias
+                  let bias = floats b.Layer.PresentBias
                   rewirer.Step() |> ignore
-                  floats b.Layer.bias <> bias
+                  floats b.Layer.PresentBias <> bias
 
               Expect.isFalse (moves (Policy.rigL (every 1L))) "RigL"
               Expect.isTrue (moves (Policy.set (every 1L))) "SET"
@@ -321,8 +321,11 @@ let rewirerTests =
 
                   [ for _ in 1..6 do
                         b.Backward()
-                        let recorder = b.Layer.Recorder
-                        not (isNull recorder) && recorder.Has(rewirer.Steps + 1L)
+
+                        match b.Layer.Recorder with
+                        | null -> false
+                        | recorder -> recorder.Has(rewirer.Steps + 1L)
+
                         rewirer.Step() |> ignore ]
 
               Expect.equal (noted (Policy.rigL (every 3L))) [ false; false; true; false; false; true ] "RigL"

@@ -85,7 +85,11 @@ module MatrixMarket =
     /// <exception cref="T:System.ArgumentException">An argument is null, a value is not finite, or there are more or fewer
     /// values than slots.</exception>
     let writeTo (stream: Stream) (matrix: SparseMatrix) : unit =
-        if isNull (box matrix) || isNull (box matrix.Connectivity) || isNull matrix.Values then
+        if
+            isNull (box matrix)
+            || isNull (box matrix.Connectivity)
+            || isNull (box matrix.Values)
+        then
             nullArg (nameof matrix)
 
         if matrix.Values.Length <> matrix.Connectivity.Nnz then

@@ -3,7 +3,7 @@ namespace SparseFs
 open System
 
 /// <summary>An array of numbers as NumPy has it: a shape, and the numbers in C order, the last index running fastest.</summary>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type NpyArray
     /// <summary>Numbers with a shape.</summary>
     /// <param name="shape">Sizes of 0 or more, at most 64; none for a single number.</param>

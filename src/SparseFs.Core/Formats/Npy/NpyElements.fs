@@ -69,11 +69,12 @@ module internal NpyElements =
 
     /// The kind of an array's numbers; by its element type, since a cast of arrays takes uint32[] for int[].
     let tryOfArray (data: Array) : NpyElement voption =
-        let found = all |> List.tryFind (fun e -> e.Type = data.GetType().GetElementType())
-
-        match found with
-        | Some element when data.Rank = 1 -> ValueSome element
-        | _ -> ValueNone
+        match data.GetType().GetElementType() with
+        | null -> ValueNone
+        | ofNumber ->
+            match all |> List.tryFind (fun e -> e.Type = ofNumber) with
+            | Some element when data.Rank = 1 -> ValueSome element
+            | _ -> ValueNone
 
     /// <summary>The kind that a header names, and whether its bytes are in big-endian order.</summary>
     let tryOfDescr (descr: string) : struct (NpyElement * bool) voption =

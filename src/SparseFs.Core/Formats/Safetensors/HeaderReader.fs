@@ -24,6 +24,12 @@ module internal HeaderReader =
     let private ofEntry (file: string) (name: string) (reason: string) : 'a =
         CheckpointFault.because CheckpointProblem.Header file name reason
 
+    /// The name or the string that a reader stands at.
+    let stringOf (reader: byref<Utf8JsonReader>) : string =
+        match reader.GetString() with
+        | null -> raise (JsonException "a string, got null")
+        | text -> text
+
     let private expectObject (file: string) (name: string) (reader: byref<Utf8JsonReader>) =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.StartObject then
             ofEntry file name (invariant $"expected an object, got {reader.TokenType}")
@@ -61,7 +67,7 @@ module internal HeaderReader =
         if not (reader.Read()) || reader.TokenType <> JsonTokenType.String then
             ofEntry file name (invariant $"expected a string, got {reader.TokenType}")
 
-        reader.GetString()
+        stringOf &reader
 
     let private metadata (file: string) (reader: byref<Utf8JsonReader>) : struct (string * string)[] =
         expectObject file MetadataKey &reader
@@ -69,7 +75,7 @@ module internal HeaderReader =
         let seen = HashSet<string>()
 
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
-            let key = reader.GetString()
+            let key = stringOf &reader
 
             if not (seen.Add key) then
                 ofEntry file MetadataKey (invariant $"expected each name once, got '{key}' twice")
@@ -83,19 +89,23 @@ module internal HeaderReader =
     /// One tensor: its three properties, each once, and no other.
     let private entry (file: string) (name: string) (reader: byref<Utf8JsonReader>) : TensorInfo =
         expectObject file name &reader
-        let mutable dtype: string = null
-        let mutable shape: int64[] = null
-        let mutable offsets: int64[] = null
+        let mutable dtype: string voption = ValueNone
+        let mutable shape: int64[] voption = ValueNone
+        let mutable offsets: int64[] voption = ValueNone
 
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
-            match reader.GetString() with
-            | "dtype" when isNull dtype -> dtype <- text file name &reader
-            | "shape" when isNull shape -> shape <- sizes file name CheckpointProblem.Shape TensorInfo.maxRank &reader
-            | "data_offsets" when isNull offsets -> offsets <- sizes file name CheckpointProblem.Layout 2 &reader
+            match stringOf &reader with
+            | "dtype" when dtype.IsNone -> dtype <- ValueSome(text file name &reader)
+            | "shape" when shape.IsNone ->
+                shape <- ValueSome(sizes file name CheckpointProblem.Shape TensorInfo.maxRank &reader)
+            | "data_offsets" when offsets.IsNone ->
+                offsets <- ValueSome(sizes file name CheckpointProblem.Layout 2 &reader)
             | other -> ofEntry file name (invariant $"expected dtype, shape and data_offsets, each once, got '{other}'")
 
-        if isNull dtype || isNull shape || isNull offsets || offsets.Length <> 2 then
-            ofEntry file name "expected dtype, shape and two data_offsets"
+        let struct (dtype, shape, first, next) =
+            match dtype, shape, offsets with
+            | ValueSome dtype, ValueSome shape, ValueSome [| first; next |] -> struct (dtype, shape, first, next)
+            | _ -> ofEntry file name "expected dtype, shape and two data_offsets"
 
         let stored =
             match TensorInfo.tryDtype dtype with
@@ -108,8 +118,6 @@ module internal HeaderReader =
                     file
                     name
                     (invariant $"expected one of {known}, got '{dtype}'")
-
-        let first, next = offsets[0], offsets[1]
 
         if next < first then
             CheckpointFault.because
@@ -151,12 +159,12 @@ module internal HeaderReader =
 
         let mutable reader = Utf8JsonReader(ReadOnlySpan json, options)
         let tensors = List<TensorInfo>()
-        let mutable entries: struct (string * string)[] = null
+        let mutable entries: struct (string * string)[] = [||]
         let seen = HashSet<string>()
         expectObject file "" &reader
 
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
-            let name = reader.GetString()
+            let name = stringOf &reader
 
             if not (seen.Add name) then
                 ofEntry file name "expected each name once, got it twice"
@@ -170,7 +178,7 @@ module internal HeaderReader =
         while reader.Read() do
             ()
 
-        struct (tensors.ToArray(), (if isNull entries then [||] else entries))
+        struct (tensors.ToArray(), entries)
 
     /// Bytes without a gap and without an overlap, up to the end of the file.
     let private checkLayout (file: string) (dataBytes: int64) (tensors: TensorInfo[]) =

@@ -47,12 +47,12 @@ module internal ShardIndex =
         let shards = Dictionary<string, string>()
 
         while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
-            let tensor = reader.GetString()
+            let tensor = HeaderReader.stringOf &reader
 
             if not (reader.Read()) || reader.TokenType <> JsonTokenType.String then
                 refuse file tensor (invariant $"expected the name of a file, got {reader.TokenType}")
 
-            let shard = reader.GetString()
+            let shard = HeaderReader.stringOf &reader
 
             if not (isPlain shard) then
                 refuse
@@ -72,7 +72,7 @@ module internal ShardIndex =
         if not (Utf8.IsValid(ReadOnlySpan json)) then
             refuse file "" "expected an index of UTF-8"
 
-        let mutable map: Dictionary<string, string> = null
+        let mutable map: Dictionary<string, string> voption = ValueNone
 
         try
             let mutable reader =
@@ -84,8 +84,8 @@ module internal ShardIndex =
             while reader.Read() && reader.TokenType = JsonTokenType.PropertyName do
                 if reader.GetString() <> "weight_map" then
                     reader.Skip()
-                elif isNull map then
-                    map <- weightMap file &reader
+                elif map.IsNone then
+                    map <- ValueSome(weightMap file &reader)
                 else
                     refuse file "weight_map" "expected it once, got it twice"
 
@@ -96,8 +96,11 @@ module internal ShardIndex =
         | :? JsonException as e -> refuse file "" (invariant $"expected JSON: {e.Message}")
         | :? InvalidOperationException as e -> refuse file "" (invariant $"expected Unicode: {e.Message}") // a lone surrogate
 
-        if isNull map then
-            refuse file "" "expected a safetensors file, or an index of several with a weight_map; got other JSON"
+        let map =
+            match map with
+            | ValueSome map -> map
+            | ValueNone ->
+                refuse file "" "expected a safetensors file, or an index of several with a weight_map; got other JSON"
 
         let count = (HashSet<string> map.Values).Count
 

@@ -79,7 +79,11 @@ module internal ShardSet =
                     (invariant $"expected it in '{entry.Value}', as the index says, but it is in none of its files")
 
     let private openShards (index: string) (map: Dictionary<string, string>) : Shard[] =
-        let folder = Path.GetDirectoryName index
+        let folder =
+            match Path.GetDirectoryName index with
+            | null -> "" // a root, in which no file was opened
+            | folder -> folder
+
         let opened = Dictionary<string, Shard>()
         let names = Array.ofSeq (HashSet<string> map.Values)
         Array.sortInPlaceWith (fun (a: string) b -> String.CompareOrdinal(a, b)) names

@@ -59,7 +59,7 @@ module internal OptimizerCodec =
                   groupKey group, MetadataFields.write (optionTexts groups[group])
 
               for struct (p, group, state) in entries do
-                  use grad = p.grad
+                  use grad = TorchNulls.gradOf p
 
                   key (nameOf names p),
                   MetadataFields.write
@@ -134,9 +134,9 @@ module internal OptimizerCodec =
         loader.Plan(fun () ->
             if hasGradient then
                 let zeros = torch.zeros (shape, dtype = p.dtype, device = p.device)
-                fun () -> p.grad <- zeros
+                fun () -> TorchNulls.setGrad p zeros
             else
-                fun () -> p.grad <- null)
+                fun () -> TorchNulls.setGrad p null)
 
     let private stageState
         (loader: StagedLoad)

@@ -27,7 +27,7 @@ module internal RewirerTensors =
 
     /// Only where a slot is young: a file without ages is one in which all are old.
     let private agesTensors (place: int) (ages: int[]) : struct (string * torch.Tensor) list =
-        if isNull ages then
+        if ages.Length = 0 then
             []
         else
             [ struct (tensor place "ages", torch.tensor (ages, device = torch.CPU)) ]
@@ -147,7 +147,7 @@ module internal RewirerTensors =
         let name = tensor place "ages"
 
         if loader.File.TryFind(name).IsNone then
-            ValueSome(fun () -> null)
+            ValueSome(fun () -> [||])
         else
             match find loader name Dtype.I32 (loader.ShapeOf layer.weight) with
             | ValueNone -> ValueNone

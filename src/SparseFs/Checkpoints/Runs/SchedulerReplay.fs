@@ -54,7 +54,7 @@ module internal SchedulerReplay =
 
             let scheduler = make ()
 
-            if isNull scheduler then
+            if isNull (box scheduler) then
                 raise (ArgumentException("expected a scheduler, got null", nameof make))
 
             step scheduler

@@ -72,8 +72,9 @@ type KWinners
 
         let y = KWinnersOps.onSamples selecting samples features x
 
-        if counts then
-            this.Note(buffers, samples, 1, selecting.Wins)
+        match selecting.Wins with
+        | null -> () // nobody counts
+        | wins -> this.Note(buffers, samples, 1, wins)
 
         y.MoveToOuterDisposeScope()
 

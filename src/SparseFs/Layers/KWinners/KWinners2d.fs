@@ -106,11 +106,11 @@ type KWinners2d
 
             let counts = this.training && n > 0L
 
-            let terms =
-                if isLocal || isNull terms then
-                    terms
-                else
-                    terms.repeat_interleave places
+            let terms: torch.Tensor | null =
+                match terms with
+                | null -> null
+                | terms when isLocal -> terms
+                | terms -> terms.repeat_interleave places
 
             let selecting =
                 TopKMask(
@@ -130,12 +130,14 @@ type KWinners2d
                 else
                     (KWinnersOps.onRows selecting (x.reshape (n, int64 candidates))).view x.shape
 
-            if counts then
+            match selecting.Wins with
+            | null -> () // nobody counts
+            | ofElements ->
                 let wins =
                     if isLocal then
-                        selecting.Wins
+                        ofElements
                     else
-                        selecting.Wins.view(int64 channels, places).sum(1L)
+                        ofElements.view(int64 channels, places).sum(1L)
 
                 this.Note(buffers, int n, int places, wins)
 

@@ -107,7 +107,7 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     member internal _.Reading(body: KWinnersBuffers -> 'a) : 'a = reading body
 
     /// What turns an input into a score, [units] of float32, and how; null without a boost.
-    member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * torch.Tensor) =
+    member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * (torch.Tensor | null)) =
         match options.Boost with
         | Boost.None -> struct (Scores.Inputs, null)
         | Boost.Exponential _ -> struct (Scores.Products, (buffers.Deficit target).exp_())
@@ -204,7 +204,8 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.
     override _.training = isTraining
 
-    override _.train(train: bool) = isTraining <- train
+    // C# and F# take the defaults of an override, not those of what it overrides.
+    override _.train([<Optional; DefaultParameterValue(true)>] train: bool) = isTraining <- train
 
     // The base's own is not for two threads at once.
     override this.Dispose(disposing: bool) =
@@ -245,15 +246,20 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
         (
             source: Dictionary<string, torch.Tensor>,
             [<Optional; DefaultParameterValue(true)>] strict: bool,
-            [<Optional; DefaultParameterValue(null: IList<string>)>] skip: IList<string>
+            [<Optional; DefaultParameterValue(null: IList<string> | null)>] skip: IList<string> | null
         ) =
-        if isNull source then
+        if isNull (box source) then
             nullArg (nameof source)
+
+        let isSkipped (key: string) =
+            match skip with
+            | null -> false
+            | skip -> skip.Contains key
 
         let numbers (key: string) (checkShape: torch.Tensor -> unit) =
             match source.TryGetValue key with
-            | true, tensor when isNull skip || not (skip.Contains key) ->
-                if isNull tensor then
+            | true, tensor when not (isSkipped key) ->
+                if isNull (box tensor) then
                     nullArg key
 
                 checkShape tensor

@@ -15,8 +15,8 @@ open TorchSharp
 /// another's pattern. No method of ours is on that way, so exceptions are looked at when they are thrown: one inside a
 /// load on the thread that had the tensors handed out means that every layer of it goes back.</para>
 /// </remarks>
-[<Sealed; AllowNullLiteral>]
-type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
+[<Sealed>]
+type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor | null) =
     let thread = Environment.CurrentManagedThreadId
     let last = Environment.TickCount64 + HandedOut.Milliseconds
     let mutable hasFailed = 0
@@ -24,7 +24,7 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
 
     /// Those of this thread, by layer.
     [<ThreadStatic; DefaultValue>]
-    static val mutable private ofThread: ConditionalWeakTable<obj, HandedOut>
+    static val mutable private ofThread: ConditionalWeakTable<obj, HandedOut> | null
 
     static let mutable isListening = 0
 
@@ -34,19 +34,18 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
     static member private IsLoading() : bool =
         StackTrace(false).GetFrames()
         |> Array.exists (fun frame ->
-            let m = frame.GetMethod()
-
-            not (isNull m)
-            && m.Name.StartsWith("load", StringComparison.Ordinal)
-            && not (isNull m.DeclaringType)
-            && typeof<torch.nn.Module>.IsAssignableFrom m.DeclaringType)
+            match frame.GetMethod() with
+            | null -> false
+            | m ->
+                m.Name.StartsWith("load", StringComparison.Ordinal)
+                && typeof<torch.nn.Module>.IsAssignableFrom m.DeclaringType)
 
     static member private Listen() : unit =
         if Interlocked.Exchange(&isListening, 1) = 0 then
             AppDomain.CurrentDomain.FirstChanceException.Add(fun _ ->
-                let known = HandedOut.ofThread
-
-                if not (isNull known) then
+                match HandedOut.ofThread with
+                | null -> ()
+                | known ->
                     // An exception that is thrown in here does not come here again.
                     HandedOut.ofThread <- null
 
@@ -60,20 +59,26 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
     /// <param name="layer">What stands for the layer.</param>
     /// <param name="weight">Its numbers, which are copied.</param>
     /// <param name="bias">Likewise, or null.</param>
-    static member Register(layer: obj, weight: torch.Tensor, bias: torch.Tensor) : HandedOut =
-        let copyOf (t: torch.Tensor) =
-            if isNull t then
-                null
-            else
-                t.clone().DetachFromDisposeScope()
+    static member Register(layer: obj, weight: torch.Tensor, bias: torch.Tensor | null) : HandedOut =
+        let copyOf (t: torch.Tensor) = t.clone().DetachFromDisposeScope()
+
+        let copyOfBias: torch.Tensor | null =
+            match bias with
+            | null -> null
+            | bias -> copyOf bias
 
         HandedOut.Listen()
-        let made = HandedOut(copyOf weight, copyOf bias)
+        let made = HandedOut(copyOf weight, copyOfBias)
 
-        if isNull HandedOut.ofThread then
-            HandedOut.ofThread <- ConditionalWeakTable()
+        let ofThread =
+            match HandedOut.ofThread with
+            | null ->
+                let none = ConditionalWeakTable()
+                HandedOut.ofThread <- none
+                none
+            | known -> known
 
-        HandedOut.ofThread.AddOrUpdate(layer, made)
+        ofThread.AddOrUpdate(layer, made)
         made
 
     /// Whether a load that took the tensors must have ended: it ran on this thread, or long ago.
@@ -89,7 +94,7 @@ type internal HandedOut private (weight: torch.Tensor, bias: torch.Tensor) =
     member _.Last: int64 = last
 
     /// Calls body with the copies of weight and bias, unless they are freed.
-    member _.Read(body: torch.Tensor -> torch.Tensor -> unit) : unit =
+    member _.Read(body: torch.Tensor -> (torch.Tensor | null) -> unit) : unit =
         if shared.TryEnter() then
             try
                 body weight bias
@@ -124,11 +129,13 @@ type internal HandOuts() =
     member _.AreOver: bool = Volatile.Read &all |> Array.forall _.IsOver
 
     /// One whose load ended in an exception, or null.
-    member _.Failed: HandedOut =
-        Volatile.Read &all |> Array.tryFind _.HasFailed |> Option.defaultValue null
+    member _.Failed: HandedOut | null =
+        match Volatile.Read &all |> Array.tryFind _.HasFailed with
+        | None -> null
+        | Some failed -> failed
 
     /// The last, or null.
-    member _.Latest: HandedOut =
+    member _.Latest: HandedOut | null =
         match Volatile.Read &all with
         | [||] -> null
         | some -> some |> Array.maxBy _.Last

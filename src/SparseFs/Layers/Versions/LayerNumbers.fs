@@ -9,22 +9,19 @@ open TorchSharp.Modules
 /// that they had, which products read.</summary>
 /// <remarks>Whoever exchanges the parameters' storage makes these anew; whoever writes to it in place, as optimizers do,
 /// is seen here.</remarks>
-[<Sealed; AllowNullLiteral>]
-type internal LayerNumbers(weight: Parameter, bias: Parameter) =
-    let own (p: Parameter) =
-        if isNull p then
-            null
-        else
-            p.alias().DetachFromDisposeScope() // TorchSharp's alias is another handle of the same tensor
+[<Sealed>]
+type internal LayerNumbers(weight: Parameter, bias: Parameter | null) =
+    // TorchSharp's alias is another handle of the same tensor.
+    let own (p: Parameter) = p.alias().DetachFromDisposeScope()
+    let storageOf (p: Parameter) = p.detach().DetachFromDisposeScope()
 
-    let storageOf (p: Parameter) =
-        if isNull p then
-            null
-        else
-            p.detach().DetachFromDisposeScope()
+    let ofBias (make: Parameter -> torch.Tensor) : torch.Tensor | null =
+        match bias with
+        | null -> null
+        | bias -> make bias
 
-    let leaf, biasLeaf = own weight, own bias
-    let values, biasValues = storageOf weight, storageOf bias
+    let leaf, biasLeaf = own weight, ofBias own
+    let values, biasValues = storageOf weight, ofBias storageOf
     let device = weight.device
 
     let address =
@@ -41,13 +38,13 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter) =
     member _.Leaf: torch.Tensor = leaf
 
     /// As Leaf, of the bias; null without one.
-    member _.BiasLeaf: torch.Tensor = biasLeaf
+    member _.BiasLeaf: torch.Tensor | null = biasLeaf
 
     /// The weight's numbers, [nnz], without a gradient.
     member _.Values: torch.Tensor = values
 
     /// The bias's, or null.
-    member _.BiasValues: torch.Tensor = biasValues
+    member _.BiasValues: torch.Tensor | null = biasValues
 
     member val Dtype: torch.ScalarType = weight.dtype
     member _.Device: torch.Device = device
@@ -65,7 +62,7 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter) =
     member _.Shared: SharedTensors = shared
 
     /// Why a backward with them failed, if one did, on whatever thread.
-    member val Failure: BackwardFailure = null with get, set
+    member val Failure: BackwardFailure | null = null with get, set
 
     /// Whether the parameter is somewhere else now, without our having moved it.
     member _.IsAstray: bool = address <> 0n && NativeTensor.address leaf <> address

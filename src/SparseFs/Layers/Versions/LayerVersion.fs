@@ -3,7 +3,7 @@ namespace SparseFs.Torch
 open SparseFs
 
 /// <summary>What one call of a layer multiplies with: a pattern and numbers that belong together. Immutable.</summary>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type internal LayerVersion
     (connectivity: Connectivity, numbers: LayerNumbers, seen: struct (int64 * int64), isChanging: bool) =
     member _.Connectivity: Connectivity = connectivity

@@ -16,14 +16,14 @@ open TorchSharp.Modules
 /// next use will find, and change nothing, so that they may be read in the middle of a load.</para>
 /// </remarks>
 [<Sealed>]
-type internal LayerVersions(name: string, connectivity: Connectivity, weight: Parameter, bias: Parameter) =
+type internal LayerVersions(name: string, connectivity: Connectivity, weight: Parameter, bias: Parameter | null) =
     let gate = obj ()
     let parameters = LayerParameters(weight, bias)
 
     let mutable current =
         LayerVersion(connectivity, parameters.Numbers(), struct (0L, 0L), false)
 
-    let mutable pattern: PatternTensors = null
+    let mutable pattern: PatternTensors | null = null
     let handOuts = HandOuts()
     let reader = PatternReader handOuts
     let remapped = Event<struct (Remap * LayerVersion)>()
@@ -55,14 +55,16 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
         isNext
 
-    /// Of a tensor, or null.
-    let copyOf (t: torch.Tensor) = if isNull t then null else t.clone ()
+    let copyOrNull (t: torch.Tensor | null) : torch.Tensor | null =
+        match t with
+        | null -> null
+        | t -> t.clone ()
 
     /// The pattern's tensors show the version's pattern, and the version knows them so.
     let shown (version: LayerVersion) =
-        if isNull pattern then
-            version
-        else
+        match pattern with
+        | null -> version
+        | pattern ->
             pattern.Write version.Connectivity
             version.At pattern.Versions
 
@@ -82,51 +84,61 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 publish (shown v)
                 handOuts.ForgetAll())
 
+    /// As look, where something may have been written.
+    let lookCloser
+        (v: LayerVersion)
+        (tensors: PatternTensors)
+        (versions: struct (int64 * int64))
+        : LayerVersion | null =
+        match reader.Read(v, tensors, versions) with
+        | PatternReading.Current
+        | PatternReading.Doubtful -> v
+        | PatternReading.Same -> if exchanged v (v.At versions) then current else null
+        | PatternReading.Other c ->
+            let next = LayerVersion(c, v.Numbers, versions, false)
+
+            if exchanged v next then
+                handOuts.ForgetOver()
+                next
+            else
+                null
+        | PatternReading.Broken refusal ->
+            match handOuts.Latest with
+            // Written long after state_dict was read: nobody knows what the weights were before.
+            | null -> raise (PatternTensors.Refusal(refusal, "load a whole state: the layer cannot be used before"))
+            | lent ->
+                goBack v lent
+                raise (PatternTensors.Refused refusal)
+
     /// <summary>The version after what was written into the pattern's tensors, if anything was.</summary>
     /// <returns>Null where another thread was faster: look at the current version again.</returns>
-    let look (v: LayerVersion) (tensors: PatternTensors) : LayerVersion =
+    let look (v: LayerVersion) (tensors: PatternTensors) : LayerVersion | null =
         let versions = tensors.Versions
 
         if v.IsChanging || (handOuts.IsEmpty && NativeTensor.canTell && versions = v.Seen) then
             v
-        elif not (isNull handOuts.Failed) then
-            goBack v handOuts.Failed
-            null
         else
-            match reader.Read(v, tensors, versions) with
-            | PatternReading.Current
-            | PatternReading.Doubtful -> v
-            | PatternReading.Same -> if exchanged v (v.At versions) then current else null
-            | PatternReading.Other c ->
-                let next = LayerVersion(c, v.Numbers, versions, false)
-
-                if exchanged v next then
-                    handOuts.ForgetOver()
-                    next
-                else
-                    null
-            | PatternReading.Broken refusal ->
-                match handOuts.Latest with
-                // Written long after state_dict was read: nobody knows what the weights were before.
-                | null -> raise (PatternTensors.Refusal(refusal, "load a whole state: the layer cannot be used before"))
-                | lent ->
-                    goBack v lent
-                    raise (PatternTensors.Refused refusal)
+            match handOuts.Failed with
+            | null -> lookCloser v tensors versions
+            | failed ->
+                goBack v failed
+                null
 
     /// The pattern that the next use will have, or what it will be refused with. Changes nothing: look takes over.
     let peek () : Result<Connectivity, ConnectivityError> =
         let v = Volatile.Read &current
-        let tensors = Volatile.Read &pattern
 
-        if
-            isNull tensors
-            || v.IsChanging
-            || (handOuts.IsEmpty && NativeTensor.canTell && tensors.Versions = v.Seen)
-            || not (isNull handOuts.Failed)
-        then
-            Ok v.Connectivity
-        else
-            reader.Peek(v, tensors)
+        match Volatile.Read &pattern with
+        | null -> Ok v.Connectivity
+        | tensors ->
+            if
+                v.IsChanging
+                || (handOuts.IsEmpty && NativeTensor.canTell && tensors.Versions = v.Seen)
+                || not (isNull handOuts.Failed)
+            then
+                Ok v.Connectivity
+            else
+                reader.Peek(v, tensors)
 
     /// The current version, in use.
     let rec enter () : LayerVersion =
@@ -138,24 +150,26 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
             enter () // it was replaced this moment
         else
-            let mutable result: LayerVersion = null
+            let mutable result: LayerVersion | null = null
 
             try
                 if not v.IsChanging && v.Numbers.IsAstray then
                     follow v
-                elif isNull pattern then
-                    result <- v
                 else
-                    result <- look v pattern
-
-                    // What was loaded belongs to the same numbers, or to newer ones.
-                    if not (isNull result) && not (obj.ReferenceEquals(result.Numbers, v.Numbers)) then
-                        result <- null
+                    match pattern with
+                    | null -> result <- v
+                    | pattern ->
+                        match look v pattern with
+                        // What was loaded belongs to the same numbers, or to newer ones.
+                        | NonNull found when obj.ReferenceEquals(found.Numbers, v.Numbers) -> result <- found
+                        | _ -> ()
             finally
                 if isNull result then
                     v.Numbers.Shared.Exit()
 
-            if isNull result then enter () else result
+            match result with
+            | null -> enter ()
+            | version -> version
 
     /// As enter, also where the pattern's tensors hold none and no copy of the weights is there to go back to: a load
     /// can mend that.
@@ -164,7 +178,11 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
             enter ()
         with :? ArgumentException ->
             let v = Volatile.Read &current
-            let isStill = handOuts.IsEmpty && not (pattern.Hold v.Connectivity)
+
+            let isStill =
+                match pattern with
+                | null -> false
+                | pattern -> handOuts.IsEmpty && not (pattern.Hold v.Connectivity)
 
             if isStill && v.Numbers.Shared.TryEnter() then
                 v
@@ -175,7 +193,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
     member _.Weight: Parameter = parameters.Weight
 
     /// The live bias, or null.
-    member _.Bias: Parameter = parameters.Bias
+    member _.Bias: Parameter | null = parameters.Bias
 
     /// <summary>The current version, for one call; <c>version.Numbers.Shared.Exit()</c> ends it.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
@@ -231,23 +249,27 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
                 let v = enterForLoad ()
 
                 try
-                    if isNull pattern then
-                        let made = PatternTensors v.Connectivity
+                    let tensors =
+                        match pattern with
+                        | null ->
+                            let made = PatternTensors v.Connectivity
 
-                        publish (
-                            if v.IsChanging then
-                                LayerVersion(v.Connectivity, v.Numbers, made.Versions, true)
-                            else
-                                v.At made.Versions
-                        )
+                            publish (
+                                if v.IsChanging then
+                                    LayerVersion(v.Connectivity, v.Numbers, made.Versions, true)
+                                else
+                                    v.At made.Versions
+                            )
 
-                        pattern <- made
+                            pattern <- made
+                            made
+                        | pattern -> pattern
 
                     // A change of the layer's own goes back by itself.
                     if not v.IsChanging then
                         handOuts.Add(HandedOut.Register(gate, v.Numbers.Values, v.Numbers.BiasValues))
 
-                    pattern.Shown
+                    tensors.Shown
                 finally
                     v.Numbers.Shared.Exit())
 
@@ -285,7 +307,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
     /// <summary>Takes over a pattern and its weights, and a bias if there is one (else null). The tensors' storage becomes
     /// the parameters'.</summary>
-    member s.Replace(c: Connectivity, values: torch.Tensor, biasValues: torch.Tensor) : unit =
+    member s.Replace(c: Connectivity, values: torch.Tensor, biasValues: torch.Tensor | null) : unit =
         s.Change(fun _ ->
             parameters.SetStorage(values, biasValues)
             c)
@@ -309,12 +331,13 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         s.Change(fun v ->
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
-            parameters.SetStorage(copyOf v.Numbers.Values, copyOf v.Numbers.BiasValues)
+            parameters.SetStorage(v.Numbers.Values.clone (), copyOrNull v.Numbers.BiasValues)
             result <- load ()
 
-            if isNull pattern || pattern.Hold v.Connectivity then
-                v.Connectivity
-            else
+            match pattern with
+            | null -> v.Connectivity
+            | pattern when pattern.Hold v.Connectivity -> v.Connectivity
+            | pattern ->
                 match pattern.TryRead(v.Connectivity.Rows, v.Connectivity.Cols) with
                 | Ok c -> c
                 | Error refusal -> raise (PatternTensors.Refused refusal))
@@ -322,7 +345,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
         result
 
     /// <summary>Other parameters take the place of these, which calls on other threads may still use.</summary>
-    member _.Move(replace: Parameter -> Parameter -> struct (Parameter * Parameter)) : unit =
+    member _.Move(replace: Parameter -> (Parameter | null) -> struct (Parameter * (Parameter | null))) : unit =
         lock gate (fun () ->
             let v = enter ()
 

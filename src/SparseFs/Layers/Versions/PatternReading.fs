@@ -5,7 +5,7 @@ open System.Threading
 open SparseFs
 
 /// What the pattern's tensors were found to be, which was no pattern, and since when, in milliseconds.
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type private Suspect(versions: struct (int64 * int64), since: int64) =
     member _.Versions = versions
     member _.Since = since
@@ -27,10 +27,10 @@ type internal PatternReading =
 /// <summary>Looks at the tensors that state_dict handed out.</summary>
 [<Sealed>]
 type internal PatternReader(handOuts: HandOuts) =
-    let mutable suspect: Suspect = null
+    let mutable suspect: Suspect | null = null
 
     /// The pattern that was last read from the tensors, for the next one who looks, while somebody has it.
-    let mutable latest: WeakReference<Connectivity> = null
+    let mutable latest: WeakReference<Connectivity> | null = null
 
     /// No copy into a pattern's tensor takes longer.
     static member private CopyMilliseconds = 1_000L
@@ -38,11 +38,11 @@ type internal PatternReader(handOuts: HandOuts) =
     /// Since when the pattern's tensors are known to be what they are, which is no pattern; no time where nobody knows.
     member private _.DoubtfulSince(versions: struct (int64 * int64)) : int64 voption =
         match Volatile.Read &suspect with
-        | s when not (isNull s) && s.Versions = versions -> ValueSome s.Since
+        | NonNull s when s.Versions = versions -> ValueSome s.Since
         | _ -> ValueNone
 
     member private _.TryRead(v: LayerVersion, tensors: PatternTensors) : Result<Connectivity, ConnectivityError> =
-        let known =
+        let known: obj | null =
             match Volatile.Read &latest with
             | null -> null
             | reference ->

@@ -9,7 +9,7 @@ open TorchSharp
 /// <remarks>load_state_dict copies into whatever tensors state_dict returned and tells nobody, so the layer looks at their
 /// versions when it is used. What is handed out may be disposed of by whoever got it; the handles that are looked at are
 /// others.</remarks>
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type internal PatternTensors(connectivity: Connectivity) =
     let make (values: int[]) =
         // Tensors of inference mode have no version.

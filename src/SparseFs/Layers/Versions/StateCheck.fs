@@ -9,10 +9,19 @@ module internal StateCheck =
 
     /// <summary>Refuses what copy_ would broadcast, cast or take unseen, before anything is copied.</summary>
     /// <exception cref="T:System.ArgumentException">A tensor has another length, or the pattern is none.</exception>
-    let ofLayer (versions: LayerVersions) (source: Dictionary<string, torch.Tensor>) (skip: IList<string>) : unit =
+    let ofLayer
+        (versions: LayerVersions)
+        (source: Dictionary<string, torch.Tensor>)
+        (skip: IList<string> | null)
+        : unit =
+        let isSkipped (key: string) =
+            match skip with
+            | null -> false
+            | skip -> skip.Contains key
+
         let find (key: string) =
             match source.TryGetValue key with
-            | true, tensor when isNull skip || not (skip.Contains key) -> ValueSome tensor
+            | true, tensor when not (isSkipped key) -> ValueSome tensor
             | _ -> ValueNone
 
         let checkLength (key: string) (length: int) =

@@ -13,7 +13,7 @@ type internal AdamWeight =
         Mean: torch.Tensor
         Square: torch.Tensor
         /// AMSGrad's, or null.
-        Largest: torch.Tensor
+        Largest: torch.Tensor | null
         Steps: int64
         Beta1: float
         Beta2: float
@@ -24,12 +24,17 @@ type internal AdamWeight =
 
     member w.FitsKernel(grad: torch.Tensor) : bool =
         let fits (t: torch.Tensor) =
-            isNull t
-            || (t.dtype = torch.ScalarType.Float32
-                && t.device_type = DeviceType.CPU
-                && t.is_contiguous ())
+            t.dtype = torch.ScalarType.Float32
+            && t.device_type = DeviceType.CPU
+            && t.is_contiguous ()
 
-        fits w.Weight && fits grad && fits w.Mean && fits w.Square && fits w.Largest
+        fits w.Weight
+        && fits grad
+        && fits w.Mean
+        && fits w.Square
+        && (match w.Largest with
+            | null -> true
+            | largest -> fits largest)
 
     member w.Numbers(grad: torch.Tensor) : AdamNumbers =
         { Gradient = TensorView.floats "grad" grad
@@ -99,7 +104,12 @@ module internal AdamMemory =
               Beta2 = float32 w.Beta2
               Rest2 = float32 (1.0 - w.Beta2) }
 
-        let root = (if isNull w.Largest then w.Square else w.Largest).sqrt()
+        let square =
+            match w.Largest with
+            | null -> w.Square
+            | largest -> largest
+
+        let root = square.sqrt ()
 
         YoungMoments.adamUpdateOf
             (OpenMpTeam.get ())
@@ -139,11 +149,13 @@ module internal AdamMemory =
 
         let state = optimizer.state_dict().State[0] :?> Adam.State
 
+        let largest: torch.Tensor | null = if amsgrad then torch.zeros_like start else null
+
         let ours =
             { Weight = own
               Mean = torch.zeros_like start
               Square = torch.zeros_like start
-              Largest = if amsgrad then torch.zeros_like start else null
+              Largest = largest
               Steps = 0L
               Beta1 = 0.9
               Beta2 = 0.999
@@ -158,7 +170,7 @@ module internal AdamMemory =
 
         for step in 0L .. 4L do
             let grad = draw ()
-            theirs.grad <- grad
+            TorchNulls.setGrad theirs grad
             optimizer.step () |> ignore
             take { ours with Steps = step } move (Array.zeroCreate n) (Array.zeroCreate (4 * YoungMoments.Few)) 0 grad
 
@@ -229,12 +241,14 @@ module internal AdamMemory =
                     RunningMean.change young w.Beta1 w.Steps w.Mean g
                     RunningMean.change young w.Beta2 w.Steps w.Square (g * g)
 
-                    if not (isNull w.Largest) then
+                    match w.Largest with
+                    | null -> ()
+                    | largest ->
                         let kept =
                             RunningMean.coefficients w.Beta2 w.Steps young.Ages
                             |> Array.map (fun (struct (taken, _)) -> 1.0 - taken)
                             |> young.Numbers
 
-                        young.Put(w.Largest, kept * young.Of w.Largest)
+                        young.Put(largest, kept * young.Of largest)
 
                     Prepared.Before ignore }

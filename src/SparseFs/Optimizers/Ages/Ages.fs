@@ -12,17 +12,19 @@ open TorchSharp
 type internal Ages() =
     static let most = 255
 
-    /// The cohort of each slot, counted from 1, the youngest first; 0 is old. Null where all are.
-    let mutable cohorts: byte[] = null
+    /// The cohort of each slot, counted from 1, the youngest first; 0 is old. Empty where all are.
+    let mutable cohorts: byte[] = [||]
     /// The age of each cohort, rising.
     let mutable ages: int64[] = [||]
 
     /// The cohort of each slot on a device, where it has been asked for.
-    let mutable onDevice: torch.Tensor = null
+    let mutable onDevice: torch.Tensor | null = null
 
     let forget () =
-        if not (isNull onDevice) then
-            onDevice.Dispose()
+        match onDevice with
+        | null -> ()
+        | gone ->
+            gone.Dispose()
             onDevice <- null
 
     /// Makes the cohorts from one on old.
@@ -31,52 +33,46 @@ type internal Ages() =
         ages <- Array.truncate first ages
 
         if first = 0 then
-            cohorts <- null
+            cohorts <- [||]
         else
             for slot in 0 .. cohorts.Length - 1 do
                 if int cohorts[slot] > first then
                     cohorts[slot] <- 0uy
 
     /// Whether any slot is young.
-    member _.IsEmpty: bool = isNull cohorts
+    member _.IsEmpty: bool = cohorts.Length = 0
 
-    /// The cohort of each slot: 0 is old. Null where all are; nobody writes to it.
+    /// The cohort of each slot: 0 is old. Empty where all are; nobody writes to it.
     member _.Cohorts: byte[] = cohorts
 
     /// The age of each cohort, that of cohort 1 first; rising. Nobody writes to it.
     member _.OfCohorts: int64[] = ages
 
-    /// The age of each slot, −1 where it is old; null where all are.
+    /// The age of each slot, −1 where it is old; empty where all are.
     member _.OfSlots: int[] =
-        if isNull cohorts then
-            null
-        else
-            cohorts
-            |> Array.map (fun cohort ->
-                if cohort = 0uy then
-                    -1
-                else
-                    int (min ages[int cohort - 1] (int64 Int32.MaxValue)))
+        cohorts
+        |> Array.map (fun cohort ->
+            if cohort = 0uy then
+                -1
+            else
+                int (min ages[int cohort - 1] (int64 Int32.MaxValue)))
 
     /// <summary>Takes over what OfSlots gave; the ages beyond the 255 lowest count as old.</summary>
     member _.Replace(ofSlots: int[]) : unit =
         forget ()
 
         let distinct =
-            if isNull ofSlots then
-                [||]
-            else
-                ofSlots
-                |> Array.filter (fun age -> age >= 0)
-                |> Array.distinct
-                |> Array.sort
-                |> Array.truncate most
+            ofSlots
+            |> Array.filter (fun age -> age >= 0)
+            |> Array.distinct
+            |> Array.sort
+            |> Array.truncate most
 
         ages <- Array.map int64 distinct
 
         cohorts <-
             if distinct.Length = 0 then
-                null
+                [||]
             else
                 // Not found is negative.
                 ofSlots
@@ -88,7 +84,7 @@ type internal Ages() =
     member _.Remap(remap: Remap, ofGrown: int64) : unit =
         let isYoung = ofGrown >= 0L && remap.Grown > 0
 
-        if isYoung || not (isNull cohorts) then
+        if isYoung || cohorts.Length > 0 then
             let before = cohorts
 
             let place =
@@ -122,7 +118,7 @@ type internal Ages() =
                 remap.FromArray
                 |> Array.map (fun from ->
                     if from < 0 then grown
-                    elif isNull before then 0uy
+                    elif before.Length = 0 then 0uy
                     else moved[int before[from]])
 
     /// <summary>All young slots have taken a step.</summary>
@@ -130,7 +126,7 @@ type internal Ages() =
     /// <param name="most">Cohorts that stay young whatever their age.</param>
     /// <param name="settled">Where there are more, those that have taken so many steps become old.</param>
     member _.Step(isYoung: int64 -> bool, most: int, settled: int64) : unit =
-        if not (isNull cohorts) then
+        if cohorts.Length > 0 then
             ages <- Array.map ((+) 1L) ages
 
             let mutable staying = ages.Length
@@ -145,14 +141,14 @@ type internal Ages() =
 
     /// The young slots and the cohort of each, counted from 0, as int64 tensors on a device, of the open DisposeScope.
     member _.Tensors(device: torch.Device) : struct (torch.Tensor * torch.Tensor) =
-        if
-            not (isNull onDevice)
-            && (onDevice.device_type <> device.``type`` || onDevice.device_index <> device.index)
-        then
-            forget ()
+        let there =
+            match onDevice with
+            | NonNull known when known.device_type = device.``type`` && known.device_index = device.index -> known
+            | _ ->
+                forget ()
+                let made = torch.tensor(cohorts, device = device).DetachFromDisposeScope()
+                onDevice <- made
+                made
 
-        if isNull onDevice then
-            onDevice <- torch.tensor(cohorts, device = device).DetachFromDisposeScope()
-
-        let index = onDevice.nonzero().squeeze 1L
-        struct (index, onDevice.index_select(0L, index).to_type torch.ScalarType.Int64 - Scalars.Of 1L)
+        let index = there.nonzero().squeeze 1L
+        struct (index, there.index_select(0L, index).to_type torch.ScalarType.Int64 - Scalars.Of 1L)

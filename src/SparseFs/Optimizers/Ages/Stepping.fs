@@ -10,12 +10,12 @@ module internal Stepping =
     let private stepWithout (optimizer: torch.optim.Optimizer) (gradients: struct (Parameter * torch.Tensor)[]) : unit =
         try
             for struct (p, _) in gradients do
-                p.grad <- null
+                TorchNulls.setGrad p null
 
             optimizer.step () |> ignore
         finally
             for struct (p, grad) in gradients do
-                p.grad <- grad
+                TorchNulls.setGrad p grad
 
     /// <summary>A step of the optimizer.</summary>
     /// <param name="states">The optimizer.</param>
@@ -31,7 +31,7 @@ module internal Stepping =
             let prepared =
                 [| for struct (p, ages) in weights do
                        if not ages.IsEmpty then
-                           match p.grad with
+                           match TorchNulls.gradOf p with
                            | null -> ()
                            | grad ->
                                let state = states.StateOf p

@@ -28,7 +28,7 @@ module internal KnownSgd =
         let grad = grad.add (before.mul (Scalars.Of(o.weight_decay.GetValueOrDefault 0.0)))
 
         let move =
-            match s.momentum_buffer with
+            match TorchNulls.momentumOf s with
             | null -> grad
             | buffer when o.nesterov.GetValueOrDefault false ->
                 grad.add (buffer.mul (Scalars.Of(o.momentum.GetValueOrDefault 0.0)))
@@ -43,11 +43,13 @@ module internal KnownSgd =
                 age = 0L && o.momentum.Value <> 0.0 && o.dampening.Value <> 0.0
 
             member _.Prepare(ages, grad, _) =
-                if not (isNull s.momentum_buffer) then
+                match TorchNulls.momentumOf s with
+                | null -> ()
+                | buffer ->
                     let young = YoungSlots(ages, p)
                     let g = young.Gradient(grad, 1.0, o.weight_decay.Value)
                     // The optimizer makes it momentum · buffer + (1 − dampening) · g.
-                    young.Put(s.momentum_buffer, g * (Scalars.Of(o.dampening.Value / o.momentum.Value)))
+                    young.Put(buffer, g * (Scalars.Of(o.dampening.Value / o.momentum.Value)))
 
                 Prepared.Before ignore
 

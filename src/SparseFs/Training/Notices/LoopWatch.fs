@@ -12,7 +12,7 @@ type internal Seen =
     /// The steps that the optimizer has counted.
     | Counted of steps: int64
     /// The weight and its gradient, of an optimizer that counts none.
-    | Weight of weight: torch.Tensor * grad: torch.Tensor
+    | Weight of weight: torch.Tensor * grad: (torch.Tensor | null)
 
 /// <summary>Notices faults of the loop around a rewirer in its first steps: a loop does the same all over again.</summary>
 [<Sealed>]
@@ -28,8 +28,9 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
         | Seen.Weight(weight, grad) ->
             weight.Dispose()
 
-            if not (isNull grad) then
-                grad.Dispose()
+            match grad with
+            | null -> ()
+            | grad -> grad.Dispose()
         | _ -> ()
 
         seen <- Seen.Nothing
@@ -37,22 +38,27 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
     let hasGradient () =
         optimizer.parameters ()
         |> Seq.exists (fun p ->
-            use grad = p.grad
-            not (isNull grad) && grad.any().item<bool>())
+            use grad = TorchNulls.gradOf p
+
+            match grad with
+            | null -> false
+            | grad -> grad.any().item<bool>())
 
     /// Whether the weight has moved by one step with its gradient of now, or with that of the last step.
-    let hasMoved (p: Parameter) (state: ParameterState) (before: torch.Tensor) (lastGrad: torch.Tensor) : bool =
+    let hasMoved (p: Parameter) (state: ParameterState) (before: torch.Tensor) (lastGrad: torch.Tensor | null) : bool =
         match state.LastMove with
         | ValueSome moveOf when before.numel () = p.numel () && p.ne(before).any().item<bool>() ->
             let moved = p.sub before
 
-            [ p.grad; lastGrad ]
+            [ TorchNulls.gradOf p; lastGrad ]
             |> List.exists (fun grad ->
-                not (isNull grad)
-                && grad.numel () = before.numel ()
-                && (let rest = moved.sub (moveOf before grad)
-                    // A float32 sum rounds to a few parts in a million; another change is nothing like it.
-                    rest.norm().item<float32>() <= 1e-3f * moved.norm().item<float32>()))
+                match grad with
+                | null -> false
+                | grad ->
+                    grad.numel () = before.numel ()
+                    && (let rest = moved.sub (moveOf before grad)
+                        // A float32 sum rounds to a few parts in a million; another change is nothing like it.
+                        rest.norm().item<float32>() <= 1e-3f * moved.norm().item<float32>()))
         | _ -> false
 
     let hasStepped (p: Parameter) (state: ParameterState) : bool =
@@ -100,8 +106,14 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
                     use detached = t.detach ()
                     detached.clone().DetachFromDisposeScope()
 
-                use grad = p.grad
-                seen <- Seen.Weight(copy p, (if isNull grad then null else copy grad))
+                use grad = TorchNulls.gradOf p
+
+                let copyOfGrad: torch.Tensor | null =
+                    match grad with
+                    | null -> null
+                    | grad -> copy grad
+
+                seen <- Seen.Weight(copy p, copyOfGrad)
 
     /// Where a step was somebody else's, or a state was put in.
     member _.Forget() : unit = forget ()
