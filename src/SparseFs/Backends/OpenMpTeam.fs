@@ -47,7 +47,7 @@ type private GompTeam(start: GompParallel) =
         Region(fun data ->
             match GCHandle.FromIntPtr(data).Target with
             | :? WorkItems as items -> items.Work()
-            | _ -> ()) // freed, which no call does before its end
+            | _ -> Environment.FailFast "expected the parts of a call that waits for them, got none")
 
     static let regionAddress = Marshal.GetFunctionPointerForDelegate region
 

@@ -134,7 +134,7 @@ let checkpointFacadeTests =
 
                   let wrapped =
                       [ "module.weight", model.weight :> torch.Tensor
-                        "module.PresentBias", model.PresentBias :> torch.Tensor ]
+                        "module.bias", model.PresentBias :> torch.Tensor ]
 
                   SafetensorsFiles.Save(file, Dictionary(dict wrapped))
                   use loaded = torch.nn.Linear(3L, 2L)

@@ -83,14 +83,13 @@ let private errorBound (model: Sequential) (x: torch.Tensor) : float[] =
         t.detach().to_type torch.ScalarType.Float64
 
     let rec through (value: torch.Tensor, error: torch.Tensor) (m: torch.nn.Module) =
-        let linear (weight: torch.Tensor) (bias: torch.Tensor) =
+        let linear (weight: torch.Tensor) (bias: torch.Tensor | null) =
             let weight = f64 weight
 
             let bias =
-                if isNull (box bias) then
-                    torch.zeros (weight.shape[0], dtype = torch.ScalarType.Float64)
-                else
-                    f64 bias
+                match bias with
+                | null -> torch.zeros (weight.shape[0], dtype = torch.ScalarType.Float64)
+                | bias -> f64 bias
 
             let size = value.abs().add(error).matmul(weight.abs().t()).add(bias.abs ())
             let gamma = Oracle.gamma Oracle.float32Roundoff (int weight.shape[1] + 2)
@@ -99,8 +98,8 @@ let private errorBound (model: Sequential) (x: torch.Tensor) : float[] =
 
         match m with
         | :? Sequential as s -> s.children () |> Seq.fold through (value, error)
-        | :? SparseLinear as l -> linear (l.weightMatrix ()) l.PresentBias
-        | :? Linear as l -> linear l.weight l.PresentBias
+        | :? SparseLinear as l -> linear (l.weightMatrix ()) l.bias
+        | :? Linear as l -> linear l.weight l.bias
         | :? ReLU -> value.relu (), error
         | :? Flatten -> value.flatten 1L, error.flatten 1L
         | _ -> value, error

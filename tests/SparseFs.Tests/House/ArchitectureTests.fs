@@ -313,7 +313,8 @@ let architecture =
 
           testCase "no warning of nulls is turned off, and no type of ours takes null for one of its values" (fun () ->
               let off =
-                  Regex @"#nowarn[^\n]*326[0-9]|NoWarn[^\n]*326[0-9]|nowarn:326|WarningsNotAsErrors|AllowNullLiteral"
+                  Regex
+                      @"#nowarn[^\n]*326[0-9]|NoWarn[^\n]*326[0-9]|nowarn:326|NotAsErrors[^\n]*326[0-9]|AllowNullLiteral"
 
               let files =
                   [ "Directory.Build.props"; "Directory.Build.targets" ]
