@@ -1,0 +1,243 @@
+/// Examples of the documentation: what a user calls first has one, and each compiles, runs and gives what it says.
+module SparseFs.Tests.ExamplesTests
+
+open System
+open System.Collections.Generic
+open System.Diagnostics
+open System.IO
+open System.Reflection
+open System.Text.RegularExpressions
+open System.Xml.Linq
+open Expecto
+open Microsoft.FSharp.Reflection
+open SparseFs
+open SparseFs.Tests.CheckpointFiles
+open SparseFs.Tests.PublicApiTests
+open SparseFs.Tests.PublicSurface
+
+/// The libraries whose documentation speaks F#.
+let private libraries = [ core; layers; onnx ]
+
+// ---------------------------------------------------------------------------------------------------------
+// Who has an example
+// ---------------------------------------------------------------------------------------------------------
+
+/// A code block of an example, and the name that its member has in the XML file, without parameters.
+type private Example = { Member: string; Lines: string list }
+
+let private withoutIndent (lines: string list) : string list =
+    let indent (line: string) = line.Length - line.TrimStart().Length
+    let isBlank (line: string) = String.IsNullOrWhiteSpace line
+
+    match List.filter (isBlank >> not) lines with
+    | [] -> []
+    | written ->
+        let least = written |> List.map indent |> List.min
+
+        lines
+        |> List.map (fun line -> if isBlank line then "" else line.Substring(least).TrimEnd())
+        |> List.skipWhile isBlank
+        |> List.rev
+        |> List.skipWhile isBlank
+        |> List.rev
+
+let private documented (assembly: Assembly) : (string * XElement) list =
+    let file = Path.ChangeExtension(assembly.Location, ".xml")
+
+    [ for m in XDocument.Load(file, LoadOptions.PreserveWhitespace).Descendants(XName.Get "member") do
+          (m.Attribute(XName.Get "name").Value.Split('(')[0]).Split("``")[0], m ]
+
+let private examplesOf (assembly: Assembly) : Example list =
+    [ for name, m in documented assembly do
+          for example in m.Descendants(XName.Get "example") do
+              for code in example.Elements(XName.Get "code") do
+                  { Member = name
+                    Lines = withoutIndent (List.ofArray (code.Value.Split '\n')) } ]
+
+/// Members of types that have more to show than their constructors.
+let private shown =
+    [ typeof<SparseLinear>, [ "Connectivity"; "Policy"; "Arithmetic"; "ArithmeticFor"; "weight"; "weightMatrix" ]
+      typeof<KWinnersBase>, [ "Boost"; "DutyCycles"; "Entropy"; "EndEpoch" ]
+      typeof<KWinners>, [ "K"; "KAtInference"; "MaxEntropy" ]
+      typeof<KWinners2d>, [ "KOf"; "MaxEntropy" ]
+      typeof<Rewirer>, [ "Step"; "Follow"; "ZeroGrad"; "Events"; "Notices"; "Refusals"; "Capture"; "Restore" ] ]
+
+/// Every function and value of a public module, the constructors of the types above, and the members that stand beside them.
+let private wanted: MemberInfo list =
+    [ for assembly in libraries do
+          for t in publicTypes assembly do
+              if FSharpType.IsModule t then
+                  yield! publicMembers t
+
+      for t, names in shown do
+          for m in publicMembers t do
+              if m :? ConstructorInfo || List.contains m.Name names then
+                  m ]
+
+let private withoutExample () : string list =
+    let having =
+        [ for assembly in libraries do
+              for name, m in documented assembly do
+                  if not (Seq.isEmpty (m.Descendants(XName.Get "code"))) then
+                      name ]
+        |> List.countBy id
+        |> dict
+
+    [ for name, count in List.countBy docName wanted do
+          match having.TryGetValue name with
+          | true, found when found >= count -> ()
+          | _ -> name ]
+
+// ---------------------------------------------------------------------------------------------------------
+// Whether they run
+// ---------------------------------------------------------------------------------------------------------
+
+/// What an example may use without saying it: these namespaces, and names of the things that most of them are about. Each
+/// example has them new, and a current folder of its own.
+let private prelude =
+    """
+open System
+open System.IO
+open System.Text.RegularExpressions
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+
+torch.set_num_threads 1 // other tests run beside these
+
+let given () =
+    let seed = Seed.ofInt 42
+    let linear = torch.nn.Linear(784L, 300L) // a dense layer
+    let layer = new SparseLinear(784, 300, sparsity = 0.9, seed = seed) // a sparse one
+    let dense = torch.nn.Sequential(torch.nn.Linear(784L, 300L), torch.nn.ReLU(), torch.nn.Linear(300L, 10L))
+    let first = new SparseLinear(784, 300, sparsity = 0.9, seed = seed)
+    let model = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Linear(300L, 10L))
+    let optimizer = torch.optim.SGD(model.parameters (), 0.1, momentum = 0.9)
+    let x = torch.randn (32L, 784L) // samples, and their labels
+    let labels = torch.randint (10L, [| 32L |])
+    struct (seed, linear, layer, dense, model, optimizer, x, labels)
+
+let mutable running = ""
+let mutable failures = 0
+
+let fail (what: string) =
+    failures <- failures + 1
+    eprintfn $"{running}: {what}"
+
+let shows (expected: string) (value: 'a) =
+    let got = Regex.Replace(sprintf "%0A" value, @"\s+", " ")
+    if got <> expected then fail $"expected {expected}, got {got}"
+
+let run (name: string) (example: unit -> unit) =
+    running <- name
+    Environment.CurrentDirectory <- Directory.CreateTempSubdirectory("sparsefs-example-").FullName
+
+    try
+        try
+            example ()
+        with raised ->
+            fail $"{raised}"
+    finally
+        let made = Environment.CurrentDirectory
+        Environment.CurrentDirectory <- Path.GetTempPath()
+        Directory.Delete(made, recursive = true)
+"""
+
+/// What follows "// = " is what F# prints of the expression before it, on one line; a pipeline's last line will do.
+let private checkedLine (line: string) : string =
+    let said = Regex.Match(line, @"^(\s*)(\S.*?)\s+// = (.*)$")
+
+    if said.Success then
+        let indent, expression = said.Groups[1].Value, said.Groups[2].Value
+        let expected = said.Groups[3].Value.Replace("\"", "\"\"")
+
+        if expression.StartsWith "|>" then
+            $"{indent}{expression} |> shows @\"{expected}\""
+        else
+            $"{indent}({expression}) |> shows @\"{expected}\""
+    else
+        line
+
+/// One script of all examples, each a function of its own, whose errors are told by the member's name.
+let private scriptOf (examples: Example list) : string list =
+    [ for assembly in libraries do
+          $"#r @\"{assembly.Location}\""
+
+      $"#r @\"{typeof<TorchSharp.torch>.Assembly.Location}\""
+      prelude
+
+      for i, example in List.indexed examples do
+          $"let example{i} () ="
+          "    let struct (seed, linear, layer, dense, model, optimizer, x, labels) = given ()"
+          $"# 1 \"{example.Member}\""
+
+          for line in example.Lines do
+              "    " + checkedLine line
+
+          "    ()"
+
+      for i, example in List.indexed examples do
+          $"run \"{example.Member}\" example{i}"
+
+      "exit (if failures = 0 then 0 else 1)" ]
+
+/// What F# Interactive says against the examples; nothing where all is well.
+let private complaints (examples: Example list) : string =
+    inFolder (fun folder ->
+        let script = Path.Combine(folder, "examples.fsx")
+        File.WriteAllLines(script, scriptOf examples)
+
+        // An example may end in a value, which nobody takes: warning 20.
+        let start =
+            ProcessStartInfo(
+                "dotnet",
+                [ "fsi"; "--nologo"; "--quiet"; "--warnaserror+"; "--nowarn:20"; script ],
+                WorkingDirectory = __SOURCE_DIRECTORY__, // where global.json says which SDK
+                RedirectStandardOutput = true,
+                RedirectStandardError = true
+            )
+
+        start.Environment["DOTNET_NOLOGO"] <- "1"
+        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
+        use running = Process.Start start
+        let said = running.StandardError.ReadToEndAsync()
+        running.StandardOutput.ReadToEnd() |> ignore
+        running.WaitForExit()
+
+        match running.ExitCode, said.Result.Trim() with
+        | 0, _ -> ""
+        | code, "" -> $"F# Interactive ended with {code} and said nothing"
+        | _, what -> what)
+
+[<Tests>]
+let examplesTests =
+    testList
+        "Examples"
+        [ testCase "every function of a module, and what a user of the layers calls first, has an example" (fun () ->
+              for t, names in shown do
+                  let found = publicMembers t |> List.map _.Name
+                  Expect.equal (List.except found names) [] $"{t.Name} has these members"
+
+              Expect.isGreaterThan wanted.Length 150 "not vacuous"
+              Expect.equal (String.concat "\n" (withoutExample ())) "" "without an example")
+
+          testCase "every example compiles, runs, and gives what it says" (fun () ->
+              let examples = List.collect examplesOf libraries
+              Expect.isGreaterThan examples.Length 150 "not vacuous"
+              Expect.equal (complaints examples) "" "examples")
+
+          testCase "an example that does not compile, raises or gives another value is named" (fun () ->
+              let example (name: string) (line: string) = { Member = name; Lines = [ line ] }
+              let ofTypes = complaints [ example "M:Types" "Connectivity.full 2 \"3\"" ]
+              Expect.stringContains ofTypes "M:Types(1" "the member and the line"
+              Expect.stringContains ofTypes "FS0001" "the compiler's error"
+
+              let running =
+                  complaints
+                      [ example "M:Raises" "Connectivity.full -1 3 |> ignore"
+                        example "M:Value" "(Connectivity.full 2 3).Nnz // = 7"
+                        example "M:Right" "(Connectivity.full 2 3).Nnz // = 6" ]
+
+              Expect.stringContains running "M:Raises: System.ArgumentOutOfRangeException" "raised"
+              Expect.stringContains running "M:Value: expected 7, got 6" "another value"
+              Expect.isFalse (running.Contains "M:Right") "nothing against what is right") ]
