@@ -59,6 +59,7 @@ module Remap =
     /// <summary>Every slot stays what it is.</summary>
     /// <param name="nnz">Slots, 0 or more.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
+    /// <example><code>(Remap.identity 6000).IsIdentity // = true</code></example>
     let identity (nnz: int) : Remap =
         if nnz < 0 then
             raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more slots, got {nnz}")))
@@ -70,6 +71,11 @@ module Remap =
     /// <param name="after">The same shape.</param>
     /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
     /// <remarks>O(rows + nnz of both).</remarks>
+    /// <example><code>
+    /// let before, after = Connectivity.ofPairs 1 4 [| 0; 0 |] [| 1; 3 |], Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 3 |]
+    /// let remap = Remap.between before after
+    /// remap.From.ToArray() // = [|-1; 1|]
+    /// </code></example>
     let between (before: Connectivity) (after: Connectivity) : Remap =
         if before.Rows <> after.Rows || before.Cols <> after.Cols then
             let message =
@@ -100,6 +106,11 @@ module Remap =
     /// <param name="values">Length Before, in the old slots' order.</param>
     /// <returns>Length After, in the new slots' order.</returns>
     /// <exception cref="T:System.ArgumentException">The length is not Before.</exception>
+    /// <example><code>
+    /// let before, after = Connectivity.ofPairs 1 4 [| 0; 0 |] [| 1; 3 |], Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 3 |]
+    /// let momentum = [| 0.5; 0.25 |]
+    /// momentum |> Remap.apply 0.0 (Remap.between before after) // = [|0.0; 0.25|]
+    /// </code></example>
     let apply (grown: 'a) (remap: Remap) (values: 'a[]) : 'a[] =
         ArgumentNullException.ThrowIfNull(values, nameof values)
 
