@@ -21,6 +21,7 @@ module Onnx =
     /// let options = { Onnx.defaults with SparseWeights = false } // for readers that know no sparse initializers
     /// Onnx.exportWith options "model.onnx" model
     /// </code></example>
+    [<CompiledName "Defaults">]
     let defaults: OnnxOptions =
         { SparseWeights = true
           InputShape = [||] }
@@ -53,6 +54,7 @@ module Onnx =
     /// Onnx.writeTo Onnx.defaults stream model
     /// stream.Length > 100_000L // = true
     /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (options: OnnxOptions) (stream: Stream) (model: torch.nn.Module) : unit =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         OnnxModel.write stream (modelOf options model)
@@ -69,6 +71,7 @@ module Onnx =
     /// Onnx.exportWith { Onnx.defaults with SparseWeights = false } "dense.onnx" model
     /// FileInfo("sparse.onnx").Length &lt; FileInfo("dense.onnx").Length // = true
     /// </code></example>
+    [<CompiledName "ExportWith">]
     let exportWith (options: OnnxOptions) (path: string) (model: torch.nn.Module) : unit =
         let file = modelOf options model
         AtomicFile.write path (fun stream -> OnnxModel.write stream file)
@@ -83,4 +86,5 @@ module Onnx =
     /// Sparsify.model (Sparsify.globally 0.9) dense |> ignore
     /// Onnx.export "model.onnx" dense // onnxruntime.InferenceSession "model.onnx"
     /// </code></example>
+    [<CompiledName "Export">]
     let export (path: string) (model: torch.nn.Module) : unit = exportWith defaults path model

@@ -67,6 +67,7 @@ module Connectivity =
     /// // colIdx: expected rising columns in row 1, got 0 after 2
     /// | Error broken -> printfn $"{broken.ParamName}: {broken.Message}"
     /// </code></example>
+    [<CompiledName "TryCreate">]
     val tryCreate: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Result<Connectivity, ConnectivityError>
 
     /// <summary>As <c>tryCreate</c>, for data that the program made.</summary>
@@ -79,6 +80,7 @@ module Connectivity =
     /// let pattern = Connectivity.create 2 4 [| 0; 1; 3 |] [| 3; 0; 2 |] // row 0 has column 3, row 1 has 0 and 2
     /// pattern.Sparsity // = 0.625
     /// </code></example>
+    [<CompiledName "Create">]
     val create: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Connectivity
 
     /// <summary>From (row, column) pairs in any order: the (2, nnz) form of SparseLinear. O(rows + cols + nnz).</summary>
@@ -93,6 +95,7 @@ module Connectivity =
     /// | Error(ConnectivityError.Duplicate(row, col)) -> printfn $"({row}, {col}) comes twice"
     /// | Error other -> printfn $"{other.Message}"
     /// </code></example>
+    [<CompiledName "TryOfPairs">]
     val tryOfPairs: rows: int -> cols: int -> rowIdx: int[] -> colIdx: int[] -> Result<Connectivity, ConnectivityError>
 
     /// <summary>As <c>tryOfPairs</c>, for data that the program made.</summary>
@@ -105,6 +108,7 @@ module Connectivity =
     /// let pattern = Connectivity.ofPairs 2 4 [| 1; 0; 1 |] [| 2; 3; 0 |]
     /// pattern.ColIdx.ToArray() // = [|3; 0; 2|]
     /// </code></example>
+    [<CompiledName "OfPairs">]
     val ofPairs: rows: int -> cols: int -> rowIdx: int[] -> colIdx: int[] -> Connectivity
 
     /// <summary>A slot wherever a dense mask is true.</summary>
@@ -113,6 +117,7 @@ module Connectivity =
     /// let lowerTriangle = Connectivity.ofMask (Array2D.init 4 4 (fun row col -> col &lt;= row))
     /// lowerTriangle.Nnz // = 10
     /// </code></example>
+    [<CompiledName "OfMask">]
     val ofMask: mask: bool[,] -> Connectivity
 
     /// <summary>The <paramref name="nnz"/> largest magnitudes of a dense weight; a tie goes to the lower cell.</summary>
@@ -125,6 +130,7 @@ module Connectivity =
     /// let pattern = Connectivity.ofMagnitude 3 weight
     /// Connectivity.toMask pattern // = [[false; true; false] [true; false; true]]
     /// </code></example>
+    [<CompiledName "OfMagnitude">]
     val ofMagnitude: nnz: int -> weight: float32[,] -> Connectivity
 
     /// <summary>The <paramref name="nnz"/> largest magnitudes of several layers together; a tie goes to the lower layer,
@@ -139,6 +145,7 @@ module Connectivity =
     /// let patterns = Connectivity.ofMagnitudes 3L [| first; second |]
     /// patterns |> Array.map _.Nnz // = [|1; 2|]
     /// </code></example>
+    [<CompiledName "OfMagnitudes">]
     val ofMagnitudes: nnz: int64 -> weights: float32[,][] -> Connectivity[]
 
     /// <summary>No slot at all.</summary>
@@ -149,6 +156,7 @@ module Connectivity =
     /// let growing = Connectivity.union (Connectivity.empty 300 784) (Topology.banded 300 784 3000)
     /// growing.Nnz // = 3000
     /// </code></example>
+    [<CompiledName "Empty">]
     val empty: rows: int -> cols: int -> Connectivity
 
     /// <summary>A slot in every cell.</summary>
@@ -159,6 +167,7 @@ module Connectivity =
     /// let dense = new SparseLinear(Connectivity.full 10 300) // as torch.nn.Linear(300, 10), but to be rewired or pruned later
     /// dense.Connectivity.Density // = 1.0
     /// </code></example>
+    [<CompiledName "Full">]
     val full: rows: int -> cols: int -> Connectivity
 
     /// <summary>The row of each slot, in slot order; with ColIdx the COO form.</summary>
@@ -168,6 +177,7 @@ module Connectivity =
     /// let pattern = Connectivity.create 2 4 [| 0; 1; 3 |] [| 3; 0; 2 |]
     /// Array.zip (Connectivity.rowIndices pattern) (pattern.ColIdx.ToArray()) // = [|(0, 3); (1, 0); (1, 2)|]
     /// </code></example>
+    [<CompiledName "RowIndices">]
     val rowIndices: c: Connectivity -> int[]
 
     /// <summary>The dense mask: true where a slot is.</summary>
@@ -178,6 +188,7 @@ module Connectivity =
     /// let mask = Connectivity.toMask (Topology.banded 2 4 4)
     /// mask |> Array2D.map (fun exists -> if exists then 1 else 0) // = [[1; 1; 0; 0] [0; 1; 1; 0]]
     /// </code></example>
+    [<CompiledName "ToMask">]
     val toMask: connectivity: Connectivity -> bool[,]
 
     /// <summary>The slot of a cell, or none.</summary>
@@ -190,6 +201,7 @@ module Connectivity =
     /// let pattern = Connectivity.create 2 4 [| 0; 1; 3 |] [| 3; 0; 2 |]
     /// Connectivity.tryFindSlot 1 2 pattern // = Some 2
     /// </code></example>
+    [<CompiledName "TryFindSlot">]
     val tryFindSlot: row: int -> col: int -> c: Connectivity -> int option
 
     /// <summary>Slots of each row.</summary>
@@ -198,6 +210,7 @@ module Connectivity =
     /// <example><code>
     /// Topology.constantFanIn 300 784 20 seed |> Connectivity.fanIn |> Array.distinct // = [|20|]
     /// </code></example>
+    [<CompiledName "FanIn">]
     val fanIn: c: Connectivity -> int[]
 
     /// <summary>Slots of each column.</summary>
@@ -208,6 +221,7 @@ module Connectivity =
     /// let unused = Connectivity.fanOut pattern |> Seq.filter ((=) 0) |> Seq.length
     /// printfn $"{unused} of {pattern.Cols} inputs reach no output"
     /// </code></example>
+    [<CompiledName "FanOut">]
     val fanOut: c: Connectivity -> int[]
 
     /// <summary>The same pairs ordered by column.</summary>
@@ -221,6 +235,7 @@ module Connectivity =
     /// let values = [| 0.3; 1.0; 1.2 |] // in the slot order of pattern
     /// from |> Array.map (fun slot -> values[slot]) // = [|1.0; 1.2; 0.3|]
     /// </code></example>
+    [<CompiledName "Transpose">]
     val transpose: c: Connectivity -> Connectivity * int[]
 
     /// <summary>Slots that are in either pattern.</summary>
@@ -232,6 +247,7 @@ module Connectivity =
     /// let withShortcuts = Connectivity.union local (Topology.uniform 300 784 600 seed)
     /// Connectivity.isSubset local withShortcuts // = true
     /// </code></example>
+    [<CompiledName "Union">]
     val union: a: Connectivity -> b: Connectivity -> Connectivity
 
     /// <summary>Slots that are in both patterns.</summary>
@@ -242,6 +258,7 @@ module Connectivity =
     /// let a, b = Topology.uniform 300 784 2352 seed, Topology.uniform 300 784 2352 (Seed.ofInt 43)
     /// printfn $"two runs share {(Connectivity.intersect a b).Nnz} of {a.Nnz} connections"
     /// </code></example>
+    [<CompiledName "Intersect">]
     val intersect: a: Connectivity -> b: Connectivity -> Connectivity
 
     /// <summary>Slots of <paramref name="a"/> that <paramref name="b"/> lacks.</summary>
@@ -252,6 +269,7 @@ module Connectivity =
     /// let offDiagonal = Connectivity.difference (Connectivity.full 64 64) (Topology.banded 64 64 64)
     /// offDiagonal.Nnz // = 4032
     /// </code></example>
+    [<CompiledName "Difference">]
     val difference: a: Connectivity -> b: Connectivity -> Connectivity
 
     /// <summary>What was added and removed on the way from one pattern to another.</summary>
@@ -265,6 +283,7 @@ module Connectivity =
     /// let change = Connectivity.diff before after
     /// printfn $"{change}" // 1 added, 1 removed
     /// </code></example>
+    [<CompiledName "Diff">]
     val diff: before: Connectivity -> after: Connectivity -> ConnectivityDiff
 
     /// <summary>Whether every slot of the first is in the second.</summary>
@@ -275,6 +294,7 @@ module Connectivity =
     /// let pruned = Connectivity.ofMagnitude 2000 (Array2D.init 300 784 (fun row col -> float32 (row * col % 97)))
     /// Connectivity.isSubset pruned (Connectivity.full 300 784) // = true
     /// </code></example>
+    [<CompiledName "IsSubset">]
     val isSubset: inner: Connectivity -> outer: Connectivity -> bool
 
     /// Takes the arrays themselves, unchecked: for what was derived from a pattern and obeys its rules.

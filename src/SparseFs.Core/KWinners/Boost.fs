@@ -30,6 +30,7 @@ module Boost =
 
     /// <summary>The strength; 0 where there is no boost.</summary>
     /// <example><code>Boost.strength (Boost.Exponential 1.5) // = 1.5</code></example>
+    [<CompiledName "Strength">]
     let strength (boost: Boost) : float =
         match boost with
         | Boost.None -> 0.0
@@ -73,6 +74,7 @@ module Boost =
     /// let afterTwoEpochs = Boost.Exponential 1.5 |> Boost.decayed 0.9 |> Boost.decayed 0.9
     /// Boost.strength afterTwoEpochs // = 1.215
     /// </code></example>
+    [<CompiledName "Decayed">]
     let decayed (decay: float) (boost: Boost) : Boost =
         checkDecay (nameof decay) decay
         withStrength (decay * strength (check boost)) boost
@@ -90,6 +92,7 @@ module Boost =
     /// let scores = Boost.scores (Boost.Additive 1.0) 0.5 [| 0.75; 0.25 |] [| 1.0; 0.75 |]
     /// scores // = [|0.75; 1.0|]
     /// </code></example>
+    [<CompiledName "Scores">]
     let scores (boost: Boost) (target: float) (duty: float[]) (x: float[]) : float[] =
         let strength = strength (check boost)
 

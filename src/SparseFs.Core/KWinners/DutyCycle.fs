@@ -46,6 +46,7 @@ module DutyCycle =
     /// let rule = DutyCycle.Period 1000
     /// [ 32L; 64L; 2048L ] |> List.map (fun seen -> DutyCycle.weight rule seen 32) // = [1.0; 0.5; 0.032]
     /// </code></example>
+    [<CompiledName "Weight">]
     let weight (rule: DutyCycle) (seen: int64) (samples: int) : float =
         if samples < 1 then
             raise (
@@ -80,6 +81,7 @@ module DutyCycle =
     /// let duty = [| 0.5; 0.5; 0.0 |]
     /// duty |> DutyCycle.update 0.5 4 [| 4; 0; 1 |] // = [|0.75; 0.25; 0.125|]
     /// </code></example>
+    [<CompiledName "Update">]
     let update (weight: float) (samples: int) (wins: int[]) (duty: float[]) : float[] =
         if not (weight >= 0.0 && weight <= 1.0) then
             raise (
@@ -123,6 +125,7 @@ module DutyCycle =
     /// DutyCycle.entropy [| 0.5; 0.5; 0.5; 0.5 |] // = 4.0
     /// DutyCycle.entropy [| 1.0; 1.0; 0.0; 0.0 |] // = 0.0
     /// </code></example>
+    [<CompiledName "Entropy">]
     let entropy (duty: float[]) : float = Array.sumBy ofCoin duty
 
     /// <summary>The entropy where all units win alike.</summary>
@@ -135,6 +138,7 @@ module DutyCycle =
     /// let used = DutyCycle.entropy duty / DutyCycle.maxEntropy 4 2
     /// printfn $"{100.0 * used} %% of what four units could say"
     /// </code></example>
+    [<CompiledName "MaxEntropy">]
     let maxEntropy (features: int) (k: int) : float =
         if features < 1 then
             raise (

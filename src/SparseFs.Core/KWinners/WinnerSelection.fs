@@ -28,6 +28,7 @@ module KWinners =
     /// <returns>(1 − sparsity) · n, rounded half to even, and at least 1.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">features is less than 1, or sparsity is outside [0, 1).</exception>
     /// <example><code>KWinners.count 2000 0.65 // = 700</code></example>
+    [<CompiledName "Count">]
     let count (features: int) (sparsity: float) : int =
         checkFeatures (nameof features) features
         max 1 (Sparsity.nnz 1 features sparsity)
@@ -39,6 +40,7 @@ module KWinners =
     /// <returns>factor · k, rounded half to even, within 1..n.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A number is out of its range.</exception>
     /// <example><code>KWinners.atInference 2000 1.5 700 // = 1050</code></example>
+    [<CompiledName "AtInference">]
     let atInference (features: int) (factor: float) (k: int) : int =
         checkFeatures (nameof features) features
         checkK features k
@@ -54,6 +56,7 @@ module KWinners =
     /// <returns>Exactly k indices, ascending. Of equal scores (0 and −0 are equal), the lower index wins.</returns>
     /// <exception cref="T:System.ArgumentException">k is outside 1..n, or a score is NaN.</exception>
     /// <example><code>KWinners.winners 2 [| 0.1; 0.7; 0.3; 0.7 |] // = [|1; 3|]</code></example>
+    [<CompiledName "Winners">]
     let winners (k: int) (scores: float[]) : int[] =
         checkK scores.Length k
 
@@ -83,6 +86,7 @@ module KWinners =
     /// let scores = Boost.scores (Boost.Additive 1.0) (1.0 / 3.0) [| 0.75; 0.25; 0.0 |] x
     /// KWinners.activate 1 scores x // = [|0.0; 0.75; 0.0|]
     /// </code></example>
+    [<CompiledName "Activate">]
     let activate (k: int) (scores: float[]) (x: float[]) : float[] =
         if x.Length <> scores.Length then
             raise (ArgumentException((invariant $"expected {scores.Length} inputs, got {x.Length}"), nameof x))

@@ -58,6 +58,7 @@ module Seed =
     /// <example><code>
     /// let ofThisRun = Seed.ofInt64 DateTime.UtcNow.Ticks // print it: the same number draws the same run again
     /// </code></example>
+    [<CompiledName "OfInt64">]
     let ofInt64 (value: int64) : Seed =
         { state = mix64 (uint64 value)
           gammaOffset = 0UL }
@@ -68,6 +69,7 @@ module Seed =
     /// let pattern () = Topology.uniform 300 784 2352 (Seed.ofInt 42)
     /// pattern () = pattern () // = true
     /// </code></example>
+    [<CompiledName "OfInt">]
     let ofInt (value: int) : Seed = ofInt64 (int64 value)
 
     /// The state that draw number index mixes.
@@ -83,6 +85,7 @@ module Seed =
     /// printfn $"heads: {List.sum coins} of 10000"
     /// </code></example>
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    [<CompiledName "BitsAt">]
     let bitsAt (index: int64) (seed: Seed) : uint64 = mix64 (stateAt index seed)
 
     /// <summary>The <paramref name="index"/>-th of many independent children of a seed, for one layer or one task of many.</summary>
@@ -93,6 +96,7 @@ module Seed =
     ///     [ 784, 300; 300, 100; 100, 10 ]
     ///     |> List.mapi (fun i (inputs, outputs) -> Topology.constantFanIn outputs inputs 10 (Seed.child i seed))
     /// </code></example>
+    [<CompiledName "Child">]
     let child (index: int) (seed: Seed) : Seed =
         { state = bitsAt (2L * int64 index) seed
           gammaOffset = mixGamma (stateAt (2L * int64 index + 1L) seed) - GoldenGamma }
@@ -105,6 +109,7 @@ module Seed =
     /// let optimizer = torch.optim.SGD(model.parameters (), 0.1)
     /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L), ofTraining)
     /// </code></example>
+    [<CompiledName "Split">]
     let split (seed: Seed) : Seed * Seed = child 0 seed, child 1 seed
 
     /// The number that ofInt64 makes the seed of; of a child, which no number makes, what it is.

@@ -27,6 +27,7 @@ module AveragingRule =
     /// let rule = AveragingRule.check (AveragingRule.Exponential 0.999)
     /// use average = new Averaging(model, rule, averagesBuffers = true)
     /// </code></example>
+    [<CompiledName "Check">]
     let check (rule: AveragingRule) : AveragingRule =
         match rule with
         | AveragingRule.Exponential decay when not (decay >= 0.0 && decay < 1.0) ->

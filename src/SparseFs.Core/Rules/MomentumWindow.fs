@@ -25,6 +25,7 @@ module MomentumWindow =
     /// let policy = Policy.snfs (Schedule.cosine 0.5 600L 60_000L)
     /// policy.Momentum = MomentumWindow.standard // = true
     /// </code></example>
+    [<CompiledName "Standard">]
     let standard: MomentumWindow = { Beta = 0.9; Steps = 32 }
 
     /// The weight of a gradient of so many steps ago.

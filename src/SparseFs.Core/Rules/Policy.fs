@@ -42,6 +42,7 @@ module Policy =
     ///         Drop = Drop.Magnitude
     ///         Grow = Grow.DistanceDecay(Placement.Centred, 2.0) } // a small world stays one
     /// </code></example>
+    [<CompiledName "StaticSparse">]
     let staticSparse: Policy =
         { Schedule = Schedule.never
           Drop = Drop.Magnitude
@@ -62,6 +63,7 @@ module Policy =
     /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
     /// use rewirer = new Rewirer(model, optimizer, policy)
     /// </code></example>
+    [<CompiledName "RigL">]
     let rigL (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -77,6 +79,7 @@ module Policy =
     /// let policy = Policy.set (Schedule.constant 0.3 stepsPerEpoch (stepsPerEpoch * epochs))
     /// Policy.growthInputs policy // = Nothing
     /// </code></example>
+    [<CompiledName "Set">]
     let set (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -92,6 +95,7 @@ module Policy =
     ///     { Policy.snfs (Schedule.cosine 0.5 600L 60_000L) with
     ///         Momentum = { Beta = 0.9; Steps = 8 } } // a shorter window, which takes less memory
     /// </code></example>
+    [<CompiledName "Snfs">]
     let snfs (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -108,6 +112,7 @@ module Policy =
     /// let ablating, constantFanIn = Policy.srigL (ValueSome 0.3) schedule, Policy.srigL ValueNone schedule
     /// constantFanIn.Budget // = Row
     /// </code></example>
+    [<CompiledName "SrigL">]
     let srigL (salient: float voption) (schedule: Schedule) : Policy =
         { rigL schedule with
             Regrow = Regrow.Never
@@ -126,6 +131,7 @@ module Policy =
     /// let policy = Policy.gradual 0.0 0.9 (Schedule.constant 0.0 100L 11_000L |> Schedule.from 1000L)
     /// let layer = new SparseLinear(Connectivity.full 300 784, policy = policy)
     /// </code></example>
+    [<CompiledName "Gradual">]
     let gradual (initial: float) (final: float) (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -137,6 +143,7 @@ module Policy =
     /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
     /// Policy.growthInputs policy // = Gradient
     /// </code></example>
+    [<CompiledName "GrowthInputs">]
     let growthInputs (policy: Policy) : GrowthInputs =
         let ofMoments =
             if policy.Moments = Moments.Seeded then
@@ -182,6 +189,7 @@ module Policy =
     /// with :? System.ArgumentException as wrong ->
     ///     printfn $"{wrong.Message}" // expected γ in [0, 1], got 1.5 (Parameter 'salient')
     /// </code></example>
+    [<CompiledName "Check">]
     let check (policy: Policy) : Policy =
         if isNull (box policy) then
             nullArg (nameof policy)

@@ -32,6 +32,7 @@ module Schedule =
     /// let schedule = Schedule.check { Schedule.cosine 0.3 100L 75_000L with Decay = Decay.InversePower 3.0 }
     /// schedule.Every // = 100L
     /// </code></example>
+    [<CompiledName "Check">]
     let check (schedule: Schedule) : Schedule =
         let refuse (name: string) (message: string) =
             raise (ArgumentException(message, name))
@@ -70,6 +71,7 @@ module Schedule =
     /// let schedule = Schedule.constant 0.3 1000L 20_000L // 0.3 of the slots, every 1000 steps
     /// Schedule.fraction 20_000L schedule // = 0.3
     /// </code></example>
+    [<CompiledName "Constant">]
     let constant (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Constant fraction every last
 
     /// <summary>α/2 · (1 + cos(π t / T_end)): RigL's.</summary>
@@ -81,6 +83,7 @@ module Schedule =
     /// let steps = 100_000L
     /// let policy = Policy.rigL (Schedule.cosine 0.3 100L (steps * 3L / 4L)) // the last quarter trains a fixed pattern
     /// </code></example>
+    [<CompiledName "Cosine">]
     let cosine (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Cosine fraction every last
 
     /// <summary>α · (1 − t / T_end).</summary>
@@ -92,6 +95,7 @@ module Schedule =
     /// let schedule = Schedule.linear 0.5 100L 1000L
     /// [ 100L; 500L; 1000L ] |> List.map (fun step -> Schedule.fraction step schedule) // = [0.45; 0.25; 0.0]
     /// </code></example>
+    [<CompiledName "Linear">]
     let linear (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Linear fraction every last
 
     /// <summary>α · (1 − t / T_end)^power.</summary>
@@ -104,11 +108,13 @@ module Schedule =
     /// let schedule = Schedule.inversePower 3.0 0.3 100L 75_000L // falls faster at first than the cosine
     /// Schedule.fraction 37_500L schedule &lt; Schedule.fraction 37_500L (Schedule.cosine 0.3 100L 75_000L) // = true
     /// </code></example>
+    [<CompiledName "InversePower">]
     let inversePower (power: float) (fraction: float) (every: int64) (last: int64) : Schedule =
         make (Decay.InversePower power) fraction every last
 
     /// <summary>A schedule without an update.</summary>
     /// <example><code>Schedule.isUpdate 1_000_000L Schedule.never // = false</code></example>
+    [<CompiledName "Never">]
     let never: Schedule = constant 0.0 Int64.MaxValue 0L
 
     /// <summary>The same schedule, begun later.</summary>
@@ -119,6 +125,7 @@ module Schedule =
     /// let afterWarmUp = Schedule.cosine 0.3 100L 75_000L |> Schedule.from 5000L
     /// Seq.initInfinite int64 |> Seq.find (fun step -> Schedule.isUpdate step afterWarmUp) // = 5100L
     /// </code></example>
+    [<CompiledName "From">]
     let from (start: int64) (schedule: Schedule) : Schedule = check { schedule with Start = start }
 
     /// <summary>Whether a step is an update: Start + Every, Start + 2 · Every, … up to End.</summary>
@@ -128,6 +135,7 @@ module Schedule =
     /// let schedule = Schedule.cosine 0.3 100L 75_000L
     /// seq { 1L .. 100_000L } |> Seq.filter (fun step -> Schedule.isUpdate step schedule) |> Seq.length // = 750
     /// </code></example>
+    [<CompiledName "IsUpdate">]
     let isUpdate (step: int64) (schedule: Schedule) : bool =
         step > schedule.Start
         && step <= schedule.End
@@ -140,6 +148,7 @@ module Schedule =
     /// let schedule = Schedule.cosine 0.3 100L 9000L |> Schedule.from 1000L
     /// Schedule.progress 3000L schedule // = 0.25
     /// </code></example>
+    [<CompiledName "Progress">]
     let progress (step: int64) (schedule: Schedule) : float =
         if step >= schedule.End then
             1.0
@@ -167,6 +176,7 @@ module Schedule =
     /// printfn $"the update at step 100 exchanges about {slots * Schedule.fraction 100L schedule} slots"
     /// Schedule.fraction 101L schedule // = 0.0
     /// </code></example>
+    [<CompiledName "Fraction">]
     let fraction (step: int64) (schedule: Schedule) : float =
         if not (isUpdate step schedule) then
             0.0
@@ -192,6 +202,7 @@ module Schedule =
     /// [ 0L; 250L; 500L; 1000L ]
     /// |> List.map (fun step -> Schedule.cubicSparsity 0.0 0.5 step schedule) // = [0.0; 0.2890625; 0.4375; 0.5]
     /// </code></example>
+    [<CompiledName "CubicSparsity">]
     let cubicSparsity (initial: float) (final: float) (step: int64) (schedule: Schedule) : float =
         let left = 1.0 - progress step schedule
         final + (initial - final) * left * left * left

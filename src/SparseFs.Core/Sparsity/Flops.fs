@@ -13,6 +13,7 @@ module Flops =
     /// let pattern = Topology.uniform 300 784 23_520 seed
     /// Flops.forward (int64 pattern.Nnz) / Flops.forward pattern.Cells // = 0.1
     /// </code></example>
+    [<CompiledName "Forward">]
     let forward (nnz: int64) : float =
         if nnz < 0L then
             raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more, got {nnz}")))
@@ -22,6 +23,7 @@ module Flops =
     /// <summary>One sample's training step without rewiring: forward, and backward for inputs and weights.</summary>
     /// <param name="sparse">The forward pass of the sparse network, f_S.</param>
     /// <example><code>Flops.training (Flops.forward 23_520L) // = 141120.0</code></example>
+    [<CompiledName "Training">]
     let training (sparse: float) : float = 3.0 * sparse
 
     /// <summary>One sample's mean training step with RigL.</summary>
@@ -36,6 +38,7 @@ module Flops =
     /// let part = Flops.rigL sparse dense 100L / Flops.training dense
     /// printfn $"RigL trains with %.3f{part} of the operations of dense training"
     /// </code></example>
+    [<CompiledName "RigL">]
     let rigL (sparse: float) (dense: float) (every: int64) : float =
         if every < 1L then
             raise (

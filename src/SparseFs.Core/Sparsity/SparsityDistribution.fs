@@ -43,6 +43,7 @@ module SparsityDistribution =
     /// let counts = SparsityDistribution.counts SparsityDistribution.ErdosRenyi [| 2 |] 0.9 shapes
     /// Array.sum counts // = 26620
     /// </code></example>
+    [<CompiledName "Counts">]
     let counts (rule: SparsityDistribution) (keptDense: int[]) (sparsity: float) (shapes: int[][]) : int[] =
         ArgumentNullException.ThrowIfNull(keptDense, nameof keptDense)
         ArgumentNullException.ThrowIfNull(shapes, nameof shapes)

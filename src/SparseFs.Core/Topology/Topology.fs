@@ -17,6 +17,7 @@ module Topology =
     /// let pattern = Topology.uniform 300 784 (Sparsity.nnz 300 784 0.9) seed
     /// pattern.Nnz // = 23520
     /// </code></example>
+    [<CompiledName "Uniform">]
     let uniform (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
 
@@ -40,6 +41,7 @@ module Topology =
     /// let pattern = Topology.smallWorldWith Placement.Stretched (ValueSome 2.0) 300 784 11760 seed
     /// printfn $"{GraphMetrics.meanDistance Placement.Stretched pattern} columns away in the mean"
     /// </code></example>
+    [<CompiledName "SmallWorldWith">]
     let smallWorldWith (placement: Placement) (lambda: float voption) rows cols nnz (seed: Seed) : Connectivity =
         SmallWorld.pattern placement lambda rows cols nnz seed
 
@@ -60,6 +62,7 @@ module Topology =
     /// let layer = new SparseLinear(784, 300, sparsity = 0.95, topology = Topology.smallWorld)
     /// layer.Connectivity.Nnz // = 11760
     /// </code></example>
+    [<CompiledName "SmallWorld">]
     let smallWorld (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         smallWorldWith Placement.Centred ValueNone rows cols nnz seed
 
@@ -77,6 +80,7 @@ module Topology =
     /// let layer = new SparseLinear(Topology.constantFanIn 300 784 20 seed)
     /// layer.Connectivity.Nnz // = 6000
     /// </code></example>
+    [<CompiledName "ConstantFanIn">]
     let constantFanIn (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
         DegreeSequence.checkAtMost (nameof fanIn) cols fanIn "the columns"
@@ -98,6 +102,7 @@ module Topology =
     /// let pattern = Topology.constantFanOut 300 784 3 seed // each pixel is looked at by three units
     /// pattern.Nnz // = 2352
     /// </code></example>
+    [<CompiledName "ConstantFanOut">]
     let constantFanOut (rows: int) (cols: int) (fanOut: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
         DegreeSequence.checkAtMost (nameof fanOut) rows fanOut "the rows"
@@ -118,6 +123,7 @@ module Topology =
     /// let pattern = Topology.biregular 300 600 20 seed
     /// Connectivity.fanOut pattern |> Array.distinct // = [|10|]
     /// </code></example>
+    [<CompiledName "Biregular">]
     let biregular (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         DegreeSequence.biregular rows cols fanIn seed
 
@@ -139,6 +145,7 @@ module Topology =
     /// let fanOut = GraphMetrics.fanOutDistribution pattern
     /// printfn $"hubs with {fanOut.Most} outputs, where the mean is {fanOut.Mean}"
     /// </code></example>
+    [<CompiledName "ScaleFree">]
     let scaleFree (rows: int) (cols: int) (nnz: int) (exponent: float) (seed: Seed) : Connectivity =
         DegreeSequence.scaleFree rows cols nnz exponent seed
 
@@ -154,6 +161,7 @@ module Topology =
     /// let pattern = Topology.banded 3 6 6
     /// pattern.ColIdx.ToArray() // = [|0; 1; 1; 2; 3; 4|]
     /// </code></example>
+    [<CompiledName "Banded">]
     let banded (rows: int) (cols: int) (nnz: int) : Connectivity =
         Sparsity.checkNnz rows cols nnz
 
@@ -194,6 +202,7 @@ module Topology =
     /// let lattice, world = Topology.wattsStrogatz 300 784 20 0.0 seed, Topology.wattsStrogatz 300 784 20 0.1 seed
     /// printfn $"a tenth of the slots has moved: {Connectivity.diff lattice world}"
     /// </code></example>
+    [<CompiledName "WattsStrogatz">]
     let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
         WattsStrogatz.pattern rows cols fanIn beta seed
 
@@ -210,6 +219,7 @@ module Topology =
     /// let pattern = Topology.block 320 768 16 96 seed // 96 of the 20 x 48 blocks, a sparsity of 0.9
     /// pattern.Nnz // = 24576
     /// </code></example>
+    [<CompiledName "Block">]
     let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
         BlockSparse.block rows cols size blocks seed
 
@@ -227,4 +237,5 @@ module Topology =
     /// let layer = new SparseLinear(Topology.nOfM 300 784 2 4 seed) // 2:4, as sparse tensor cores have it
     /// layer.Connectivity.Sparsity // = 0.5
     /// </code></example>
+    [<CompiledName "NOfM">]
     let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity = BlockSparse.nOfM rows cols n m seed

@@ -60,6 +60,7 @@ module Remap =
     /// <param name="nnz">Slots, 0 or more.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
     /// <example><code>(Remap.identity 6000).IsIdentity // = true</code></example>
+    [<CompiledName "Identity">]
     let identity (nnz: int) : Remap =
         if nnz < 0 then
             raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more slots, got {nnz}")))
@@ -76,6 +77,7 @@ module Remap =
     /// let remap = Remap.between before after
     /// remap.From.ToArray() // = [|-1; 1|]
     /// </code></example>
+    [<CompiledName "Between">]
     let between (before: Connectivity) (after: Connectivity) : Remap =
         if before.Rows <> after.Rows || before.Cols <> after.Cols then
             let message =
@@ -111,6 +113,7 @@ module Remap =
     /// let momentum = [| 0.5; 0.25 |]
     /// momentum |> Remap.apply 0.0 (Remap.between before after) // = [|0.0; 0.25|]
     /// </code></example>
+    [<CompiledName "Apply">]
     let apply (grown: 'a) (remap: Remap) (values: 'a[]) : 'a[] =
         ArgumentNullException.ThrowIfNull(values, nameof values)
 

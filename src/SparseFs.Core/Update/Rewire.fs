@@ -38,6 +38,7 @@ module Rewire =
     /// let pattern = Topology.uniform 300 784 23_520 seed
     /// let state = Rewire.state pattern (Array.init pattern.Nnz (fun slot -> sin (float32 slot))) 100L seed
     /// </code></example>
+    [<CompiledName "State">]
     let state (connectivity: Connectivity) (weight: float32[]) (step: int64) (seed: Seed) : LayerState =
         let unknown (what: string) =
             RowScores(fun _ _ -> raise (InvalidOperationException(invariant $"no {what} was given to this state")))
@@ -74,6 +75,7 @@ module Rewire =
     /// let rewired = Rewire.layerBy (Policy.set (Schedule.constant 0.3 100L 1000L)) 0.3 state
     /// (rewired.Remap.Dropped, rewired.Remap.Grown) // = (300, 300)
     /// </code></example>
+    [<CompiledName "LayerBy">]
     let layerBy (policy: Policy) (fraction: float) (state: LayerState) : Rewired =
         Policy.check policy |> ignore
         checkState state
@@ -177,6 +179,7 @@ module Rewire =
     /// let rewired = Rewire.layersBy policy 0.2 [| layerOf 0.1f; layerOf 0.3f |]
     /// rewired |> Array.map _.Connectivity.Nnz // = [|900; 1100|]
     /// </code></example>
+    [<CompiledName "LayersBy">]
     let layersBy (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
         ArgumentNullException.ThrowIfNull(states, nameof states)
 
@@ -201,6 +204,7 @@ module Rewire =
     /// (at 99L).Connectivity = pattern // = true
     /// (at 100L).Remap.Grown // = 300
     /// </code></example>
+    [<CompiledName "Step">]
     let step (policy: Policy) (states: LayerState[]) : Rewired[] =
         ArgumentNullException.ThrowIfNull(states, nameof states)
 

@@ -125,6 +125,7 @@ module SparseOps =
     /// let y = SparseOps.linear pattern values bias x
     /// y.shape // = [|32L; 300L|]
     /// </code></example>
+    [<CompiledName "Linear">]
     let linear
         (connectivity: Connectivity)
         (values: torch.Tensor)
@@ -144,6 +145,7 @@ module SparseOps =
     /// let y = SparseOps.spmm pattern (torch.tensor [| 1.0f; 10.0f; 100.0f |]) (torch.tensor [| 1.0f; 2.0f; 3.0f; 4.0f |])
     /// y.data&lt;float32>().ToArray() // = [|4.0f; 310.0f|]
     /// </code></example>
+    [<CompiledName "Spmm">]
     let spmm (connectivity: Connectivity) (values: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         linearBy Backends.ofTensor connectivity values null x
 
@@ -158,6 +160,7 @@ module SparseOps =
     /// let back = SparseOps.spmmT pattern (torch.tensor [| 1.0f; 10.0f; 100.0f |]) (torch.tensor [| 1.0f; 2.0f |])
     /// back.data&lt;float32>().ToArray() // = [|20.0f; 0.0f; 200.0f; 1.0f|]
     /// </code></example>
+    [<CompiledName "SpmmT">]
     let spmmT (connectivity: Connectivity) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
         spmmTBy Backends.ofTensor connectivity values g
 
@@ -172,6 +175,7 @@ module SparseOps =
     /// let gradient = SparseOps.sddmm layer.Connectivity (torch.ones (32L, 300L)) x
     /// gradient.shape // = [|23520L|]
     /// </code></example>
+    [<CompiledName "Sddmm">]
     let sddmm (connectivity: Connectivity) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         sddmmBy Backends.ofTensor connectivity g x
 
@@ -185,6 +189,7 @@ module SparseOps =
     /// let weight = SparseOps.toDense pattern (torch.tensor [| 0.5f; 2.0f |])
     /// weight.reshape(-1L).data&lt;float32>().ToArray() // = [|0.0f; 0.0f; 0.5f; 2.0f; 0.0f; 0.0f|]
     /// </code></example>
+    [<CompiledName "ToDense">]
     let toDense (connectivity: Connectivity) (values: torch.Tensor) : torch.Tensor =
         checkValues connectivity values
         use _ = torch.no_grad ()
@@ -198,9 +203,10 @@ module SparseOps =
     /// <remarks>Tensor.backward() itself ends in libtorch's words ("CSharpNode returned an invalid gradient"); the reason is
     /// then raised by the next call of this library on the thread.</remarks>
     /// <example><code>
-    /// let loss = torch.nn.functional.mse_loss (model.call x, target)
+    /// let loss = torch.nn.functional.cross_entropy (model.call x, labels)
     /// SparseOps.backward loss
     /// </code></example>
+    [<CompiledName "Backward">]
     let backward (loss: torch.Tensor) : unit =
         ArgumentNullException.ThrowIfNull(loss, nameof loss)
         BackwardFailure.Raise()

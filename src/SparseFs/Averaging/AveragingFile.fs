@@ -34,6 +34,7 @@ module AveragingFile =
     /// AveragingFile.save "averaged.safetensors" average
     /// Checkpoint.load "averaged.safetensors" model // to measure it, say
     /// </code></example>
+    [<CompiledName "Save">]
     let save (path: string) (averaging: Averaging) : unit =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
         use _ = torch.NewDisposeScope()
@@ -105,6 +106,7 @@ module AveragingFile =
     /// AveragingFile.resume "averaged.safetensors" resumed
     /// resumed.Updates // = 1L
     /// </code></example>
+    [<CompiledName "Resume">]
     let resume (path: string) (averaging: Averaging) : unit =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
         use file = new SafetensorsFile(path)

@@ -37,6 +37,7 @@ module Arithmetic =
     /// if layer.Connectivity.Sparsity &lt; Arithmetic.breakEven 32 then
     ///     layer.Arithmetic &lt;- Arithmetic.Dense // as Arithmetic.Faster decides by itself, at each call
     /// </code></example>
+    [<CompiledName "BreakEven">]
     let breakEven (samples: int) : float =
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))

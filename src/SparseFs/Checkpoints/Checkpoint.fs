@@ -25,6 +25,7 @@ module Checkpoint =
     /// Checkpoint.saveWith PatternLayout.Coo notes "model.safetensors" model
     /// (Safetensors.inspect "model.safetensors").Metadata["accuracy"] // = "0.979"
     /// </code></example>
+    [<CompiledName "SaveWith">]
     let saveWith
         (layout: PatternLayout)
         (notes: IReadOnlyDictionary<string, string>)
@@ -58,6 +59,7 @@ module Checkpoint =
     /// let bytes = FileInfo("model.safetensors").Length
     /// printfn $"{bytes} bytes"
     /// </code></example>
+    [<CompiledName "Save">]
     let save (path: string) (model: torch.nn.Module) : unit =
         saveWith PatternLayout.Csr ModelWriter.noNotes path model
 
@@ -78,6 +80,7 @@ module Checkpoint =
     /// let report = Checkpoint.loadWith options "half.safetensors" (model.``to`` torch.float32)
     /// report.Missing // = [||]
     /// </code></example>
+    [<CompiledName "LoadWith">]
     let loadWith (options: LoadOptions) (path: string) (model: torch.nn.Module) : LoadReport =
         ArgumentNullException.ThrowIfNull(options, nameof options)
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -106,6 +109,7 @@ module Checkpoint =
     /// Checkpoint.save "dense.safetensors" dense
     /// Checkpoint.loadFrom (WeightForm.Magnitude 0.9) "dense.safetensors" model
     /// </code></example>
+    [<CompiledName "LoadFrom">]
     let loadFrom (form: WeightForm) (path: string) (model: torch.nn.Module) : unit =
         loadWith
             { Form = form
@@ -127,6 +131,7 @@ module Checkpoint =
     /// Checkpoint.load "layer.safetensors" other
     /// other.Connectivity = layer.Connectivity // = true
     /// </code></example>
+    [<CompiledName "Load">]
     let load (path: string) (model: torch.nn.Module) : unit = loadFrom WeightForm.SparseFs path model
 
     /// <summary>A layer from a file, of sizes that are given.</summary>
@@ -144,6 +149,7 @@ module Checkpoint =
     /// let layer = Checkpoint.sparseLayerOf 784 300 (WeightForm.Magnitude 0.95) "dense.safetensors" "0"
     /// layer.Connectivity.Nnz // = 11760
     /// </code></example>
+    [<CompiledName "SparseLayerOf">]
     let sparseLayerOf
         (inFeatures: int)
         (outFeatures: int)
@@ -171,6 +177,7 @@ module Checkpoint =
     /// let first = Checkpoint.sparseLayer WeightForm.SparseFs "model.safetensors" "0"
     /// (first.in_features, first.out_features) // = (784L, 300L)
     /// </code></example>
+    [<CompiledName "SparseLayer">]
     let sparseLayer (form: WeightForm) (path: string) (name: string) : SparseLinear =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         LayerWeights.checkForm form
@@ -214,6 +221,7 @@ module Checkpoint =
     /// let progress = { Step = rewirer.Steps; Seed = seed; Notes = readOnlyDict [ "epoch", "0"; "loss", "0.31" ] }
     /// Checkpoint.saveTraining progress "run.safetensors" model optimizer (ValueSome rewirer)
     /// </code></example>
+    [<CompiledName "SaveTraining">]
     let saveTraining
         (progress: TrainingProgress)
         (path: string)
@@ -248,6 +256,7 @@ module Checkpoint =
     /// // In another process, after model and optimizer were made as at the start of the run:
     /// (Checkpoint.resume "run.safetensors" model optimizer ValueNone).Step // = 1200L
     /// </code></example>
+    [<CompiledName "Resume">]
     let resume
         (path: string)
         (model: torch.nn.Module)
@@ -273,6 +282,7 @@ module Checkpoint =
     /// let scheduler = Checkpoint.resumeScheduler 25L optimizer halving // 25 epochs are over, so 0.1 was halved twice
     /// Seq.head (scheduler.get_last_lr ()) // = 0.025
     /// </code></example>
+    [<CompiledName "ResumeScheduler">]
     let resumeScheduler
         (steps: int64)
         (optimizer: torch.optim.Optimizer)
@@ -305,6 +315,7 @@ module Checkpoint =
     /// let onPlateau () = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience = 5)
     /// let scheduler = Checkpoint.resumeSchedulerOn losses optimizer onPlateau
     /// </code></example>
+    [<CompiledName "ResumeSchedulerOn">]
     let resumeSchedulerOn
         (metrics: seq<float>)
         (optimizer: torch.optim.Optimizer)

@@ -23,6 +23,7 @@ module Safetensors =
     /// let tensors = readOnlyDict [ "x", x; "labels", labels ]
     /// Safetensors.save "batch.safetensors" (readOnlyDict [ "split", "train"; "epoch", "2" ]) tensors
     /// </code></example>
+    [<CompiledName "Save">]
     let save
         (path: string)
         (metadata: IReadOnlyDictionary<string, string>)
@@ -49,6 +50,7 @@ module Safetensors =
     /// for tensor in header.Tensors do
     ///     printfn $"{tensor.Name}: {tensor.Dtype}, {tensor.Bytes} bytes" // bias: F32, 1200 bytes
     /// </code></example>
+    [<CompiledName "Inspect">]
     let inspect (path: string) : SafetensorsHeader =
         use file = new SafetensorsFile(path)
 
@@ -66,6 +68,7 @@ module Safetensors =
     /// let biases = Safetensors.loadWhere (fun tensor -> tensor.Name.EndsWith "bias") "model.safetensors"
     /// Seq.sort biases.Keys |> List.ofSeq // = ["0.bias"; "2.bias"]
     /// </code></example>
+    [<CompiledName "LoadWhere">]
     let loadWhere (isWanted: TensorInfo -> bool) (path: string) : Dictionary<string, torch.Tensor> =
         use file = new SafetensorsFile(path)
         let tensors = Dictionary<string, torch.Tensor>()
@@ -92,4 +95,5 @@ module Safetensors =
     /// let tensors = Safetensors.load "layer.safetensors"
     /// tensors["weight"].shape // = [|23520L|]
     /// </code></example>
+    [<CompiledName "Load">]
     let load (path: string) : Dictionary<string, torch.Tensor> = loadWhere (fun _ -> true) path

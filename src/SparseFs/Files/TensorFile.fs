@@ -24,6 +24,7 @@ module TensorFile =
     /// let array = TensorFile.toNpyArray (layer.weightMatrix ())
     /// array.Shape // = [|300; 784|]
     /// </code></example>
+    [<CompiledName "ToNpyArray">]
     let toNpyArray (tensor: torch.Tensor) : NpyArray =
         ArgumentNullException.ThrowIfNull(tensor, nameof tensor)
         checkSize tensor (nameof tensor)
@@ -57,6 +58,7 @@ module TensorFile =
     /// let tensor = TensorFile.ofNpyArray (NpyArray([| 2; 2 |], [| 1.0f; 2.0f; 3.0f; 4.0f |]))
     /// tensor.t().reshape(-1L).data&lt;float32>().ToArray() // = [|1.0f; 3.0f; 2.0f; 4.0f|]
     /// </code></example>
+    [<CompiledName "OfNpyArray">]
     let ofNpyArray (array: NpyArray) : torch.Tensor =
         ArgumentNullException.ThrowIfNull(array, nameof array)
 
@@ -85,6 +87,7 @@ module TensorFile =
     /// TensorFile.toNpy "indices.npy" (Coo.ofConnectivity layer.Connectivity)
     /// TensorFile.toNpy "values.npy" layer.weight // numpy.load reads both
     /// </code></example>
+    [<CompiledName "ToNpy">]
     let toNpy (path: string) (tensor: torch.Tensor) : unit = Npy.write path (toNpyArray tensor)
 
     /// <summary>Reads a .npy file as a tensor.</summary>
@@ -98,6 +101,7 @@ module TensorFile =
     /// TensorFile.toNpy "weight.npy" linear.weight
     /// let pruned = Conversion.ofDenseMask ((TensorFile.ofNpy "weight.npy").abs().gt(0.03.ToScalar())) linear
     /// </code></example>
+    [<CompiledName "OfNpy">]
     let ofNpy (path: string) : torch.Tensor =
         let array = Npy.read path
 
@@ -127,6 +131,7 @@ module TensorFile =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     /// <example><code>TensorFile.toMtx "weight.mtx" layer // scipy.io.mmread "weight.mtx"</code></example>
+    [<CompiledName "ToMtx">]
     let toMtx (path: string) (layer: SparseLinear) : unit =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
 
@@ -151,6 +156,7 @@ module TensorFile =
     /// let again = TensorFile.ofMtx torch.float32 "weight.mtx"
     /// again.weight.equal(layer.weight).all().item&lt;bool>() // = true
     /// </code></example>
+    [<CompiledName "OfMtx">]
     let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
         TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.read path
@@ -169,6 +175,7 @@ module TensorFile =
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     /// <example><code>TensorFile.toDenseMtx "weight.mtx" linear.weight</code></example>
+    [<CompiledName "ToDenseMtx">]
     let toDenseMtx (path: string) (matrix: torch.Tensor) : unit =
         TensorView.checkFloating (nameof matrix) matrix
 
@@ -195,6 +202,7 @@ module TensorFile =
     /// TensorFile.toDenseMtx "weight.mtx" (layer.weightMatrix ())
     /// (TensorFile.ofDenseMtx torch.float64 "weight.mtx").shape // = [|300L; 784L|]
     /// </code></example>
+    [<CompiledName "OfDenseMtx">]
     let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
         TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.readDense path

@@ -58,6 +58,7 @@ module Conversion =
     /// let local = Conversion.ofDensePattern pattern linear
     /// local.Connectivity = pattern // = true
     /// </code></example>
+    [<CompiledName "OfDensePattern">]
     let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         checkLinear dense
@@ -103,6 +104,7 @@ module Conversion =
     /// let pruned = Conversion.ofDense 0.9 linear
     /// pruned.Connectivity.Nnz // = 23520
     /// </code></example>
+    [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
         checkLinear dense
         let weight = matrix dense.weight
@@ -120,6 +122,7 @@ module Conversion =
     /// let pruned = Conversion.ofDenseMask mask linear
     /// int64 pruned.Connectivity.Nnz = mask.sum().item&lt;int64>() // = true
     /// </code></example>
+    [<CompiledName "OfDenseMask">]
     let ofDenseMask (mask: torch.Tensor) (dense: Linear) : SparseLinear =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
         checkLinear dense
@@ -148,6 +151,7 @@ module Conversion =
     /// let layer = Conversion.ofValues pattern (torch.tensor [| 0.5f; 1.0f; 1.25f |]) (torch.zeros 2L)
     /// layer.call(torch.ones (1L, 4L)).data&lt;float32>().ToArray() // = [|0.5f; 2.25f|]
     /// </code></example>
+    [<CompiledName "OfValues">]
     let ofValues (connectivity: Connectivity) (values: torch.Tensor) (bias: torch.Tensor) : SparseLinear =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         TensorView.checkFloating (nameof values) values
@@ -168,6 +172,7 @@ module Conversion =
     /// let dense = Conversion.toDense layer
     /// layer.call(x).allclose(dense.call x, atol = 1e-5) // = true
     /// </code></example>
+    [<CompiledName "ToDense">]
     let toDense (layer: SparseLinear) : Linear =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
         use _ = torch.NewDisposeScope() // a Linear detaches what it is given

@@ -29,6 +29,7 @@ module Sparsify =
     /// let report = Sparsify.model (Sparsify.each 0.9) dense
     /// report.Nnz // = 23820L
     /// </code></example>
+    [<CompiledName "Each">]
     let each (sparsity: float) : SparsifyRule = ruleOf (SparsifyBudget.Each sparsity)
 
     /// <summary>All layers, each at a sparsity of its own.</summary>
@@ -38,6 +39,7 @@ module Sparsify =
     /// let rule = Sparsify.byName (fun name -> if name = "0" then 0.95 else 0.5)
     /// (Sparsify.model rule dense).Nnz // = 13260L
     /// </code></example>
+    [<CompiledName "ByName">]
     let byName (sparsityOf: string -> float) : SparsifyRule =
         ruleOf (SparsifyBudget.ByName sparsityOf)
 
@@ -48,6 +50,7 @@ module Sparsify =
     /// let rule = Sparsify.shared SparsityDistribution.ErdosRenyi 0.9
     /// printfn $"{Sparsify.model { rule with MinCells = 10_000L } dense}" // the layer of the answers stays dense
     /// </code></example>
+    [<CompiledName "Shared">]
     let shared (rule: SparsityDistribution) (sparsity: float) : SparsifyRule =
         ruleOf (SparsifyBudget.Shared(rule, sparsity))
 
@@ -59,6 +62,7 @@ module Sparsify =
     /// for row in report.Rows do
     ///     printfn $"{row.Name}: a sparsity of %.3f{row.Sparsity}"
     /// </code></example>
+    [<CompiledName "Globally">]
     let globally (sparsity: float) : SparsifyRule =
         ruleOf (SparsifyBudget.Magnitude sparsity)
 
@@ -70,6 +74,7 @@ module Sparsify =
     /// let rule = Sparsify.each 0.9 |> Sparsify.matching "^0$"
     /// (Sparsify.model rule dense).Replaced // = 1
     /// </code></example>
+    [<CompiledName "Matching">]
     let matching (pattern: string) (rule: SparsifyRule) : SparsifyRule =
         let regex = Regex pattern
 
@@ -321,6 +326,7 @@ module Sparsify =
     /// printfn $"{report}" // a line for each layer
     /// let optimizer = torch.optim.AdamW(dense.parameters (), 1e-3) // made after the conversion
     /// </code></example>
+    [<CompiledName "Model">]
     let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -342,6 +348,7 @@ module Sparsify =
     /// torch.nn.functional.cross_entropy(dense.call x, labels).backward()
     /// adam.step () |> ignore // it goes on, with the moments of the weights that have stayed
     /// </code></example>
+    [<CompiledName "ModelWith">]
     let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -356,6 +363,7 @@ module Sparsify =
     /// let report = Sparsify.densify model
     /// (model[0] :? Modules.Linear, report.Replaced) // = (true, 1)
     /// </code></example>
+    [<CompiledName "Densify">]
     let densify (model: torch.nn.Module) : SparsifyReport =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let found = model |> ModuleTree.find (fun m -> m :? SparseLinear) |> Array.ofList

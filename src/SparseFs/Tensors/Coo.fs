@@ -29,6 +29,7 @@ module Coo =
     /// let pattern = Coo.toConnectivity 2 4 (indices.reshape (2L, 3L))
     /// pattern.ColIdx.ToArray() // = [|3; 0; 2|]
     /// </code></example>
+    [<CompiledName "ToConnectivity">]
     let toConnectivity (rows: int) (cols: int) (indices: torch.Tensor) : Connectivity =
         ArgumentNullException.ThrowIfNull(indices, nameof indices)
 
@@ -59,6 +60,7 @@ module Coo =
     /// let indices = Coo.ofConnectivity layer.Connectivity
     /// let coo = torch.sparse_coo_tensor (indices, layer.weight.detach (), [| 300L; 784L |])
     /// </code></example>
+    [<CompiledName "OfConnectivity">]
     let ofConnectivity (c: Connectivity) : torch.Tensor =
         let both = Array.append (Connectivity.rowIndices c) (c.ColIdx.ToArray())
         use flat = torch.tensor (Array.map int64 both, device = torch.CPU)

@@ -36,6 +36,7 @@ module Telemetry =
     /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
     /// use subscription = rewirer.Events.Subscribe(Telemetry.toSummary writer)
     /// </code></example>
+    [<CompiledName "ToSummary">]
     let toSummary (writer: Modules.SummaryWriter) (e: RewireEvent) : unit =
         ArgumentNullException.ThrowIfNull(writer, nameof writer)
 

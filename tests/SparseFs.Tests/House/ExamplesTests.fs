@@ -2,7 +2,6 @@
 module SparseFs.Tests.ExamplesTests
 
 open System
-open System.Collections.Generic
 open System.Diagnostics
 open System.IO
 open System.Reflection
@@ -14,9 +13,6 @@ open SparseFs
 open SparseFs.Tests.CheckpointFiles
 open SparseFs.Tests.PublicApiTests
 open SparseFs.Tests.PublicSurface
-
-/// The libraries whose documentation speaks F#.
-let private libraries = [ core; layers; onnx ]
 
 // ---------------------------------------------------------------------------------------------------------
 // Who has an example
@@ -56,15 +52,29 @@ let private examplesOf (assembly: Assembly) : Example list =
 
 /// Members of types that have more to show than their constructors.
 let private shown =
-    [ typeof<SparseLinear>, [ "Connectivity"; "Policy"; "Arithmetic"; "ArithmeticFor"; "weight"; "weightMatrix" ]
+    [ typeof<SparseLinear>,
+      [ "Connectivity"
+        "Policy"
+        "Arithmetic"
+        "ArithmeticFor"
+        "weight"
+        "weightMatrix" ]
       typeof<KWinnersBase>, [ "Boost"; "DutyCycles"; "Entropy"; "EndEpoch" ]
       typeof<KWinners>, [ "K"; "KAtInference"; "MaxEntropy" ]
       typeof<KWinners2d>, [ "KOf"; "MaxEntropy" ]
-      typeof<Rewirer>, [ "Step"; "Follow"; "ZeroGrad"; "Events"; "Notices"; "Refusals"; "Capture"; "Restore" ] ]
+      typeof<Rewirer>,
+      [ "Step"
+        "Follow"
+        "ZeroGrad"
+        "Events"
+        "Notices"
+        "Refusals"
+        "Capture"
+        "Restore" ] ]
 
 /// Every function and value of a public module, the constructors of the types above, and the members that stand beside them.
 let private wanted: MemberInfo list =
-    [ for assembly in libraries do
+    [ for assembly in fsharp do
           for t in publicTypes assembly do
               if FSharpType.IsModule t then
                   yield! publicMembers t
@@ -76,7 +86,7 @@ let private wanted: MemberInfo list =
 
 let private withoutExample () : string list =
     let having =
-        [ for assembly in libraries do
+        [ for assembly in fsharp do
               for name, m in documented assembly do
                   if not (Seq.isEmpty (m.Descendants(XName.Get "code"))) then
                       name ]
@@ -99,8 +109,11 @@ let private prelude =
 open System
 open System.IO
 open System.Text.RegularExpressions
+open FsCheck
+open FsCheck.FSharp
 open SparseFs
 open SparseFs.Kernels
+open SparseFs.Testing
 open TorchSharp
 
 torch.set_num_threads 1 // other tests run beside these
@@ -158,34 +171,44 @@ let private checkedLine (line: string) : string =
     else
         line
 
-/// One script of all examples, each a function of its own, whose errors are told by the member's name.
-let private scriptOf (examples: Example list) : string list =
-    [ for assembly in libraries do
-          $"#r @\"{assembly.Location}\""
+/// One script of all examples, each a function of its own, and the line where each begins, counted from 1.
+let private scriptOf (examples: Example list) : string list * (int * Example) list =
+    let references =
+        [ for library in fsharp @ [ typeof<FsCheck.Check>.Assembly; typeof<TorchSharp.torch>.Assembly ] do
+              $"#r @\"{library.Location}\"" ]
 
-      $"#r @\"{typeof<TorchSharp.torch>.Assembly.Location}\""
-      prelude
-
-      for i, example in List.indexed examples do
-          $"let example{i} () ="
+    let functionOf (i: int) (example: Example) =
+        [ $"let example{i} () ="
           "    let struct (seed, linear, layer, dense, model, optimizer, x, labels) = given ()"
-          $"# 1 \"{example.Member}\""
-
           for line in example.Lines do
               "    " + checkedLine line
+          "    ()" ]
 
-          "    ()"
+    let head = references @ List.ofArray (prelude.Split '\n')
+    let functions = List.mapi functionOf examples
 
-      for i, example in List.indexed examples do
-          $"run \"{example.Member}\" example{i}"
+    let starts =
+        functions
+        |> List.scan (fun at lines -> at + lines.Length) (head.Length + 3)
+        |> List.truncate examples.Length
 
-      "exit (if failures = 0 then 0 else 1)" ]
+    let calls =
+        [ for i, example in List.indexed examples do
+              $"run \"{example.Member}\" example{i}" ]
 
-/// What F# Interactive says against the examples; nothing where all is well.
+    head
+    @ List.concat functions
+    @ calls
+    @ [ "exit (if failures = 0 then 0 else 1)" ],
+    List.zip starts examples
+
+/// What F# Interactive says against the examples, with the member and the line of its example in the place of the
+/// script's; nothing where all is well.
 let private complaints (examples: Example list) : string =
     inFolder (fun folder ->
         let script = Path.Combine(folder, "examples.fsx")
-        File.WriteAllLines(script, scriptOf examples)
+        let lines, starts = scriptOf examples
+        File.WriteAllLines(script, lines)
 
         // An example may end in a value, which nobody takes: warning 20.
         let start =
@@ -200,14 +223,21 @@ let private complaints (examples: Example list) : string =
         start.Environment["DOTNET_NOLOGO"] <- "1"
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
         use running = Process.Start start
-        let said = running.StandardError.ReadToEndAsync()
+        let errors = running.StandardError.ReadToEndAsync()
         running.StandardOutput.ReadToEnd() |> ignore
         running.WaitForExit()
 
-        match running.ExitCode, said.Result.Trim() with
+        let inExample (at: Match) =
+            let line = int at.Groups[1].Value
+
+            match starts |> List.tryFindBack (fun (first, _) -> first <= line) with
+            | Some(first, example) -> $"{example.Member}({line - first + 1},"
+            | None -> at.Value
+
+        match running.ExitCode, errors.Result.Trim() with
         | 0, _ -> ""
         | code, "" -> $"F# Interactive ended with {code} and said nothing"
-        | _, what -> what)
+        | _, said -> Regex.Replace(said, @"\S*examples\.fsx\((\d+),", inExample))
 
 [<Tests>]
 let examplesTests =
@@ -222,7 +252,7 @@ let examplesTests =
               Expect.equal (String.concat "\n" (withoutExample ())) "" "without an example")
 
           testCase "every example compiles, runs, and gives what it says" (fun () ->
-              let examples = List.collect examplesOf libraries
+              let examples = List.collect examplesOf fsharp
               Expect.isGreaterThan examples.Length 150 "not vacuous"
               Expect.equal (complaints examples) "" "examples")
 

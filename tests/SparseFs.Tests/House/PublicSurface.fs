@@ -8,6 +8,7 @@ open System.Runtime.CompilerServices
 open Microsoft.FSharp.Reflection
 open SparseFs
 open SparseFs.CSharp
+open SparseFs.Testing
 
 /// Without torch.
 let core = typeof<Connectivity>.Assembly
@@ -17,6 +18,12 @@ let facade = typeof<Initialization>.Assembly
 /// The part of the facade that needs no torch.
 let coreFacade = typeof<Topologies>.Assembly
 let onnx = typeof<OnnxOptions>.Assembly
+
+/// Generators and laws for the tests of users.
+let testing = typeof<SparseFsArbitraries>.Assembly
+
+/// All that is written in F#.
+let fsharp = [ core; layers; onnx; testing ]
 
 let rec typeName (t: Type) : string =
     if t.IsByRef then

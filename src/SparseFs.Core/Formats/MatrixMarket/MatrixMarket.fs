@@ -30,6 +30,7 @@ module MatrixMarket =
     /// let matrix = MatrixMarket.readFrom "the example" stream
     /// matrix.Values // = [|0.5|]
     /// </code></example>
+    [<CompiledName "ReadFrom">]
     let readFrom (name: string) (stream: Stream) : SparseMatrix = MatrixReader.coordinate name stream
 
     /// <summary>Reads an array file from where a stream stands to its end.</summary>
@@ -41,6 +42,7 @@ module MatrixMarket =
     /// use stream = new MemoryStream("%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n"B)
     /// MatrixMarket.readDenseFrom "the example" stream // = [[1.0; 3.0] [2.0; 4.0]]
     /// </code></example>
+    [<CompiledName "ReadDenseFrom">]
     let readDenseFrom (name: string) (stream: Stream) : float[,] = MatrixReader.dense name stream
 
     /// <summary>Reads a coordinate file.</summary>
@@ -54,6 +56,7 @@ module MatrixMarket =
     /// let matrix = MatrixMarket.read "pattern.mtx"
     /// matrix.Connectivity.Nnz // = 3000
     /// </code></example>
+    [<CompiledName "Read">]
     let read (path: string) : SparseMatrix = AtomicFile.read path (readFrom path)
 
     /// <summary>Reads an array file.</summary>
@@ -66,6 +69,7 @@ module MatrixMarket =
     /// MatrixMarket.writeDense "weight.mtx" (array2D [ [ 0.5; 0.0 ]; [ 0.0; 2.0 ] ])
     /// MatrixMarket.readDense "weight.mtx" // = [[0.5; 0.0] [0.0; 2.0]]
     /// </code></example>
+    [<CompiledName "ReadDense">]
     let readDense (path: string) : float[,] =
         AtomicFile.read path (readDenseFrom path)
 
@@ -106,6 +110,7 @@ module MatrixMarket =
     /// use stream = new MemoryStream()
     /// MatrixMarket.writeTo stream { Connectivity = Topology.banded 2 2 2; Values = [| 0.5; 2.0 |] }
     /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (stream: Stream) (matrix: SparseMatrix) : unit =
         if isNull (box matrix) || isNull (box matrix.Connectivity) || isNull matrix.Values then
             nullArg (nameof matrix)
@@ -130,6 +135,7 @@ module MatrixMarket =
     /// use zipped = new Compression.GZipStream(file, Compression.CompressionMode.Compress)
     /// MatrixMarket.writePatternTo zipped (Topology.uniform 300 784 2352 seed)
     /// </code></example>
+    [<CompiledName "WritePatternTo">]
     let writePatternTo (stream: Stream) (connectivity: Connectivity) : unit =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         writing stream (fun writer -> writeCells writer "pattern" connectivity (fun _ -> ""))
@@ -142,6 +148,7 @@ module MatrixMarket =
     /// use stream = new MemoryStream()
     /// MatrixMarket.writeDenseTo stream (array2D [ [ 0.5; 0.0 ]; [ 0.0; 2.0 ] ])
     /// </code></example>
+    [<CompiledName "WriteDenseTo">]
     let writeDenseTo (stream: Stream) (matrix: float[,]) : unit =
         ArgumentNullException.ThrowIfNull(matrix, nameof matrix)
         checkFinite (nameof matrix) (Seq.cast<float> matrix)
@@ -165,6 +172,7 @@ module MatrixMarket =
     /// let pattern = Topology.uniform 300 784 2352 seed
     /// MatrixMarket.write "weight.mtx" { Connectivity = pattern; Values = Array.create pattern.Nnz 0.05 }
     /// </code></example>
+    [<CompiledName "Write">]
     let write (path: string) (matrix: SparseMatrix) : unit =
         AtomicFile.write path (fun stream -> writeTo stream matrix)
 
@@ -177,6 +185,7 @@ module MatrixMarket =
     /// <example><code>
     /// MatrixMarket.writePattern "pattern.mtx" layer.Connectivity // scipy.io.mmread "pattern.mtx"
     /// </code></example>
+    [<CompiledName "WritePattern">]
     let writePattern (path: string) (connectivity: Connectivity) : unit =
         AtomicFile.write path (fun stream -> writePatternTo stream connectivity)
 
@@ -190,5 +199,6 @@ module MatrixMarket =
     /// let identity = Array2D.init 3 3 (fun row col -> if row = col then 1.0 else 0.0)
     /// MatrixMarket.writeDense "identity.mtx" identity
     /// </code></example>
+    [<CompiledName "WriteDense">]
     let writeDense (path: string) (matrix: float[,]) : unit =
         AtomicFile.write path (fun stream -> writeDenseTo stream matrix)

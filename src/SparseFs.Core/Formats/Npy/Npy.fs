@@ -103,6 +103,7 @@ module Npy =
     /// stream.Position &lt;- 0L
     /// (Npy.readFrom "the example" stream).Shape // = [|3|]
     /// </code></example>
+    [<CompiledName "ReadFrom">]
     let readFrom (name: string) (stream: Stream) : NpyArray =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
@@ -171,6 +172,7 @@ module Npy =
     /// let array = Npy.read "counts.npy"
     /// array.Data :?> int[] // = [|1; 2; 3; 4|]
     /// </code></example>
+    [<CompiledName "Read">]
     let read (path: string) : NpyArray =
         AtomicFile.read path (fun stream ->
             let array = readFrom path stream
@@ -205,6 +207,7 @@ module Npy =
     /// use file = File.Create "fan-in.npy"
     /// Npy.writeTo file (NpyArray([| 300 |], Connectivity.fanIn layer.Connectivity))
     /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (stream: Stream) (array: NpyArray) : unit =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         ArgumentNullException.ThrowIfNull(array, nameof array)
@@ -230,5 +233,6 @@ module Npy =
     /// let mask = Connectivity.toMask layer.Connectivity
     /// Npy.write "mask.npy" (NpyArray([| 300; 784 |], Seq.toArray (Seq.cast&lt;bool> mask)))
     /// </code></example>
+    [<CompiledName "Write">]
     let write (path: string) (array: NpyArray) : unit =
         AtomicFile.write path (fun stream -> writeTo stream array)

@@ -64,4 +64,5 @@ module KWinnersOps =
     /// let y = KWinnersOps.winners 2 (torch.tensor [| 0.5f; -1.0f; 2.0f; 0.25f |])
     /// y.data&lt;float32>().ToArray() // = [|0.5f; 0.0f; 2.0f; 0.0f|]
     /// </code></example>
+    [<CompiledName "Winners">]
     let winners (k: int) (x: torch.Tensor) : torch.Tensor = winnersBy Backends.ofTensor k x

@@ -34,6 +34,7 @@ module KWinnersOptions =
     /// let options = { KWinnersOptions.defaults with Boost = Boost.Additive 1.5; DutyCycle = DutyCycle.Period 1000 }
     /// let winners = new KWinners(2000, options)
     /// </code></example>
+    [<CompiledName "Defaults">]
     let defaults: KWinnersOptions =
         { Winners = WinnerCount.Sparsity 0.65
           DutyCycle = DutyCycle.Alpha 0.1
@@ -49,6 +50,7 @@ module KWinnersOptions =
     /// let winners = new KWinners(2000, KWinnersOptions.ofSparsity 0.9)
     /// winners.K // = 200
     /// </code></example>
+    [<CompiledName "OfSparsity">]
     let ofSparsity (sparsity: float) : KWinnersOptions =
         { defaults with
             Winners = WinnerCount.Sparsity sparsity }
@@ -63,6 +65,7 @@ module KWinnersOptions =
     ///         torch.nn.Linear(1500L, 10L)
     ///     )
     /// </code></example>
+    [<CompiledName "OfK">]
     let ofK (k: int) : KWinnersOptions =
         { defaults with
             Winners = WinnerCount.Exactly k }
@@ -75,6 +78,7 @@ module KWinnersOptions =
     /// let options = KWinnersOptions.check { KWinnersOptions.ofK 150 with InferenceFactor = 1.5 }
     /// (new KWinners(1500, options)).KAtInference // = 225
     /// </code></example>
+    [<CompiledName "Check">]
     let check (options: KWinnersOptions) : KWinnersOptions =
         if isNull (box options) then
             nullArg (nameof options)
