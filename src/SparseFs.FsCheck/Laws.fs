@@ -28,7 +28,9 @@ module Laws =
     /// <param name="c">Any pattern, shape [rows, cols].</param>
     /// <returns>Transposing twice gives the pattern back; the transpose is a pattern that holds exactly the swapped pairs;
     /// <c>valuesT[s] = values[from[s]]</c>, and going there and back moves no value.</returns>
-    /// <example><code>Check.QuickThrowOnFailure(Prop.forAll Generators.connectivity Laws.transposeTwice)</code></example>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Prop.forAll Generators.connectivity Laws.transposeTwice)
+    /// </code></example>
     [<CompiledName "TransposeTwice">]
     let transposeTwice (c: Connectivity) : Property =
         let t, from = Connectivity.transpose c
@@ -91,7 +93,9 @@ module Laws =
     /// <param name="nnz">The promised number of slots: exact, not nearly.</param>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: a valid pattern of shape [rows, cols] with nnz distinct slots.</returns>
-    /// <example><code>Check.QuickThrowOnFailure(Laws.exactNnz 30 78 240 (Topology.smallWorld 30 78 240))</code></example>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Laws.exactNnz 30 78 240 (Topology.smallWorld 30 78 240))
+    /// </code></example>
     [<CompiledName "ExactNnz">]
     let exactNnz (rows: int) (cols: int) (nnz: int) (generate: Seed -> Connectivity) : Property =
         Prop.forAll Generators.seed (fun seed ->
@@ -100,7 +104,9 @@ module Laws =
     /// <summary>A generator of patterns is a pure function of its seed.</summary>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: the same pattern when asked again, also after another seed was used, and on another thread.</returns>
-    /// <example><code>Check.QuickThrowOnFailure(Laws.sameSeedSamePattern (Topology.constantFanIn 30 78 8))</code></example>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Laws.sameSeedSamePattern (Topology.constantFanIn 30 78 8))
+    /// </code></example>
     [<CompiledName "SameSeedSamePattern">]
     let sameSeedSamePattern (generate: Seed -> Connectivity) : Property =
         Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) (fun (seed, other) ->

@@ -33,7 +33,7 @@ public static class Policies
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static Policy SRigL(Schedule schedule, double? salient = null) =>
-        PolicyModule.SrigL(
+        PolicyModule.SRigL(
             salient is { } value
                 ? FSharpValueOption<double>.NewValueSome(value)
                 : FSharpValueOption<double>.ValueNone,

@@ -164,7 +164,7 @@ module Connectivity =
     /// <param name="cols">in_features, 0 or more.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, or rows·cols exceeds 2^31 − 1.</exception>
     /// <example><code>
-    /// let dense = new SparseLinear(Connectivity.full 10 300) // as torch.nn.Linear(300, 10), but to be rewired or pruned later
+    /// let dense = new SparseLinear(Connectivity.full 10 300) // as torch.nn.Linear(300, 10), to be pruned later
     /// dense.Connectivity.Density // = 1.0
     /// </code></example>
     [<CompiledName "Full">]

@@ -112,7 +112,7 @@ module Policy =
     /// let ablating, constantFanIn = Policy.srigL (ValueSome 0.3) schedule, Policy.srigL ValueNone schedule
     /// constantFanIn.Budget // = Row
     /// </code></example>
-    [<CompiledName "SrigL">]
+    [<CompiledName "SRigL">]
     let srigL (salient: float voption) (schedule: Schedule) : Policy =
         { rigL schedule with
             Regrow = Regrow.Never

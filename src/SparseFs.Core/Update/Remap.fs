@@ -73,7 +73,8 @@ module Remap =
     /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
     /// <remarks>O(rows + nnz of both).</remarks>
     /// <example><code>
-    /// let before, after = Connectivity.ofPairs 1 4 [| 0; 0 |] [| 1; 3 |], Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 3 |]
+    /// let row columns = Connectivity.ofPairs 1 4 [| 0; 0 |] columns
+    /// let before, after = row [| 1; 3 |], row [| 0; 3 |]
     /// let remap = Remap.between before after
     /// remap.From.ToArray() // = [|-1; 1|]
     /// </code></example>
@@ -109,7 +110,8 @@ module Remap =
     /// <returns>Length After, in the new slots' order.</returns>
     /// <exception cref="T:System.ArgumentException">The length is not Before.</exception>
     /// <example><code>
-    /// let before, after = Connectivity.ofPairs 1 4 [| 0; 0 |] [| 1; 3 |], Connectivity.ofPairs 1 4 [| 0; 0 |] [| 0; 3 |]
+    /// let row columns = Connectivity.ofPairs 1 4 [| 0; 0 |] columns
+    /// let before, after = row [| 1; 3 |], row [| 0; 3 |]
     /// let momentum = [| 0.5; 0.25 |]
     /// momentum |> Remap.apply 0.0 (Remap.between before after) // = [|0.0; 0.25|]
     /// </code></example>

@@ -160,7 +160,7 @@ module Generators =
     /// <param name="count">How many, 1 or more.</param>
     /// <returns>Valid by construction, all of one shape up to 70 × 70. Shrinks by dropping a slot of one of them.</returns>
     /// <example><code>
-    /// Prop.forAll (Generators.ofOneShape 2) (fun pair -> Connectivity.isSubset pair[0] (Connectivity.union pair[0] pair[1]))
+    /// Prop.forAll (Generators.ofOneShape 2) (fun c -> Connectivity.isSubset c[0] (Connectivity.union c[0] c[1]))
     /// |> Check.QuickThrowOnFailure
     /// </code></example>
     [<CompiledName "OfOneShape">]

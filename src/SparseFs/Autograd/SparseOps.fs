@@ -142,7 +142,8 @@ module SparseOps =
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
     /// <example><code>
     /// let pattern = Connectivity.ofPairs 2 4 [| 0; 1; 1 |] [| 3; 0; 2 |]
-    /// let y = SparseOps.spmm pattern (torch.tensor [| 1.0f; 10.0f; 100.0f |]) (torch.tensor [| 1.0f; 2.0f; 3.0f; 4.0f |])
+    /// let values, x = torch.tensor [| 1.0f; 10.0f; 100.0f |], torch.tensor [| 1.0f; 2.0f; 3.0f; 4.0f |]
+    /// let y = SparseOps.spmm pattern values x
     /// y.data&lt;float32>().ToArray() // = [|4.0f; 310.0f|]
     /// </code></example>
     [<CompiledName "Spmm">]

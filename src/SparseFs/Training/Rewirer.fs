@@ -106,7 +106,8 @@ type Rewirer internal (layers: RewiredLayers, optimizer: torch.optim.Optimizer, 
     /// let first, second = new SparseLinear(784, 300), new SparseLinear(300, 100)
     /// let sgd = torch.optim.SGD(Seq.append (first.parameters ()) (second.parameters ()), 0.1)
     /// let schedule = Schedule.constant 0.3 600L 60_000L
-    /// use rewirer = new Rewirer([ struct ("first", first); struct ("second", second) ], sgd, Policy.set schedule, seed)
+    /// let layers = [ struct ("first", first); struct ("second", second) ]
+    /// use rewirer = new Rewirer(layers, sgd, Policy.set schedule, seed)
     /// </code></example>
     new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
         let policy = Policy.check policy

@@ -72,7 +72,7 @@ let private shown =
         "Capture"
         "Restore" ] ]
 
-/// Every function and value of a public module, the constructors of the types above, and the members that stand beside them.
+/// Every function and value of a public module, the constructors of the types above, and the members beside them.
 let private wanted: MemberInfo list =
     [ for assembly in fsharp do
           for t in publicTypes assembly do
@@ -88,7 +88,7 @@ let private withoutExample () : string list =
     let having =
         [ for assembly in fsharp do
               for name, m in documented assembly do
-                  if not (Seq.isEmpty (m.Descendants(XName.Get "code"))) then
+                  if not (Seq.isEmpty (m.Descendants(XName.Get "example"))) then
                       name ]
         |> List.countBy id
         |> dict
@@ -102,8 +102,8 @@ let private withoutExample () : string list =
 // Whether they run
 // ---------------------------------------------------------------------------------------------------------
 
-/// What an example may use without saying it: these namespaces, and names of the things that most of them are about. Each
-/// example has them new, and a current folder of its own.
+/// What an example may use without saying it: these namespaces, and the values of <c>given</c>. Each example has them
+/// new, and a current folder of its own.
 let private prelude =
     """
 open System
