@@ -196,10 +196,7 @@ type SparseLinear internal (start: LayerStart) =
 
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
-    /// <example><code>
-    /// let weight = layer.weightMatrix ()
-    /// weight.ne(0.0.ToScalar()).sum().item&lt;int64>() &lt;= int64 layer.Connectivity.Nnz // = true
-    /// </code></example>
+    /// <example><code>(layer.weightMatrix ()).shape // = [|300L; 784L|]</code></example>
     member _.weightMatrix() : torch.Tensor =
         versions.Read(fun version -> SparseOps.toDense version.Connectivity version.Numbers.Values)
 

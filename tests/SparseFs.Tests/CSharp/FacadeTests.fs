@@ -64,7 +64,7 @@ let signatures =
 /// Type.name, with the names of the parameters where the name is overloaded.
 let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
     members
-    |> List.groupBy (fun m -> m.DeclaringType, m.Name)
+    |> List.groupBy (fun m -> m.DeclaringType, fsharpName m)
     |> List.collect (fun ((t, name), overloads) ->
         let short = nameOfType t + (if name = ".ctor" then "" else "." + name)
 

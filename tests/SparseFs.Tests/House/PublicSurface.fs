@@ -45,6 +45,13 @@ let rec typeName (t: Type) : string =
 let isWritten (m: MemberInfo) =
     not (m.Name.Contains '<' || m.IsDefined typeof<CompilerGeneratedAttribute>)
 
+/// The name that F# calls a member by, whatever other languages see.
+let fsharpName (m: MemberInfo) : string =
+    m.GetCustomAttributes<CompilationSourceNameAttribute>()
+    |> Seq.tryHead
+    |> Option.map _.SourceName
+    |> Option.defaultValue m.Name
+
 /// A case of a union is told with the union.
 let isCase (t: Type) =
     t.IsNested && FSharpType.IsUnion t.DeclaringType
