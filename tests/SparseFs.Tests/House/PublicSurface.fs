@@ -45,12 +45,13 @@ let rec typeName (t: Type) : string =
 let isWritten (m: MemberInfo) =
     not (m.Name.Contains '<' || m.IsDefined typeof<CompilerGeneratedAttribute>)
 
-/// The name that F# calls a member by, whatever other languages see.
+/// The name that F# calls a member by, whatever other languages see. The compiler notes it beside the name of a function; of a
+/// value it notes only that there is another.
 let fsharpName (m: MemberInfo) : string =
-    m.GetCustomAttributes<CompilationSourceNameAttribute>()
-    |> Seq.tryHead
-    |> Option.map _.SourceName
-    |> Option.defaultValue m.Name
+    match Seq.tryHead (m.GetCustomAttributes<CompilationSourceNameAttribute>()) with
+    | Some source -> source.SourceName
+    | None when m.IsDefined typeof<CompiledNameAttribute> -> string (Char.ToLowerInvariant m.Name[0]) + m.Name[1..]
+    | None -> m.Name
 
 /// A case of a union is told with the union.
 let isCase (t: Type) =
