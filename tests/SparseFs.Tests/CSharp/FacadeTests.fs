@@ -64,9 +64,14 @@ let signatures =
 /// Type.name, with the names of the parameters where the name is overloaded.
 let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
     members
-    |> List.groupBy (fun m -> m.DeclaringType, fsharpName m)
+    |> List.groupBy (fun m -> m.DeclaringType, m.Name)
     |> List.collect (fun ((t, name), overloads) ->
-        let short = nameOfType t + (if name = ".ctor" then "" else "." + name)
+        let short =
+            nameOfType t
+            + (if name = ".ctor" then
+                   ""
+               else
+                   "." + SourceNames.fsharpName overloads.Head)
 
         [ for m in overloads do
               let parameters = parametersOf m |> List.map _.Name |> String.concat ", "

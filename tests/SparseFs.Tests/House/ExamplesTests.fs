@@ -38,10 +38,11 @@ let private withoutIndent (lines: string list) : string list =
         |> List.rev
 
 let private documented (assembly: Assembly) : (string * XElement) list =
-    let file = Path.ChangeExtension(assembly.Location, ".xml")
+    let file = Path.Combine(AppContext.BaseDirectory, $"{assembly.GetName().Name}.xml")
 
     [ for m in XDocument.Load(file, LoadOptions.PreserveWhitespace).Descendants(XName.Get "member") do
-          (m.Attribute(XName.Get "name").Value.Split('(')[0]).Split("``")[0], m ]
+          for name in m.Attributes(XName.Get "name") do
+              (name.Value.Split('(')[0]).Split("``")[0], m ]
 
 let private examplesOf (assembly: Assembly) : Example list =
     [ for name, m in documented assembly do
@@ -222,7 +223,8 @@ let private complaints (examples: Example list) : string =
 
         start.Environment["DOTNET_NOLOGO"] <- "1"
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
-        use running = Process.Start start
+        use running = new Process(StartInfo = start)
+        running.Start() |> ignore
         let errors = running.StandardError.ReadToEndAsync()
         running.StandardOutput.ReadToEnd() |> ignore
         running.WaitForExit()

@@ -204,6 +204,10 @@ let private sourceName (t: Type) =
     else
         name
 
+/// All that is written in F#, the generators and laws for users' tests too.
+let fsharp =
+    [ core; layers; onnx; typeof<SparseFs.Testing.SparseFsArbitraries>.Assembly ]
+
 /// Namespaces that C# opens by itself.
 let private defaultUsings =
     [ "System"

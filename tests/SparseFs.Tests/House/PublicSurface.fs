@@ -8,7 +8,6 @@ open System.Runtime.CompilerServices
 open Microsoft.FSharp.Reflection
 open SparseFs
 open SparseFs.CSharp
-open SparseFs.Testing
 
 /// Without torch.
 let core = typeof<Connectivity>.Assembly
@@ -18,12 +17,6 @@ let facade = typeof<Initialization>.Assembly
 /// The part of the facade that needs no torch.
 let coreFacade = typeof<Topologies>.Assembly
 let onnx = typeof<OnnxOptions>.Assembly
-
-/// Generators and laws for the tests of users.
-let testing = typeof<SparseFsArbitraries>.Assembly
-
-/// All that is written in F#.
-let fsharp = [ core; layers; onnx; testing ]
 
 let rec typeName (t: Type) : string =
     if t.IsByRef then
@@ -44,14 +37,6 @@ let rec typeName (t: Type) : string =
 /// C# and F# write members that no one may call by name, such as those behind an extension block or a union.
 let isWritten (m: MemberInfo) =
     not (m.Name.Contains '<' || m.IsDefined typeof<CompilerGeneratedAttribute>)
-
-/// The name that F# calls a member by, whatever other languages see. The compiler notes it beside the name of a function; of a
-/// value it notes only that there is another.
-let fsharpName (m: MemberInfo) : string =
-    match Seq.tryHead (m.GetCustomAttributes<CompilationSourceNameAttribute>()) with
-    | Some source -> source.SourceName
-    | None when m.IsDefined typeof<CompiledNameAttribute> -> string (Char.ToLowerInvariant m.Name[0]) + m.Name[1..]
-    | None -> m.Name
 
 /// A case of a union is told with the union.
 let isCase (t: Type) =
