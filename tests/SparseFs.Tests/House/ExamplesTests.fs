@@ -33,9 +33,6 @@ let private withoutIndent (lines: string list) : string list =
         lines
         |> List.map (fun line -> if isBlank line then "" else line.Substring(least).TrimEnd())
         |> List.skipWhile isBlank
-        |> List.rev
-        |> List.skipWhile isBlank
-        |> List.rev
 
 let private documented (assembly: Assembly) : (string * XElement) list =
     let file = Path.Combine(AppContext.BaseDirectory, $"{assembly.GetName().Name}.xml")
@@ -144,17 +141,13 @@ let shows (expected: string) (value: 'a) =
 
 let run (name: string) (example: unit -> unit) =
     running <- name
-    Environment.CurrentDirectory <- Directory.CreateTempSubdirectory("sparsefs-example-").FullName
+    let own = Path.Combine(__SOURCE_DIRECTORY__, Guid.NewGuid().ToString "N")
+    Environment.CurrentDirectory <- Directory.CreateDirectory(own).FullName
 
     try
-        try
-            example ()
-        with raised ->
-            fail $"{raised}"
-    finally
-        let made = Environment.CurrentDirectory
-        Environment.CurrentDirectory <- Path.GetTempPath()
-        Directory.Delete(made, recursive = true)
+        example ()
+    with raised ->
+        fail $"{raised}"
 """
 
 /// What follows "// = " is what F# prints of the expression before it, on one line; a pipeline's last line will do.
