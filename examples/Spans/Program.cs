@@ -3,7 +3,7 @@ using System;
 using SparseFs;
 using SparseFs.Kernels;
 
-var plan = new SpmmPlan(Topology.uniform(100, 784, 7840, default)); // 7840 of 78400 weights exist
+var plan = new SpmmPlan(Topology.Uniform(100, 784, 7840, default)); // 7840 of 78400 weights exist
 float[] values = new float[7840], x = new float[784], y = new float[100];
 Array.Fill(values, 0.5f);
 Array.Fill(x, 1f);

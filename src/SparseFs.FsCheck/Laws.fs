@@ -16,6 +16,11 @@ module Laws =
     /// <param name="c">Any pattern.</param>
     /// <returns>RowPtr runs from 0 to nnz over rows + 1 entries and never falls; columns are in 0..cols − 1 and strictly
     /// rising in each row; nnz, cells, density and sparsity agree; the buffers make an equal pattern again.</returns>
+    /// <example><code>
+    /// Prop.forAll Generators.seed (fun seed -> Laws.isPattern (Topology.scaleFree 30 40 200 3.0 seed))
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "IsPattern">]
     let isPattern (c: Connectivity) : Property =
         LawConditions.all (LawConditions.ofPattern c)
 
@@ -23,6 +28,10 @@ module Laws =
     /// <param name="c">Any pattern, shape [rows, cols].</param>
     /// <returns>Transposing twice gives the pattern back; the transpose is a pattern that holds exactly the swapped pairs;
     /// <c>valuesT[s] = values[from[s]]</c>, and going there and back moves no value.</returns>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Prop.forAll Generators.connectivity Laws.transposeTwice)
+    /// </code></example>
+    [<CompiledName "TransposeTwice">]
     let transposeTwice (c: Connectivity) : Property =
         let t, from = Connectivity.transpose c
         let back, fromT = Connectivity.transpose t
@@ -53,6 +62,10 @@ module Laws =
     /// <param name="b">The same shape.</param>
     /// <returns>union, intersect, difference and diff hold exactly the pairs that the sets have; isSubset agrees with the
     /// sets; replaying a diff gives the second pattern; union and intersect do not depend on the order.</returns>
+    /// <example><code>
+    /// Prop.forAll (Generators.ofOneShape 2) (fun pair -> Laws.algebra pair[0] pair[1]) |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "Algebra">]
     let algebra (a: Connectivity) (b: Connectivity) : Property =
         let union = Connectivity.union a b
         let common = Connectivity.intersect a b
@@ -80,6 +93,10 @@ module Laws =
     /// <param name="nnz">The promised number of slots: exact, not nearly.</param>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: a valid pattern of shape [rows, cols] with nnz distinct slots.</returns>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Laws.exactNnz 30 78 240 (Topology.smallWorld 30 78 240))
+    /// </code></example>
+    [<CompiledName "ExactNnz">]
     let exactNnz (rows: int) (cols: int) (nnz: int) (generate: Seed -> Connectivity) : Property =
         Prop.forAll Generators.seed (fun seed ->
             LawConditions.all (LawConditions.ofOrder rows cols nnz (generate seed)))
@@ -87,6 +104,10 @@ module Laws =
     /// <summary>A generator of patterns is a pure function of its seed.</summary>
     /// <param name="generate">The generator, all but its seed filled in.</param>
     /// <returns>For every seed: the same pattern when asked again, also after another seed was used, and on another thread.</returns>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(Laws.sameSeedSamePattern (Topology.constantFanIn 30 78 8))
+    /// </code></example>
+    [<CompiledName "SameSeedSamePattern">]
     let sameSeedSamePattern (generate: Seed -> Connectivity) : Property =
         Prop.forAll (Arb.zip (Generators.seed, Generators.seed)) (fun (seed, other) ->
             LawConditions.all (LawConditions.ofSeed generate seed other))
@@ -97,6 +118,12 @@ module Laws =
     /// <returns>For any shape up to 70 × 70, any nnz and any seed: a valid pattern of that shape with exactly nnz distinct
     /// slots, the same for the same seed; no slot and all slots too. Eight seeds do not all give one pattern of 40, 200 or
     /// 360 slots in a 20 × 20 matrix, of which there are more than 10^50 each.</returns>
+    /// <example><code>
+    /// /// A topology of one's own: what is uniform over the columns and the rows exchanged.
+    /// let mine rows cols nnz seed = fst (Connectivity.transpose (Topology.uniform cols rows nnz seed))
+    /// Check.QuickThrowOnFailure(Laws.topology mine)
+    /// </code></example>
+    [<CompiledName "Topology">]
     let topology (generator: int -> int -> int -> Seed -> Connectivity) : Property =
         let isRefused rows cols nnz seed =
             try
@@ -139,6 +166,14 @@ module Laws =
     /// same shape; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
     /// been absent, or the policy lets it come back; a part of 0 changes nothing; equal arguments give equal results;
     /// the outcome counts what happened.</returns>
+    /// <example><code>
+    /// let policy =
+    ///     { Policy.set (Schedule.constant 0.3 100L 1000L) with
+    ///         Drop = Drop.Score(fun state -> state.Weight |> Array.map (fun w -> w * w)) }
+    ///
+    /// Check.QuickThrowOnFailure(Laws.rewire policy)
+    /// </code></example>
+    [<CompiledName "Rewire">]
     let rewire (policy: Policy) : Property =
         let isFalling = policy.Budget.IsGradualPruning
 
@@ -201,6 +236,8 @@ module Laws =
     /// <param name="schedule">Yours; Start, End and Every in the thousands at most.</param>
     /// <returns>Updates are at Start + i · Every up to End and nowhere else; the part is in [0, Fraction], 0 off updates,
     /// and never rises.</returns>
+    /// <example><code>Check.QuickThrowOnFailure(Laws.schedule (Schedule.cosine 0.3 100L 5000L))</code></example>
+    [<CompiledName "Schedule">]
     let schedule (schedule: Schedule) : Property =
         let steps = [ 1L .. schedule.End + 2L * min schedule.Every 1000L + 1L ]
 

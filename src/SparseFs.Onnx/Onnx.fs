@@ -17,6 +17,11 @@ open TorchSharp
 module Onnx =
 
     /// <summary>Sparse initializers, and the input's shape as the first layer has it.</summary>
+    /// <example><code>
+    /// let options = { Onnx.defaults with SparseWeights = false } // for readers that know no sparse initializers
+    /// Onnx.exportWith options "model.onnx" model
+    /// </code></example>
+    [<CompiledName "Defaults">]
     let defaults: OnnxOptions =
         { SparseWeights = true
           InputShape = [||] }
@@ -44,6 +49,12 @@ module Onnx =
     /// <param name="model">Of the kinds of modules that can be exported.</param>
     /// <exception cref="T:System.ArgumentException">A module is of another kind: the message names it and those that can be
     /// exported; or an argument is null, shapes or dtypes do not fit, or the file would exceed 2 GB.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream()
+    /// Onnx.writeTo Onnx.defaults stream model
+    /// stream.Length > 100_000L // = true
+    /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (options: OnnxOptions) (stream: Stream) (model: torch.nn.Module) : unit =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         OnnxModel.write stream (modelOf options model)
@@ -55,6 +66,12 @@ module Onnx =
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// Onnx.export "sparse.onnx" model
+    /// Onnx.exportWith { Onnx.defaults with SparseWeights = false } "dense.onnx" model
+    /// FileInfo("sparse.onnx").Length &lt; FileInfo("dense.onnx").Length // = true
+    /// </code></example>
+    [<CompiledName "ExportWith">]
     let exportWith (options: OnnxOptions) (path: string) (model: torch.nn.Module) : unit =
         let file = modelOf options model
         AtomicFile.write path (fun stream -> OnnxModel.write stream file)
@@ -65,4 +82,9 @@ module Onnx =
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// Sparsify.model (Sparsify.globally 0.9) dense |> ignore
+    /// Onnx.export "model.onnx" dense // onnxruntime.InferenceSession "model.onnx"
+    /// </code></example>
+    [<CompiledName "Export">]
     let export (path: string) (model: torch.nn.Module) : unit = exportWith defaults path model

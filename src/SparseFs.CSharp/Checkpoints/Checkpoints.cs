@@ -27,7 +27,7 @@ public static class Checkpoints
         string path,
         PatternLayout layout = PatternLayout.Csr,
         IReadOnlyDictionary<string, string>? notes = null) =>
-        Checkpoint.saveWith(layout, notes ?? noNotes, path, Require.NotNull(model));
+        Checkpoint.SaveWith(layout, notes ?? noNotes, path, Require.NotNull(model));
 
     /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
     /// parameter stays the same object.</summary>
@@ -52,7 +52,7 @@ public static class Checkpoints
         bool strict = true,
         bool convert = false,
         IReadOnlyList<string>? prefixes = null) =>
-        Checkpoint.loadWith(
+        Checkpoint.LoadWith(
             new LoadOptions(ToCore(form, sparsity), strict, convert, ListModule.OfSeq(prefixes ?? [])),
             path,
             Require.NotNull(model));
@@ -71,7 +71,7 @@ public static class Checkpoints
         string name,
         StoredForm form = StoredForm.SparseFs,
         double sparsity = 0.9) =>
-        Checkpoint.sparseLayer(ToCore(form, sparsity), path, Require.NotNull(name));
+        Checkpoint.SparseLayer(ToCore(form, sparsity), path, Require.NotNull(name));
 
     /// <summary>A layer from a file, of sizes that are given.</summary>
     /// <param name="path">The file.</param>
@@ -90,7 +90,7 @@ public static class Checkpoints
         long outFeatures,
         StoredForm form = StoredForm.SparseLinear,
         double sparsity = 0.9) =>
-        Checkpoint.sparseLayerOf(
+        Checkpoint.SparseLayerOf(
             Require.Size(inFeatures),
             Require.Size(outFeatures),
             ToCore(form, sparsity),
@@ -119,7 +119,7 @@ public static class Checkpoints
         long step = 0,
         Seed seed = default,
         IReadOnlyDictionary<string, string>? notes = null) =>
-        Checkpoint.saveTraining(
+        Checkpoint.SaveTraining(
             new TrainingProgress(step, seed, notes ?? noNotes),
             path,
             Require.NotNull(model),
@@ -141,7 +141,7 @@ public static class Checkpoints
         nn.Module model,
         optim.Optimizer optimizer,
         Rewirer? rewirer = null) =>
-        Checkpoint.resume(path, Require.NotNull(model), Require.NotNull(optimizer), OrNone(rewirer));
+        Checkpoint.Resume(path, Require.NotNull(model), Require.NotNull(optimizer), OrNone(rewirer));
 
     /// <summary>Makes a scheduler of the learning rate anew, where a run stands: it then sets the rates, momenta and betas that
     /// it would have set in the run that went through, to the bit.</summary>
@@ -157,7 +157,7 @@ public static class Checkpoints
         optim.Optimizer optimizer,
         Func<optim.lr_scheduler.LRScheduler> make,
         long steps) =>
-        Checkpoint.resumeScheduler(steps, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
+        Checkpoint.ResumeScheduler(steps, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
 
     /// <summary>As with a number of steps, for a scheduler that follows a metric: ReduceLROnPlateau.</summary>
     /// <param name="optimizer">The one that <c>Resume</c> puts back; its options stay as they are.</param>
@@ -169,7 +169,7 @@ public static class Checkpoints
         optim.Optimizer optimizer,
         Func<optim.lr_scheduler.LRScheduler> make,
         IEnumerable<double> metrics) =>
-        Checkpoint.resumeSchedulerOn(metrics, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
+        Checkpoint.ResumeSchedulerOn(metrics, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
 
     private static FSharpValueOption<Rewirer> OrNone(Rewirer? rewirer) =>
         rewirer is null ? FSharpValueOption<Rewirer>.None : FSharpValueOption<Rewirer>.Some(rewirer);

@@ -21,7 +21,7 @@ public static class SafetensorsFiles
         string path,
         IReadOnlyDictionary<string, Tensor> tensors,
         IReadOnlyDictionary<string, string>? metadata = null) =>
-        Safetensors.save(path, metadata ?? noTexts, Require.NotNull(tensors));
+        Safetensors.Save(path, metadata ?? noTexts, Require.NotNull(tensors));
 
     /// <summary>Reads tensors: all of them, or some; the others cost nothing, whatever their dtype.</summary>
     /// <param name="path">The file, or an index of several (model.safetensors.index.json).</param>
@@ -31,12 +31,12 @@ public static class SafetensorsFiles
     /// wanted has a dtype that is not read.</exception>
     public static Dictionary<string, Tensor> Load(string path, Func<TensorInfo, bool>? wanted = null) =>
         wanted is null
-            ? Safetensors.load(path)
-            : Safetensors.loadWhere(FuncConvert.FromFunc(wanted), path);
+            ? Safetensors.Load(path)
+            : Safetensors.LoadWhere(FuncConvert.FromFunc(wanted), path);
 
     /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
     /// <param name="path">The file.</param>
     /// <returns>Its tensors, without their numbers, and its texts.</returns>
     /// <exception cref="CheckpointException">It cannot be read, or is not as the format has it.</exception>
-    public static SafetensorsHeader Inspect(string path) => Safetensors.inspect(path);
+    public static SafetensorsHeader Inspect(string path) => Safetensors.Inspect(path);
 }

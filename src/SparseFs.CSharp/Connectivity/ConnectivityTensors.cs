@@ -19,7 +19,7 @@ public static class ConnectivityTensors
         /// <exception cref="ArgumentException">The shape or the dtype is not as said, an index is out of range, or a pair
         /// is repeated.</exception>
         public static Connectivity FromIndices(int rows, int cols, torch.Tensor indices) =>
-            Coo.toConnectivity(rows, cols, indices);
+            Coo.ToConnectivity(rows, cols, indices);
     }
 
     /// <summary>The pairs in slot order, as a tensor.</summary>
@@ -27,5 +27,5 @@ public static class ConnectivityTensors
     /// <returns>Shape [2, nnz], Int64, on the CPU: row 0 holds the rows, row 1 the columns.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static torch.Tensor ToIndices(this Connectivity connectivity) =>
-        Coo.ofConnectivity(Require.NotNull(connectivity));
+        Coo.OfConnectivity(Require.NotNull(connectivity));
 }

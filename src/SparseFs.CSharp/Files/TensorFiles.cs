@@ -14,14 +14,14 @@ public static class TensorFiles
     /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device, contiguous or not.</param>
     /// <returns>A copy, in C order.</returns>
     /// <exception cref="ArgumentException">The tensor is null or of another dtype.</exception>
-    public static NpyArray ToNpyArray(this Tensor tensor) => TensorFile.toNpyArray(tensor);
+    public static NpyArray ToNpyArray(this Tensor tensor) => TensorFile.ToNpyArray(tensor);
 
     /// <summary>A tensor of the numbers and the shape of an array.</summary>
     /// <param name="array">Any; unsigned integers of 16, 32 and 64 bits, which torch has not, become Int32, Int64 and
     /// Int64.</param>
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="ArgumentException">The array is null, or a number is 2^63 or more.</exception>
-    public static Tensor ToTensor(this NpyArray array) => TensorFile.ofNpyArray(array);
+    public static Tensor ToTensor(this NpyArray array) => TensorFile.OfNpyArray(array);
 
     /// <summary>Writes a tensor as a .npy file; it is there whole, or as it was before.</summary>
     /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device.</param>
@@ -29,7 +29,7 @@ public static class TensorFiles
     /// <exception cref="ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WriteNpy(this Tensor tensor, string path) => TensorFile.toNpy(path, tensor);
+    public static void WriteNpy(this Tensor tensor, string path) => TensorFile.ToNpy(path, tensor);
 
     /// <summary>Reads a .npy file as a tensor.</summary>
     /// <param name="path">The file.</param>
@@ -38,7 +38,7 @@ public static class TensorFiles
     /// or more.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
-    public static Tensor ReadNpy(string path) => TensorFile.ofNpy(path);
+    public static Tensor ReadNpy(string path) => TensorFile.OfNpy(path);
 
     /// <summary>Writes a layer's pattern and weights as a coordinate real .mtx file; the bias is left out.</summary>
     /// <param name="layer">Any sparse layer; its weights are written so that they come back to the bit.</param>
@@ -46,7 +46,7 @@ public static class TensorFiles
     /// <exception cref="ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WriteMtx(this SparseLinear layer, string path) => TensorFile.toMtx(path, layer);
+    public static void WriteMtx(this SparseLinear layer, string path) => TensorFile.ToMtx(path, layer);
 
     /// <summary>Reads a coordinate .mtx file as a layer without a bias.</summary>
     /// <param name="path">The file; where it holds a pattern only, all weights are 1.</param>
@@ -57,7 +57,7 @@ public static class TensorFiles
     /// <exception cref="ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
-    public static SparseLinear ReadMtx(string path, ScalarType dtype = ScalarType.Float32) => TensorFile.ofMtx(dtype, path);
+    public static SparseLinear ReadMtx(string path, ScalarType dtype = ScalarType.Float32) => TensorFile.OfMtx(dtype, path);
 
     /// <summary>Writes a matrix as an array real .mtx file, such as a dense layer's weight.</summary>
     /// <param name="matrix">Shape [rows, cols], a real floating dtype, finite numbers.</param>
@@ -66,7 +66,7 @@ public static class TensorFiles
     /// finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WriteDenseMtx(this Tensor matrix, string path) => TensorFile.toDenseMtx(path, matrix);
+    public static void WriteDenseMtx(this Tensor matrix, string path) => TensorFile.ToDenseMtx(path, matrix);
 
     /// <summary>Reads an array .mtx file as a matrix.</summary>
     /// <param name="path">The file.</param>
@@ -78,5 +78,5 @@ public static class TensorFiles
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
     public static Tensor ReadDenseMtx(string path, ScalarType dtype = ScalarType.Float32) =>
-        TensorFile.ofDenseMtx(dtype, path);
+        TensorFile.OfDenseMtx(dtype, path);
 }

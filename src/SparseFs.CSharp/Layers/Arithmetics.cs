@@ -9,5 +9,5 @@ public static class Arithmetics
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
     /// <returns>0.8 for up to 7 samples, 0.5 for 8 to 31, 0.7 from 32 on.</returns>
     /// <exception cref="ArgumentException"><paramref name="samples"/> is negative.</exception>
-    public static double BreakEven(int samples) => ArithmeticModule.breakEven(samples);
+    public static double BreakEven(int samples) => ArithmeticModule.BreakEven(samples);
 }

@@ -34,7 +34,7 @@ public static class KWinnersSettings
             double inferenceFactor = 1.0,
             bool straightThrough = false,
             bool checkInput = false) =>
-            KWinnersOptionsModule.check(
+            KWinnersOptionsModule.Check(
                 new(
                     k is { } count ? WinnerCount.NewExactly(count) : WinnerCount.NewSparsity(sparsity),
                     period is { } samples ? DutyCycle.NewPeriod(samples) : DutyCycle.NewAlpha(alpha),

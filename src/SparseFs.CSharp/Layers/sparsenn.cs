@@ -57,7 +57,7 @@ public static partial class sparsenn
             deltaT,
             tEnd,
             alpha,
-            seed is { } number ? SeedModule.ofInt64(number) : FSharpOption<Seed>.None,
+            seed is { } number ? SeedModule.OfInt64(number) : FSharpOption<Seed>.None,
             init.ToCore(),
             device.OrNone(),
             dtype.OrNone());

@@ -20,7 +20,7 @@ public static partial class sparsenn
         /// <returns>Shape [*, rows].</returns>
         /// <exception cref="ArgumentException">An argument is null, or a shape, a dtype or a device is not as said.</exception>
         public static Tensor linear(Connectivity connectivity, Tensor values, Tensor x, Tensor? bias = null) =>
-            SparseOps.linear(connectivity, values, bias, x);
+            SparseOps.Linear(connectivity, values, bias, x);
 
         /// <summary>x · Wᵀ.</summary>
         /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
@@ -29,7 +29,7 @@ public static partial class sparsenn
         /// <returns>Shape [*, rows].</returns>
         /// <exception cref="ArgumentException">An argument is null, or a shape, a dtype or a device is not as said.</exception>
         public static Tensor spmm(Connectivity connectivity, Tensor values, Tensor x) =>
-            SparseOps.spmm(connectivity, values, x);
+            SparseOps.Spmm(connectivity, values, x);
 
         /// <summary>g · W.</summary>
         /// <param name="connectivity">The pattern of W, shape [rows, cols].</param>
@@ -38,7 +38,7 @@ public static partial class sparsenn
         /// <returns>Shape [*, cols].</returns>
         /// <exception cref="ArgumentException">An argument is null, or a shape, a dtype or a device is not as said.</exception>
         public static Tensor spmmT(Connectivity connectivity, Tensor values, Tensor g) =>
-            SparseOps.spmmT(connectivity, values, g);
+            SparseOps.SpmmT(connectivity, values, g);
 
         /// <summary>The product gᵀ · x at the pattern only: a sampled dense-dense product.</summary>
         /// <param name="connectivity">The pattern, shape [rows, cols].</param>
@@ -47,7 +47,7 @@ public static partial class sparsenn
         /// <returns>Shape [nnz], in slot order.</returns>
         /// <exception cref="ArgumentException">An argument is null, or a shape, a dtype or a device is not as said.</exception>
         public static Tensor sddmm(Connectivity connectivity, Tensor g, Tensor x) =>
-            SparseOps.sddmm(connectivity, g, x);
+            SparseOps.Sddmm(connectivity, g, x);
 
         /// <summary>W as a dense matrix: the values at the pattern, 0 elsewhere; not differentiable.</summary>
         /// <param name="connectivity">The pattern, shape [rows, cols].</param>
@@ -55,13 +55,13 @@ public static partial class sparsenn
         /// <returns>A new tensor [rows, cols], of the dtype and on the device of values.</returns>
         /// <exception cref="ArgumentException">An argument is null, or values is not a floating [nnz] tensor.</exception>
         public static Tensor toDense(Connectivity connectivity, Tensor values) =>
-            SparseOps.toDense(connectivity, values);
+            SparseOps.ToDense(connectivity, values);
 
         /// <summary>loss.backward(), whose exception says why where a backward of this library is what failed.</summary>
         /// <param name="loss">A scalar that has a gradient.</param>
         /// <exception cref="InvalidOperationException">A backward of this library failed: the inner exception is the
         /// original one, with its stack.</exception>
         /// <exception cref="ArgumentNullException">loss is null.</exception>
-        public static void backward(Tensor loss) => SparseOps.backward(loss);
+        public static void backward(Tensor loss) => SparseOps.Backward(loss);
     }
 }

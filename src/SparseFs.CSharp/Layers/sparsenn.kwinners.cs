@@ -60,6 +60,6 @@ public static partial class sparsenn
         /// <returns>As x; differentiable, to any order.</returns>
         /// <exception cref="ArgumentException">k is outside 1..features, or x is null, has no features, or is of another
         /// dtype.</exception>
-        public static Tensor kwinners(Tensor x, int k) => KWinnersOps.winners(k, x);
+        public static Tensor kwinners(Tensor x, int k) => KWinnersOps.Winners(k, x);
     }
 }

@@ -15,7 +15,7 @@ public static class Conversions
     /// <returns>A new layer.</returns>
     /// <exception cref="ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity is
     /// outside [0, 1).</exception>
-    public static SparseLinear ToSparse(this Linear dense, double sparsity) => SparseFs.Conversion.ofDense(sparsity, dense);
+    public static SparseLinear ToSparse(this Linear dense, double sparsity) => SparseFs.Conversion.OfDense(sparsity, dense);
 
     /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
@@ -23,20 +23,20 @@ public static class Conversions
     /// <returns>A new layer.</returns>
     /// <exception cref="ArgumentException">An argument is null, the shapes differ, or the dtype is another.</exception>
     public static SparseLinear ToSparse(this Linear dense, Connectivity connectivity) =>
-        SparseFs.Conversion.ofDensePattern(connectivity, dense);
+        SparseFs.Conversion.OfDensePattern(connectivity, dense);
 
     /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
     /// <returns>A new layer; a weight of 0 where the mask is true is a slot too.</returns>
     /// <exception cref="ArgumentException">An argument is null, the shapes differ, or a dtype is another.</exception>
-    public static SparseLinear ToSparse(this Linear dense, torch.Tensor mask) => SparseFs.Conversion.ofDenseMask(mask, dense);
+    public static SparseLinear ToSparse(this Linear dense, torch.Tensor mask) => SparseFs.Conversion.OfDenseMask(mask, dense);
 
     /// <summary>The dense layer with the same function: 0 where no weight exists.</summary>
     /// <param name="layer">Any sparse layer.</param>
     /// <returns>A new torch.nn.Linear; outputs are equal up to the order of the sums.</returns>
     /// <exception cref="ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
-    public static Linear ToDense(this SparseLinear layer) => SparseFs.Conversion.toDense(layer);
+    public static Linear ToDense(this SparseLinear layer) => SparseFs.Conversion.ToDense(layer);
 
     /// <summary>A layer from a pattern and its values, as files have them.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
@@ -46,5 +46,5 @@ public static class Conversions
     /// <exception cref="ArgumentException">The pattern or values are null, or a shape, a dtype or a device is not as
     /// said.</exception>
     public static SparseLinear FromValues(Connectivity connectivity, torch.Tensor values, torch.Tensor? bias = null) =>
-        SparseFs.Conversion.ofValues(connectivity, values, bias);
+        SparseFs.Conversion.OfValues(connectivity, values, bias);
 }

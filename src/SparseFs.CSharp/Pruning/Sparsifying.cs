@@ -79,16 +79,16 @@ public static class Sparsifying
             budget,
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);
 
-        var chosen = namePattern is null ? all : SparseFs.Sparsify.matching(namePattern, all);
+        var chosen = namePattern is null ? all : SparseFs.Sparsify.Matching(namePattern, all);
 
         return optimizer is null
-            ? SparseFs.Sparsify.model(chosen, model)
-            : SparseFs.Sparsify.modelWith(optimizer, chosen, model);
+            ? SparseFs.Sparsify.Model(chosen, model)
+            : SparseFs.Sparsify.ModelWith(optimizer, chosen, model);
     }
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
     /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
     /// <exception cref="ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
-    public static SparsifyReport Densify(this nn.Module model) => SparseFs.Sparsify.densify(model);
+    public static SparsifyReport Densify(this nn.Module model) => SparseFs.Sparsify.Densify(model);
 }

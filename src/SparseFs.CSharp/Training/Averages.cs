@@ -13,7 +13,7 @@ public static class Averages
     /// <param name="averagesBuffers">Whether floating buffers are averaged too, rather than being the latest.</param>
     /// <exception cref="ArgumentException">The decay is outside [0, 1), the model has no parameters, or it is null.</exception>
     public static Averaging Exponential(nn.Module model, double decay = 0.999, bool averagesBuffers = false) =>
-        new(model, AveragingRuleModule.check(AveragingRule.NewExponential(decay)), averagesBuffers);
+        new(model, AveragingRuleModule.Check(AveragingRule.NewExponential(decay)), averagesBuffers);
 
     /// <summary>A plain mean: stochastic weight averaging (SWA).</summary>
     /// <param name="model">Any module with parameters.</param>
@@ -27,7 +27,7 @@ public static class Averages
     /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
-    public static void Save(Averaging averaging, string path) => AveragingFile.save(path, averaging);
+    public static void Save(Averaging averaging, string path) => AveragingFile.Save(path, averaging);
 
     /// <summary>Puts averages back that <see cref="Save"/> wrote; resume the model first.</summary>
     /// <param name="averaging">Made with the same rule over the same model.</param>
@@ -35,5 +35,5 @@ public static class Averages
     /// <exception cref="CheckpointException">The file cannot be read or is not sound, or belongs to another rule, model or
     /// pattern; the averages are as they were.</exception>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
-    public static void Resume(Averaging averaging, string path) => AveragingFile.resume(path, averaging);
+    public static void Resume(Averaging averaging, string path) => AveragingFile.Resume(path, averaging);
 }

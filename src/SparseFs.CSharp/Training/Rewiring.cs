@@ -60,7 +60,7 @@ public static class Rewiring
     /// <param name="writer">TorchSharp's writer.</param>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     public static void WriteTo(this RewireEvent rewireEvent, TorchSharp.Modules.SummaryWriter writer) =>
-        Telemetry.toSummary(writer, Require.NotNull(rewireEvent));
+        Telemetry.ToSummary(writer, Require.NotNull(rewireEvent));
 
     private sealed class Observer(Action<RewireEvent> onNext) : IObserver<RewireEvent>
     {

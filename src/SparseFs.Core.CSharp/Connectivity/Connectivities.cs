@@ -19,7 +19,7 @@ public static class Connectivities
         /// <exception cref="ArgumentNullException">A buffer is null.</exception>
         /// <exception cref="ArgumentException">A rule is broken; the message says what was expected and what came.</exception>
         public static Connectivity Create(int rows, int cols, int[] rowPtr, int[] colIdx) =>
-            ConnectivityModule.create(rows, cols, rowPtr, colIdx);
+            ConnectivityModule.Create(rows, cols, rowPtr, colIdx);
 
         /// <summary>As <c>Create</c>, for data from outside: a broken rule is an answer, not an exception.</summary>
         /// <param name="rows">out_features, 0 or more.</param>
@@ -37,7 +37,7 @@ public static class Connectivities
             int[] colIdx,
             [NotNullWhen(true)] out Connectivity? connectivity,
             [NotNullWhen(false)] out ConnectivityError? error) =>
-            ConnectivityModule.tryCreate(rows, cols, rowPtr, colIdx).TryGet(out connectivity, out error);
+            ConnectivityModule.TryCreate(rows, cols, rowPtr, colIdx).TryGet(out connectivity, out error);
 
         /// <summary>From (row, column) pairs in any order. O(rows + cols + nnz).</summary>
         /// <param name="rows">out_features, 0 or more.</param>
@@ -48,7 +48,7 @@ public static class Connectivities
         /// <exception cref="ArgumentNullException">A buffer is null.</exception>
         /// <exception cref="ArgumentException">An index is out of range, a pair is repeated, or the lengths differ.</exception>
         public static Connectivity FromPairs(int rows, int cols, int[] rowIdx, int[] colIdx) =>
-            ConnectivityModule.ofPairs(rows, cols, rowIdx, colIdx);
+            ConnectivityModule.OfPairs(rows, cols, rowIdx, colIdx);
 
         /// <summary>As <c>FromPairs</c>, for data from outside: a broken rule is an answer, not an exception.</summary>
         /// <param name="rows">out_features, 0 or more.</param>
@@ -66,13 +66,13 @@ public static class Connectivities
             int[] colIdx,
             [NotNullWhen(true)] out Connectivity? connectivity,
             [NotNullWhen(false)] out ConnectivityError? error) =>
-            ConnectivityModule.tryOfPairs(rows, cols, rowIdx, colIdx).TryGet(out connectivity, out error);
+            ConnectivityModule.TryOfPairs(rows, cols, rowIdx, colIdx).TryGet(out connectivity, out error);
 
         /// <summary>A slot wherever a dense mask is true.</summary>
         /// <param name="mask">Shape [rows, cols].</param>
         /// <returns>The pattern, of the mask's shape.</returns>
         /// <exception cref="ArgumentNullException"><paramref name="mask"/> is null.</exception>
-        public static Connectivity FromMask(bool[,] mask) => ConnectivityModule.ofMask(mask);
+        public static Connectivity FromMask(bool[,] mask) => ConnectivityModule.OfMask(mask);
 
         /// <summary>The <paramref name="nnz"/> largest magnitudes of a dense weight; a tie goes to the lower cell.</summary>
         /// <param name="nnz">Slots to keep, 0..rows·cols.</param>
@@ -82,7 +82,7 @@ public static class Connectivities
         /// <exception cref="ArgumentException"><paramref name="nnz"/> is outside 0..rows·cols, or a weight is NaN.</exception>
         /// <remarks>O(cells), without a copy of the weights; a cell is row · cols + column, row-major.</remarks>
         public static Connectivity FromMagnitude(int nnz, float[,] weight) =>
-            ConnectivityModule.ofMagnitude(nnz, weight);
+            ConnectivityModule.OfMagnitude(nnz, weight);
 
         /// <summary>The <paramref name="nnz"/> largest magnitudes of several layers together; a tie goes to the lower layer,
         /// then to the lower cell.</summary>
@@ -92,20 +92,20 @@ public static class Connectivities
         /// <exception cref="ArgumentNullException"><paramref name="weights"/> or one of them is null.</exception>
         /// <exception cref="ArgumentException"><paramref name="nnz"/> is outside 0..(all cells), or a weight is NaN.</exception>
         public static Connectivity[] FromMagnitudes(long nnz, IReadOnlyList<float[,]> weights) =>
-            ConnectivityModule.ofMagnitudes(nnz, [.. Require.NotNull(weights)]);
+            ConnectivityModule.OfMagnitudes(nnz, [.. Require.NotNull(weights)]);
 
         /// <summary>No slot at all.</summary>
         /// <param name="rows">out_features, 0 or more.</param>
         /// <param name="cols">in_features, 0 or more.</param>
         /// <returns>The pattern, with nnz = 0.</returns>
         /// <exception cref="ArgumentException">A size is negative.</exception>
-        public static Connectivity Empty(int rows, int cols) => ConnectivityModule.empty(rows, cols);
+        public static Connectivity Empty(int rows, int cols) => ConnectivityModule.Empty(rows, cols);
 
         /// <summary>A slot in every cell.</summary>
         /// <param name="rows">out_features, 0 or more.</param>
         /// <param name="cols">in_features, 0 or more.</param>
         /// <returns>The pattern, with nnz = rows · cols.</returns>
         /// <exception cref="ArgumentException">A size is negative, or rows·cols exceeds 2^31 − 1.</exception>
-        public static Connectivity Full(int rows, int cols) => ConnectivityModule.full(rows, cols);
+        public static Connectivity Full(int rows, int cols) => ConnectivityModule.Full(rows, cols);
     }
 }

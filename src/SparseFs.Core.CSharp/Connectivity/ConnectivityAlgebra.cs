@@ -11,7 +11,7 @@ public static class ConnectivityAlgebra
     /// transposing twice gives the pattern back.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static (Connectivity Transposed, int[] From) Transpose(this Connectivity connectivity) =>
-        ConnectivityModule.transpose(Require.NotNull(connectivity)).ToValueTuple();
+        ConnectivityModule.Transpose(Require.NotNull(connectivity)).ToValueTuple();
 
     /// <summary>Slots that are in either pattern.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -20,7 +20,7 @@ public static class ConnectivityAlgebra
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ, or the union exceeds 2^31 − 1 slots.</exception>
     public static Connectivity Union(this Connectivity a, Connectivity b) =>
-        ConnectivityModule.union(Require.NotNull(a), Require.NotNull(b));
+        ConnectivityModule.Union(Require.NotNull(a), Require.NotNull(b));
 
     /// <summary>Slots that are in both patterns.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -29,7 +29,7 @@ public static class ConnectivityAlgebra
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static Connectivity Intersect(this Connectivity a, Connectivity b) =>
-        ConnectivityModule.intersect(Require.NotNull(a), Require.NotNull(b));
+        ConnectivityModule.Intersect(Require.NotNull(a), Require.NotNull(b));
 
     /// <summary>Slots of <paramref name="a"/> that <paramref name="b"/> lacks.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -38,7 +38,7 @@ public static class ConnectivityAlgebra
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static Connectivity Difference(this Connectivity a, Connectivity b) =>
-        ConnectivityModule.difference(Require.NotNull(a), Require.NotNull(b));
+        ConnectivityModule.Difference(Require.NotNull(a), Require.NotNull(b));
 
     /// <summary>What was added and removed on the way from one pattern to another.</summary>
     /// <param name="before">Shape [rows, cols].</param>
@@ -47,7 +47,7 @@ public static class ConnectivityAlgebra
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static ConnectivityDiff Diff(this Connectivity before, Connectivity after) =>
-        ConnectivityModule.diff(Require.NotNull(before), Require.NotNull(after));
+        ConnectivityModule.Diff(Require.NotNull(before), Require.NotNull(after));
 
     /// <summary>Whether every slot of the first is in the second.</summary>
     /// <param name="inner">Shape [rows, cols].</param>
@@ -56,5 +56,5 @@ public static class ConnectivityAlgebra
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static bool IsSubsetOf(this Connectivity inner, Connectivity outer) =>
-        ConnectivityModule.isSubset(Require.NotNull(inner), Require.NotNull(outer));
+        ConnectivityModule.IsSubset(Require.NotNull(inner), Require.NotNull(outer));
 }

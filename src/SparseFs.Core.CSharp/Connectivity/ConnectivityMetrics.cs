@@ -10,26 +10,26 @@ public static class ConnectivityMetrics
     /// <returns>The distribution of the fan-ins.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static DegreeDistribution FanInDistribution(this Connectivity connectivity) =>
-        GraphMetrics.fanInDistribution(Require.NotNull(connectivity));
+        GraphMetrics.FanInDistribution(Require.NotNull(connectivity));
 
     /// <summary>How many outputs the columns have.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>The distribution of the fan-outs.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static DegreeDistribution FanOutDistribution(this Connectivity connectivity) =>
-        GraphMetrics.fanOutDistribution(Require.NotNull(connectivity));
+        GraphMetrics.FanOutDistribution(Require.NotNull(connectivity));
 
     /// <summary>Rows without a slot: outputs that depend on no input.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>How many there are.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int DeadRows(this Connectivity connectivity) => GraphMetrics.deadRows(Require.NotNull(connectivity));
+    public static int DeadRows(this Connectivity connectivity) => GraphMetrics.DeadRows(Require.NotNull(connectivity));
 
     /// <summary>Columns without a slot: inputs that nothing depends on.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>How many there are.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int DeadCols(this Connectivity connectivity) => GraphMetrics.deadCols(Require.NotNull(connectivity));
+    public static int DeadCols(this Connectivity connectivity) => GraphMetrics.DeadCols(Require.NotNull(connectivity));
 
     /// <summary>The mean distance of the two nodes of a slot, |column − place of the row|.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -40,7 +40,7 @@ public static class ConnectivityMetrics
     public static double MeanDistance(
         this Connectivity connectivity,
         Placement placement = Placement.Centred) =>
-        GraphMetrics.meanDistance(placement, Require.NotNull(connectivity));
+        GraphMetrics.MeanDistance(placement, Require.NotNull(connectivity));
 
     /// <summary>The Jaccard overlap of two patterns: common slots over slots of either.</summary>
     /// <param name="a">Shape [rows, cols].</param>
@@ -49,13 +49,13 @@ public static class ConnectivityMetrics
     /// <exception cref="ArgumentNullException">A pattern is null.</exception>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static double Overlap(this Connectivity a, Connectivity b) =>
-        GraphMetrics.overlap(Require.NotNull(a), Require.NotNull(b));
+        GraphMetrics.Overlap(Require.NotNull(a), Require.NotNull(b));
 
     /// <summary>Connected components of the graph; a row or a column without a slot is one by itself.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>0 without nodes, 1 where every node can be reached from every other.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
-    public static int Components(this Connectivity connectivity) => GraphMetrics.components(Require.NotNull(connectivity));
+    public static int Components(this Connectivity connectivity) => GraphMetrics.Components(Require.NotNull(connectivity));
 
     /// <summary>The bipartite clustering coefficient: the part of the paths of three slots whose ends are joined too.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -65,7 +65,7 @@ public static class ConnectivityMetrics
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">samples is below 1.</exception>
     public static double Clustering(this Connectivity connectivity, int samples = 1000, Seed seed = default) =>
-        GraphMetrics.clustering(samples, seed, Require.NotNull(connectivity));
+        GraphMetrics.Clustering(samples, seed, Require.NotNull(connectivity));
 
     /// <summary>The mean number of slots on the shortest way between two nodes, over all pairs that a way joins.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -75,5 +75,5 @@ public static class ConnectivityMetrics
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">samples is below 1.</exception>
     public static double PathLength(this Connectivity connectivity, int samples = 1000, Seed seed = default) =>
-        GraphMetrics.pathLength(samples, seed, Require.NotNull(connectivity));
+        GraphMetrics.PathLength(samples, seed, Require.NotNull(connectivity));
 }

@@ -10,21 +10,21 @@ public static class ConnectivityReading
     /// <returns>Length rows; the sum is nnz.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static int[] FanIn(this Connectivity connectivity) =>
-        ConnectivityModule.fanIn(Require.NotNull(connectivity));
+        ConnectivityModule.FanIn(Require.NotNull(connectivity));
 
     /// <summary>Slots of each column.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>Length cols; the sum is nnz.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static int[] FanOut(this Connectivity connectivity) =>
-        ConnectivityModule.fanOut(Require.NotNull(connectivity));
+        ConnectivityModule.FanOut(Require.NotNull(connectivity));
 
     /// <summary>The row of each slot, in slot order; with <c>ColIdx</c> the COO form.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>Length nnz, never falling.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     public static int[] RowIndices(this Connectivity connectivity) =>
-        ConnectivityModule.rowIndices(Require.NotNull(connectivity));
+        ConnectivityModule.RowIndices(Require.NotNull(connectivity));
 
     /// <summary>The dense mask: true where a slot is.</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -32,7 +32,7 @@ public static class ConnectivityReading
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentException">rows·cols exceeds 2^31 − 1.</exception>
     public static bool[,] ToMask(this Connectivity connectivity) =>
-        ConnectivityModule.toMask(Require.NotNull(connectivity));
+        ConnectivityModule.ToMask(Require.NotNull(connectivity));
 
     /// <summary>The slot of a cell, if it has one. O(log fan-in).</summary>
     /// <param name="connectivity">The pattern.</param>
@@ -43,5 +43,5 @@ public static class ConnectivityReading
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The cell is outside the matrix.</exception>
     public static bool TryFindSlot(this Connectivity connectivity, int row, int col, out int slot) =>
-        ConnectivityModule.tryFindSlot(row, col, Require.NotNull(connectivity)).TryGet(out slot);
+        ConnectivityModule.TryFindSlot(row, col, Require.NotNull(connectivity)).TryGet(out slot);
 }

@@ -12,14 +12,14 @@ public static class MtxFiles
     /// <exception cref="ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
-    public static SparseMatrix Read(string path) => MatrixMarket.read(path);
+    public static SparseMatrix Read(string path) => MatrixMarket.Read(path);
 
     /// <summary>Reads a coordinate file from where a stream stands to its end.</summary>
     /// <param name="stream">Any that can be read; it is not closed.</param>
     /// <param name="name">What errors call the stream.</param>
     /// <returns>The pattern and its values; values are 1 where the file holds a pattern only.</returns>
     /// <exception cref="ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
-    public static SparseMatrix ReadFrom(Stream stream, string name = "stream") => MatrixMarket.readFrom(name, stream);
+    public static SparseMatrix ReadFrom(Stream stream, string name = "stream") => MatrixMarket.ReadFrom(name, stream);
 
     /// <summary>Reads an array file.</summary>
     /// <param name="path">The file.</param>
@@ -27,7 +27,7 @@ public static class MtxFiles
     /// <exception cref="ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     /// <exception cref="IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read, or is no file.</exception>
-    public static double[,] ReadDense(string path) => MatrixMarket.readDense(path);
+    public static double[,] ReadDense(string path) => MatrixMarket.ReadDense(path);
 
     /// <summary>Reads an array file from where a stream stands to its end.</summary>
     /// <param name="stream">Any that can be read; it is not closed.</param>
@@ -35,7 +35,7 @@ public static class MtxFiles
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     public static double[,] ReadDenseFrom(Stream stream, string name = "stream") =>
-        MatrixMarket.readDenseFrom(name, stream);
+        MatrixMarket.ReadDenseFrom(name, stream);
 
     /// <summary>Writes a coordinate real file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -44,14 +44,14 @@ public static class MtxFiles
     /// than slots.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void Write(string path, SparseMatrix matrix) => MatrixMarket.write(path, matrix);
+    public static void Write(string path, SparseMatrix matrix) => MatrixMarket.Write(path, matrix);
 
     /// <summary>Writes a coordinate real file to where a stream stands.</summary>
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="matrix">The pattern and nnz finite values.</param>
     /// <exception cref="ArgumentException">An argument is null, a value is not finite, or there are more or fewer values
     /// than slots.</exception>
-    public static void WriteTo(Stream stream, SparseMatrix matrix) => MatrixMarket.writeTo(stream, matrix);
+    public static void WriteTo(Stream stream, SparseMatrix matrix) => MatrixMarket.WriteTo(stream, matrix);
 
     /// <summary>Writes a coordinate pattern file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -60,14 +60,14 @@ public static class MtxFiles
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
     public static void WritePattern(string path, Connectivity connectivity) =>
-        MatrixMarket.writePattern(path, connectivity);
+        MatrixMarket.WritePattern(path, connectivity);
 
     /// <summary>Writes a coordinate pattern file to where a stream stands.</summary>
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="connectivity">The pattern.</param>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     public static void WritePatternTo(Stream stream, Connectivity connectivity) =>
-        MatrixMarket.writePatternTo(stream, connectivity);
+        MatrixMarket.WritePatternTo(stream, connectivity);
 
     /// <summary>Writes an array real file; it is there whole, or as it was before.</summary>
     /// <param name="path">The file, which is replaced if it is there.</param>
@@ -75,11 +75,11 @@ public static class MtxFiles
     /// <exception cref="ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WriteDense(string path, double[,] matrix) => MatrixMarket.writeDense(path, matrix);
+    public static void WriteDense(string path, double[,] matrix) => MatrixMarket.WriteDense(path, matrix);
 
     /// <summary>Writes an array real file to where a stream stands.</summary>
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
     /// <exception cref="ArgumentException">An argument is null, or a number is not finite.</exception>
-    public static void WriteDenseTo(Stream stream, double[,] matrix) => MatrixMarket.writeDenseTo(stream, matrix);
+    public static void WriteDenseTo(Stream stream, double[,] matrix) => MatrixMarket.WriteDenseTo(stream, matrix);
 }

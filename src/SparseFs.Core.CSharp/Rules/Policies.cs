@@ -7,25 +7,25 @@ namespace SparseFs.CSharp;
 public static class Policies
 {
     /// <summary>Nothing is ever rewired.</summary>
-    public static Policy Static => PolicyModule.staticSparse;
+    public static Policy Static => PolicyModule.StaticSparse;
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">When; <c>Schedules.Cosine(0.3, 100, end)</c> is RigL's own.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
-    public static Policy RigL(Schedule schedule) => PolicyModule.rigL(Require.NotNull(schedule));
+    public static Policy RigL(Schedule schedule) => PolicyModule.RigL(Require.NotNull(schedule));
 
     /// <summary>SET: the nearest to zero go, random cells come.</summary>
     /// <param name="schedule">When.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
-    public static Policy Set(Schedule schedule) => PolicyModule.set(Require.NotNull(schedule));
+    public static Policy Set(Schedule schedule) => PolicyModule.Set(Require.NotNull(schedule));
 
     /// <summary>Sparse networks from scratch: momentum decides where slots come, across layers.</summary>
     /// <param name="schedule">When.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
-    public static Policy Snfs(Schedule schedule) => PolicyModule.snfs(Require.NotNull(schedule));
+    public static Policy Snfs(Schedule schedule) => PolicyModule.Snfs(Require.NotNull(schedule));
 
     /// <summary>SRigL: RigL with the same number of slots in every row.</summary>
     /// <param name="schedule">When.</param>
@@ -33,7 +33,7 @@ public static class Policies
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static Policy SRigL(Schedule schedule, double? salient = null) =>
-        PolicyModule.srigL(
+        PolicyModule.SRigL(
             salient is { } value
                 ? FSharpValueOption<double>.NewValueSome(value)
                 : FSharpValueOption<double>.ValueNone,
@@ -46,7 +46,7 @@ public static class Policies
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static Policy Gradual(double initialSparsity, double finalSparsity, Schedule schedule) =>
-        PolicyModule.gradual(initialSparsity, finalSparsity, Require.NotNull(schedule));
+        PolicyModule.Gradual(initialSparsity, finalSparsity, Require.NotNull(schedule));
 
     /// <summary>Rules of one's own choice.</summary>
     /// <param name="schedule">When, and what part of the slots.</param>
@@ -84,7 +84,7 @@ public static class Policies
         string? growName = null,
         double momentumBeta = 0.9,
         int momentumSteps = 32) =>
-        PolicyModule.check(
+        PolicyModule.Check(
             new Policy(
                 Require.NotNull(schedule),
                 DropOf(drop, dropScore, dropName),
@@ -137,5 +137,5 @@ public static class Policies
     /// <param name="policy">The policy.</param>
     /// <returns>Gradient, momentum, both, or nothing.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="policy"/> is null.</exception>
-    public static GrowthInputs GetGrowthInputs(this Policy policy) => PolicyModule.growthInputs(Require.NotNull(policy));
+    public static GrowthInputs GetGrowthInputs(this Policy policy) => PolicyModule.GrowthInputs(Require.NotNull(policy));
 }

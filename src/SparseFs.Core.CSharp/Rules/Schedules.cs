@@ -6,7 +6,7 @@ namespace SparseFs.CSharp;
 public static class Schedules
 {
     /// <summary>No step is an update.</summary>
-    public static Schedule Never => ScheduleModule.never;
+    public static Schedule Never => ScheduleModule.Never;
 
     /// <summary>The same part of the slots at every update.</summary>
     /// <param name="alpha">The part, in [0, 1].</param>
@@ -16,7 +16,7 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Constant(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.from(start, ScheduleModule.constant(alpha, deltaT, tEnd));
+        ScheduleModule.From(start, ScheduleModule.Constant(alpha, deltaT, tEnd));
 
     /// <summary>α/2 · (1 + cos(π t / T_end)): RigL's.</summary>
     /// <param name="alpha">The part of the first update, in [0, 1].</param>
@@ -26,7 +26,7 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Cosine(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.from(start, ScheduleModule.cosine(alpha, deltaT, tEnd));
+        ScheduleModule.From(start, ScheduleModule.Cosine(alpha, deltaT, tEnd));
 
     /// <summary>α · (1 − t / T_end).</summary>
     /// <param name="alpha">The part of the first update, in [0, 1].</param>
@@ -36,7 +36,7 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Linear(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.from(start, ScheduleModule.linear(alpha, deltaT, tEnd));
+        ScheduleModule.From(start, ScheduleModule.Linear(alpha, deltaT, tEnd));
 
     /// <summary>α · (1 − t / T_end)^power.</summary>
     /// <param name="power">0 or more; 3 is Zhu and Gupta's.</param>
@@ -47,7 +47,7 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule InversePower(double power, double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.from(start, ScheduleModule.inversePower(power, alpha, deltaT, tEnd));
+        ScheduleModule.From(start, ScheduleModule.InversePower(power, alpha, deltaT, tEnd));
 
     /// <summary>Whether a step is an update.</summary>
     /// <param name="schedule">The schedule.</param>
@@ -55,7 +55,7 @@ public static class Schedules
     /// <returns>True at start + ΔT, start + 2 · ΔT, … up to T_end.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static bool IsUpdate(this Schedule schedule, long step) =>
-        ScheduleModule.isUpdate(step, Require.NotNull(schedule));
+        ScheduleModule.IsUpdate(step, Require.NotNull(schedule));
 
     /// <summary>Progress of a schedule: (step − start) / (T_end − start), in [0, 1].</summary>
     /// <param name="schedule">The schedule.</param>
@@ -63,7 +63,7 @@ public static class Schedules
     /// <returns>In [0, 1].</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static double Progress(this Schedule schedule, long step) =>
-        ScheduleModule.progress(step, Require.NotNull(schedule));
+        ScheduleModule.Progress(step, Require.NotNull(schedule));
 
     /// <summary>The part of the slots that an update at this step drops and grows.</summary>
     /// <param name="schedule">The schedule.</param>
@@ -71,7 +71,7 @@ public static class Schedules
     /// <returns>In [0, α]; 0 where the step is no update.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
     public static double FractionAt(this Schedule schedule, long step) =>
-        ScheduleModule.fraction(step, Require.NotNull(schedule));
+        ScheduleModule.Fraction(step, Require.NotNull(schedule));
 
     /// <summary>The sparsity that gradual magnitude pruning wants at a step.</summary>
     /// <param name="schedule">When.</param>
@@ -85,5 +85,5 @@ public static class Schedules
         double initialSparsity,
         double finalSparsity,
         long step) =>
-        ScheduleModule.cubicSparsity(initialSparsity, finalSparsity, step, Require.NotNull(schedule));
+        ScheduleModule.CubicSparsity(initialSparsity, finalSparsity, step, Require.NotNull(schedule));
 }

@@ -9,12 +9,12 @@ public static class FlopCounts
     /// <param name="nnz">Weights, 0 or more; rows · cols for a dense layer.</param>
     /// <returns>A multiplication and an addition a weight.</returns>
     /// <exception cref="ArgumentOutOfRangeException">nnz is negative.</exception>
-    public static double Forward(long nnz) => Flops.forward(nnz);
+    public static double Forward(long nnz) => Flops.Forward(nnz);
 
     /// <summary>One sample's training step without rewiring.</summary>
     /// <param name="sparse">The forward pass of the sparse network.</param>
     /// <returns>Three times that.</returns>
-    public static double Training(double sparse) => Flops.training(sparse);
+    public static double Training(double sparse) => Flops.Training(sparse);
 
     /// <summary>One sample's mean training step with RigL.</summary>
     /// <param name="sparse">The forward pass of the sparse network, f_S.</param>
@@ -22,5 +22,5 @@ public static class FlopCounts
     /// <param name="deltaT">Steps from one update to the next, 1 or more.</param>
     /// <returns>(3 f_S ΔT + 2 f_S + f_D) / (ΔT + 1).</returns>
     /// <exception cref="ArgumentOutOfRangeException">deltaT is below 1.</exception>
-    public static double RigL(double sparse, double dense, long deltaT) => Flops.rigL(sparse, dense, deltaT);
+    public static double RigL(double sparse, double dense, long deltaT) => Flops.RigL(sparse, dense, deltaT);
 }

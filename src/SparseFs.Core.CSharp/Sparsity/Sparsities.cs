@@ -12,7 +12,7 @@ public static class Sparsities
     /// <returns>(1 − sparsity) · rows · cols, rounded half to even.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or the count
     /// exceeds 2^31 − 1.</exception>
-    public static int ToNnz(int rows, int cols, double sparsity) => Sparsity.nnz(rows, cols, sparsity);
+    public static int ToNnz(int rows, int cols, double sparsity) => Sparsity.Nnz(rows, cols, sparsity);
 
     /// <summary>The sparsity of a [rows, cols] matrix that has <paramref name="nnz"/> slots.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -20,5 +20,5 @@ public static class Sparsities
     /// <param name="nnz">Slots, 0..rows·cols.</param>
     /// <returns>1 − nnz / (rows · cols); 1 where there is no cell.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
-    public static double FromNnz(int rows, int cols, int nnz) => Sparsity.ofNnz(rows, cols, nnz);
+    public static double FromNnz(int rows, int cols, int nnz) => Sparsity.OfNnz(rows, cols, nnz);
 }

@@ -19,5 +19,5 @@ public static class SparsityDistributions
         double sparsity,
         IReadOnlyList<int[]> shapes,
         IReadOnlyList<int>? keptDense = null) =>
-        SparsityDistributionModule.counts(rule, [.. keptDense ?? []], sparsity, [.. Require.NotNull(shapes)]);
+        SparsityDistributionModule.Counts(rule, [.. keptDense ?? []], sparsity, [.. Require.NotNull(shapes)]);
 }

@@ -15,7 +15,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
     /// <remarks>Memory in proportion to nnz, whatever rows·cols is.</remarks>
     public static Connectivity Uniform(int rows, int cols, int nnz, Seed seed) =>
-        Topology.uniform(rows, cols, nnz, seed);
+        Topology.Uniform(rows, cols, nnz, seed);
 
     /// <summary>Connections that get rarer with the distance of their two nodes: a small world.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -33,7 +33,7 @@ public static class Topologies
         Seed seed,
         Placement placement = Placement.Centred,
         double? lambda = null) =>
-        Topology.smallWorldWith(
+        Topology.SmallWorldWith(
             placement,
             lambda is { } value
                 ? FSharpValueOption<double>.NewValueSome(value)
@@ -53,7 +53,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn or beta is outside its range, or nnz would
     /// exceed 2^31 − 1.</exception>
     public static Connectivity WattsStrogatz(int rows, int cols, int fanIn, double beta, Seed seed) =>
-        Topology.wattsStrogatz(rows, cols, fanIn, beta, seed);
+        Topology.WattsStrogatz(rows, cols, fanIn, beta, seed);
 
     /// <summary>Every row has the same number of slots, at uniformly drawn columns.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -64,7 +64,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, or nnz would exceed
     /// 2^31 − 1.</exception>
     public static Connectivity ConstantFanIn(int rows, int cols, int fanIn, Seed seed) =>
-        Topology.constantFanIn(rows, cols, fanIn, seed);
+        Topology.ConstantFanIn(rows, cols, fanIn, seed);
 
     /// <summary>Every column has the same number of slots, at uniformly drawn rows.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -75,7 +75,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanOut is outside 0..rows, or nnz would exceed
     /// 2^31 − 1.</exception>
     public static Connectivity ConstantFanOut(int rows, int cols, int fanOut, Seed seed) =>
-        Topology.constantFanOut(rows, cols, fanOut, seed);
+        Topology.ConstantFanOut(rows, cols, fanOut, seed);
 
     /// <summary>Every row has the same number of slots, and every column too.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -86,7 +86,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, fanIn is outside 0..cols, the columns cannot share
     /// the slots evenly, or nnz would exceed 2^31 − 1.</exception>
     public static Connectivity Biregular(int rows, int cols, int fanIn, Seed seed) =>
-        Topology.biregular(rows, cols, fanIn, seed);
+        Topology.Biregular(rows, cols, fanIn, seed);
 
     /// <summary>Fan-outs that follow a power law: hubs among the columns, by preferential attachment.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -97,7 +97,7 @@ public static class Topologies
     /// <returns>nnz slots.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is negative, or nnz or exponent is outside its range.</exception>
     public static Connectivity ScaleFree(int rows, int cols, int nnz, Seed seed, double exponent = 3.0) =>
-        Topology.scaleFree(rows, cols, nnz, exponent, seed);
+        Topology.ScaleFree(rows, cols, nnz, exponent, seed);
 
     /// <summary>Each row's slots side by side, around its place on the diagonal.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -105,7 +105,7 @@ public static class Topologies
     /// <param name="nnz">Slots, 0..rows·cols.</param>
     /// <returns>nnz slots; fan-ins differ by at most one.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
-    public static Connectivity Banded(int rows, int cols, int nnz) => Topology.banded(rows, cols, nnz);
+    public static Connectivity Banded(int rows, int cols, int nnz) => Topology.Banded(rows, cols, nnz);
 
     /// <summary>Whole blocks of size by size, at uniformly drawn places of the grid of blocks.</summary>
     /// <param name="rows">out_features, a multiple of size.</param>
@@ -117,7 +117,7 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is outside its
     /// range, or nnz would exceed 2^31 − 1.</exception>
     public static Connectivity Block(int rows, int cols, int size, int blocks, Seed seed) =>
-        Topology.block(rows, cols, size, blocks, seed);
+        Topology.Block(rows, cols, size, blocks, seed);
 
     /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -129,5 +129,5 @@ public static class Topologies
     /// <exception cref="ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or nnz would
     /// exceed 2^31 − 1.</exception>
     public static Connectivity NOfM(int rows, int cols, int n, int m, Seed seed) =>
-        Topology.nOfM(rows, cols, n, m, seed);
+        Topology.NOfM(rows, cols, n, m, seed);
 }

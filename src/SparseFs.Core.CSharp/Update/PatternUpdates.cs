@@ -14,7 +14,7 @@ public static class PatternUpdates
     /// <returns>The state.</returns>
     /// <exception cref="ArgumentException">weight does not have nnz numbers, or an argument is null.</exception>
     public static LayerState State(Connectivity connectivity, float[] weight, long step, Seed seed) =>
-        SparseFs.Rewire.state(connectivity, weight, step, seed);
+        SparseFs.Rewire.State(connectivity, weight, step, seed);
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
     /// <param name="policy">Its budget is the layer's or the rows'; the schedule is not asked.</param>
@@ -23,7 +23,7 @@ public static class PatternUpdates
     /// <returns>The layer after the update.</returns>
     /// <exception cref="ArgumentException">An argument is null or outside its range, or layers share the budget.</exception>
     public static Rewired LayerBy(Policy policy, double fraction, LayerState state) =>
-        SparseFs.Rewire.layerBy(Require.NotNull(policy), fraction, Require.NotNull(state));
+        SparseFs.Rewire.LayerBy(Require.NotNull(policy), fraction, Require.NotNull(state));
 
     /// <summary>Drops and grows a given part of the slots of several layers under one policy.</summary>
     /// <param name="policy">Any; the schedule is not asked.</param>
@@ -32,7 +32,7 @@ public static class PatternUpdates
     /// <returns>One result a layer.</returns>
     /// <exception cref="ArgumentException">An argument is null or outside its range.</exception>
     public static Rewired[] LayersBy(Policy policy, double fraction, IReadOnlyList<LayerState> states) =>
-        SparseFs.Rewire.layersBy(Require.NotNull(policy), fraction, [.. Require.NotNull(states)]);
+        SparseFs.Rewire.LayersBy(Require.NotNull(policy), fraction, [.. Require.NotNull(states)]);
 
     /// <summary>An update as the policy's schedule has it at the layers' step.</summary>
     /// <param name="policy">Any.</param>
@@ -40,5 +40,5 @@ public static class PatternUpdates
     /// <returns>One result a layer; where the step is no update, nothing changes.</returns>
     /// <exception cref="ArgumentException">An argument is null, or the steps differ.</exception>
     public static Rewired[] Update(Policy policy, IReadOnlyList<LayerState> states) =>
-        SparseFs.Rewire.step(Require.NotNull(policy), [.. Require.NotNull(states)]);
+        SparseFs.Rewire.Step(Require.NotNull(policy), [.. Require.NotNull(states)]);
 }

@@ -10,7 +10,7 @@ public static class Remaps
     /// <param name="nnz">Slots, 0 or more.</param>
     /// <returns>The remap.</returns>
     /// <exception cref="ArgumentOutOfRangeException">nnz is negative.</exception>
-    public static Remap Identity(int nnz) => RemapModule.identity(nnz);
+    public static Remap Identity(int nnz) => RemapModule.Identity(nnz);
 
     /// <summary>The remap from one pattern to another: slots of common cells continue, all others were grown.</summary>
     /// <param name="before">Shape [rows, cols].</param>
@@ -18,7 +18,7 @@ public static class Remaps
     /// <returns>The remap.</returns>
     /// <exception cref="ArgumentException">A pattern is null, or the shapes differ.</exception>
     public static Remap RemapTo(this Connectivity before, Connectivity after) =>
-        RemapModule.between(Require.NotNull(before), Require.NotNull(after));
+        RemapModule.Between(Require.NotNull(before), Require.NotNull(after));
 
     /// <summary>Carries what belongs to the old slots over to the new ones.</summary>
     /// <param name="remap">The remap.</param>
@@ -28,5 +28,5 @@ public static class Remaps
     /// <returns>Length After, in the new slots' order.</returns>
     /// <exception cref="ArgumentException">An argument is null, or the length is not Before.</exception>
     public static T[] Apply<T>(this Remap remap, T[] values, T grown) =>
-        RemapModule.apply(grown, Require.NotNull(remap), values);
+        RemapModule.Apply(grown, Require.NotNull(remap), values);
 }

@@ -84,6 +84,7 @@ module Connectivity =
             |> Option.map Error
             |> Option.defaultValue (Ok c)
 
+    [<CompiledName "TryCreate">]
     let tryCreate (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
         ArgumentNullException.ThrowIfNull(rowPtr, nameof rowPtr)
         ArgumentNullException.ThrowIfNull(colIdx, nameof colIdx)
@@ -95,6 +96,7 @@ module Connectivity =
               rowPtr = Array.copy rowPtr
               colIdx = Array.copy colIdx }
 
+    [<CompiledName "Create">]
     let create (rows: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) =
         tryCreate rows cols rowPtr colIdx |> orRaise
 
@@ -107,12 +109,14 @@ module Connectivity =
     let private ofBuffers (rows: int) (cols: int) (struct (rowPtr, colIdx): struct (int[] * int[])) =
         ofTrusted rows cols rowPtr colIdx
 
+    [<CompiledName "Transpose">]
     let transpose (c: Connectivity) =
         let struct (rowPtr, colIdx, from) =
             CsrBuilder.transpose c.rows c.cols c.rowPtr c.colIdx
 
         ofTrusted c.cols c.rows rowPtr colIdx, from
 
+    [<CompiledName "TryOfPairs">]
     let tryOfPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         ArgumentNullException.ThrowIfNull(rowIdx, nameof rowIdx)
         ArgumentNullException.ThrowIfNull(colIdx, nameof colIdx)
@@ -123,6 +127,7 @@ module Connectivity =
         | Some error -> Error error
         | None -> CsrBuilder.ofPairs rows cols rowIdx colIdx |> ofBuffers rows cols |> check
 
+    [<CompiledName "OfPairs">]
     let ofPairs (rows: int) (cols: int) (rowIdx: int[]) (colIdx: int[]) =
         tryOfPairs rows cols rowIdx colIdx |> orRaise
 
@@ -133,6 +138,7 @@ module Connectivity =
         CsrBuilder.ofDense keep values
         |> ofBuffers (Array2D.length1 values) (Array2D.length2 values)
 
+    [<CompiledName "OfMask">]
     let ofMask (mask: bool[,]) =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
         ofDense id mask
@@ -157,12 +163,14 @@ module Connectivity =
             weight
             |> ofDense (fun value -> abs value > threshold || (abs value = threshold && keepTie ())))
 
+    [<CompiledName "OfMagnitude">]
     let ofMagnitude (nnz: int) (weight: float32[,]) =
         ArgumentNullException.ThrowIfNull(weight, nameof weight)
         Sparsity.checkNnz (Array2D.length1 weight) (Array2D.length2 weight) nnz
         MagnitudeThreshold.checkNumbers (nameof weight) weight
         Array.exactlyOne (largest nnz [| weight |])
 
+    [<CompiledName "OfMagnitudes">]
     let ofMagnitudes (nnz: int64) (weights: float32[,][]) =
         ArgumentNullException.ThrowIfNull(weights, nameof weights)
 
@@ -177,10 +185,12 @@ module Connectivity =
 
         largest nnz weights
 
+    [<CompiledName "Empty">]
     let empty (rows: int) (cols: int) =
         Sparsity.checkShape rows cols
         ofSortedCells rows cols [||]
 
+    [<CompiledName "Full">]
     let full (rows: int) (cols: int) =
         Sparsity.checkShape rows cols
         let cells = Sparsity.cells rows cols
@@ -196,6 +206,7 @@ module Connectivity =
           rowPtr = Array.init (rows + 1) (fun row -> row * cols)
           colIdx = Array.init (int cells) (fun slot -> slot % cols) }
 
+    [<CompiledName "RowIndices">]
     let rowIndices (c: Connectivity) =
         let rowIdx: int[] = Array.zeroCreate c.Nnz
 
@@ -204,6 +215,7 @@ module Connectivity =
 
         rowIdx
 
+    [<CompiledName "ToMask">]
     let toMask (connectivity: Connectivity) =
         let c = connectivity
 
@@ -221,6 +233,7 @@ module Connectivity =
 
         mask
 
+    [<CompiledName "TryFindSlot">]
     let tryFindSlot (row: int) (col: int) (c: Connectivity) =
         if uint32 row >= uint32 c.rows then
             raise (ArgumentOutOfRangeException(nameof row, row, (invariant $"expected 0..{c.rows - 1}, got {row}")))
@@ -233,9 +246,11 @@ module Connectivity =
 
         if slot >= 0 then Some slot else None
 
+    [<CompiledName "FanIn">]
     let fanIn (c: Connectivity) =
         Array.init c.rows (fun row -> c.rowPtr[row + 1] - c.rowPtr[row])
 
+    [<CompiledName "FanOut">]
     let fanOut (c: Connectivity) = CsrBuilder.countOf c.cols c.colIdx
 
     let private checkSameShape (a: Connectivity) (b: Connectivity) (nameOfB: string) =
@@ -251,16 +266,23 @@ module Connectivity =
         SetOperations.rows keep a.rowPtr a.colIdx b.rowPtr b.colIdx
         |> ofBuffers a.rows a.cols
 
+    [<CompiledName "Union">]
     let union (a: Connectivity) (b: Connectivity) = merge SetOperations.union a b
+
+    [<CompiledName "Intersect">]
     let intersect (a: Connectivity) (b: Connectivity) = merge SetOperations.intersection a b
+
+    [<CompiledName "Difference">]
     let difference (a: Connectivity) (b: Connectivity) = merge SetOperations.difference a b
 
+    [<CompiledName "Diff">]
     let diff (before: Connectivity) (after: Connectivity) =
         checkSameShape before after (nameof after)
 
         { Added = difference after before
           Removed = difference before after }
 
+    [<CompiledName "IsSubset">]
     let isSubset (inner: Connectivity) (outer: Connectivity) =
         checkSameShape inner outer (nameof outer)
         (difference inner outer).Nnz = 0

@@ -16,7 +16,7 @@ open SparseFs
 /// <example>
 /// <code>
 /// let plan = SpmmPlan(Topology.uniform 100 784 7840 (Seed.ofInt 1))
-/// let values, x, y = Array.create 7840 0.1f, Array.create 784 1f, Array.zeroCreate 100
+/// let values, x, y = Array.create 7840 0.1f, Array.create 784 1f, Array.create 100 0f
 /// CpuKernels.Shared.Spmm(plan, values, ReadOnlySpan.Empty, x, 1, y) // y = W x
 /// </code>
 /// </example>

@@ -28,7 +28,9 @@ type Boost =
 [<RequireQualifiedAccess>]
 module Boost =
 
-    /// The strength; 0 where there is no boost.
+    /// <summary>The strength; 0 where there is no boost.</summary>
+    /// <example><code>Boost.strength (Boost.Exponential 1.5) // = 1.5</code></example>
+    [<CompiledName "Strength">]
     let strength (boost: Boost) : float =
         match boost with
         | Boost.None -> 0.0
@@ -68,6 +70,11 @@ module Boost =
     /// <param name="decay">In [0, 1]; 1 keeps the strength.</param>
     /// <param name="boost">The boost of the epoch that ends.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">decay is outside [0, 1], or the strength is none.</exception>
+    /// <example><code>
+    /// let afterTwoEpochs = Boost.Exponential 1.5 |> Boost.decayed 0.9 |> Boost.decayed 0.9
+    /// Boost.strength afterTwoEpochs // = 1.215
+    /// </code></example>
+    [<CompiledName "Decayed">]
     let decayed (decay: float) (boost: Boost) : Boost =
         checkDecay (nameof decay) decay
         withStrength (decay * strength (check boost)) boost
@@ -80,6 +87,12 @@ module Boost =
     /// <returns>Length n; x itself, copied, where there is no boost or its strength is 0.</returns>
     /// <exception cref="T:System.ArgumentException">The lengths differ, target is outside (0, 1], or the strength is
     /// none.</exception>
+    /// <example><code>
+    /// // The first unit has won more often than its share, the second less: so the second wins.
+    /// let scores = Boost.scores (Boost.Additive 1.0) 0.5 [| 0.75; 0.25 |] [| 1.0; 0.75 |]
+    /// scores // = [|0.75; 1.0|]
+    /// </code></example>
+    [<CompiledName "Scores">]
     let scores (boost: Boost) (target: float) (duty: float[]) (x: float[]) : float[] =
         let strength = strength (check boost)
 

@@ -42,6 +42,11 @@ module DutyCycle =
     /// <returns>alpha; or samples / min(period, seen), at most 1: a batch beyond the period is all that is remembered.</returns>
     /// <exception cref="T:System.ArgumentException">The rule's number is out of its range, samples is less than 1, or seen
     /// is less than samples.</exception>
+    /// <example><code>
+    /// let rule = DutyCycle.Period 1000
+    /// [ 32L; 64L; 2048L ] |> List.map (fun seen -> DutyCycle.weight rule seen 32) // = [1.0; 0.5; 0.032]
+    /// </code></example>
+    [<CompiledName "Weight">]
     let weight (rule: DutyCycle) (seen: int64) (samples: int) : float =
         if samples < 1 then
             raise (
@@ -72,6 +77,11 @@ module DutyCycle =
     /// <param name="duty">The duty cycle before; length n.</param>
     /// <returns>(1 − weight) · duty + weight · wins / samples: in [0, 1] if duty is.</returns>
     /// <exception cref="T:System.ArgumentException">A number is out of its range, or the lengths differ.</exception>
+    /// <example><code>
+    /// let duty = [| 0.5; 0.5; 0.0 |]
+    /// duty |> DutyCycle.update 0.5 4 [| 4; 0; 1 |] // = [|0.75; 0.25; 0.125|]
+    /// </code></example>
+    [<CompiledName "Update">]
     let update (weight: float) (samples: int) (wins: int[]) (duty: float[]) : float[] =
         if not (weight >= 0.0 && weight <= 1.0) then
             raise (
@@ -111,6 +121,11 @@ module DutyCycle =
     /// <param name="duty">The duty cycle of each unit, in [0, 1]; length n.</param>
     /// <returns>0 where the same units always win, up to <c>maxEntropy</c> where all win alike.</returns>
     /// <remarks>Ahmad and Scheinkman 2019, equation 7. Units are taken as independent, as there.</remarks>
+    /// <example><code>
+    /// DutyCycle.entropy [| 0.5; 0.5; 0.5; 0.5 |] // = 4.0
+    /// DutyCycle.entropy [| 1.0; 1.0; 0.0; 0.0 |] // = 0.0
+    /// </code></example>
+    [<CompiledName "Entropy">]
     let entropy (duty: float[]) : float = Array.sumBy ofCoin duty
 
     /// <summary>The entropy where all units win alike.</summary>
@@ -118,6 +133,12 @@ module DutyCycle =
     /// <param name="k">The winners of a sample, 1..n.</param>
     /// <returns>n times the entropy of a coin that shows heads with the chance k / n, in bits.</returns>
     /// <exception cref="T:System.ArgumentException">A number is out of its range.</exception>
+    /// <example><code>
+    /// let duty = [| 0.9; 0.5; 0.4; 0.2 |]
+    /// let used = DutyCycle.entropy duty / DutyCycle.maxEntropy 4 2
+    /// printfn $"{100.0 * used} %% of what four units could say"
+    /// </code></example>
+    [<CompiledName "MaxEntropy">]
     let maxEntropy (features: int) (k: int) : float =
         if features < 1 then
             raise (

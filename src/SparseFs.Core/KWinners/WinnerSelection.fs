@@ -27,6 +27,8 @@ module KWinners =
     /// <param name="sparsity">The part of the units that do not win, in [0, 1), read as a decimal of 15 digits.</param>
     /// <returns>(1 − sparsity) · n, rounded half to even, and at least 1.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">features is less than 1, or sparsity is outside [0, 1).</exception>
+    /// <example><code>KWinners.count 2000 0.65 // = 700</code></example>
+    [<CompiledName "Count">]
     let count (features: int) (sparsity: float) : int =
         checkFeatures (nameof features) features
         max 1 (Sparsity.nnz 1 features sparsity)
@@ -37,6 +39,8 @@ module KWinners =
     /// <param name="k">The winners in training, 1..n.</param>
     /// <returns>factor · k, rounded half to even, within 1..n.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A number is out of its range.</exception>
+    /// <example><code>KWinners.atInference 2000 1.5 700 // = 1050</code></example>
+    [<CompiledName "AtInference">]
     let atInference (features: int) (factor: float) (k: int) : int =
         checkFeatures (nameof features) features
         checkK features k
@@ -51,6 +55,8 @@ module KWinners =
     /// <param name="scores">The boosted scores of one sample, length n; none is NaN.</param>
     /// <returns>Exactly k indices, ascending. Of equal scores (0 and −0 are equal), the lower index wins.</returns>
     /// <exception cref="T:System.ArgumentException">k is outside 1..n, or a score is NaN.</exception>
+    /// <example><code>KWinners.winners 2 [| 0.1; 0.7; 0.3; 0.7 |] // = [|1; 3|]</code></example>
+    [<CompiledName "Winners">]
     let winners (k: int) (scores: float[]) : int[] =
         checkK scores.Length k
 
@@ -75,6 +81,12 @@ module KWinners =
     /// <param name="scores">What chooses, length n; none is NaN.</param>
     /// <param name="x">What passes, length n.</param>
     /// <exception cref="T:System.ArgumentException">k is outside 1..n, a score is NaN, or the lengths differ.</exception>
+    /// <example><code>
+    /// let x = [| 1.0; 0.75; -2.0 |]
+    /// let scores = Boost.scores (Boost.Additive 1.0) (1.0 / 3.0) [| 0.75; 0.25; 0.0 |] x
+    /// KWinners.activate 1 scores x // = [|0.0; 0.75; 0.0|]
+    /// </code></example>
+    [<CompiledName "Activate">]
     let activate (k: int) (scores: float[]) (x: float[]) : float[] =
         if x.Length <> scores.Length then
             raise (ArgumentException((invariant $"expected {scores.Length} inputs, got {x.Length}"), nameof x))

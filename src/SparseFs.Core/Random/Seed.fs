@@ -55,12 +55,21 @@ module Seed =
 
     /// <summary>The seed that belongs to a number.</summary>
     /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
+    /// <example><code>
+    /// let ofThisRun = Seed.ofInt64 DateTime.UtcNow.Ticks // print it: the same number draws the same run again
+    /// </code></example>
+    [<CompiledName "OfInt64">]
     let ofInt64 (value: int64) : Seed =
         { state = mix64 (uint64 value)
           gammaOffset = 0UL }
 
     /// <summary>The seed that belongs to a number.</summary>
     /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
+    /// <example><code>
+    /// let pattern () = Topology.uniform 300 784 2352 (Seed.ofInt 42)
+    /// pattern () = pattern () // = true
+    /// </code></example>
+    [<CompiledName "OfInt">]
     let ofInt (value: int) : Seed = ofInt64 (int64 value)
 
     /// The state that draw number index mixes.
@@ -71,18 +80,36 @@ module Seed =
     /// <summary>Draw number <paramref name="index"/> of a seed: 64 uniform bits, a pure function of both.</summary>
     /// <param name="index">Which draw, from 0.</param>
     /// <param name="seed">The seed.</param>
+    /// <example><code>
+    /// let coins = [ for toss in 0L .. 9_999L -> Seed.bitsAt toss seed &amp;&amp;&amp; 1UL ]
+    /// printfn $"heads: {List.sum coins} of 10000"
+    /// </code></example>
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    [<CompiledName "BitsAt">]
     let bitsAt (index: int64) (seed: Seed) : uint64 = mix64 (stateAt index seed)
 
     /// <summary>The <paramref name="index"/>-th of many independent children of a seed, for one layer or one task of many.</summary>
     /// <param name="index">Which child, from 0.</param>
     /// <param name="seed">The parent; do not also draw from it.</param>
+    /// <example><code>
+    /// let patterns =
+    ///     [ 784, 300; 300, 100; 100, 10 ]
+    ///     |> List.mapi (fun i (inputs, outputs) -> Topology.constantFanIn outputs inputs 10 (Seed.child i seed))
+    /// </code></example>
+    [<CompiledName "Child">]
     let child (index: int) (seed: Seed) : Seed =
         { state = bitsAt (2L * int64 index) seed
           gammaOffset = mixGamma (stateAt (2L * int64 index + 1L) seed) - GoldenGamma }
 
     /// <summary>Two independent seeds in place of one.</summary>
     /// <param name="seed">The parent; do not draw from it any more.</param>
+    /// <example><code>
+    /// let ofPattern, ofTraining = Seed.split seed
+    /// let model = new SparseLinear(784, 10, seed = ofPattern)
+    /// let optimizer = torch.optim.SGD(model.parameters (), 0.1)
+    /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L), ofTraining)
+    /// </code></example>
+    [<CompiledName "Split">]
     let split (seed: Seed) : Seed * Seed = child 0 seed, child 1 seed
 
     /// The number that ofInt64 makes the seed of; of a child, which no number makes, what it is.

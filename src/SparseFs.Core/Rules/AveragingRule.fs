@@ -23,6 +23,11 @@ module AveragingRule =
     /// <summary>Checks a rule and gives it back.</summary>
     /// <param name="rule">The rule.</param>
     /// <exception cref="T:System.ArgumentException">The decay is outside [0, 1).</exception>
+    /// <example><code>
+    /// let rule = AveragingRule.check (AveragingRule.Exponential 0.999)
+    /// use average = new Averaging(model, rule, averagesBuffers = true)
+    /// </code></example>
+    [<CompiledName "Check">]
     let check (rule: AveragingRule) : AveragingRule =
         match rule with
         | AveragingRule.Exponential decay when not (decay >= 0.0 && decay < 1.0) ->

@@ -21,6 +21,11 @@ module MomentumWindow =
     /// <summary>β = 0.9 over 32 steps, of which the oldest weighs 0.04.</summary>
     /// <remarks>SNFS's β; its code keeps the mean of all steps, which takes a dense matrix. Here the passes of the last
     /// steps are kept.</remarks>
+    /// <example><code>
+    /// let policy = Policy.snfs (Schedule.cosine 0.5 600L 60_000L)
+    /// policy.Momentum = MomentumWindow.standard // = true
+    /// </code></example>
+    [<CompiledName "Standard">]
     let standard: MomentumWindow = { Beta = 0.9; Steps = 32 }
 
     /// The weight of a gradient of so many steps ago.

@@ -35,6 +35,14 @@ type Policy =
 module Policy =
 
     /// <summary>Static sparsity: nothing is ever rewired.</summary>
+    /// <example><code>
+    /// let policy =
+    ///     { Policy.staticSparse with
+    ///         Schedule = Schedule.cosine 0.3 100L 75_000L
+    ///         Drop = Drop.Magnitude
+    ///         Grow = Grow.DistanceDecay(Placement.Centred, 2.0) } // a small world stays one
+    /// </code></example>
+    [<CompiledName "StaticSparse">]
     let staticSparse: Policy =
         { Schedule = Schedule.never
           Drop = Drop.Magnitude
@@ -51,6 +59,11 @@ module Policy =
     /// training.</param>
     /// <remarks>Evci et al., "Rigging the lottery", ICML 2020, algorithm 1: candidates are all cells that are not kept, the
     /// just dropped too, which then keep their weight, as in its code; weights are not updated at an update.</remarks>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
+    /// use rewirer = new Rewirer(model, optimizer, policy)
+    /// </code></example>
+    [<CompiledName "RigL">]
     let rigL (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -61,6 +74,12 @@ module Policy =
     /// <summary>SET: the nearest to zero go, random cells come.</summary>
     /// <param name="schedule">SET's own is <c>Schedule.constant 0.3</c> once an epoch.</param>
     /// <remarks>Mocanu et al., Nature Communications 9, 2018, algorithm 2.</remarks>
+    /// <example><code>
+    /// let stepsPerEpoch, epochs = 600L, 100L
+    /// let policy = Policy.set (Schedule.constant 0.3 stepsPerEpoch (stepsPerEpoch * epochs))
+    /// Policy.growthInputs policy // = Nothing
+    /// </code></example>
+    [<CompiledName "Set">]
     let set (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -71,6 +90,12 @@ module Policy =
     /// weights have the largest.</summary>
     /// <param name="schedule">Its own is <c>Schedule.cosine 0.5</c> once an epoch.</param>
     /// <remarks>Dettmers and Zettlemoyer, 2019, algorithm 1.</remarks>
+    /// <example><code>
+    /// let policy =
+    ///     { Policy.snfs (Schedule.cosine 0.5 600L 60_000L) with
+    ///         Momentum = { Beta = 0.9; Steps = 8 } } // a shorter window, which takes less memory
+    /// </code></example>
+    [<CompiledName "Snfs">]
     let snfs (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -82,6 +107,12 @@ module Policy =
     /// ablation.</param>
     /// <param name="schedule">As RigL's.</param>
     /// <remarks>Lasby et al., "Dynamic sparse training with structured sparsity", ICLR 2024, section 3.1.</remarks>
+    /// <example><code>
+    /// let schedule = Schedule.cosine 0.3 100L 75_000L
+    /// let ablating, constantFanIn = Policy.srigL (ValueSome 0.3) schedule, Policy.srigL ValueNone schedule
+    /// constantFanIn.Budget // = Row
+    /// </code></example>
+    [<CompiledName "SRigL">]
     let srigL (salient: float voption) (schedule: Schedule) : Policy =
         { rigL schedule with
             Regrow = Regrow.Never
@@ -95,6 +126,12 @@ module Policy =
     /// <param name="final">Sparsity at the end, initial or more and below 1.</param>
     /// <param name="schedule">When: Start, End and Every; its fraction does not count.</param>
     /// <remarks>Zhu and Gupta, "To prune, or not to prune", 2017.</remarks>
+    /// <example><code>
+    /// // From dense to nine tenths in 10,000 steps, after 1000 of dense training.
+    /// let policy = Policy.gradual 0.0 0.9 (Schedule.constant 0.0 100L 11_000L |> Schedule.from 1000L)
+    /// let layer = new SparseLinear(Connectivity.full 300 784, policy = policy)
+    /// </code></example>
+    [<CompiledName "Gradual">]
     let gradual (initial: float) (final: float) (schedule: Schedule) : Policy =
         { staticSparse with
             Schedule = schedule
@@ -102,6 +139,11 @@ module Policy =
 
     /// <summary>Inputs of a policy's rules beside the weights.</summary>
     /// <param name="policy">The policy.</param>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
+    /// Policy.growthInputs policy // = Gradient
+    /// </code></example>
+    [<CompiledName "GrowthInputs">]
     let growthInputs (policy: Policy) : GrowthInputs =
         let ofMoments =
             if policy.Moments = Moments.Seeded then
@@ -139,6 +181,15 @@ module Policy =
     /// <summary>Checks a policy and gives it back.</summary>
     /// <param name="policy">The policy.</param>
     /// <exception cref="T:System.ArgumentException">A part is outside its range; the message names it.</exception>
+    /// <example><code>
+    /// let policy = { Policy.staticSparse with Budget = Budget.RowWithAblation 1.5 }
+    ///
+    /// try
+    ///     Policy.check policy |> ignore
+    /// with :? System.ArgumentException as wrong ->
+    ///     printfn $"{wrong.Message}" // expected γ in [0, 1], got 1.5 (Parameter 'salient')
+    /// </code></example>
+    [<CompiledName "Check">]
     let check (policy: Policy) : Policy =
         if isNull (box policy) then
             nullArg (nameof policy)

@@ -28,6 +28,11 @@ module Schedule =
     /// <param name="schedule">The schedule.</param>
     /// <exception cref="T:System.ArgumentException">Fraction is outside [0, 1], Every is below 1, Start is negative, End is
     /// before Start, or a power is not a number of 0 or more.</exception>
+    /// <example><code>
+    /// let schedule = Schedule.check { Schedule.cosine 0.3 100L 75_000L with Decay = Decay.InversePower 3.0 }
+    /// schedule.Every // = 100L
+    /// </code></example>
+    [<CompiledName "Check">]
     let check (schedule: Schedule) : Schedule =
         let refuse (name: string) (message: string) =
             raise (ArgumentException(message, name))
@@ -62,6 +67,11 @@ module Schedule =
     /// <param name="every">ΔT, 1 or more.</param>
     /// <param name="last">The last step that may be an update.</param>
     /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    /// <example><code>
+    /// let schedule = Schedule.constant 0.3 1000L 20_000L // 0.3 of the slots, every 1000 steps
+    /// Schedule.fraction 20_000L schedule // = 0.3
+    /// </code></example>
+    [<CompiledName "Constant">]
     let constant (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Constant fraction every last
 
     /// <summary>α/2 · (1 + cos(π t / T_end)): RigL's.</summary>
@@ -69,6 +79,11 @@ module Schedule =
     /// <param name="every">ΔT, 1 or more.</param>
     /// <param name="last">T_end.</param>
     /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    /// <example><code>
+    /// let steps = 100_000L
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L (steps * 3L / 4L)) // the last quarter trains a fixed pattern
+    /// </code></example>
+    [<CompiledName "Cosine">]
     let cosine (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Cosine fraction every last
 
     /// <summary>α · (1 − t / T_end).</summary>
@@ -76,6 +91,11 @@ module Schedule =
     /// <param name="every">ΔT, 1 or more.</param>
     /// <param name="last">T_end.</param>
     /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    /// <example><code>
+    /// let schedule = Schedule.linear 0.5 100L 1000L
+    /// [ 100L; 500L; 1000L ] |> List.map (fun step -> Schedule.fraction step schedule) // = [0.45; 0.25; 0.0]
+    /// </code></example>
+    [<CompiledName "Linear">]
     let linear (fraction: float) (every: int64) (last: int64) : Schedule = make Decay.Linear fraction every last
 
     /// <summary>α · (1 − t / T_end)^power.</summary>
@@ -84,21 +104,38 @@ module Schedule =
     /// <param name="every">ΔT, 1 or more.</param>
     /// <param name="last">T_end.</param>
     /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    /// <example><code>
+    /// let schedule = Schedule.inversePower 3.0 0.3 100L 75_000L // falls faster at first than the cosine
+    /// Schedule.fraction 37_500L schedule &lt; Schedule.fraction 37_500L (Schedule.cosine 0.3 100L 75_000L) // = true
+    /// </code></example>
+    [<CompiledName "InversePower">]
     let inversePower (power: float) (fraction: float) (every: int64) (last: int64) : Schedule =
         make (Decay.InversePower power) fraction every last
 
     /// <summary>A schedule without an update.</summary>
+    /// <example><code>Schedule.isUpdate 1_000_000L Schedule.never // = false</code></example>
+    [<CompiledName "Never">]
     let never: Schedule = constant 0.0 Int64.MaxValue 0L
 
     /// <summary>The same schedule, begun later.</summary>
     /// <param name="start">The step after which updates begin, 0..End.</param>
     /// <param name="schedule">The schedule.</param>
     /// <exception cref="T:System.ArgumentException">As <c>check</c>.</exception>
+    /// <example><code>
+    /// let afterWarmUp = Schedule.cosine 0.3 100L 75_000L |> Schedule.from 5000L
+    /// Seq.initInfinite int64 |> Seq.find (fun step -> Schedule.isUpdate step afterWarmUp) // = 5100L
+    /// </code></example>
+    [<CompiledName "From">]
     let from (start: int64) (schedule: Schedule) : Schedule = check { schedule with Start = start }
 
     /// <summary>Whether a step is an update: Start + Every, Start + 2 · Every, … up to End.</summary>
     /// <param name="step">An optimizer step, counted from 1.</param>
     /// <param name="schedule">The schedule.</param>
+    /// <example><code>
+    /// let schedule = Schedule.cosine 0.3 100L 75_000L
+    /// seq { 1L .. 100_000L } |> Seq.filter (fun step -> Schedule.isUpdate step schedule) |> Seq.length // = 750
+    /// </code></example>
+    [<CompiledName "IsUpdate">]
     let isUpdate (step: int64) (schedule: Schedule) : bool =
         step > schedule.Start
         && step <= schedule.End
@@ -107,6 +144,11 @@ module Schedule =
     /// <summary>Progress p of a schedule: (step − Start) / (End − Start), in [0, 1].</summary>
     /// <param name="step">An optimizer step, counted from 1.</param>
     /// <param name="schedule">The schedule.</param>
+    /// <example><code>
+    /// let schedule = Schedule.cosine 0.3 100L 9000L |> Schedule.from 1000L
+    /// Schedule.progress 3000L schedule // = 0.25
+    /// </code></example>
+    [<CompiledName "Progress">]
     let progress (step: int64) (schedule: Schedule) : float =
         if step >= schedule.End then
             1.0
@@ -128,6 +170,13 @@ module Schedule =
     /// <param name="step">An optimizer step, counted from 1.</param>
     /// <param name="schedule">The schedule.</param>
     /// <returns>In [0, Fraction]; 0 where the step is no update.</returns>
+    /// <example><code>
+    /// let schedule = Schedule.cosine 0.3 100L 75_000L
+    /// let slots = float (Sparsity.nnz 300 784 0.9)
+    /// printfn $"the update at step 100 exchanges about {slots * Schedule.fraction 100L schedule} slots"
+    /// Schedule.fraction 101L schedule // = 0.0
+    /// </code></example>
+    [<CompiledName "Fraction">]
     let fraction (step: int64) (schedule: Schedule) : float =
         if not (isUpdate step schedule) then
             0.0
@@ -148,6 +197,12 @@ module Schedule =
     /// <param name="schedule">Start, End and Every count; Fraction and Decay do not.</param>
     /// <returns>final + (initial − final) · (1 − p)³.</returns>
     /// <remarks>Zhu and Gupta, "To prune, or not to prune", 2017, equation 1.</remarks>
+    /// <example><code>
+    /// let schedule = Schedule.constant 0.0 100L 1000L
+    /// [ 0L; 250L; 500L; 1000L ]
+    /// |> List.map (fun step -> Schedule.cubicSparsity 0.0 0.5 step schedule) // = [0.0; 0.2890625; 0.4375; 0.5]
+    /// </code></example>
+    [<CompiledName "CubicSparsity">]
     let cubicSparsity (initial: float) (final: float) (step: int64) (schedule: Schedule) : float =
         let left = 1.0 - progress step schedule
         final + (initial - final) * left * left * left

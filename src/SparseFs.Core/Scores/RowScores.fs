@@ -4,7 +4,8 @@ open System
 
 /// <summary>Scores from a function over rows.</summary>
 /// <example><code>
-/// RowScores(fun first count -&gt; Array.sub scores (first * cols) (count * cols))
+/// let scores, cols = Array.init (300 * 784) float32, 784
+/// let rows = RowScores(fun first count -> Array.sub scores (first * cols) (count * cols))
 /// </code></example>
 [<Sealed>]
 type RowScores

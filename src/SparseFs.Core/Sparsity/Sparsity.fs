@@ -69,6 +69,8 @@ module Sparsity =
     /// <returns>(1 − sparsity) · rows · cols, rounded half to even.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, the sparsity is outside [0, 1), or the
     /// count exceeds 2^31 − 1.</exception>
+    /// <example><code>Sparsity.nnz 300 784 0.9 // = 23520</code></example>
+    [<CompiledName "Nnz">]
     let nnz (rows: int) (cols: int) (sparsity: float) : int =
         checkShape rows cols
 
@@ -80,6 +82,8 @@ module Sparsity =
     /// <param name="cols">in_features, 0 or more.</param>
     /// <param name="nnz">Slots, 0..rows·cols.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
+    /// <example><code>Sparsity.ofNnz 300 784 6000 &lt; 0.98 // = true</code></example>
+    [<CompiledName "OfNnz">]
     let ofNnz (rows: int) (cols: int) (nnz: int) : float =
         checkNnz rows cols nnz
 

@@ -37,6 +37,13 @@ module SparsityDistribution =
     /// exceeds 2^31 − 1.</exception>
     /// <remarks>Exact arithmetic of integers; largest remainders, a tie goes to the lower layer. A layer whose share exceeds
     /// its cells is dense, and the others share what is left, as in RigL.</remarks>
+    /// <example><code>
+    /// // A network of three layers at 0.9; the layer of the answers stays dense.
+    /// let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
+    /// let counts = SparsityDistribution.counts SparsityDistribution.ErdosRenyi [| 2 |] 0.9 shapes
+    /// Array.sum counts // = 26620
+    /// </code></example>
+    [<CompiledName "Counts">]
     let counts (rule: SparsityDistribution) (keptDense: int[]) (sparsity: float) (shapes: int[][]) : int[] =
         ArgumentNullException.ThrowIfNull(keptDense, nameof keptDense)
         ArgumentNullException.ThrowIfNull(shapes, nameof shapes)

@@ -13,6 +13,11 @@ module Topology =
     /// <param name="seed">The same seed gives the same pattern on every machine.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
     /// <remarks>Memory in proportion to nnz, whatever rows·cols is; time O(nnz), with one pass a factor 2048 of cells.</remarks>
+    /// <example><code>
+    /// let pattern = Topology.uniform 300 784 (Sparsity.nnz 300 784 0.9) seed
+    /// pattern.Nnz // = 23520
+    /// </code></example>
+    [<CompiledName "Uniform">]
     let uniform (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         Sparsity.checkNnz rows cols nnz
 
@@ -31,6 +36,12 @@ module Topology =
     /// <returns>nnz slots. With λ given, the chance at distance d is min(1, c · (d + 1)^−λ), with the c that makes the
     /// expected number nnz.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">As <c>smallWorld</c>, or λ is outside its range.</exception>
+    /// <example><code>
+    /// // Rows spread over all columns, and connections that fall off with the square of the distance.
+    /// let pattern = Topology.smallWorldWith Placement.Stretched (ValueSome 2.0) 300 784 11760 seed
+    /// printfn $"{GraphMetrics.meanDistance Placement.Stretched pattern} columns away in the mean"
+    /// </code></example>
+    [<CompiledName "SmallWorldWith">]
     let smallWorldWith (placement: Placement) (lambda: float voption) rows cols nnz (seed: Seed) : Connectivity =
         SmallWorld.pattern placement lambda rows cols nnz seed
 
@@ -47,6 +58,11 @@ module Topology =
     /// <remarks>O(rows + cols + nnz) time and memory. SparseLinear's law; it solves λ for each chunk, loosely, and tosses a
     /// coin for each cell, so that nnz varies. Here nnz is exact: classes of equal distance get their expected counts,
     /// rounded by systematic sampling, and the cells of a class are drawn uniformly.</remarks>
+    /// <example><code>
+    /// let layer = new SparseLinear(784, 300, sparsity = 0.95, topology = Topology.smallWorld)
+    /// layer.Connectivity.Nnz // = 11760
+    /// </code></example>
+    [<CompiledName "SmallWorld">]
     let smallWorld (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         smallWorldWith Placement.Centred ValueNone rows cols nnz seed
 
@@ -60,6 +76,11 @@ module Topology =
     /// exceed 2^31 − 1.</exception>
     /// <remarks>O(rows · fanIn). The topology of Lasby et al., "Dynamic sparse training with structured sparsity", 2024
     /// (SRigL), at its start.</remarks>
+    /// <example><code>
+    /// let layer = new SparseLinear(Topology.constantFanIn 300 784 20 seed)
+    /// layer.Connectivity.Nnz // = 6000
+    /// </code></example>
+    [<CompiledName "ConstantFanIn">]
     let constantFanIn (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
         DegreeSequence.checkAtMost (nameof fanIn) cols fanIn "the columns"
@@ -77,6 +98,11 @@ module Topology =
     /// <returns>cols · fanOut slots; each set of rows of a column is equally likely.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative, fanOut is outside 0..rows, or nnz would
     /// exceed 2^31 − 1.</exception>
+    /// <example><code>
+    /// let pattern = Topology.constantFanOut 300 784 3 seed // each pixel is looked at by three units
+    /// pattern.Nnz // = 2352
+    /// </code></example>
+    [<CompiledName "ConstantFanOut">]
     let constantFanOut (rows: int) (cols: int) (fanOut: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols
         DegreeSequence.checkAtMost (nameof fanOut) rows fanOut "the rows"
@@ -93,6 +119,11 @@ module Topology =
     /// cannot share the slots evenly, or nnz would exceed 2^31 − 1.</exception>
     /// <remarks>A shuffled circulant, then rounds of trades between rows that change no fan-in and no fan-out, enough that
     /// every such pattern is about equally likely (Carstens et al., ESA 2018). O(nnz · log rows).</remarks>
+    /// <example><code>
+    /// let pattern = Topology.biregular 300 600 20 seed
+    /// Connectivity.fanOut pattern |> Array.distinct // = [|10|]
+    /// </code></example>
+    [<CompiledName "Biregular">]
     let biregular (rows: int) (cols: int) (fanIn: int) (seed: Seed) : Connectivity =
         DegreeSequence.biregular rows cols fanIn seed
 
@@ -109,6 +140,12 @@ module Topology =
     /// <remarks>Barabási and Albert, Science 286, 1999, in Simon's form (Biometrika 42, 1955) with initial attractiveness
     /// (Dorogovtsev, Mendes and Samukhin, PRL 85, 2000), for the columns alone: a row's slots are like those of a uniform
     /// pattern. Which columns are hubs is drawn too. O(nnz · log cols).</remarks>
+    /// <example><code>
+    /// let pattern = Topology.scaleFree 300 784 11760 3.0 seed
+    /// let fanOut = GraphMetrics.fanOutDistribution pattern
+    /// printfn $"hubs with {fanOut.Most} outputs, where the mean is {fanOut.Mean}"
+    /// </code></example>
+    [<CompiledName "ScaleFree">]
     let scaleFree (rows: int) (cols: int) (nnz: int) (exponent: float) (seed: Seed) : Connectivity =
         DegreeSequence.scaleFree rows cols nnz exponent seed
 
@@ -120,6 +157,11 @@ module Topology =
     /// borders.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">A size is negative or nnz is outside 0..rows·cols.</exception>
     /// <remarks>Neighbouring rows have the same inputs, which the kernels then find in a nearer cache. O(rows + nnz).</remarks>
+    /// <example><code>
+    /// let pattern = Topology.banded 3 6 6
+    /// pattern.ColIdx.ToArray() // = [|0; 1; 1; 2; 3; 4|]
+    /// </code></example>
+    [<CompiledName "Banded">]
     let banded (rows: int) (cols: int) (nnz: int) : Connectivity =
         Sparsity.checkNnz rows cols nnz
 
@@ -156,6 +198,11 @@ module Topology =
     /// <remarks>Watts and Strogatz, Nature 393, 1998, 440–442, for bipartite graphs: only the column end of a connection
     /// moves, so fan-ins stay. How many of a row's slots stay is binomial; which stay and where the others go are drawn
     /// without repeats. O(rows · fanIn).</remarks>
+    /// <example><code>
+    /// let lattice, world = Topology.wattsStrogatz 300 784 20 0.0 seed, Topology.wattsStrogatz 300 784 20 0.1 seed
+    /// printfn $"a tenth of the slots has moved: {Connectivity.diff lattice world}"
+    /// </code></example>
+    [<CompiledName "WattsStrogatz">]
     let wattsStrogatz (rows: int) (cols: int) (fanIn: int) (beta: float) (seed: Seed) : Connectivity =
         WattsStrogatz.pattern rows cols fanIn beta seed
 
@@ -168,6 +215,11 @@ module Topology =
     /// <returns>blocks · size² slots.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is
     /// outside its range, or nnz would exceed 2^31 − 1.</exception>
+    /// <example><code>
+    /// let pattern = Topology.block 320 768 16 96 seed // 96 of the 20 x 48 blocks, a sparsity of 0.9
+    /// pattern.Nnz // = 24576
+    /// </code></example>
+    [<CompiledName "Block">]
     let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
         BlockSparse.block rows cols size blocks seed
 
@@ -181,4 +233,9 @@ module Topology =
     /// <exception cref="T:System.ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or
     /// nnz would exceed 2^31 − 1.</exception>
     /// <remarks>Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch", ICLR 2021.</remarks>
+    /// <example><code>
+    /// let layer = new SparseLinear(Topology.nOfM 300 784 2 4 seed) // 2:4, as sparse tensor cores have it
+    /// layer.Connectivity.Sparsity // = 0.5
+    /// </code></example>
+    [<CompiledName "NOfM">]
     let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity = BlockSparse.nOfM rows cols n m seed

@@ -61,6 +61,8 @@ module Remap =
     /// <summary>Every slot stays what it is.</summary>
     /// <param name="nnz">Slots, 0 or more.</param>
     /// <exception cref="T:System.ArgumentOutOfRangeException">nnz is negative.</exception>
+    /// <example><code>(Remap.identity 6000).IsIdentity // = true</code></example>
+    [<CompiledName "Identity">]
     let identity (nnz: int) : Remap =
         if nnz < 0 then
             raise (ArgumentOutOfRangeException(nameof nnz, nnz, (invariant $"expected 0 or more slots, got {nnz}")))
@@ -72,6 +74,13 @@ module Remap =
     /// <param name="after">The same shape.</param>
     /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
     /// <remarks>O(rows + nnz of both).</remarks>
+    /// <example><code>
+    /// let row columns = Connectivity.ofPairs 1 4 [| 0; 0 |] columns
+    /// let before, after = row [| 1; 3 |], row [| 0; 3 |]
+    /// let remap = Remap.between before after
+    /// remap.From.ToArray() // = [|-1; 1|]
+    /// </code></example>
+    [<CompiledName "Between">]
     let between (before: Connectivity) (after: Connectivity) : Remap =
         if before.Rows <> after.Rows || before.Cols <> after.Cols then
             let message =
@@ -102,6 +111,13 @@ module Remap =
     /// <param name="values">Length Before, in the old slots' order.</param>
     /// <returns>Length After, in the new slots' order.</returns>
     /// <exception cref="T:System.ArgumentException">The length is not Before.</exception>
+    /// <example><code>
+    /// let row columns = Connectivity.ofPairs 1 4 [| 0; 0 |] columns
+    /// let before, after = row [| 1; 3 |], row [| 0; 3 |]
+    /// let momentum = [| 0.5; 0.25 |]
+    /// momentum |> Remap.apply 0.0 (Remap.between before after) // = [|0.0; 0.25|]
+    /// </code></example>
+    [<CompiledName "Apply">]
     let apply (grown: 'a) (remap: Remap) (values: 'a[]) : 'a[] =
         ArgumentNullException.ThrowIfNull(values, nameof values)
 

@@ -34,6 +34,11 @@ module Rewire =
     /// <param name="step">The optimizer step, counted from 1.</param>
     /// <param name="seed">Randomness for this update alone.</param>
     /// <exception cref="T:System.ArgumentException">weight does not have nnz numbers.</exception>
+    /// <example><code>
+    /// let pattern = Topology.uniform 300 784 23_520 seed
+    /// let state = Rewire.state pattern (Array.init pattern.Nnz (fun slot -> sin (float32 slot))) 100L seed
+    /// </code></example>
+    [<CompiledName "State">]
     let state (connectivity: Connectivity) (weight: float32[]) (step: int64) (seed: Seed) : LayerState =
         let unknown (what: string) =
             RowScores(fun _ _ -> raise (InvalidOperationException(invariant $"no {what} was given to this state")))
@@ -64,6 +69,13 @@ module Rewire =
     /// <exception cref="T:System.ArgumentException">The fraction is outside [0, 1], the state does not fit together, a rule
     /// gives another number of scores than it should, or layers share the budget.</exception>
     /// <remarks>O(nnz + cells asked for), and 4 MB a block of scores.</remarks>
+    /// <example><code>
+    /// let pattern = Topology.uniform 300 784 1000 seed
+    /// let state = Rewire.state pattern (Array.init 1000 float32) 100L seed
+    /// let rewired = Rewire.layerBy (Policy.set (Schedule.constant 0.3 100L 1000L)) 0.3 state
+    /// (rewired.Remap.Dropped, rewired.Remap.Grown) // = (300, 300)
+    /// </code></example>
+    [<CompiledName "LayerBy">]
     let layerBy (policy: Policy) (fraction: float) (state: LayerState) : Rewired =
         Policy.check policy |> ignore
         checkState state
@@ -161,6 +173,13 @@ module Rewire =
     /// <returns>One result a layer. Where layers share a budget their slots add up to what they were, and one number that
     /// is not finite refuses all.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>layerBy</c>.</exception>
+    /// <example><code>
+    /// let policy = { Policy.set (Schedule.constant 0.3 100L 1000L) with Budget = Budget.RedistributedByMagnitude }
+    /// let layerOf weight = Rewire.state (Topology.uniform 100 100 1000 seed) (Array.create 1000 weight) 100L seed
+    /// let rewired = Rewire.layersBy policy 0.2 [| layerOf 0.1f; layerOf 0.3f |]
+    /// rewired |> Array.map _.Connectivity.Nnz // = [|900; 1100|]
+    /// </code></example>
+    [<CompiledName "LayersBy">]
     let layersBy (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
         ArgumentNullException.ThrowIfNull(states, nameof states)
 
@@ -178,6 +197,14 @@ module Rewire =
     /// <param name="states">The layers, all at the same step.</param>
     /// <returns>As <c>layersBy</c>; where the step is no update, nothing changes.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>layersBy</c>, or the steps differ.</exception>
+    /// <example><code>
+    /// let policy = Policy.set (Schedule.constant 0.3 100L 1000L)
+    /// let pattern = Topology.uniform 100 100 1000 seed
+    /// let at step = Rewire.step policy [| Rewire.state pattern (Array.init 1000 float32) step seed |] |> Array.head
+    /// (at 99L).Connectivity = pattern // = true
+    /// (at 100L).Remap.Grown // = 300
+    /// </code></example>
+    [<CompiledName "Step">]
     let step (policy: Policy) (states: LayerState[]) : Rewired[] =
         ArgumentNullException.ThrowIfNull(states, nameof states)
 

@@ -95,6 +95,10 @@ module Generators =
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, 0 or more.</param>
     /// <returns>Valid by construction. Shrinks by emptying a row or dropping a slot; the shape stays.</returns>
+    /// <example><code>
+    /// Prop.forAll (Generators.ofShape 5 8) (fun pattern -> pattern.Cells = 40L) |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "OfShape">]
     let ofShape (rows: int) (cols: int) : Arbitrary<Connectivity> =
         let shrink c = Seq.append (emptyRows c) (dropSlots c)
         Arb.fromGenShrink (drawOfShape rows cols, shrink)
@@ -135,6 +139,11 @@ module Generators =
     /// Valid by construction. Reaches 0 × n, n × 0, 1 × n, nnz = 0, full, empty rows, empty columns, and sizes on both
     /// sides of 8, 16 and 32. Shrinks by dropping rows, columns and slots.
     /// </returns>
+    /// <example><code>
+    /// Prop.forAll Generators.connectivity (fun pattern -> Array.sum (Connectivity.fanOut pattern) = pattern.Nnz)
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "Connectivity">]
     let connectivity: Arbitrary<Connectivity> =
         let draw =
             gen {
@@ -150,6 +159,11 @@ module Generators =
     /// <summary>Several patterns of one shape, for laws of the set algebra.</summary>
     /// <param name="count">How many, 1 or more.</param>
     /// <returns>Valid by construction, all of one shape up to 70 × 70. Shrinks by dropping a slot of one of them.</returns>
+    /// <example><code>
+    /// Prop.forAll (Generators.ofOneShape 2) (fun c -> Connectivity.isSubset c[0] (Connectivity.union c[0] c[1]))
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "OfOneShape">]
     let ofOneShape (count: int) : Arbitrary<Connectivity[]> =
         let draw =
             gen {
@@ -168,6 +182,10 @@ module Generators =
 
     /// <summary>Seeds of small numbers, seeds of any 64-bit number, and children of those.</summary>
     /// <returns>Does not shrink: no seed is simpler than another.</returns>
+    /// <example><code>
+    /// Prop.forAll Generators.seed (fun seed -> Seed.child 0 seed &lt;> Seed.child 1 seed) |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "Seed">]
     let seed: Arbitrary<Seed> =
         let root =
             Gen.oneof

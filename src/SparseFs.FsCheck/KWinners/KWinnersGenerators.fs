@@ -22,6 +22,11 @@ module KWinnersGenerators =
 
     /// <summary>k and 1 to 70 scores, each of them a float32; many are equal, and k is 1 or all of them more often than
     /// not by chance.</summary>
+    /// <example><code>
+    /// Prop.forAll KWinnersGenerators.selections (fun (k, scores) -> (KWinners.winners k scores).Length = k)
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "Selections">]
     let selections: Arbitrary<int * float[]> =
         gen {
             let! n = Gen.frequency [ 1, Gen.choose (1, 3); 4, Gen.choose (1, 70) ]

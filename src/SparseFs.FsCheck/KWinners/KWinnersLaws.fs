@@ -12,6 +12,8 @@ module KWinnersLaws =
     /// <returns>For any scores: exactly k different units win; no loser has a higher score than a winner; of equal
     /// scores the lower index wins; permuted scores give the same winning scores, and the same winners where no two
     /// scores are equal.</returns>
+    /// <example><code>Check.QuickThrowOnFailure(KWinnersLaws.winners KWinners.winners)</code></example>
+    [<CompiledName "Winners">]
     let winners (winners: int -> float[] -> int[]) : Property =
         let holds ((k: int, scores: float[]), seed: int) =
             let n = scores.Length
@@ -49,6 +51,10 @@ module KWinnersLaws =
     /// <param name="activate">Yours: k and the inputs to what passes.</param>
     /// <returns>For any inputs: what is not 0 is an input in its place; at most k are not 0, and exactly k where no input
     /// is 0; applying it twice is applying it once where no winner is negative.</returns>
+    /// <example><code>
+    /// Check.QuickThrowOnFailure(KWinnersLaws.activation (fun k x -> KWinners.activate k x x))
+    /// </code></example>
+    [<CompiledName "Activation">]
     let activation (activate: int -> float[] -> float[]) : Property =
         let holds (k: int, x: float[]) =
             let y = activate k x
@@ -68,6 +74,8 @@ module KWinnersLaws =
     /// <param name="update">Yours: the weight of the batch, its samples, the wins of each unit, and the duty cycle before,
     /// to the one after.</param>
     /// <returns>It stays in [0, 1] and between what it was and the batch's mean; with equal means, the mean stays.</returns>
+    /// <example><code>Check.QuickThrowOnFailure(KWinnersLaws.dutyCycle DutyCycle.update)</code></example>
+    [<CompiledName "DutyCycle">]
     let dutyCycle (update: float -> int -> int[] -> float[] -> float[]) : Property =
         let draw =
             gen {

@@ -11,6 +11,11 @@ module RewireGenerators =
     /// <summary>Scores of a dense row-major matrix, as rules ask for them.</summary>
     /// <param name="cols">Columns of the matrix.</param>
     /// <param name="scores">Length rows · cols.</param>
+    /// <example><code>
+    /// let scores = RewireGenerators.scoresOf 3 [| 0.5f; 0.0f; 2.0f; 1.0f; 0.25f; 4.0f |]
+    /// scores.Rows(1, 1) // = [|1.0f; 0.25f; 4.0f|]
+    /// </code></example>
+    [<CompiledName "ScoresOf">]
     let scoresOf (cols: int) (scores: float32[]) : CellScores =
         RowScores(fun first count -> Array.sub scores (first * cols) (count * cols))
 
@@ -23,6 +28,12 @@ module RewireGenerators =
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, 0 or more.</param>
     /// <param name="nnz">Slots, 0..rows·cols.</param>
+    /// <example><code>
+    /// let state = RewireGenerators.layer 10 20 50 |> Gen.sample 1 |> Array.head
+    /// let rewired = Rewire.layerBy (Policy.rigL (Schedule.constant 0.3 100L 1000L)) 0.3 state
+    /// rewired.Connectivity.Nnz // = 50
+    /// </code></example>
+    [<CompiledName "Layer">]
     let layer (rows: int) (cols: int) (nnz: int) : Gen<LayerState> =
         gen {
             let! number = Gen.choose (0, 1_000_000)
@@ -40,6 +51,12 @@ module RewireGenerators =
 
     /// <summary>Layers of up to 12 by 12, empty and full ones and single rows among them, with a gradient and a momentum
     /// for every cell; many numbers are equal, and many 0.</summary>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.constant 0.3 100L 1000L)
+    /// Prop.forAll RewireGenerators.states (fun state -> (Rewire.layerBy policy 0.0 state).Remap.IsIdentity)
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "States">]
     let states: Arbitrary<LayerState> =
         gen {
             let! rows = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]

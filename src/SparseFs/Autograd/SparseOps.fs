@@ -121,6 +121,13 @@ module SparseOps =
     /// <param name="x">Shape [*, cols], of the dtype and on the device of values.</param>
     /// <returns>Shape [*, rows].</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    /// <example><code>
+    /// let pattern = Topology.uniform 300 784 23_520 seed
+    /// let values, bias = torch.randn (23520L, requires_grad = true), torch.zeros (300L, requires_grad = true)
+    /// let y = SparseOps.linear pattern values bias x
+    /// y.shape // = [|32L; 300L|]
+    /// </code></example>
+    [<CompiledName "Linear">]
     let linear
         (connectivity: Connectivity)
         (values: torch.Tensor)
@@ -135,6 +142,13 @@ module SparseOps =
     /// <param name="x">Shape [*, cols], of the dtype and on the device of values.</param>
     /// <returns>Shape [*, rows]. Derivatives for an upstream u: <c>sddmm u x</c> and <c>spmmT values u</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    /// <example><code>
+    /// let pattern = Connectivity.ofPairs 2 4 [| 0; 1; 1 |] [| 3; 0; 2 |]
+    /// let values, x = torch.tensor [| 1.0f; 10.0f; 100.0f |], torch.tensor [| 1.0f; 2.0f; 3.0f; 4.0f |]
+    /// let y = SparseOps.spmm pattern values x
+    /// y.data&lt;float32>().ToArray() // = [|4.0f; 310.0f|]
+    /// </code></example>
+    [<CompiledName "Spmm">]
     let spmm (connectivity: Connectivity) (values: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         linearBy Backends.ofTensor connectivity values null x
 
@@ -144,6 +158,12 @@ module SparseOps =
     /// <param name="g">Shape [*, rows], of the dtype and on the device of values.</param>
     /// <returns>Shape [*, cols]. Derivatives for an upstream u: <c>sddmm g u</c> and <c>spmm values u</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    /// <example><code>
+    /// let pattern = Connectivity.ofPairs 2 4 [| 0; 1; 1 |] [| 3; 0; 2 |]
+    /// let back = SparseOps.spmmT pattern (torch.tensor [| 1.0f; 10.0f; 100.0f |]) (torch.tensor [| 1.0f; 2.0f |])
+    /// back.data&lt;float32>().ToArray() // = [|20.0f; 0.0f; 200.0f; 1.0f|]
+    /// </code></example>
+    [<CompiledName "SpmmT">]
     let spmmT (connectivity: Connectivity) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
         spmmTBy Backends.ofTensor connectivity values g
 
@@ -153,6 +173,12 @@ module SparseOps =
     /// <param name="x">Shape [*, cols], as many samples as g, of its dtype and on its device.</param>
     /// <returns>Shape [nnz], in slot order. Derivatives for an upstream u: <c>spmm u x</c> and <c>spmmT u g</c>.</returns>
     /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    /// <example><code>
+    /// // The gradient of a sparse layer's weights, from that of its outputs and from its inputs.
+    /// let gradient = SparseOps.sddmm layer.Connectivity (torch.ones (32L, 300L)) x
+    /// gradient.shape // = [|23520L|]
+    /// </code></example>
+    [<CompiledName "Sddmm">]
     let sddmm (connectivity: Connectivity) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
         sddmmBy Backends.ofTensor connectivity g x
 
@@ -161,6 +187,12 @@ module SparseOps =
     /// <param name="values">Shape [nnz], in slot order.</param>
     /// <returns>A new tensor [rows, cols], of the dtype and on the device of values.</returns>
     /// <exception cref="T:System.ArgumentException">values is not a floating [nnz] tensor.</exception>
+    /// <example><code>
+    /// let pattern = Connectivity.ofPairs 2 3 [| 0; 1 |] [| 2; 0 |]
+    /// let weight = SparseOps.toDense pattern (torch.tensor [| 0.5f; 2.0f |])
+    /// weight.reshape(-1L).data&lt;float32>().ToArray() // = [|0.0f; 0.0f; 0.5f; 2.0f; 0.0f; 0.0f|]
+    /// </code></example>
+    [<CompiledName "ToDense">]
     let toDense (connectivity: Connectivity) (values: torch.Tensor) : torch.Tensor =
         checkValues connectivity values
         use _ = torch.no_grad ()
@@ -174,9 +206,10 @@ module SparseOps =
     /// <remarks>Tensor.backward() itself ends in libtorch's words ("CSharpNode returned an invalid gradient"); the reason is
     /// then raised by the next call of this library on the thread.</remarks>
     /// <example><code>
-    /// let loss = torch.nn.functional.mse_loss (model.call x, target)
+    /// let loss = torch.nn.functional.cross_entropy (model.call x, labels)
     /// SparseOps.backward loss
     /// </code></example>
+    [<CompiledName "Backward">]
     let backward (loss: torch.Tensor) : unit =
         ArgumentNullException.ThrowIfNull(loss, nameof loss)
         BackwardFailure.Raise()

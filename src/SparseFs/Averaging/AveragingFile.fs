@@ -28,6 +28,13 @@ module AveragingFile =
     /// <param name="averaging">The averages.</param>
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    /// <example><code>
+    /// use average = Averaging.Exponential(model, 0.999)
+    /// average.Update()
+    /// AveragingFile.save "averaged.safetensors" average
+    /// Checkpoint.load "averaged.safetensors" model // to measure it, say
+    /// </code></example>
+    [<CompiledName "Save">]
     let save (path: string) (averaging: Averaging) : unit =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
         use _ = torch.NewDisposeScope()
@@ -92,6 +99,16 @@ module AveragingFile =
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or belongs to another rule,
     /// model or pattern; the averages are as they were.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    /// <example><code>
+    /// use average = Averaging.Exponential(model, 0.999)
+    /// average.Update()
+    /// AveragingFile.save "averaged.safetensors" average
+    /// // In another process, after Checkpoint.resume has put the model back:
+    /// use resumed = Averaging.Exponential(model, 0.999)
+    /// AveragingFile.resume "averaged.safetensors" resumed
+    /// resumed.Updates // = 1L
+    /// </code></example>
+    [<CompiledName "Resume">]
     let resume (path: string) (averaging: Averaging) : unit =
         ArgumentNullException.ThrowIfNull(averaging, nameof averaging)
         use file = new SafetensorsFile(path)

@@ -33,6 +33,11 @@ module Arithmetic =
     /// <exception cref="T:System.ArgumentException">samples is negative.</exception>
     /// <remarks>Measured on the CPU in float32, uniform patterns of 1024 × 1024 and 4096 × 4096, one thread, AVX2;
     /// docs/performance.md has the numbers. Patterns with neighbouring columns break even earlier.</remarks>
+    /// <example><code>
+    /// if layer.Connectivity.Sparsity &lt; Arithmetic.breakEven 32 then
+    ///     layer.Arithmetic &lt;- Arithmetic.Dense // as Arithmetic.Faster decides by itself, at each call
+    /// </code></example>
+    [<CompiledName "BreakEven">]
     let breakEven (samples: int) : float =
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))

@@ -20,6 +20,12 @@ module Checkpoint =
     /// <param name="model">Any module.</param>
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, a name is taken, or a tensor is complex.</exception>
+    /// <example><code>
+    /// let notes = readOnlyDict [ "trained on", "MNIST"; "accuracy", "0.979" ]
+    /// Checkpoint.saveWith PatternLayout.Coo notes "model.safetensors" model
+    /// (Safetensors.inspect "model.safetensors").Metadata["accuracy"] // = "0.979"
+    /// </code></example>
+    [<CompiledName "SaveWith">]
     let saveWith
         (layout: PatternLayout)
         (notes: IReadOnlyDictionary<string, string>)
@@ -48,6 +54,12 @@ module Checkpoint =
     /// <param name="model">Any module.</param>
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a tensor is complex.</exception>
+    /// <example><code>
+    /// Checkpoint.save "model.safetensors" model
+    /// let bytes = FileInfo("model.safetensors").Length
+    /// printfn $"{bytes} bytes"
+    /// </code></example>
+    [<CompiledName "Save">]
     let save (path: string) (model: torch.nn.Module) : unit =
         saveWith PatternLayout.Csr ModelWriter.noNotes path model
 
@@ -62,6 +74,13 @@ module Checkpoint =
     /// <exception cref="T:System.ArgumentException">An argument is null, or a sparsity is outside [0, 1).</exception>
     /// <remarks>An optimizer that was made before keeps moments of the old number of slots: make it after the load, or use
     /// <c>resume</c>.</remarks>
+    /// <example><code>
+    /// Checkpoint.save "half.safetensors" (model.``to`` torch.float16)
+    /// let options = { Form = WeightForm.SparseFs; IsStrict = false; Converts = true; Prefixes = [ "module." ] }
+    /// let report = Checkpoint.loadWith options "half.safetensors" (model.``to`` torch.float32)
+    /// report.Missing // = [||]
+    /// </code></example>
+    [<CompiledName "LoadWith">]
     let loadWith (options: LoadOptions) (path: string) (model: torch.nn.Module) : LoadReport =
         ArgumentNullException.ThrowIfNull(options, nameof options)
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -85,6 +104,12 @@ module Checkpoint =
     /// <param name="model">A module with the sizes of the one that was saved.</param>
     /// <exception cref="T:SparseFs.CheckpointException">As <c>loadWith</c>.</exception>
     /// <exception cref="T:System.ArgumentException">As <c>loadWith</c>.</exception>
+    /// <example><code>
+    /// // A dense model's file: the largest tenth of the sparse layer's weights is what it takes over.
+    /// Checkpoint.save "dense.safetensors" dense
+    /// Checkpoint.loadFrom (WeightForm.Magnitude 0.9) "dense.safetensors" model
+    /// </code></example>
+    [<CompiledName "LoadFrom">]
     let loadFrom (form: WeightForm) (path: string) (model: torch.nn.Module) : unit =
         loadWith
             { Form = form
@@ -100,6 +125,13 @@ module Checkpoint =
     /// <param name="model">A module with the sizes of the one that was saved.</param>
     /// <exception cref="T:SparseFs.CheckpointException">As <c>loadWith</c>.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null.</exception>
+    /// <example><code>
+    /// Checkpoint.save "layer.safetensors" layer
+    /// let other = new SparseLinear(784, 300, sparsity = 0.5)
+    /// Checkpoint.load "layer.safetensors" other
+    /// other.Connectivity = layer.Connectivity // = true
+    /// </code></example>
+    [<CompiledName "Load">]
     let load (path: string) (model: torch.nn.Module) : unit = loadFrom WeightForm.SparseFs path model
 
     /// <summary>A layer from a file, of sizes that are given.</summary>
@@ -112,6 +144,12 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, or holds no such layer.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, a size is negative, or a sparsity is outside
     /// [0, 1).</exception>
+    /// <example><code>
+    /// Checkpoint.save "dense.safetensors" dense
+    /// let layer = Checkpoint.sparseLayerOf 784 300 (WeightForm.Magnitude 0.95) "dense.safetensors" "0"
+    /// layer.Connectivity.Nnz // = 11760
+    /// </code></example>
+    [<CompiledName "SparseLayerOf">]
     let sparseLayerOf
         (inFeatures: int)
         (outFeatures: int)
@@ -134,6 +172,12 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read or is not sound, holds no such layer, or
     /// does not say its sizes.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a sparsity is outside [0, 1).</exception>
+    /// <example><code>
+    /// Checkpoint.save "model.safetensors" model
+    /// let first = Checkpoint.sparseLayer WeightForm.SparseFs "model.safetensors" "0"
+    /// (first.in_features, first.out_features) // = (784L, 300L)
+    /// </code></example>
+    [<CompiledName "SparseLayer">]
     let sparseLayer (form: WeightForm) (path: string) (name: string) : SparseLinear =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         LayerWeights.checkForm form
@@ -172,6 +216,12 @@ module Checkpoint =
     /// <exception cref="T:System.ArgumentException">An argument is null, the optimizer is of another kind, it or the rewirer
     /// holds what is not the model's, or a step is negative.</exception>
     /// <remarks>Call between a step and the next zero_grad: gradients are not kept.</remarks>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L))
+    /// let progress = { Step = rewirer.Steps; Seed = seed; Notes = readOnlyDict [ "epoch", "0"; "loss", "0.31" ] }
+    /// Checkpoint.saveTraining progress "run.safetensors" model optimizer (ValueSome rewirer)
+    /// </code></example>
+    [<CompiledName "SaveTraining">]
     let saveTraining
         (progress: TrainingProgress)
         (path: string)
@@ -200,6 +250,13 @@ module Checkpoint =
     /// Modules are put into train or eval mode by the caller; a scheduler of the learning rate is brought to its place by
     /// <c>resumeScheduler</c>, before or after.
     /// </remarks>
+    /// <example><code>
+    /// let progress = { Step = 1200L; Seed = seed; Notes = readOnlyDict [ "epoch", "2"; "loss", "0.27" ] }
+    /// Checkpoint.saveTraining progress "run.safetensors" model optimizer ValueNone
+    /// // In another process, after model and optimizer were made as at the start of the run:
+    /// (Checkpoint.resume "run.safetensors" model optimizer ValueNone).Step // = 1200L
+    /// </code></example>
+    [<CompiledName "Resume">]
     let resume
         (path: string)
         (model: torch.nn.Module)
@@ -220,6 +277,12 @@ module Checkpoint =
     /// <remarks>The call may come before or after <c>resume</c>. The scheduler is stepped as often as the run did, at the rates of
     /// the run's start, and the optimizer is put back: the cost is that of the steps. Several schedulers of one optimizer are
     /// resumed one after the other.</remarks>
+    /// <example><code>
+    /// let halving () = torch.optim.lr_scheduler.StepLR(optimizer, 10, 0.5)
+    /// let scheduler = Checkpoint.resumeScheduler 25L optimizer halving // 25 epochs are over, so 0.1 was halved twice
+    /// Seq.head (scheduler.get_last_lr ()) // = 0.025
+    /// </code></example>
+    [<CompiledName "ResumeScheduler">]
     let resumeScheduler
         (steps: int64)
         (optimizer: torch.optim.Optimizer)
@@ -247,6 +310,12 @@ module Checkpoint =
     /// <param name="make">Makes the scheduler over that optimizer, as at the start of the run.</param>
     /// <returns>The scheduler.</returns>
     /// <exception cref="T:System.ArgumentException">An argument is null.</exception>
+    /// <example><code>
+    /// let losses = [ 0.9; 0.5; 0.31 ] // what the run gave to the scheduler, from the notes
+    /// let onPlateau () = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience = 5)
+    /// let scheduler = Checkpoint.resumeSchedulerOn losses optimizer onPlateau
+    /// </code></example>
+    [<CompiledName "ResumeSchedulerOn">]
     let resumeSchedulerOn
         (metrics: seq<float>)
         (optimizer: torch.optim.Optimizer)

@@ -19,6 +19,11 @@ module Safetensors =
     /// <param name="tensors">Names and tensors; a name may be any text but <c>__metadata__</c>.</param>
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the format has no such dtype.</exception>
+    /// <example><code>
+    /// let tensors = readOnlyDict [ "x", x; "labels", labels ]
+    /// Safetensors.save "batch.safetensors" (readOnlyDict [ "split", "train"; "epoch", "2" ]) tensors
+    /// </code></example>
+    [<CompiledName "Save">]
     let save
         (path: string)
         (metadata: IReadOnlyDictionary<string, string>)
@@ -39,6 +44,13 @@ module Safetensors =
     /// <summary>Reads what a file says of itself, and checks it against the file's length.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it.</exception>
+    /// <example><code>
+    /// Checkpoint.save "layer.safetensors" layer
+    /// let header = Safetensors.inspect "layer.safetensors"
+    /// for tensor in header.Tensors do
+    ///     printfn $"{tensor.Name}: {tensor.Dtype}, {tensor.Bytes} bytes" // bias: F32, 1200 bytes
+    /// </code></example>
+    [<CompiledName "Inspect">]
     let inspect (path: string) : SafetensorsHeader =
         use file = new SafetensorsFile(path)
 
@@ -51,6 +63,12 @@ module Safetensors =
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.CheckpointException">The file cannot be read, or is not as the format has it, or one of the
     /// tensors wanted has a dtype that is not read.</exception>
+    /// <example><code>
+    /// Checkpoint.save "model.safetensors" model
+    /// let biases = Safetensors.loadWhere (fun tensor -> tensor.Name.EndsWith "bias") "model.safetensors"
+    /// Seq.sort biases.Keys |> List.ofSeq // = ["0.bias"; "2.bias"]
+    /// </code></example>
+    [<CompiledName "LoadWhere">]
     let loadWhere (isWanted: TensorInfo -> bool) (path: string) : Dictionary<string, torch.Tensor> =
         use file = new SafetensorsFile(path)
         let tensors = Dictionary<string, torch.Tensor>()
@@ -72,4 +90,10 @@ module Safetensors =
     /// <returns>Names and tensors on the CPU, which are the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:SparseFs.CheckpointException">It cannot be read, or is not as the format has it, or a tensor has a
     /// dtype that is not read; <c>loadWhere</c> takes the others.</exception>
+    /// <example><code>
+    /// Checkpoint.save "layer.safetensors" layer
+    /// let tensors = Safetensors.load "layer.safetensors"
+    /// tensors["weight"].shape // = [|23520L|]
+    /// </code></example>
+    [<CompiledName "Load">]
     let load (path: string) : Dictionary<string, torch.Tensor> = loadWhere (fun _ -> true) path

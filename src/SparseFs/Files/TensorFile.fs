@@ -20,6 +20,11 @@ module TensorFile =
     /// <param name="tensor">Float16, Float32, Float64, Int8, Int16, Int32, Int64, Byte or Bool, on any device, contiguous or not.</param>
     /// <returns>A copy, in C order.</returns>
     /// <exception cref="T:System.ArgumentException">The tensor is null or of another dtype.</exception>
+    /// <example><code>
+    /// let array = TensorFile.toNpyArray (layer.weightMatrix ())
+    /// array.Shape // = [|300; 784|]
+    /// </code></example>
+    [<CompiledName "ToNpyArray">]
     let toNpyArray (tensor: torch.Tensor) : NpyArray =
         ArgumentNullException.ThrowIfNull(tensor, nameof tensor)
         checkSize tensor (nameof tensor)
@@ -49,6 +54,11 @@ module TensorFile =
     /// Int64.</param>
     /// <returns>A new tensor on the CPU; the caller's, or the open DisposeScope's.</returns>
     /// <exception cref="T:System.ArgumentException">The array is null, or a number is 2^63 or more.</exception>
+    /// <example><code>
+    /// let tensor = TensorFile.ofNpyArray (NpyArray([| 2; 2 |], [| 1.0f; 2.0f; 3.0f; 4.0f |]))
+    /// tensor.t().reshape(-1L).data&lt;float32>().ToArray() // = [|1.0f; 3.0f; 2.0f; 4.0f|]
+    /// </code></example>
+    [<CompiledName "OfNpyArray">]
     let ofNpyArray (array: NpyArray) : torch.Tensor =
         ArgumentNullException.ThrowIfNull(array, nameof array)
 
@@ -73,6 +83,11 @@ module TensorFile =
     /// <exception cref="T:System.ArgumentException">An argument is null, or the tensor is of another dtype.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// TensorFile.toNpy "indices.npy" (Coo.ofConnectivity layer.Connectivity)
+    /// TensorFile.toNpy "values.npy" layer.weight // numpy.load reads both
+    /// </code></example>
+    [<CompiledName "ToNpy">]
     let toNpy (path: string) (tensor: torch.Tensor) : unit = Npy.write path (toNpyArray tensor)
 
     /// <summary>Reads a .npy file as a tensor.</summary>
@@ -82,6 +97,11 @@ module TensorFile =
     /// number is 2^63 or more.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// TensorFile.toNpy "weight.npy" linear.weight
+    /// let pruned = Conversion.ofDenseMask ((TensorFile.ofNpy "weight.npy").abs().gt(0.03.ToScalar())) linear
+    /// </code></example>
+    [<CompiledName "OfNpy">]
     let ofNpy (path: string) : torch.Tensor =
         let array = Npy.read path
 
@@ -110,6 +130,8 @@ module TensorFile =
     /// <exception cref="T:System.ArgumentException">An argument is null, or a weight is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>TensorFile.toMtx "weight.mtx" layer // scipy.io.mmread "weight.mtx"</code></example>
+    [<CompiledName "ToMtx">]
     let toMtx (path: string) (layer: SparseLinear) : unit =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
 
@@ -129,6 +151,12 @@ module TensorFile =
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// TensorFile.toMtx "weight.mtx" layer
+    /// let again = TensorFile.ofMtx torch.float32 "weight.mtx"
+    /// again.weight.equal(layer.weight).all().item&lt;bool>() // = true
+    /// </code></example>
+    [<CompiledName "OfMtx">]
     let ofMtx (dtype: torch.ScalarType) (path: string) : SparseLinear =
         TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.read path
@@ -146,6 +174,8 @@ module TensorFile =
     /// not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>TensorFile.toDenseMtx "weight.mtx" linear.weight</code></example>
+    [<CompiledName "ToDenseMtx">]
     let toDenseMtx (path: string) (matrix: torch.Tensor) : unit =
         TensorView.checkFloating (nameof matrix) matrix
 
@@ -168,6 +198,11 @@ module TensorFile =
     /// <exception cref="T:System.ArgumentException">The dtype is not a real floating one.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// TensorFile.toDenseMtx "weight.mtx" (layer.weightMatrix ())
+    /// (TensorFile.ofDenseMtx torch.float64 "weight.mtx").shape // = [|300L; 784L|]
+    /// </code></example>
+    [<CompiledName "OfDenseMtx">]
     let ofDenseMtx (dtype: torch.ScalarType) (path: string) : torch.Tensor =
         TensorView.checkDtype (nameof dtype) dtype
         let matrix = MatrixMarket.readDense path

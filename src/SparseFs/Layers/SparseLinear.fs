@@ -99,6 +99,10 @@ type SparseLinear internal (start: LayerStart) =
 
     /// <summary>Which weights exist.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
+    /// <example><code>
+    /// let counts = GraphMetrics.fanInDistribution layer.Connectivity
+    /// printfn $"{layer.Connectivity}: rows of {counts}"
+    /// </code></example>
     member _.Connectivity: Connectivity = versions.Connectivity
 
     /// <summary>What the layer's first pattern was drawn from; null where the pattern was given.</summary>
@@ -111,6 +115,10 @@ type SparseLinear internal (start: LayerStart) =
 
     /// <summary>The live weights, shape [nnz], in slot order.</summary>
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one.</exception>
+    /// <example><code>
+    /// let largest = layer.weight.abs().argmax().item&lt;int64>()
+    /// printfn $"input {layer.Connectivity.ColIdx[int largest]} has the largest weight"
+    /// </code></example>
     member _.weight: Parameter =
         versions.Connectivity |> ignore // a pattern that is none is refused here too, not only at the next product
         versions.Weight
@@ -139,6 +147,11 @@ type SparseLinear internal (start: LayerStart) =
     /// <remarks>Nothing happens without a Rewirer. It is not part of state_dict, and a Rewirer reads it once, when it is
     /// made.</remarks>
     /// <exception cref="T:System.ArgumentException">A part of the policy is outside its range.</exception>
+    /// <example><code>
+    /// let optimizer = torch.optim.SGD(layer.parameters (), 0.1)
+    /// layer.Policy &lt;- Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
+    /// use rewirer = new Rewirer(layer, optimizer) // follows the layers' own policies
+    /// </code></example>
     member _.Policy
         with get (): Policy | null = policy
         and set (value: Policy | null) =
@@ -151,6 +164,9 @@ type SparseLinear internal (start: LayerStart) =
     /// <summary>How the layer multiplies: Sparse unless it is set.</summary>
     /// <remarks>It changes speed and memory, not results beyond rounding; it is not part of state_dict.</remarks>
     /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
+    /// <example><code>
+    /// layer.Arithmetic &lt;- Arithmetic.SparseActivations // its inputs come from K-winners and are mostly 0
+    /// </code></example>
     member _.Arithmetic
         with get (): Arithmetic = arithmetic
         and set (value: Arithmetic) =
@@ -167,6 +183,11 @@ type SparseLinear internal (start: LayerStart) =
     /// <summary>What the layer will use for an input of so many samples: Sparse, Dense or SparseActivations.</summary>
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
     /// <exception cref="T:System.ArgumentException">samples is negative, or a pattern was loaded that is not one.</exception>
+    /// <example><code>
+    /// let hardlySparse = new SparseLinear(784, 300, sparsity = 0.4)
+    /// hardlySparse.Arithmetic &lt;- Arithmetic.Faster
+    /// hardlySparse.ArithmeticFor 32 // = Dense
+    /// </code></example>
     member _.ArithmeticFor(samples: int) : Arithmetic =
         if samples < 0 then
             raise (ArgumentException($"expected 0 or more, got {samples}", nameof samples))
@@ -177,6 +198,7 @@ type SparseLinear internal (start: LayerStart) =
 
     /// <summary>A dense copy of the weights for inspection: 0 where no weight exists.</summary>
     /// <returns>A new tensor [out_features, in_features] without a gradient.</returns>
+    /// <example><code>(layer.weightMatrix ()).shape // = [|300L; 784L|]</code></example>
     member _.weightMatrix() : torch.Tensor =
         versions.Read(fun version -> SparseOps.toDense version.Connectivity version.Numbers.Values)
 

@@ -11,20 +11,23 @@ open TorchSharp.Modules
 /// that wraps another hands out what <see cref="M:SparseFs.StatefulOptimizer.Of"/> gives for that one.
 /// </remarks>
 /// <example><code>
-/// // Lion keeps one running mean for each parameter.
-/// type Lion(parameters: Parameter seq, rate: float) =
-///     inherit OptimizerHelper()
-///     let means = Dictionary&lt;nativeint, torch.Tensor&gt;()
-///     // … step, and the groups …
-///     interface IStatefulOptimizer with
+/// // As an optimizer's class says it (docs/optimizers.md has one whole): a running mean for each parameter.
+/// let means = System.Collections.Generic.Dictionary&lt;nativeint, torch.Tensor&gt;()
+///
+/// let lion =
+///     { new IStatefulOptimizer with
 ///         member _.Kind = "Lion"
-///         member _.OptionsOf _ = [||]
+///         member _.OptionsOf _ = []
 ///         member _.Forget p = means.Remove p.Handle |&gt; ignore
+///
 ///         member _.StateOf p =
 ///             { new IParameterState with
-///                 member _.Numbers = [||]
+///                 member _.Numbers = []
+///
 ///                 member _.Tensors =
-///                     [| OptimizerTensor("mean", 0.0, (fun () -&gt; means[p.Handle]), (fun t -&gt; means[p.Handle] &lt;- t)) |] }
+///                     [ OptimizerTensor("mean", 0.0, (fun () -&gt; means[p.Handle]), (fun t -&gt; means[p.Handle] &lt;- t)) ] } }
+///
+/// lion.Kind // = "Lion"
 /// </code></example>
 type IStatefulOptimizer =
     /// <summary>Its name in files: a run is resumed by an optimizer of the same name alone.</summary>

@@ -16,6 +16,6 @@ type StatefulOptimizer private () =
     /// <example><code>
     /// let adam = torch.optim.Adam(model.parameters (), 1e-3)
     /// let kept = StatefulOptimizer.Of adam
-    /// kept.Kind // "Adam"
+    /// kept.Kind // = "Adam"
     /// </code></example>
     static member Of(optimizer: torch.optim.Optimizer) : IStatefulOptimizer = OptimizerStates.Of(optimizer).Stateful

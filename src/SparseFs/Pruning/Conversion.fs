@@ -53,6 +53,12 @@ module Conversion =
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <returns>A new layer; <c>toDense</c> of it is the dense layer with the other weights set to 0.</returns>
     /// <exception cref="T:System.ArgumentException">An argument is null, the shapes differ, or the dtype is another.</exception>
+    /// <example><code>
+    /// let pattern = Topology.banded 300 784 23_520
+    /// let local = Conversion.ofDensePattern pattern linear
+    /// local.Connectivity = pattern // = true
+    /// </code></example>
+    [<CompiledName "OfDensePattern">]
     let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         checkLinear dense
@@ -96,6 +102,11 @@ module Conversion =
     /// <exception cref="T:System.ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity
     /// is outside [0, 1).</exception>
     /// <remarks>Magnitudes are compared as float32, as <c>Connectivity.ofMagnitude</c> does.</remarks>
+    /// <example><code>
+    /// let pruned = Conversion.ofDense 0.9 linear
+    /// pruned.Connectivity.Nnz // = 23520
+    /// </code></example>
+    [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
         checkLinear dense
         let weight = matrix dense.weight
@@ -108,6 +119,12 @@ module Conversion =
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <returns>A new layer; a weight of 0 where the mask is true is a slot too.</returns>
     /// <exception cref="T:System.ArgumentException">An argument is null, the shapes differ, or a dtype is another.</exception>
+    /// <example><code>
+    /// let mask = linear.weight.abs().gt(0.03.ToScalar())
+    /// let pruned = Conversion.ofDenseMask mask linear
+    /// int64 pruned.Connectivity.Nnz = mask.sum().item&lt;int64>() // = true
+    /// </code></example>
+    [<CompiledName "OfDenseMask">]
     let ofDenseMask (mask: torch.Tensor) (dense: Linear) : SparseLinear =
         ArgumentNullException.ThrowIfNull(mask, nameof mask)
         checkLinear dense
@@ -131,6 +148,12 @@ module Conversion =
     /// <returns>A new layer, of the dtype and on the device of values.</returns>
     /// <exception cref="T:System.ArgumentException">The pattern or values are null, or a shape, a dtype or a device is not
     /// as said.</exception>
+    /// <example><code>
+    /// let pattern = Connectivity.ofPairs 2 4 [| 0; 1; 1 |] [| 3; 0; 2 |]
+    /// let layer = Conversion.ofValues pattern (torch.tensor [| 0.5f; 1.0f; 1.25f |]) (torch.zeros 2L)
+    /// layer.call(torch.ones (1L, 4L)).data&lt;float32>().ToArray() // = [|0.5f; 2.25f|]
+    /// </code></example>
+    [<CompiledName "OfValues">]
     let ofValues (connectivity: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : SparseLinear =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         TensorView.checkFloating (nameof values) values
@@ -149,6 +172,11 @@ module Conversion =
     /// <returns>A new torch.nn.Linear, whose weight takes 4 · rows · cols bytes in float32. Outputs are equal up to the
     /// order of the sums.</returns>
     /// <exception cref="T:System.ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
+    /// <example><code>
+    /// let dense = Conversion.toDense layer
+    /// layer.call(x).allclose(dense.call x, atol = 1e-5) // = true
+    /// </code></example>
+    [<CompiledName "ToDense">]
     let toDense (layer: SparseLinear) : Linear =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
         use _ = torch.NewDisposeScope() // a Linear detaches what it is given

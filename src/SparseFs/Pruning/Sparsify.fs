@@ -25,22 +25,44 @@ module Sparsify =
 
     /// <summary>All layers, each at the same sparsity: the largest magnitudes of each stay.</summary>
     /// <param name="sparsity">In [0, 1).</param>
+    /// <example><code>
+    /// let report = Sparsify.model (Sparsify.each 0.9) dense
+    /// report.Nnz // = 23820L
+    /// </code></example>
+    [<CompiledName "Each">]
     let each (sparsity: float) : SparsifyRule = ruleOf (SparsifyBudget.Each sparsity)
 
     /// <summary>All layers, each at a sparsity of its own.</summary>
     /// <param name="sparsityOf">From the layer's dotted name to a sparsity in [0, 1).</param>
+    /// <example><code>
+    /// // The first layer at 0.95, all others at a half.
+    /// let rule = Sparsify.byName (fun name -> if name = "0" then 0.95 else 0.5)
+    /// (Sparsify.model rule dense).Nnz // = 13260L
+    /// </code></example>
+    [<CompiledName "ByName">]
     let byName (sparsityOf: string -> float) : SparsifyRule =
         ruleOf (SparsifyBudget.ByName sparsityOf)
 
     /// <summary>All layers, with a budget that an allocation shares out, exact to the slot.</summary>
     /// <param name="rule">Uniform, ErdosRenyi or ErdosRenyiKernel.</param>
     /// <param name="sparsity">Of all layers together, in [0, 1).</param>
+    /// <example><code>
+    /// let rule = Sparsify.shared SparsityDistribution.ErdosRenyi 0.9
+    /// printfn $"{Sparsify.model { rule with MinCells = 10_000L } dense}" // the layer of the answers stays dense
+    /// </code></example>
+    [<CompiledName "Shared">]
     let shared (rule: SparsityDistribution) (sparsity: float) : SparsifyRule =
         ruleOf (SparsifyBudget.Shared(rule, sparsity))
 
     /// <summary>All layers, with a budget for all of them: the largest magnitudes of all stay, exact to the slot.</summary>
     /// <param name="sparsity">Of all layers together, in [0, 1).</param>
     /// <remarks>The Global Magnitude baseline of Blalock et al., 2020. A layer may end up empty.</remarks>
+    /// <example><code>
+    /// let report = Sparsify.model (Sparsify.globally 0.9) dense
+    /// for row in report.Rows do
+    ///     printfn $"{row.Name}: a sparsity of %.3f{row.Sparsity}"
+    /// </code></example>
+    [<CompiledName "Globally">]
     let globally (sparsity: float) : SparsifyRule =
         ruleOf (SparsifyBudget.Magnitude sparsity)
 
@@ -48,6 +70,11 @@ module Sparsify =
     /// <param name="pattern">A .NET regular expression, such as "^encoder\.".</param>
     /// <param name="rule">For the layers that match; what it wanted before still counts.</param>
     /// <exception cref="T:System.ArgumentException">The pattern is null or no regular expression.</exception>
+    /// <example><code>
+    /// let rule = Sparsify.each 0.9 |> Sparsify.matching "^0$"
+    /// (Sparsify.model rule dense).Replaced // = 1
+    /// </code></example>
+    [<CompiledName "Matching">]
     let matching (pattern: string) (rule: SparsifyRule) : SparsifyRule =
         let regex = Regex pattern
 
@@ -299,6 +326,12 @@ module Sparsify =
     /// has changed.</exception>
     /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
     /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
+    /// <example><code>
+    /// let report = Sparsify.model (Sparsify.shared SparsityDistribution.ErdosRenyi 0.92) dense
+    /// printfn $"{report}" // a line for each layer
+    /// let optimizer = torch.optim.AdamW(dense.parameters (), 1e-3) // made after the conversion
+    /// </code></example>
+    [<CompiledName "Model">]
     let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -314,6 +347,13 @@ module Sparsify =
     /// parameter that it lists: nothing has changed.</exception>
     /// <remarks>Weights that stay keep their moments, and every count goes on. Groups keep their options and their order;
     /// from now on each holds a fixed list of parameters. A learning-rate scheduler goes on unchanged.</remarks>
+    /// <example><code>
+    /// let adam = torch.optim.Adam(dense.parameters (), 1e-3) // it has trained the dense model so far
+    /// let report = Sparsify.modelWith adam (Sparsify.globally 0.9) dense
+    /// torch.nn.functional.cross_entropy(dense.call x, labels).backward()
+    /// adam.step () |> ignore // it goes on, with the moments of the weights that have stayed
+    /// </code></example>
+    [<CompiledName "ModelWith">]
     let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
@@ -324,6 +364,11 @@ module Sparsify =
     /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
     /// <exception cref="T:System.ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
     /// <remarks>A field that is declared as SparseLinear cannot hold a Linear: the table says so.</remarks>
+    /// <example><code>
+    /// let report = Sparsify.densify model
+    /// (model[0] :? Modules.Linear, report.Replaced) // = (true, 1)
+    /// </code></example>
+    [<CompiledName "Densify">]
     let densify (model: torch.nn.Module) : SparsifyReport =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let found = model |> ModuleTree.find (fun m -> m :? SparseLinear) |> Array.ofList

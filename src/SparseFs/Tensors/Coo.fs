@@ -24,6 +24,12 @@ module Coo =
     /// 0..rows − 1, row 1 the columns, in 0..cols − 1. It is copied and stays the caller's.</param>
     /// <exception cref="T:System.ArgumentException">The shape or the dtype is not as said, an index is out of range, or a
     /// pair is repeated.</exception>
+    /// <example><code>
+    /// let indices = torch.tensor [| 0L; 1L; 1L; 3L; 0L; 2L |]
+    /// let pattern = Coo.toConnectivity 2 4 (indices.reshape (2L, 3L))
+    /// pattern.ColIdx.ToArray() // = [|3; 0; 2|]
+    /// </code></example>
+    [<CompiledName "ToConnectivity">]
     let toConnectivity (rows: int) (cols: int) (indices: torch.Tensor) : Connectivity =
         ArgumentNullException.ThrowIfNull(indices, nameof indices)
 
@@ -50,6 +56,11 @@ module Coo =
     /// <param name="c">The pattern.</param>
     /// <returns>Shape [2, nnz], Int64, on the CPU: row 0 holds the rows, row 1 the columns. <c>toConnectivity</c> gives the
     /// pattern back.</returns>
+    /// <example><code>
+    /// let indices = Coo.ofConnectivity layer.Connectivity
+    /// let coo = torch.sparse_coo_tensor (indices, layer.weight.detach (), [| 300L; 784L |])
+    /// </code></example>
+    [<CompiledName "OfConnectivity">]
     let ofConnectivity (c: Connectivity) : torch.Tensor =
         let both = Array.append (Connectivity.rowIndices c) (c.ColIdx.ToArray())
         use flat = torch.tensor (Array.map int64 both, device = torch.CPU)

@@ -102,6 +102,13 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="seed">What random rules draw from.</param>
     /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
     /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    /// <example><code>
+    /// let first, second = new SparseLinear(784, 300), new SparseLinear(300, 100)
+    /// let sgd = torch.optim.SGD(Seq.append (first.parameters ()) (second.parameters ()), 0.1)
+    /// let schedule = Schedule.constant 0.3 600L 60_000L
+    /// let layers = [ struct ("first", first); struct ("second", second) ]
+    /// use rewirer = new Rewirer(layers, sgd, Policy.set schedule, seed)
+    /// </code></example>
     new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
         let policy = Policy.check policy
 
@@ -119,6 +126,13 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
     /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L), seed)
+    /// for _ in 1..3 do
+    ///     optimizer.zero_grad ()
+    ///     torch.nn.functional.cross_entropy(model.call x, labels).backward()
+    ///     rewirer.Step() |> ignore // in the place of optimizer.step ()
+    /// </code></example>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
         let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
         new Rewirer(layers, optimizer, policy, DrawnSeed.orDraw seed)
@@ -131,6 +145,13 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
     /// the optimizer is of another kind, or an argument is null.</exception>
+    /// <example><code>
+    /// let first = new SparseLinear(784, 300, policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// let second = new SparseLinear(300, 10) // without a policy: it stays as it is
+    /// let model = torch.nn.Sequential(first, torch.nn.ReLU(), second)
+    /// use rewirer = new Rewirer(model, torch.optim.Adam(model.parameters (), 1e-3))
+    /// rewirer.Policies.Count // = 1
+    /// </code></example>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
         let states = OptimizerStates.Of optimizer
         new Rewirer(RewiredLayers.Carrying(states, model), states, DrawnSeed.orDraw seed)
@@ -143,6 +164,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
 
     /// <summary>Treatment of updates that are refused one after the other; Raise unless it is set.</summary>
     /// <exception cref="T:System.ArgumentException">The value is none of them.</exception>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// rewirer.Refusals &lt;- Refusals.Log // go on, and say so in the event source "SparseFs"
+    /// </code></example>
     member _.Refusals
         with get (): Refusals = refusals
         and set (value: Refusals) =
@@ -153,6 +178,11 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
 
     /// <summary>Notices of the loop so far, each kind once a layer; the event source "SparseFs" has it
     /// too.</summary>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// for notice in rewirer.Notices do
+    ///     printfn $"{notice}"
+    /// </code></example>
     member _.Notices: IReadOnlyList<Notice> = board.All
 
     /// The board of these notices.
@@ -166,6 +196,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
         [| for l in layers.All -> struct (l.Name, l.Layer) |]
 
     /// <summary>One event a layer at every update, refused ones too, raised on the thread that steps.</summary>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// use subscription = rewirer.Events.Subscribe(fun event -> printfn $"{event}")
+    /// </code></example>
     member _.Events: IObservable<RewireEvent> = events.Publish
 
     /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policies say.</summary>
@@ -173,6 +207,12 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <remarks>The optimizer steps before the update if all policies that are due step at updates, else not at all. Where
     /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no
     /// weight, and no moment beyond the step of policies that step at updates.</remarks>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 1L 100L)) // each step an update
+    /// torch.nn.functional.cross_entropy(model.call x, labels).backward()
+    /// for event in rewirer.Step() do
+    ///     printfn $"{event}"
+    /// </code></example>
     member _.Step() : RewireEvent[] =
         lock (RunGate.ofOptimizer optimizer) (fun () ->
             prepareStep ()
@@ -199,6 +239,12 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     /// <exception cref="T:System.InvalidOperationException">A policy's moments are <c>Fresh</c> or <c>Seeded</c>, and the
     /// optimizer counts steps: those of grown slots are counted by <c>Step</c> alone.</exception>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L))
+    /// torch.nn.functional.cross_entropy(model.call x, labels).backward()
+    /// optimizer.step () |> ignore // or a scaler's, or a library's that steps by itself
+    /// rewirer.Follow() // = [||]
+    /// </code></example>
     member _.Follow() : RewireEvent[] =
         for l in layers.All do
             if not l.IsFrozen && RemapMoments.ageOfGrown l.State l.Policy.Moments >= 0L then
@@ -217,6 +263,13 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
 
     /// <summary>Zeroes the optimizer's gradients and forgets the passes that made them: for a batch that is thrown away
     /// before it is stepped on.</summary>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// let loss = torch.nn.functional.cross_entropy (model.call x, labels)
+    /// loss.backward ()
+    /// if not (Single.IsFinite(loss.item&lt;float32>())) then
+    ///     rewirer.ZeroGrad() // this batch does not count
+    /// </code></example>
     member _.ZeroGrad() : unit =
         optimizer.zero_grad ()
 
@@ -227,6 +280,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// goes on from there, to the bit.</summary>
     /// <returns>An immutable value.</returns>
     /// <remarks>Between optimizer steps. Passes that momentum rules have noted are copied to the CPU.</remarks>
+    /// <example><code>
+    /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L))
+    /// let before = rewirer.Capture() // with copies of the model and of the optimizer, a point to go back to
+    /// </code></example>
     member _.Capture() : RewirerState =
         RewirerCapture.ofLayers layers.All step seed states.Kind
 
@@ -235,6 +292,14 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// type.</param>
     /// <exception cref="T:System.ArgumentException">The layers' names, shapes or numbers of slots, or the optimizer's type,
     /// are not those of the state, or it is null; nothing has changed.</exception>
+    /// <example><code>
+    /// let policy = Policy.set (Schedule.constant 0.3 600L 60_000L)
+    /// use rewirer = new Rewirer(model, optimizer, policy)
+    /// rewirer.Step() |> ignore
+    /// use other = new Rewirer(model, optimizer, policy)
+    /// other.Restore(rewirer.Capture())
+    /// other.Steps // = 1L
+    /// </code></example>
     member this.Restore(state: RewirerState) : unit =
         if isNull (box state) then
             nullArg (nameof state)

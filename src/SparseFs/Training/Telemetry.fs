@@ -31,6 +31,12 @@ module Telemetry =
     /// an update that was refused.</summary>
     /// <param name="writer">TorchSharp's writer.</param>
     /// <param name="e">The event.</param>
+    /// <example><code>
+    /// let writer = torch.utils.tensorboard.SummaryWriter("runs")
+    /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
+    /// use subscription = rewirer.Events.Subscribe(Telemetry.toSummary writer)
+    /// </code></example>
+    [<CompiledName "ToSummary">]
     let toSummary (writer: Modules.SummaryWriter) (e: RewireEvent) : unit =
         ArgumentNullException.ThrowIfNull(writer, nameof writer)
 

@@ -237,10 +237,10 @@ let policyTexts =
                       | :? Reflection.MethodInfo as m ->
                           m.ReturnType = typeof<Policy>
                           && not (m.Name.StartsWith "get_")
-                          && m.Name <> "check"
+                          && m.Name <> "Check"
                       | :? Reflection.PropertyInfo as p -> p.PropertyType = typeof<Policy>
                       | _ -> false)
-                  |> Array.map _.Name
+                  |> Array.map SourceNames.fsharpName
 
               Expect.equal (set made) (set [ for name, _, _ in policies -> name.Split(' ')[0] ]) "policies")
 

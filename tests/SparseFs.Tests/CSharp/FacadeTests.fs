@@ -66,7 +66,12 @@ let namesOf (nameOfType: Type -> string) (members: MemberInfo list) =
     members
     |> List.groupBy (fun m -> declaring m, m.Name)
     |> List.collect (fun ((t, name), overloads) ->
-        let short = nameOfType t + (if name = ".ctor" then "" else "." + name)
+        let short =
+            nameOfType t
+            + (if name = ".ctor" then
+                   ""
+               else
+                   "." + SourceNames.fsharpName overloads.Head)
 
         [ for m in overloads do
               let parameters = parametersOf m |> List.map parameterName |> String.concat ", "

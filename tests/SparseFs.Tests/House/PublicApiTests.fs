@@ -207,6 +207,10 @@ let private sourceName (t: Type) =
     else
         name
 
+/// All that is written in F#, the generators and laws for users' tests too.
+let fsharp =
+    [ core; layers; onnx; typeof<SparseFs.Testing.SparseFsArbitraries>.Assembly ]
+
 /// Namespaces that C# opens by itself.
 let private defaultUsings =
     [ "System"
@@ -257,6 +261,23 @@ let names =
                             t.Name ]
 
               Expect.equal collisions [] "C# opens SparseFs and SparseFs.CSharp side by side")
+
+          testCase
+              "functions and values of F# modules have .NET's names: [<CompiledName>] where F# has its own"
+              (fun () ->
+                  let names =
+                      [ for assembly in fsharp do
+                            for t in publicTypes assembly do
+                                if FSharpType.IsModule t then
+                                    for m in publicMembers t -> $"{typeName t}.{m.Name}" ]
+
+                  Expect.isGreaterThan names.Length 150 "not vacuous"
+
+                  let others =
+                      names
+                      |> List.filter (fun name -> not (Char.IsUpper name[name.LastIndexOf '.' + 1]))
+
+                  Expect.equal others [] "names in camel case")
 
           testCase "each public type has a file of its own name" (fun () ->
               let files =

@@ -25,6 +25,12 @@ module MatrixMarket =
     /// <returns>The pattern and its values, entries being in any order in the file; values are 1 where the file holds a
     /// pattern only.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream("%%MatrixMarket matrix coordinate real general\n2 4 1\n1 3 0.5\n"B)
+    /// let matrix = MatrixMarket.readFrom "the example" stream
+    /// matrix.Values // = [|0.5|]
+    /// </code></example>
+    [<CompiledName "ReadFrom">]
     let readFrom (name: string) (stream: Stream) : SparseMatrix = MatrixReader.coordinate name stream
 
     /// <summary>Reads an array file from where a stream stands to its end.</summary>
@@ -32,6 +38,11 @@ module MatrixMarket =
     /// <param name="stream">Any that can be read; it is not closed.</param>
     /// <returns>Shape [rows, cols].</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream("%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n"B)
+    /// MatrixMarket.readDenseFrom "the example" stream // = [[1.0; 3.0] [2.0; 4.0]]
+    /// </code></example>
+    [<CompiledName "ReadDenseFrom">]
     let readDenseFrom (name: string) (stream: Stream) : float[,] = MatrixReader.dense name stream
 
     /// <summary>Reads a coordinate file.</summary>
@@ -40,6 +51,12 @@ module MatrixMarket =
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or an entry is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// MatrixMarket.writePattern "pattern.mtx" (Topology.banded 300 784 3000)
+    /// let matrix = MatrixMarket.read "pattern.mtx"
+    /// matrix.Connectivity.Nnz // = 3000
+    /// </code></example>
+    [<CompiledName "Read">]
     let read (path: string) : SparseMatrix = AtomicFile.read path (readFrom path)
 
     /// <summary>Reads an array file.</summary>
@@ -48,6 +65,11 @@ module MatrixMarket =
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a number is wrong or missing.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// MatrixMarket.writeDense "weight.mtx" (array2D [ [ 0.5; 0.0 ]; [ 0.0; 2.0 ] ])
+    /// MatrixMarket.readDense "weight.mtx" // = [[0.5; 0.0] [0.0; 2.0]]
+    /// </code></example>
+    [<CompiledName "ReadDense">]
     let readDense (path: string) : float[,] =
         AtomicFile.read path (readDenseFrom path)
 
@@ -84,6 +106,11 @@ module MatrixMarket =
     /// <param name="matrix">The pattern and nnz finite values.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, a value is not finite, or there are more or fewer
     /// values than slots.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream()
+    /// MatrixMarket.writeTo stream { Connectivity = Topology.banded 2 2 2; Values = [| 0.5; 2.0 |] }
+    /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (stream: Stream) (matrix: SparseMatrix) : unit =
         if
             isNull (box matrix)
@@ -107,6 +134,12 @@ module MatrixMarket =
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="connectivity">The pattern.</param>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    /// <example><code>
+    /// use file = File.Create "pattern.mtx"
+    /// use zipped = new Compression.GZipStream(file, Compression.CompressionMode.Compress)
+    /// MatrixMarket.writePatternTo zipped (Topology.uniform 300 784 2352 seed)
+    /// </code></example>
+    [<CompiledName "WritePatternTo">]
     let writePatternTo (stream: Stream) (connectivity: Connectivity) : unit =
         ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
         writing stream (fun writer -> writeCells writer "pattern" connectivity (fun _ -> ""))
@@ -115,6 +148,11 @@ module MatrixMarket =
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or a number is not finite.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream()
+    /// MatrixMarket.writeDenseTo stream (array2D [ [ 0.5; 0.0 ]; [ 0.0; 2.0 ] ])
+    /// </code></example>
+    [<CompiledName "WriteDenseTo">]
     let writeDenseTo (stream: Stream) (matrix: float[,]) : unit =
         ArgumentNullException.ThrowIfNull(matrix, nameof matrix)
         checkFinite (nameof matrix) (Seq.cast<float> matrix)
@@ -134,6 +172,11 @@ module MatrixMarket =
     /// <exception cref="T:System.ArgumentException">As writeTo.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// let pattern = Topology.uniform 300 784 2352 seed
+    /// MatrixMarket.write "weight.mtx" { Connectivity = pattern; Values = Array.create pattern.Nnz 0.05 }
+    /// </code></example>
+    [<CompiledName "Write">]
     let write (path: string) (matrix: SparseMatrix) : unit =
         AtomicFile.write path (fun stream -> writeTo stream matrix)
 
@@ -143,6 +186,10 @@ module MatrixMarket =
     /// <exception cref="T:System.ArgumentNullException">The pattern is null.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// MatrixMarket.writePattern "pattern.mtx" layer.Connectivity // scipy.io.mmread "pattern.mtx"
+    /// </code></example>
+    [<CompiledName "WritePattern">]
     let writePattern (path: string) (connectivity: Connectivity) : unit =
         AtomicFile.write path (fun stream -> writePatternTo stream connectivity)
 
@@ -152,5 +199,10 @@ module MatrixMarket =
     /// <exception cref="T:System.ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// let identity = Array2D.init 3 3 (fun row col -> if row = col then 1.0 else 0.0)
+    /// MatrixMarket.writeDense "identity.mtx" identity
+    /// </code></example>
+    [<CompiledName "WriteDense">]
     let writeDense (path: string) (matrix: float[,]) : unit =
         AtomicFile.write path (fun stream -> writeDenseTo stream matrix)

@@ -97,6 +97,13 @@ module Npy =
     /// <param name="stream">Any that can be read; it is not closed.</param>
     /// <returns>The array, in C order.</returns>
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, or a part is missing.</exception>
+    /// <example><code>
+    /// use stream = new MemoryStream()
+    /// Npy.writeTo stream (NpyArray([| 3 |], [| 1.0f; 2.0f; 3.0f |]))
+    /// stream.Position &lt;- 0L
+    /// (Npy.readFrom "the example" stream).Shape // = [|3|]
+    /// </code></example>
+    [<CompiledName "ReadFrom">]
     let readFrom (name: string) (stream: Stream) : NpyArray =
         ArgumentNullException.ThrowIfNull(name, nameof name)
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
@@ -160,6 +167,12 @@ module Npy =
     /// <exception cref="T:SparseFs.ArrayFileException">It is not such a file, a part is missing, or something follows.</exception>
     /// <exception cref="T:System.IO.IOException">The file is not there or cannot be read.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be read, or is no file.</exception>
+    /// <example><code>
+    /// Npy.write "counts.npy" (NpyArray([| 2; 2 |], [| 1; 2; 3; 4 |])) // as numpy.save
+    /// let array = Npy.read "counts.npy"
+    /// array.Data :?> int[] // = [|1; 2; 3; 4|]
+    /// </code></example>
+    [<CompiledName "Read">]
     let read (path: string) : NpyArray =
         AtomicFile.read path (fun stream ->
             let array = readFrom path stream
@@ -190,6 +203,11 @@ module Npy =
     /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="array">The array.</param>
     /// <exception cref="T:System.ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
+    /// <example><code>
+    /// use file = File.Create "fan-in.npy"
+    /// Npy.writeTo file (NpyArray([| 300 |], Connectivity.fanIn layer.Connectivity))
+    /// </code></example>
+    [<CompiledName "WriteTo">]
     let writeTo (stream: Stream) (array: NpyArray) : unit =
         ArgumentNullException.ThrowIfNull(stream, nameof stream)
         ArgumentNullException.ThrowIfNull(array, nameof array)
@@ -211,5 +229,10 @@ module Npy =
     /// <exception cref="T:System.ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="T:System.IO.IOException">The file cannot be written.</exception>
     /// <exception cref="T:System.UnauthorizedAccessException">It may not be written to, or is no file.</exception>
+    /// <example><code>
+    /// let mask = Connectivity.toMask layer.Connectivity
+    /// Npy.write "mask.npy" (NpyArray([| 300; 784 |], Seq.toArray (Seq.cast&lt;bool> mask)))
+    /// </code></example>
+    [<CompiledName "Write">]
     let write (path: string) (array: NpyArray) : unit =
         AtomicFile.write path (fun stream -> writeTo stream array)

@@ -37,12 +37,22 @@ type KWinners
     member _.Features: int = features
 
     /// <summary>The winners of a sample in training mode.</summary>
+    /// <example><code>(new KWinners(2000)).K // = 700</code></example>
     member _.K: int = ownK
 
     /// <summary>The winners of a sample in evaluation mode.</summary>
+    /// <example><code>
+    /// let options = { KWinnersOptions.ofK 100 with InferenceFactor = 1.5 } // more winners where nothing is learnt
+    /// (new KWinners(1500, options)).KAtInference // = 150
+    /// </code></example>
     member _.KAtInference: int = ownKAtInference
 
     /// <summary>The entropy of the duty cycle where all units win alike, in bits.</summary>
+    /// <example><code>
+    /// let winners = new KWinners(784, KWinnersOptions.ofSparsity 0.5)
+    /// winners.call x |> ignore
+    /// printfn $"{winners.Entropy()} of at most {winners.MaxEntropy()} bits"
+    /// </code></example>
     member _.MaxEntropy() : float = DutyCycle.maxEntropy features ownK
 
     member internal this.ForwardWith(backend: Backend, x: torch.Tensor) : torch.Tensor =

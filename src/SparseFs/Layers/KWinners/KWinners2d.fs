@@ -15,6 +15,11 @@ type KWinners2d
     /// <param name="local">Whether winners are chosen among the channels at each place; false by default.</param>
     /// <param name="device">Where the buffers live; torch's default device if not given.</param>
     /// <exception cref="T:System.ArgumentException">A number is out of its range.</exception>
+    /// <example><code>
+    /// // Of each image of 64 channels, a tenth of all elements passes.
+    /// let winners = new KWinners2d(64, KWinnersOptions.ofSparsity 0.9)
+    /// winners.call(torch.randn (8L, 64L, 5L, 5L)).ne(0.0.ToScalar()).sum().item&lt;int64>() // = 1280L
+    /// </code></example>
     (channels: int, ?options: KWinnersOptions, ?local: bool, ?device: torch.Device) =
     inherit
         KWinnersBase(
@@ -41,6 +46,10 @@ type KWinners2d
     /// <param name="height">H, 1 or more.</param>
     /// <param name="width">W, 1 or more.</param>
     /// <exception cref="T:System.ArgumentException">C · H · W exceeds 2^31 − 65, or k exceeds it.</exception>
+    /// <example><code>
+    /// let atEachPlace = new KWinners2d(64, KWinnersOptions.ofK 8, local = true)
+    /// atEachPlace.KOf(12, 12) // = 8
+    /// </code></example>
     member this.KOf(height: int, width: int) : int =
         WinnerCount.among (this.Candidates(height, width)) this.Options.Winners
 
@@ -48,6 +57,10 @@ type KWinners2d
     /// <param name="height">H, 1 or more.</param>
     /// <param name="width">W, 1 or more.</param>
     /// <remarks>As Entropy, it counts each channel once, not each of its places.</remarks>
+    /// <example><code>
+    /// let winners = new KWinners2d(64, KWinnersOptions.ofSparsity 0.5)
+    /// winners.MaxEntropy(12, 12) // = 64.0
+    /// </code></example>
     member this.MaxEntropy(height: int, width: int) : float =
         let n = this.Candidates(height, width)
 

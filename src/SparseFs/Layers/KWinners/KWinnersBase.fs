@@ -85,19 +85,41 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
         reading (fun buffers -> buffers.SamplesSeen.item<int64>())
 
     /// <summary>Form and present strength of the boost.</summary>
+    /// <example><code>
+    /// let winners = new KWinners(784, { KWinnersOptions.defaults with BoostDecay = 0.5 })
+    /// winners.EndEpoch()
+    /// winners.Boost // = Exponential 0.75
+    /// </code></example>
     member _.Boost: Boost =
         reading (fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) options.Boost)
 
     /// <summary>The duty cycle as numbers, length units.</summary>
+    /// <example><code>
+    /// let winners = new KWinners(784)
+    /// winners.call x |> ignore
+    /// let never = winners.DutyCycles() |> Array.filter ((=) 0.0) |> Array.length
+    /// printfn $"{never} of 784 units have not won yet"
+    /// </code></example>
     member _.DutyCycles() : float[] =
         use _ = torch.NewDisposeScope()
         reading (fun buffers -> buffers.DutyCycle.cpu().data<float32>().ToArray() |> Array.map float)
 
     /// <summary>The entropy of the duty cycle, in bits: 0 where the same units always win.</summary>
     /// <remarks>As <c>DutyCycle.entropy</c>.</remarks>
+    /// <example><code>
+    /// let winners = new KWinners(784)
+    /// winners.Entropy() // = 0.0
+    /// </code></example>
     member this.Entropy() : float = DutyCycle.entropy (this.DutyCycles())
 
     /// <summary>Ends an epoch: the strength of the boost is multiplied by its decay.</summary>
+    /// <example><code>
+    /// let winners = new KWinners(784, { KWinnersOptions.defaults with BoostDecay = 0.9 })
+    /// for _ in 1..10 do
+    ///     winners.call x |> ignore // the batches of an epoch
+    ///     winners.EndEpoch()
+    /// printfn $"{winners}"
+    /// </code></example>
     member _.EndEpoch() =
         use _ = torch.no_grad ()
         use decay = options.BoostDecay.ToScalar()

@@ -60,4 +60,9 @@ module KWinnersOps =
     /// <returns>As x. Applying it twice is applying it once, if no winner is negative.</returns>
     /// <exception cref="T:System.ArgumentException">k is outside 1..features, or x is null, has no features, or is of
     /// another dtype.</exception>
+    /// <example><code>
+    /// let y = KWinnersOps.winners 2 (torch.tensor [| 0.5f; -1.0f; 2.0f; 0.25f |])
+    /// y.data&lt;float32>().ToArray() // = [|0.5f; 0.0f; 2.0f; 0.0f|]
+    /// </code></example>
+    [<CompiledName "Winners">]
     let winners (k: int) (x: torch.Tensor) : torch.Tensor = winnersBy Backends.ofTensor k x

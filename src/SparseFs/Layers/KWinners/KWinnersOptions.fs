@@ -30,6 +30,11 @@ module KWinnersOptions =
 
     /// <summary>SparseLinear's: a sparsity of 0.65, an alpha of 0.1 and an exponential boost of 1.5; no decay, as many winners
     /// in evaluation, gradients to winners only, inputs not checked.</summary>
+    /// <example><code>
+    /// let options = { KWinnersOptions.defaults with Boost = Boost.Additive 1.5; DutyCycle = DutyCycle.Period 1000 }
+    /// let winners = new KWinners(2000, options)
+    /// </code></example>
+    [<CompiledName "Defaults">]
     let defaults: KWinnersOptions =
         { Winners = WinnerCount.Sparsity 0.65
           DutyCycle = DutyCycle.Alpha 0.1
@@ -41,12 +46,26 @@ module KWinnersOptions =
 
     /// <summary>The defaults with another sparsity.</summary>
     /// <param name="sparsity">The part of the units that do not win, in [0, 1).</param>
+    /// <example><code>
+    /// let winners = new KWinners(2000, KWinnersOptions.ofSparsity 0.9)
+    /// winners.K // = 200
+    /// </code></example>
+    [<CompiledName "OfSparsity">]
     let ofSparsity (sparsity: float) : KWinnersOptions =
         { defaults with
             Winners = WinnerCount.Sparsity sparsity }
 
     /// <summary>The defaults with a number of winners.</summary>
     /// <param name="k">The winners of a sample, 1 or more.</param>
+    /// <example><code>
+    /// let model =
+    ///     torch.nn.Sequential(
+    ///         new SparseLinear(784, 1500),
+    ///         new KWinners(1500, KWinnersOptions.ofK 150),
+    ///         torch.nn.Linear(1500L, 10L)
+    ///     )
+    /// </code></example>
+    [<CompiledName "OfK">]
     let ofK (k: int) : KWinnersOptions =
         { defaults with
             Winners = WinnerCount.Exactly k }
@@ -55,6 +74,11 @@ module KWinnersOptions =
     /// <param name="options">What a layer is to be made with; the layers check it.</param>
     /// <exception cref="T:System.ArgumentException">options or a part of it is null, or a number is out of its
     /// range.</exception>
+    /// <example><code>
+    /// let options = KWinnersOptions.check { KWinnersOptions.ofK 150 with InferenceFactor = 1.5 }
+    /// (new KWinners(1500, options)).KAtInference // = 225
+    /// </code></example>
+    [<CompiledName "Check">]
     let check (options: KWinnersOptions) : KWinnersOptions =
         if isNull (box options) then
             nullArg (nameof options)
