@@ -77,8 +77,7 @@ module Connectivity =
     /// <param name="colIdx">Length nnz, in 0..cols − 1, strictly increasing within a row.</param>
     /// <exception cref="T:System.ArgumentException">A rule is broken; the message says what was expected and what came.</exception>
     /// <example><code>
-    /// let pattern = Connectivity.create 2 4 [| 0; 1; 3 |] [| 3; 0; 2 |] // row 0 has column 3, row 1 has 0 and 2
-    /// pattern.Sparsity // = 0.625
+    /// (Connectivity.create 2 4 [| 0; 1; 3 |] [| 3; 0; 2 |]).Sparsity // = 0.625
     /// </code></example>
     [<CompiledName "Create">]
     val create: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Connectivity
@@ -105,8 +104,7 @@ module Connectivity =
     /// <param name="colIdx">Length nnz, in 0..cols − 1.</param>
     /// <exception cref="T:System.ArgumentException">An index is out of range, a pair is repeated, or the lengths differ.</exception>
     /// <example><code>
-    /// let pattern = Connectivity.ofPairs 2 4 [| 1; 0; 1 |] [| 2; 3; 0 |]
-    /// pattern.ColIdx.ToArray() // = [|3; 0; 2|]
+    /// (Connectivity.ofPairs 2 4 [| 1; 0; 1 |] [| 2; 3; 0 |]).ColIdx.ToArray() // = [|3; 0; 2|]
     /// </code></example>
     [<CompiledName "OfPairs">]
     val ofPairs: rows: int -> cols: int -> rowIdx: int[] -> colIdx: int[] -> Connectivity
@@ -266,8 +264,7 @@ module Connectivity =
     /// <param name="b">The same shape.</param>
     /// <exception cref="T:System.ArgumentException">The shapes differ.</exception>
     /// <example><code>
-    /// let offDiagonal = Connectivity.difference (Connectivity.full 64 64) (Topology.banded 64 64 64)
-    /// offDiagonal.Nnz // = 4032
+    /// (Connectivity.difference (Connectivity.full 64 64) (Topology.banded 64 64 64)).Nnz // = 4032
     /// </code></example>
     [<CompiledName "Difference">]
     val difference: a: Connectivity -> b: Connectivity -> Connectivity
@@ -280,8 +277,7 @@ module Connectivity =
     /// <example><code>
     /// let before = Connectivity.ofPairs 2 4 [| 0; 1 |] [| 3; 2 |]
     /// let after = Connectivity.ofPairs 2 4 [| 0; 1 |] [| 3; 0 |]
-    /// let change = Connectivity.diff before after
-    /// printfn $"{change}" // 1 added, 1 removed
+    /// printfn $"{Connectivity.diff before after}" // 1 added, 1 removed
     /// </code></example>
     [<CompiledName "Diff">]
     val diff: before: Connectivity -> after: Connectivity -> ConnectivityDiff

@@ -5,29 +5,12 @@ open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 
-/// <summary>What the kernels of a call may use.</summary>
-[<NoEquality; NoComparison>]
-type internal CpuPolicies =
-    {
-        /// For so many slots, or cells, and samples.
-        Products: int -> int -> ExecutionPolicy
-        /// For so many rows of so many units.
-        TopK: int -> int -> ExecutionPolicy
-    }
-
 /// <summary>All operations on the library's kernels: float32 on the CPU.</summary>
 /// <remarks>Here tensors become addresses. Tensors that are not contiguous are copied first.</remarks>
 module internal CpuBackend =
 
     let private empty (shape: int64[]) : torch.Tensor =
         torch.empty (shape, dtype = torch.ScalarType.Float32, device = torch.CPU)
-
-    let private contiguous (t: torch.Tensor) : torch.Tensor = TensorView.contiguous t
-
-    let private contiguousOrNull (t: torch.Tensor | null) : torch.Tensor | null =
-        match t with
-        | null -> null
-        | t -> TensorView.contiguous t
 
     /// A copy between a pattern and a dense matrix is as much work for threads to share as a product of so many samples.
     [<Literal>]
@@ -51,7 +34,9 @@ module internal CpuBackend =
         (bias: torch.Tensor | null)
         (x: torch.Tensor)
         : torch.Tensor =
-        let values, bias, x = contiguous values, contiguousOrNull bias, contiguous x
+        let values, bias, x =
+            TensorView.contiguous values, TensorView.contiguousOrNull bias, TensorView.contiguous x
+
         let samples = int x.shape[0]
         let y = empty [| int64 samples; int64 (outputs plan) |]
 
@@ -75,7 +60,7 @@ module internal CpuBackend =
         (g: torch.Tensor)
         (x: torch.Tensor)
         : torch.Tensor =
-        let g, x = contiguous g, contiguous x
+        let g, x = TensorView.contiguous g, TensorView.contiguous x
         let samples = int x.shape[0]
         let d = empty [| int64 plan.Connectivity.Nnz |]
 
@@ -101,7 +86,10 @@ module internal CpuBackend =
         (wantsBias: bool)
         : LinearGradients =
         let c = plan.Connectivity
-        let values, x, g = contiguousOrNull values, contiguousOrNull x, contiguous g
+
+        let values, x, g =
+            TensorView.contiguousOrNull values, TensorView.contiguousOrNull x, TensorView.contiguous g
+
         let samples = int g.shape[0]
 
         let own: torch.Tensor | null =
@@ -147,7 +135,7 @@ module internal CpuBackend =
 
     let private toDense (policies: CpuPolicies) (plan: SpmmPlan) (values: torch.Tensor) : torch.Tensor =
         let c = plan.Connectivity
-        let values = contiguous values
+        let values = TensorView.contiguous values
         let w = empty [| int64 c.Rows; int64 c.Cols |]
         let policy = policies.Products c.Nnz SamplesOfCopy
         CpuSlotCopies.spread policy c (TensorView.floats "values" values) (TensorView.floats "w" w)
@@ -156,7 +144,7 @@ module internal CpuBackend =
 
     let private ofDense (policies: CpuPolicies) (plan: SpmmPlan) (w: torch.Tensor) : torch.Tensor =
         let c = plan.Connectivity
-        let w = contiguous w
+        let w = TensorView.contiguous w
         let d = empty [| int64 c.Nnz |]
         let policy = policies.Products c.Nnz SamplesOfCopy
         CpuSlotCopies.collect policy c (TensorView.floats "w" w) (TensorView.floats "d" d)
@@ -181,7 +169,7 @@ module internal CpuBackend =
             fun body ->
                 use _ = torch.NewDisposeScope()
                 let struct (g, x) = passes.Value
-                let g, x = contiguous g, contiguous x
+                let g, x = TensorView.contiguous g, TensorView.contiguous x
                 let samples = int g.shape[0]
 
                 CpuGrowthScores.product
@@ -207,87 +195,13 @@ module internal CpuBackend =
         if remap.Before = 0 then
             PortableBackend.backend.GatherSlots slots number values // an empty tensor may have no address
         else
-            let values = contiguous values
+            let values = TensorView.contiguous values
             let y = empty [| int64 remap.After |]
             let policy = policies.Products remap.After 1
             let target = TensorView.floats "y" y
             CpuSlotCopies.carry policy remap.FromArray (TensorView.floats "values" values) (float32 number) target
             GC.KeepAlive values
             y
-
-    let private topK (policies: CpuPolicies) (top: TopK) (x: torch.Tensor) : TopKResult =
-        let x, terms = contiguous x, contiguousOrNull top.Terms
-        let rows, n = int x.shape[0], int x.shape[1]
-        let y = torch.empty_like x
-
-        let mask =
-            torch.empty (
-                [| int64 rows; int64 (TopKRows.blocks n) |],
-                dtype = torch.ScalarType.Int32,
-                device = torch.CPU
-            )
-
-        let wins: torch.Tensor | null =
-            if top.Counts then
-                torch.empty ([| int64 n |], dtype = torch.ScalarType.Int32, device = torch.CPU)
-            else
-                null
-
-        CpuTopK.select
-            (policies.TopK rows n)
-            { X = TensorView.floats "x" x
-              Form = top.Form
-              Terms = TensorView.floatsOrNull "terms" terms
-              Rows = rows
-              N = n
-              K = top.K
-              Y = TensorView.floats "y" y
-              Mask = TensorView.ints "mask" mask
-              Wins = TensorView.intsOrNull "wins" wins }
-
-        GC.KeepAlive(struct (x, terms))
-
-        { Values = y; Mask = mask; Wins = wins }
-
-    let private keep (policies: CpuPolicies) (mask: torch.Tensor) (u: torch.Tensor) : torch.Tensor =
-        let u = contiguous u
-        let rows, n = int u.shape[0], int u.shape[1]
-        let d = torch.empty_like u
-
-        CpuTopK.keep
-            (policies.TopK rows n)
-            (TensorView.ints "mask" mask)
-            (TensorView.floats "u" u)
-            rows
-            n
-            (TensorView.floats "d" d)
-
-        GC.KeepAlive(struct (mask, u))
-        d
-
-    let private dutyDeficit (duty: torch.Tensor) (strength: torch.Tensor) (target: float) : torch.Tensor =
-        let units = int duty.shape[0]
-        let deficit = empty [| int64 units |]
-
-        DutyCycleUpdate.deficit
-            (TensorView.floats "duty_cycle" duty)
-            (float32 target)
-            (strength.item<float32>())
-            units
-            (TensorView.floats "deficit" deficit)
-
-        deficit
-
-    let private dutyUpdate (duty: torch.Tensor) (wins: torch.Tensor) (all: float) (weight: float) : unit =
-        if wins.dtype <> torch.ScalarType.Int32 then
-            PortableBackend.backend.DutyUpdate duty wins all weight // sums over places are int64
-        else
-            DutyCycleUpdate.update
-                (TensorView.ints "wins" wins)
-                (float32 all)
-                (float32 weight)
-                (int duty.shape[0])
-                (TensorView.floats "duty_cycle" duty)
 
     /// <summary>The kernels.</summary>
     let backend (policies: CpuPolicies) : Backend =
@@ -306,10 +220,10 @@ module internal CpuBackend =
           OfDense = ofDense policies
           GrowthScores = growthScores policies
           GatherSlots = gatherSlots policies
-          TopK = topK policies
-          Keep = keep policies
-          DutyDeficit = dutyDeficit
-          DutyUpdate = dutyUpdate }
+          TopK = CpuWinners.topK policies
+          Keep = CpuWinners.keep policies
+          DutyDeficit = CpuWinners.dutyDeficit
+          DutyUpdate = CpuWinners.dutyUpdate }
 
     /// <summary>The kernels, of which forward and the weights' gradient walk only the inputs that are not 0.</summary>
     let skippingZeros (policies: CpuPolicies) : Backend =

@@ -68,7 +68,7 @@ module internal ModelTensors =
             guarded
             |> List.tryFind (fun place -> name.StartsWith(place, StringComparison.Ordinal))
             |> function
-                | Some place -> KWinnersBase.WrongNumbers(name.Substring place.Length, numbers)
+                | Some place -> KWinnersBuffers.WrongNumbers(name.Substring place.Length, numbers)
                 | None -> ValueNone
 
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one, or the model has neither parameters

@@ -73,6 +73,12 @@ module internal TensorView =
     let contiguous (t: torch.Tensor) : torch.Tensor =
         if t.is_contiguous () then t else t.contiguous ()
 
+    /// The same, or null where there is none.
+    let contiguousOrNull (t: torch.Tensor | null) : torch.Tensor | null =
+        match t with
+        | null -> null
+        | t -> contiguous t
+
     /// <summary>The address of the first element; keep the tensor alive while it is used.</summary>
     /// <exception cref="T:System.ArgumentException">Not float32, not on the CPU, or not contiguous.</exception>
     /// <remarks>Storage.data_ptr does not know the offset of a view, so it is added here.</remarks>

@@ -400,16 +400,28 @@ let architecture =
                     "src/SparseFs.Core/Kernels/Simd/SimdVector.fs" ]
                   "files that ask what the machine has")
 
-          testCase "no source file of the core, its laws or ONNX is longer than 300 lines" (fun () ->
-              let files =
-                  [ "src/SparseFs.Core"; "src/SparseFs.FsCheck"; "src/SparseFs.Onnx" ]
-                  |> List.collect (fun folder -> filesUnder folder [ "*.fs" ])
+          testCase
+              "no source file is longer than 300 lines but those that are listed, each no longer than it is"
+              (fun () ->
+                  let known =
+                      dict
+                          [ "src/SparseFs/Checkpoints/Checkpoint.fs", 329
+                            "src/SparseFs/Layers/SparseLinear.fs", 326
+                            "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
+                            "src/SparseFs/Pruning/Sparsify.fs", 394
+                            "src/SparseFs/Training/Rewirer.fs", 337 ]
 
-              Expect.isGreaterThan files.Length 90 "not vacuous"
+                  let files = filesUnder "src" [ "*.fs"; "*.fsi" ]
+                  Expect.isGreaterThan files.Length 240 "not vacuous"
 
-              for file in files do
-                  let lines = (read file).Split('\n').Length - 1
-                  Expect.isLessThanOrEqual lines 300 file)
+                  for file in files do
+                      let lines = (read file).Split('\n').Length - 1
+
+                      match known.TryGetValue file with
+                      | true, most ->
+                          Expect.isLessThanOrEqual lines most file
+                          Expect.isGreaterThan lines 300 $"{file} needs no place in the list"
+                      | _ -> Expect.isLessThanOrEqual lines 300 file)
 
           testCase "each kernel is compiled with all optimisations at its first call" (fun () ->
               let marked =

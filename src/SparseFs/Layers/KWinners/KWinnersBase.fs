@@ -243,22 +243,6 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
             Replaced.later (SharedTensors [| dutyCycle; samplesSeen; boostStrength |])
             base.Dispose disposing
 
-    /// What is wrong with numbers that are to become a buffer's.
-    static member internal WrongNumbers(key: string, tensor: torch.Tensor) : string voption =
-        use _ = torch.NewDisposeScope()
-
-        let outside (expected: string) (holds: float -> bool) =
-            tensor.cpu().to_type(torch.ScalarType.Float64).reshape(-1L).data<float>().ToArray()
-            |> Array.tryFind (holds >> not)
-            |> Option.map (fun number -> $"expected {expected}, got {number}")
-            |> ValueOption.ofOption
-
-        match key with
-        | "duty_cycle" -> outside "numbers in [0, 1]" (fun d -> d >= 0.0 && d <= 1.0)
-        | "samples_seen" -> outside "a count in 0..2^53" (fun n -> n >= 0.0 && n <= 9007199254740992.0)
-        | "boost_strength" -> outside "a finite number, 0 or more" (fun s -> s >= 0.0 && Double.IsFinite s)
-        | _ -> ValueNone
-
     // A closure cannot call a base member; this can.
     member private _.LoadStateDict(source, strict, skip) =
         base.load_state_dict (source, strict, skip)
@@ -286,7 +270,7 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
 
                 checkShape tensor
 
-                match KWinnersBase.WrongNumbers(key, tensor) with
+                match KWinnersBuffers.WrongNumbers(key, tensor) with
                 | ValueSome reason -> raise (ArgumentException($"{reason}; the layer keeps its state", key))
                 | ValueNone -> ()
             | _ -> ()

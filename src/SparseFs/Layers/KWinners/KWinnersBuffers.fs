@@ -1,5 +1,6 @@
 namespace SparseFs
 
+open System
 open SparseFs.Torch
 open TorchSharp
 
@@ -43,3 +44,19 @@ type internal KWinnersBuffers(dutyCycle: torch.Tensor, samplesSeen: torch.Tensor
 
         backend.DutyUpdate dutyCycle wins (float samples * float places) weight
         samplesSeen.add_ (Scalars.Of(int64 samples)) |> ignore
+
+    /// What is wrong with numbers that are to become a buffer's.
+    static member WrongNumbers(key: string, tensor: torch.Tensor) : string voption =
+        use _ = torch.NewDisposeScope()
+
+        let outside (expected: string) (holds: float -> bool) =
+            tensor.cpu().to_type(torch.ScalarType.Float64).reshape(-1L).data<float>().ToArray()
+            |> Array.tryFind (holds >> not)
+            |> Option.map (fun number -> $"expected {expected}, got {number}")
+            |> ValueOption.ofOption
+
+        match key with
+        | "duty_cycle" -> outside "numbers in [0, 1]" (fun d -> d >= 0.0 && d <= 1.0)
+        | "samples_seen" -> outside "a count in 0..2^53" (fun n -> n >= 0.0 && n <= 9007199254740992.0)
+        | "boost_strength" -> outside "a finite number, 0 or more" (fun s -> s >= 0.0 && Double.IsFinite s)
+        | _ -> ValueNone
