@@ -3,6 +3,7 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open System.Reflection
+open System.Threading
 open SparseFs
 open TorchSharp
 open TorchSharp.Modules
@@ -13,7 +14,8 @@ open TorchSharp.Utils
 /// looked for once.</remarks>
 [<Sealed>]
 type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) =
-    let found = Dictionary<nativeint, ParameterState>()
+    /// Replaced as a whole, so that any number of threads may read.
+    let mutable found = Dictionary<nativeint, ParameterState>()
 
     /// States that were made and are not the optimizer's yet, by their parameter's handle.
     let coming = Dictionary<nativeint, OptimizerState>()
@@ -38,27 +40,27 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
         | :? IDisposable as gone -> gone.Dispose()
         | _ -> ()
 
+    /// The parameters may be listed anew each time, and others meanwhile: they are taken from one listing.
     let find () =
-        found.Clear()
+        let states = states ()
+        let next = Dictionary<nativeint, ParameterState>()
 
-        let dict =
-            try
-                optimizer.state_dict ()
-            with :? KeyNotFoundException as e ->
-                let message =
-                    $"the {optimizer.GetType().Name} lists a parameter that it has no state of: the model was moved, "
-                    + "converted or thawed after the optimizer was made, so that its next step fails; make the optimizer after "
-                    + "it, or add a thawed weight with add_param_group"
+        for group in optimizer.ParamGroups do
+            match group with
+            | :? ParamGroup as group ->
+                for p in group.Parameters do
+                    if not (states.ContainsKey p.Handle) then
+                        let message =
+                            $"the {optimizer.GetType().Name} lists a parameter that it has no state of: the model was moved, "
+                            + "converted or thawed after the optimizer was made, so that its next step fails; make the "
+                            + "optimizer after it, or add a thawed weight with add_param_group"
 
-                raise (InvalidOperationException(message, e))
+                        raise (InvalidOperationException message)
 
-        // The parameters may be listed anew each time.
-        let parameters = Array.ofSeq (optimizer.parameters ())
+                    next[p.Handle] <- known.StateOf p states[p.Handle] group.Options
+            | _ -> ()
 
-        for group in 0 .. dict.StateIndexRef.Count - 1 do
-            for place in dict.StateIndexRef[group] do
-                let p = parameters[place]
-                found[p.Handle] <- known.StateOf p dict.State[place] dict.Options[group]
+        Volatile.Write(&found, next)
 
     /// Whether its class is TorchSharp's own.
     member _.IsExact: bool = optimizer.GetType() = known.Type
@@ -66,10 +68,10 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
     /// <exception cref="T:System.InvalidOperationException">The optimizer does not hold the parameter, or lists one that it has
     /// no state of.</exception>
     member _.StateOf(p: Parameter) : ParameterState =
-        if not (found.ContainsKey p.Handle) then
+        if not ((Volatile.Read &found).ContainsKey p.Handle) then
             find ()
 
-        match found.TryGetValue p.Handle with
+        match (Volatile.Read &found).TryGetValue p.Handle with
         | true, state -> state
         | _ ->
             let message =
@@ -108,7 +110,7 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
         states.Remove old.Handle |> ignore
         states[p.Handle] <- coming[p.Handle]
         coming.Remove p.Handle |> ignore
-        found.Clear()
+        Volatile.Write(&found, Dictionary())
 
     interface IStatefulOptimizer with
         member _.Kind = KnownOptimizers.kindOf known optimizer
@@ -120,5 +122,5 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
         member this.StateOf p = this.StateOf p :> IParameterState
 
         member _.Forget p =
-            found.Remove p.Handle |> ignore
+            Volatile.Write(&found, Dictionary())
             (states ()).Remove p.Handle |> ignore
