@@ -60,6 +60,7 @@ module internal OnnxGraph =
     let rec private steps (name: string) (m: torch.nn.Module) : (string * torch.nn.Module) list =
         match m with
         | :? Sequential as sequential ->
+            // Every Sequential has one, its own or that of a class derived from it.
             let forward = nonNull (m.GetType().GetMethod("forward", [| typeof<torch.Tensor> |]))
 
             if forward.DeclaringType <> typeof<Sequential> then
