@@ -108,20 +108,24 @@ module internal Backends =
         | _ -> sparse
         |> withHalves
 
-    let private chosen =
-        ConcurrentDictionary<struct (torch.ScalarType * DeviceType), Backend[]>()
+    /// By dtype and device together: a number is a key that .NET has compiled before.
+    let private chosen = ConcurrentDictionary<int, Backend[]>()
+
+    let private choose (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
+        // In the order of their numbers.
+        [| Arithmetic.Sparse
+           Arithmetic.Dense
+           Arithmetic.Faster
+           Arithmetic.SparseActivations |]
+        |> Array.map (fun arithmetic -> firstThatAccepts (candidates arithmetic) dtype device)
 
     /// <summary>The backend of each arithmetic, by its number, for tensors of a dtype on a device.</summary>
     let ofPlace (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
-        match chosen.TryGetValue(struct (dtype, device)) with
+        let key = (int device <<< 8) ||| (int dtype &&& 255)
+
+        match chosen.TryGetValue key with
         | true, known -> known // functions ask at each call: no closure for them
-        | _ ->
-            chosen.GetOrAdd(
-                struct (dtype, device),
-                fun _ ->
-                    [| for arithmetic in System.Enum.GetValues<Arithmetic>() ->
-                           firstThatAccepts (candidates arithmetic) dtype device |]
-            )
+        | _ -> chosen.GetOrAdd(key, choose dtype device)
 
     /// <summary>The backend for a tensor of a real floating dtype, and others like it.</summary>
     let ofTensor (t: torch.Tensor) : Backend =

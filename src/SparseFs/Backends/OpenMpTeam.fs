@@ -70,46 +70,49 @@ type private GompTeam(start: GompParallel) =
 /// </remarks>
 module internal OpenMpTeam =
 
+    let private symbolOf (library: nativeint) : nativeint =
+        let mutable symbol = 0n
+
+        if library <> 0n && NativeLibrary.TryGetExport(library, "GOMP_parallel", &symbol) then
+            symbol
+        else
+            0n
+
+    /// The first libgomp that this process has loaded, or 0.
+    let private gomp () : nativeint =
+        let maps = "/proc/self/maps"
+
+        let isGomp (path: string) =
+            match Path.GetFileName path with
+            | null -> false
+            | file -> file.StartsWith("libgomp", StringComparison.Ordinal)
+
+        if File.Exists maps then
+            let path =
+                File.ReadLines maps
+                |> Seq.filter (fun line -> line.Contains '/')
+                |> Seq.map (fun line -> line.Substring(line.IndexOf '/'))
+                |> Seq.tryFind isGomp
+
+            let mutable library = 0n
+
+            match path with
+            | Some path when NativeLibrary.TryLoad(path, &library) -> library
+            | _ -> 0n
+        else
+            0n
+
     /// <summary>GOMP_parallel as libtorch itself calls it.</summary>
     /// <remarks>A process may hold several libgomps, of which libtorch brings one under a name of its own. A library's handle
     /// finds the symbols of what it was linked with; where that is not so, the first libgomp is taken.</remarks>
     let private find () : ParallelFor =
-        let isCalled (name: string) (path: string) =
-            match Path.GetFileName path with
-            | null -> false
-            | file -> file.StartsWith(name, StringComparison.Ordinal)
+        let ofTorch = symbolOf LibTorch.cpu.Value
+        let symbol = if ofTorch <> 0n then ofTorch else symbolOf (gomp ())
 
-        let maps = "/proc/self/maps"
-
-        let loaded =
-            if File.Exists maps then
-                [ for line in File.ReadLines maps do
-                      if line.Contains '/' then
-                          line.Substring(line.IndexOf '/') ]
-                |> List.distinct
-            else
-                []
-
-        let symbolOf (path: string) : nativeint option =
-            let mutable library = 0n
-            let mutable symbol = 0n
-
-            if
-                NativeLibrary.TryLoad(path, &library)
-                && NativeLibrary.TryGetExport(library, "GOMP_parallel", &symbol)
-            then
-                Some symbol
-            else
-                None
-
-        let found =
-            [ "libtorch_cpu."; "libgomp" ]
-            |> Seq.collect (fun name -> List.filter (isCalled name) loaded)
-            |> Seq.tryPick symbolOf
-
-        match found with
-        | Some symbol -> GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
-        | None -> ParallelFor.ThreadPool
+        if symbol <> 0n then
+            GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
+        else
+            ParallelFor.ThreadPool
 
     let private found = lazy (find ())
 

@@ -9,7 +9,7 @@ open SparseFs
 open TorchSharp
 
 /// What libtorch knows of a tensor and TorchSharp has no member for: its address, and how often it was written to.
-module private LibTorch =
+module internal LibTorch =
 
     /// Resolved to the library that TorchSharp has loaded.
     [<Literal>]
@@ -66,7 +66,8 @@ module private LibTorch =
             0n
 
     let private sharp = lazy (loaded "LibTorchSharp")
-    let private cpu = lazy (loaded "torch_cpu")
+    /// The handle of libtorch_cpu, 0 where it is not found; to be asked once libtorch is loaded.
+    let cpu = lazy (loaded "torch_cpu")
 
     let private has (library: Lazy<nativeint>) (symbol: string) =
         let mutable address = 0n
