@@ -88,44 +88,72 @@ module internal Backends =
         { Products = fun _ _ -> policy
           TopK = fun _ _ -> policy }
 
-    /// Each also by way of float32 where it does not take half precision.
-    let private withHalves (backends: Backend list) : Backend list =
-        List.collect (fun b -> [ b; inFloat32 b ]) backends
-
-    /// What nobody accepts is torch's to compute, or to refuse.
-    let private firstThatAccepts (backends: Backend list) (dtype: torch.ScalarType) (device: DeviceType) : Backend =
-        backends
-        |> List.tryFind (fun b -> b.Accepts dtype device)
-        |> Option.defaultValue PortableBackend.backend
-
-    let private candidates (arithmetic: Arithmetic) : Backend list =
-        let sparse = [ CpuBackend.backend policies; PortableBackend.backend ]
+    /// What could compute, the best first; each is made when it is asked.
+    let private candidates (arithmetic: Arithmetic) : (unit -> Backend) list =
+        let kernels () = CpuBackend.backend policies
+        let portable () = PortableBackend.backend
 
         match arithmetic with
-        | Arithmetic.Dense -> sparse |> List.map dense
-        | Arithmetic.Faster -> sparse |> List.map (fun b -> faster (dense b) b)
-        | Arithmetic.SparseActivations -> CpuBackend.skippingZeros policies :: sparse
-        | _ -> sparse
-        |> withHalves
+        | Arithmetic.Dense -> [ (fun () -> dense (kernels ())); (fun () -> dense (portable ())) ]
+        | Arithmetic.Faster ->
+            [ fun () -> faster (dense (kernels ())) (kernels ())
+              fun () -> faster (dense (portable ())) (portable ()) ]
+        | Arithmetic.SparseActivations -> [ (fun () -> CpuBackend.skippingZeros policies); kernels; portable ]
+        | _ -> [ kernels; portable ]
+
+    /// The first that takes a dtype on a device, by way of float32 too where it does not take half precision itself. What
+    /// nobody accepts is torch's to compute, or to refuse.
+    let rec private firstThatAccepts
+        (candidates: (unit -> Backend) list)
+        (dtype: torch.ScalarType)
+        (device: DeviceType)
+        : Backend =
+        match candidates with
+        | [] -> PortableBackend.backend
+        | make :: others ->
+            let backend = make ()
+
+            if backend.Accepts dtype device then
+                backend
+            else
+                let widened = inFloat32 backend
+
+                if widened.Accepts dtype device then
+                    widened
+                else
+                    firstThatAccepts others dtype device
+
+    /// <summary>The backends of one dtype on one device, by the number of the arithmetic; each is chosen once, when it is
+    /// first asked for.</summary>
+    [<Sealed>]
+    type OfPlace(dtype: torch.ScalarType, device: DeviceType) =
+        let chosen: (Backend | null)[] = Array.zeroCreate 4
+
+        member _.Item
+            with get (arithmetic: int): Backend =
+                match chosen[arithmetic] with
+                | null ->
+                    // Two threads may choose at once: all that they can choose are alike.
+                    let backend =
+                        firstThatAccepts (candidates (enum<Arithmetic> arithmetic)) dtype device
+
+                    chosen[arithmetic] <- backend
+                    backend
+                | backend -> backend
+
+        /// How many arithmetics there are.
+        member _.Length: int = chosen.Length
 
     /// By dtype and device together: a number is a key that .NET has compiled before.
-    let private chosen = ConcurrentDictionary<int, Backend[]>()
-
-    let private choose (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
-        // In the order of their numbers.
-        [| Arithmetic.Sparse
-           Arithmetic.Dense
-           Arithmetic.Faster
-           Arithmetic.SparseActivations |]
-        |> Array.map (fun arithmetic -> firstThatAccepts (candidates arithmetic) dtype device)
+    let private places = ConcurrentDictionary<int, OfPlace>()
 
     /// <summary>The backend of each arithmetic, by its number, for tensors of a dtype on a device.</summary>
-    let ofPlace (dtype: torch.ScalarType) (device: DeviceType) : Backend[] =
+    let ofPlace (dtype: torch.ScalarType) (device: DeviceType) : OfPlace =
         let key = (int device <<< 8) ||| (int dtype &&& 255)
 
-        match chosen.TryGetValue key with
+        match places.TryGetValue key with
         | true, known -> known // functions ask at each call: no closure for them
-        | _ -> chosen.GetOrAdd(key, choose dtype device)
+        | _ -> places.GetOrAdd(key, OfPlace(dtype, device))
 
     /// <summary>The backend for a tensor of a real floating dtype, and others like it.</summary>
     let ofTensor (t: torch.Tensor) : Backend =

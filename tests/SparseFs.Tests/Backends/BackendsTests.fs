@@ -154,7 +154,7 @@ let backends =
               layer.call (torch.randn (2L, 9L)) |> ignore
               Expect.isTrue (obj.ReferenceEquals(before, chosen ())) "a forward chooses nothing"
               layer.``to`` torch.ScalarType.Float64 |> ignore
-              let moved = chosen () |> Array.head
+              let moved = (chosen ())[int Arithmetic.Sparse]
               Expect.equal moved.Name "portable" "it moved")
 
           testCase "Faster takes what breakEven says, and ArithmeticFor tells it" (fun () ->

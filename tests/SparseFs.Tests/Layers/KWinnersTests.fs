@@ -19,7 +19,7 @@ type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 let private backends: (string * Backend) list =
     [ "portable", PortableBackend.backend
-      "auto", Backends.ofPlace torch.ScalarType.Float32 DeviceType.CPU |> Array.head
+      "auto", (Backends.ofPlace torch.ScalarType.Float32 DeviceType.CPU)[int Arithmetic.Sparse]
       for width in CpuSpmm.widths do
           $"kernels at {width}", CpuBackend.backend (Backends.forced (CpuSpmm.machineOf width 2)) ]
 

@@ -54,7 +54,7 @@ type internal LayerNumbers(weight: Parameter, bias: Parameter | null) =
         device.``type`` = other.``type`` && device.index = other.index
 
     /// Who computes with them, by the number of the arithmetic.
-    member val Backends: Backend[] = Backends.ofPlace weight.dtype device.``type``
+    member val Backends: Backends.OfPlace = Backends.ofPlace weight.dtype device.``type``
 
     /// How many numbers the weight has.
     member val Count: int64 = values.numel ()
