@@ -15,6 +15,29 @@ type OptimizerField
         isSound: float -> bool
     ) =
 
+    static let create
+        (name: string)
+        (get: Func<'a>)
+        (set: Action<'a>)
+        (read: FieldReader -> 'a)
+        (ofValue: 'a -> OptimizerNumber)
+        (toValue: OptimizerNumber -> 'a voption)
+        : OptimizerField =
+        OptimizerNames.check name
+        ArgumentNullException.ThrowIfNull(get, nameof get)
+        ArgumentNullException.ThrowIfNull(set, nameof set)
+
+        OptimizerField(
+            name,
+            (fun () -> ofValue (get.Invoke())),
+            (fun reader -> ofValue (read reader)),
+            (fun number ->
+                match toValue number with
+                | ValueSome value -> set.Invoke value
+                | ValueNone -> OptimizerNames.refuse name number),
+            Double.IsFinite
+        )
+
     /// <summary>Its name in files.</summary>
     member _.Name: string = name
 
@@ -40,20 +63,10 @@ type OptimizerField
     /// <exception cref="T:System.ArgumentException">The name has other characters.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     static member Count(name: string, get: Func<int64>, set: Action<int64>) : OptimizerField =
-        OptimizerNames.check name
-        ArgumentNullException.ThrowIfNull(get, nameof get)
-        ArgumentNullException.ThrowIfNull(set, nameof set)
-
-        OptimizerField(
-            name,
-            (fun () -> OptimizerNumber.Count(get.Invoke())),
-            // Leaves room for the next steps.
-            (fun reader -> OptimizerNumber.Count(reader.Integer(name, 0L, Int64.MaxValue / 2L))),
-            (function
-            | OptimizerNumber.Count value -> set.Invoke value
-            | other -> OptimizerNames.refuse name other),
-            Double.IsFinite
-        )
+        // Leaves room for the next steps.
+        create name get set _.Integer(name, 0L, Int64.MaxValue / 2L) OptimizerNumber.Count (function
+            | OptimizerNumber.Count value -> ValueSome value
+            | _ -> ValueNone)
 
     /// <summary>A finite number.</summary>
     /// <param name="name">Its name in files: letters, digits, '_' and '-'.</param>
@@ -62,19 +75,9 @@ type OptimizerField
     /// <exception cref="T:System.ArgumentException">The name has other characters.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     static member Number(name: string, get: Func<float>, set: Action<float>) : OptimizerField =
-        OptimizerNames.check name
-        ArgumentNullException.ThrowIfNull(get, nameof get)
-        ArgumentNullException.ThrowIfNull(set, nameof set)
-
-        OptimizerField(
-            name,
-            (fun () -> OptimizerNumber.Number(get.Invoke())),
-            (fun reader -> OptimizerNumber.Number(reader.Float name)),
-            (function
-            | OptimizerNumber.Number value -> set.Invoke value
-            | other -> OptimizerNames.refuse name other),
-            Double.IsFinite
-        )
+        create name get set _.Float(name) OptimizerNumber.Number (function
+            | OptimizerNumber.Number value -> ValueSome value
+            | _ -> ValueNone)
 
     /// <summary>A switch.</summary>
     /// <param name="name">Its name in files: letters, digits, '_' and '-'.</param>
@@ -83,16 +86,6 @@ type OptimizerField
     /// <exception cref="T:System.ArgumentException">The name has other characters.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     static member Switch(name: string, get: Func<bool>, set: Action<bool>) : OptimizerField =
-        OptimizerNames.check name
-        ArgumentNullException.ThrowIfNull(get, nameof get)
-        ArgumentNullException.ThrowIfNull(set, nameof set)
-
-        OptimizerField(
-            name,
-            (fun () -> OptimizerNumber.Switch(get.Invoke())),
-            (fun reader -> OptimizerNumber.Switch(reader.Bool name)),
-            (function
-            | OptimizerNumber.Switch value -> set.Invoke value
-            | other -> OptimizerNames.refuse name other),
-            Double.IsFinite
-        )
+        create name get set _.Bool(name) OptimizerNumber.Switch (function
+            | OptimizerNumber.Switch value -> ValueSome value
+            | _ -> ValueNone)

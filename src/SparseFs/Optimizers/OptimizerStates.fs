@@ -126,20 +126,8 @@ type internal OptimizerStates(optimizer: torch.optim.Optimizer, stateful: IState
         [| for index, (struct (_, parameters)) in Seq.indexed s.Groups do
                for p in parameters -> struct (p, index, stateOf p) |]
 
-    /// A state for a parameter that is to take another's place in a group.
-    member _.Make(old: Parameter, p: Parameter, options: OptimizerOptions) : ParameterState =
-        match stateful with
-        | :? TorchOptimizer as known -> known.Make(old, p, options)
-        | _ -> stateOf p
+    /// What is kept from now on for a parameter that is to take another's place.
+    member _.Begin(p: Parameter) : ParameterState = ofUser (stateful.StateOf p)
 
-    /// Lets go of a state that was made for a parameter which takes no place after all.
-    member _.Discard(p: Parameter) : unit =
-        match stateful with
-        | :? TorchOptimizer as known -> known.Discard p
-        | own -> own.Forget p
-
-    /// The state that was made for a parameter is kept, and the other's goes.
-    member _.Adopt(old: Parameter, p: Parameter) : unit =
-        match stateful with
-        | :? TorchOptimizer as known -> known.Adopt(old, p)
-        | own -> own.Forget old
+    /// Lets go of what is kept for a parameter.
+    member _.Forget(p: Parameter) : unit = stateful.Forget p

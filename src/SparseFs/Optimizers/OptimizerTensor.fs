@@ -37,8 +37,8 @@ type OptimizerTensor
     /// <param name="name">Its name in files: letters, digits, '_' and '-'.</param>
     /// <param name="unseen">What it has for a weight that the optimizer has never seen: 0 for a running mean.</param>
     /// <param name="get">Reads it.</param>
-    /// <param name="set">Puts another in its place, which is the optimizer's from then on; the old one has been disposed
-    /// of.</param>
+    /// <param name="set">Puts another in its place, which is the optimizer's from then on; the old one is disposed of
+    /// afterwards.</param>
     /// <exception cref="T:System.ArgumentException">The name has other characters, or the number is not finite.</exception>
     /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
     new(name: string, unseen: float, get: Func<torch.Tensor>, set: Action<torch.Tensor>) =
@@ -111,14 +111,15 @@ type OptimizerTensor
     /// The tensor as it is now; null where there is none.
     member internal _.Value: torch.Tensor | null = get ()
 
-    /// Puts another in its place, and disposes of the old one.
+    /// Puts another in its place, and then disposes of the old one.
     member internal _.Give(fresh: torch.Tensor | null) : unit =
-        match get () with
+        let old = get ()
+        set fresh
+
+        match old with
         | null -> ()
         | old when not (obj.ReferenceEquals(old, fresh)) -> old.Dispose()
         | _ -> ()
-
-        set fresh
 
     /// <summary>The tensor as it is now, null where there is none.</summary>
     /// <exception cref="T:System.InvalidOperationException">It does not fit its parameter.</exception>

@@ -61,6 +61,10 @@ module internal RemapMoments =
 
         struct (grownWeights p, others)
 
+    /// Whether the steps of grown slots are counted apart.
+    let countsAges (moments: Moments) : bool =
+        moments = Moments.Fresh || moments = Moments.Seeded
+
     /// The age of slots that an update has grown; negative where they are as old as all others.
     let ageOfGrown (state: ParameterState) (moments: Moments) : int64 =
         let age =

@@ -17,9 +17,6 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
     /// Replaced as a whole, so that any number of threads may read.
     let mutable found = Dictionary<nativeint, ParameterState>()
 
-    /// States that were made and are not the optimizer's yet, by their parameter's handle.
-    let coming = Dictionary<nativeint, OptimizerState>()
-
     /// The dictionary that holds states is protected.
     let states () =
         let held =
@@ -34,11 +31,6 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
                 "expected TorchSharp's optimizers to hold their states by handle in the field '_state'"
 
             raise (InvalidOperationException $"{expected}, as 0.107 does, got another field or none")
-
-    let dispose (state: OptimizerState) =
-        match box state with
-        | :? IDisposable as gone -> gone.Dispose()
-        | _ -> ()
 
     /// The parameters may be listed anew each time, and others meanwhile: they are taken from one listing.
     let find () =
@@ -65,52 +57,46 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
     /// Whether its class is TorchSharp's own.
     member _.IsExact: bool = optimizer.GetType() = known.Type
 
-    /// <exception cref="T:System.InvalidOperationException">The optimizer does not hold the parameter, or lists one that it has
-    /// no state of.</exception>
-    member _.StateOf(p: Parameter) : ParameterState =
+    member private _.TryFind(p: Parameter) : ParameterState voption =
         if not ((Volatile.Read &found).ContainsKey p.Handle) then
             find ()
 
         match (Volatile.Read &found).TryGetValue p.Handle with
-        | true, state -> state
-        | _ ->
+        | true, state -> ValueSome state
+        | _ -> ValueNone
+
+    /// <exception cref="T:System.InvalidOperationException">The optimizer does not hold the parameter, or lists one that it has
+    /// no state of.</exception>
+    member this.StateOf(p: Parameter) : ParameterState =
+        match this.TryFind p with
+        | ValueSome state -> state
+        | ValueNone ->
             let message =
                 "expected a weight of the optimizer, got one that it does not hold: the layer was moved or disposed of "
                 + "since"
 
             raise (InvalidOperationException message)
 
-    /// <summary>A state for a parameter that is to take another's place in a group.</summary>
-    member _.Make(old: Parameter, p: Parameter, options: OptimizerOptions) : ParameterState =
-        let sort = (states ()).[old.Handle].GetType()
-
-        let state =
-            match Activator.CreateInstance(sort, p) with
-            | :? OptimizerState as state -> state
-            | _ -> raise (InvalidOperationException $"expected {sort.Name} to be made of a parameter, got nothing")
-
-        // Makes what is missing, such as Adamax's numbers that are no fields of the old state's.
-        state.Initialize options
-        coming[p.Handle] <- state
-        known.StateOf p state options
-
-    /// Lets go of a state that was made.
-    member _.Discard(p: Parameter) : unit =
-        match coming.TryGetValue p.Handle with
-        | true, state ->
-            dispose state
-            coming.Remove p.Handle |> ignore
-        | _ -> ()
-
-    /// The state that was made for a parameter becomes the optimizer's, and the other's goes.
-    member _.Adopt(old: Parameter, p: Parameter) : unit =
+    /// What is kept for a parameter that no group lists yet; it begins where there is nothing. Its group is not known: the
+    /// first one's options say what a new state begins with.
+    member private _.StateOfComing(p: Parameter) : ParameterState =
         let states = states ()
 
-        dispose states[old.Handle]
-        states.Remove old.Handle |> ignore
-        states[p.Handle] <- coming[p.Handle]
-        coming.Remove p.Handle |> ignore
-        Volatile.Write(&found, Dictionary())
+        let options =
+            match Seq.head optimizer.ParamGroups with
+            | :? ParamGroup as group -> group.Options
+            | group -> raise (InvalidOperationException $"expected a ParamGroup, got a {group.GetType().Name}")
+
+        if not (states.ContainsKey p.Handle) then
+            match Activator.CreateInstance(known.StateType, p) with
+            | :? OptimizerState as state ->
+                state.Initialize options
+                states[p.Handle] <- state
+            | _ ->
+                let expected = $"expected {known.StateType.Name} to be made of a parameter"
+                raise (InvalidOperationException $"{expected}, got nothing")
+
+        known.StateOf p states[p.Handle] options
 
     interface IStatefulOptimizer with
         member _.Kind = KnownOptimizers.kindOf known optimizer
@@ -119,8 +105,18 @@ type internal TorchOptimizer(optimizer: OptimizerHelper, known: KnownOptimizer) 
             let group = Seq.item group optimizer.ParamGroups :?> ParamGroup
             known.OptionsOf group.Options :> IReadOnlyList<_>
 
-        member this.StateOf p = this.StateOf p :> IParameterState
+        member this.StateOf p =
+            match this.TryFind p with
+            | ValueSome state -> state
+            | ValueNone -> this.StateOfComing p
 
         member _.Forget p =
-            Volatile.Write(&found, Dictionary())
-            (states ()).Remove p.Handle |> ignore
+            let states = states ()
+
+            if states.ContainsKey p.Handle then
+                match box states[p.Handle] with
+                | :? IDisposable as gone -> gone.Dispose()
+                | _ -> ()
+
+                states.Remove p.Handle |> ignore
+                Volatile.Write(&found, Dictionary())

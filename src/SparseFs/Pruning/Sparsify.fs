@@ -12,7 +12,8 @@ open TorchSharp.Modules
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
 /// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
 /// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the
-/// conversion, or convert with <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
+/// conversion, or convert with <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be
+/// somebody else's. Hooks and gradients stay behind.
 /// </remarks>
 [<RequireQualifiedAccess>]
 module Sparsify =
@@ -99,224 +100,6 @@ module Sparsify =
         | SparsifyBudget.Magnitude s -> Sparsity.density s |> ignore
         | SparsifyBudget.ByName _ -> ()
 
-    let private linearOf (held: HeldModule) = held.Module :?> Linear
-
-    let private shapeOf (held: HeldModule) : struct (int * int) =
-        let shape = (linearOf held).weight.shape
-        struct (int shape[0], int shape[1])
-
-    let private cellsOf (held: HeldModule) : int64 =
-        let struct (rows, cols) = shapeOf held
-        int64 rows * int64 cols
-
-    /// Parameters that several modules share, by handle.
-    let private tied (model: torch.nn.Module) : Set<nativeint> =
-        seq {
-            for struct (_, m) in ModuleTree.all model do
-                for struct (_, p) in m.named_parameters false do
-                    p.Handle
-        }
-        |> Seq.countBy id
-        |> Seq.filter (fun (_, count) -> count > 1)
-        |> Seq.map fst
-        |> Set.ofSeq
-
-    let private holdsNaN (weight: torch.Tensor) =
-        use _ = torch.NewDisposeScope()
-        weight.detach().isnan().any().item<bool>()
-
-    /// Why a layer is no candidate; empty where it is one.
-    let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) : string =
-        let weight = (linearOf held).weight
-
-        let isTied (bias: torch.Tensor | null) =
-            match bias with
-            | null -> false
-            | bias -> tied.Contains bias.Handle
-
-        if not (rule.Wanted held.Name) then
-            "its name is not wanted"
-        elif cellsOf held < rule.MinCells then
-            $"it has fewer than {rule.MinCells} cells"
-        elif torch.is_complex weight then
-            $"its dtype is {weight.dtype}"
-        elif tied.Contains weight.Handle then
-            "another module shares its weight"
-        elif isTied (linearOf held).bias then
-            "another module shares its bias"
-        else
-            match ModuleTree.whyNot typeof<SparseLinear> held with
-            | "" when holdsNaN weight -> "a weight is NaN"
-            | why -> why
-
-    let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
-        let matrix (held: HeldModule) =
-            Conversion.matrix (linearOf held).weight
-
-        let ofCounts (counts: int[]) =
-            Array.map2 (fun count held -> Connectivity.ofMagnitude count (matrix held)) counts layers
-
-        let each (sparsityOf: HeldModule -> float) =
-            layers
-            |> Array.map (fun held ->
-                let struct (rows, cols) = shapeOf held
-                Sparsity.nnz rows cols (sparsityOf held))
-            |> ofCounts
-
-        match budget with
-        | SparsifyBudget.Each sparsity -> each (fun _ -> sparsity)
-        | SparsifyBudget.ByName sparsityOf -> each (fun held -> sparsityOf held.Name)
-        | SparsifyBudget.Shared(rule, sparsity) ->
-            layers
-            |> Array.map (fun held ->
-                let struct (rows, cols) = shapeOf held
-                [| rows; cols |])
-            |> SparsityDistribution.counts rule [||] sparsity
-            |> ofCounts
-        | SparsifyBudget.Magnitude sparsity ->
-            let cells = layers |> Array.sumBy cellsOf
-
-            let nnz = Rounding.part (Sparsity.density sparsity) (bigint cells)
-            Connectivity.ofMagnitudes (int64 nnz) (Array.map matrix layers)
-
-    let private rowOf
-        (held: HeldModule)
-        (nnz: int64)
-        (why: string)
-        (times: struct (float * float) voption)
-        : SparsifyRow =
-        let struct (rows, cols) =
-            match held.Module with
-            | :? SparseLinear as layer -> struct (layer.Connectivity.Rows, layer.Connectivity.Cols)
-            | _ -> shapeOf held
-
-        let time (pick: struct (float * float) -> float) =
-            match times with
-            | ValueSome t -> Nullable(pick t)
-            | ValueNone -> Nullable()
-
-        { Name = held.Name
-          Rows = rows
-          Cols = cols
-          Nnz = nnz
-          IsReplaced = (why = "")
-          WhyNot = why
-          DenseMs = time (fun (struct (dense, _)) -> dense)
-          SparseMs = time (fun (struct (_, sparse)) -> sparse) }
-
-    /// Makes each new layer before anything is replaced; if one fails, or what is done with them, they are freed.
-    let private making (make: 'a -> #torch.nn.Module) (go: _[] -> 'b) (layers: 'a[]) : 'b =
-        let made = ResizeArray()
-
-        try
-            for held in layers do
-                made.Add(make held)
-
-            go (made.ToArray())
-        with _ ->
-            for m in made do
-                (m :> torch.nn.Module).Dispose()
-
-            reraise ()
-
-    /// The parameters of a dense layer and those that take their place.
-    let private successors (linear: Linear) (layer: SparseLinear) : Successor list =
-        let c = layer.Connectivity
-        let rows = Connectivity.rowIndices c
-
-        let cells =
-            Array.map2 (fun row col -> int64 row * int64 c.Cols + int64 col) rows c.ColIdxArray
-
-        [ { Old = linear.weight
-            New = layer.weight
-            Cells = torch.tensor (cells, device = torch.CPU) }
-          match linear.bias, layer.bias with
-          | null, _
-          | _, null -> ()
-          | old, bias -> { Old = old; New = bias; Cells = null } ]
-
-    /// With the optimizer that goes along, or none.
-    let private replaceIn
-        (carrying: OptimizerTransfer voption)
-        (rule: SparsifyRule)
-        (model: torch.nn.Module)
-        : SparsifyReport =
-        let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
-        let tied = tied model
-        let refusals = found |> Array.map (refusal rule tied)
-
-        let candidates =
-            Array.zip found refusals
-            |> Array.filter (fun (_, why) -> why = "")
-            |> Array.map fst
-
-        let patterns = patterns rule.Budget candidates
-
-        let struct (made, times, isFaster) =
-            Array.zip candidates patterns
-            |> making (fun (held, pattern) -> Conversion.ofDensePattern pattern (linearOf held)) (fun made ->
-                let times =
-                    match rule.FasterAt with
-                    | ValueNone -> made |> Array.map (fun _ -> ValueNone)
-                    | ValueSome batch ->
-                        Array.map2
-                            (fun held sparse -> ValueSome(LayerTiming.measure batch (linearOf held) sparse))
-                            candidates
-                            made
-
-                let isFaster =
-                    times
-                    |> Array.map (function
-                        | ValueSome(struct (dense, sparse)) -> sparse < dense
-                        | ValueNone -> true)
-
-                let replaced =
-                    [ for held, layer, faster in Array.zip3 candidates made isFaster do
-                          if faster then
-                              held, layer ]
-
-                let carry =
-                    carrying
-                    |> ValueOption.map (fun transfer ->
-                        use _ = torch.NewDisposeScope()
-
-                        transfer.Prepare
-                            [| for held, layer in replaced do
-                                   yield! successors (linearOf held) layer |])
-
-                ModuleTree.replace
-                    [ for held, layer in replaced do
-                          held, layer :> torch.nn.Module ]
-
-                carry |> ValueOption.iter (fun carry -> carry ())
-
-                struct (made, times, isFaster))
-
-        // Two layers may have one name: TorchSharp's Sequential does not prevent it.
-        let outcome =
-            System.Collections.Generic.Dictionary<torch.nn.Module, SparsifyRow>(HashIdentity.Reference)
-
-        for i in 0 .. candidates.Length - 1 do
-            let held = candidates[i]
-
-            outcome[held.Module] <-
-                if isFaster[i] then
-                    rowOf held (int64 made[i].Connectivity.Nnz) "" times[i]
-                else
-                    made[i].Dispose()
-                    rowOf held (cellsOf held) "it is not faster" times[i]
-
-        SparsifyReport(
-            Array.map2
-                (fun held why ->
-                    match outcome.TryGetValue held.Module with
-                    | true, row -> row
-                    | _ -> rowOf held (cellsOf held) why ValueNone)
-                found
-                refusals,
-            carrying.IsNone
-        )
-
     /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones, in place.</summary>
     /// <param name="rule">Which, and by what.</param>
     /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Conversion.ofDense</c>.</param>
@@ -335,7 +118,7 @@ module Sparsify =
     let model (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        replaceIn ValueNone rule model
+        LinearReplacement.replaceIn ValueNone rule model
 
     /// <summary>As <c>model</c>, with the optimizer that trains the model: it goes on with the new parameters.</summary>
     /// <param name="optimizer">Any of TorchSharp's but LBFGS, or one that implements
@@ -357,7 +140,7 @@ module Sparsify =
     let modelWith (optimizer: torch.optim.Optimizer) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         check rule
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        replaceIn (ValueSome(OptimizerTransfer(OptimizerStates.Of optimizer))) rule model
+        LinearReplacement.replaceIn (ValueSome(OptimizerTransfer(OptimizerStates.Of optimizer))) rule model
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
@@ -380,14 +163,15 @@ module Sparsify =
             |> Array.map fst
 
         candidates
-        |> making (fun held -> Conversion.toDense (held.Module :?> SparseLinear)) (fun made ->
+        |> LinearReplacement.making (fun held -> Conversion.toDense (held.Module :?> SparseLinear)) (fun made ->
             ModuleTree.replace
                 [ for held, layer in Array.zip candidates made do
                       held, layer :> torch.nn.Module ])
 
         SparsifyReport(
             Array.map2
-                (fun held why -> rowOf held (int64 (held.Module :?> SparseLinear).Connectivity.Nnz) why ValueNone)
+                (fun held why ->
+                    LinearReplacement.rowOf held (int64 (held.Module :?> SparseLinear).Connectivity.Nnz) why ValueNone)
                 found
                 refusals,
             true

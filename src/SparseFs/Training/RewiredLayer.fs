@@ -25,6 +25,12 @@ type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy
     /// What the optimizer keeps for the weight.
     member _.State: ParameterState = optimizer.StateOf layer.weight
 
+    /// Whether the steps of the slots that its updates grow are counted apart.
+    member r.CountsAges: bool =
+        RemapMoments.countsAges policy.Moments
+        && layer.weight.requires_grad
+        && RemapMoments.ageOfGrown r.State policy.Moments >= 0L
+
     member val Recorder = GradientRecorder()
     member val Explored = ExploredCells.Of(layer.Versions.Settle()) with get, set
 
@@ -104,12 +110,9 @@ module internal RewiredLayerChecks =
     /// <exception cref="T:System.ArgumentException">The policy counts the steps of grown slots, and how the optimizer counts is
     /// not known.</exception>
     let hasAges (optimizer: OptimizerStates) (name: string) (policy: Policy) : unit =
-        match policy.Moments with
-        | Moments.Fresh
-        | Moments.Seeded when not optimizer.KnowsAges ->
+        if RemapMoments.countsAges policy.Moments && not optimizer.KnowsAges then
             let message =
                 $"expected moments of Zero or RowMean for '{name}', got {policy.Moments}, which counts the steps of grown "
                 + $"slots: how {optimizer.Optimizer.GetType().Name} uses such a count is not known"
 
             raise (ArgumentException(message, "policy"))
-        | _ -> ()

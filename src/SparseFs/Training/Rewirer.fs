@@ -218,7 +218,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             prepareStep ()
             let at = step + 1L
             let due = layers.Due at
-            layers.Watched |> Option.iter watch.BeforeStep
+            watch.BeforeStep layers
 
             let happened =
                 if due |> Array.forall (fun l -> not l.Policy.SkipGradientsAtUpdates) then
@@ -232,7 +232,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
 
                     happened
 
-            layers.Watched |> Option.iter watch.AfterStep
+            watch.AfterStep layers
             finish at due happened)
 
     /// <summary>Follows optimizer.step(), for a loop that calls it itself: the update, if the step is one.</summary>
@@ -247,7 +247,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// </code></example>
     member _.Follow() : RewireEvent[] =
         for l in layers.All do
-            if not l.IsFrozen && RemapMoments.ageOfGrown l.State l.Policy.Moments >= 0L then
+            if l.CountsAges then
                 let message =
                     $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "
                     + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"

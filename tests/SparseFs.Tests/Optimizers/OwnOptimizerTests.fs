@@ -269,6 +269,68 @@ let tests =
               use rewirer = new Rewirer(model, optimizer, rigL, Seed.ofInt 9)
               train rewirer model [ 1L .. 4L ])
 
+          testCase "Sparsify carries a wrapper over, by the state of what it wraps" (fun () ->
+              torch.manual_seed 4L |> ignore
+
+              use model =
+                  torch.nn.Sequential(torch.nn.Linear(12L, 16L), torch.nn.ReLU(), torch.nn.Linear(16L, 5L))
+
+              let adam = torch.optim.Adam(model.parameters (), 0.01, amsgrad = true)
+              use sam = new Sam(adam, 0.05)
+
+              for step in 1L .. 3L do
+                  sam.zero_grad ()
+                  backward step model
+                  sam.step () |> ignore
+
+              let dense = model.children () |> Seq.head :?> Linear
+              let inner = StatefulOptimizer.Of adam
+
+              let before =
+                  [ for name in [ "exp_avg"; "max_exp_avg_sq" ] -> name, tensor inner dense.weight name ]
+
+              let states = adam.state_dict().State.Count
+              Sparsify.modelWith sam (Sparsify.each 0.7) model |> ignore
+              let layer = List.head (sparseOf model)
+
+              for name, numbers in before do
+                  Expect.equal
+                      (tensor inner layer.weight name)
+                      (cellsOf layer.Connectivity |> Array.map (fun cell -> numbers[cell]))
+                      name
+
+              Expect.equal (adam.state_dict().State.Count) states "as many states as before"
+              use rewirer = new Rewirer(model, sam, rigL, Seed.ofInt 9)
+              train rewirer model [ 1L .. 4L ])
+
+          testCase "one that keeps other tensors for a new parameter is refused, and nothing changes" (fun () ->
+              use model =
+                  torch.nn.Sequential(torch.nn.Linear(12L, 16L), torch.nn.ReLU(), torch.nn.Linear(16L, 5L))
+
+              let first = model.parameters () |> Seq.map _.Handle |> Set.ofSeq
+              let mean = torch.zeros (16L, 12L)
+
+              let stateFor (p: Parameter) =
+                  let tensors =
+                      if p.shape = [| 16L; 12L |] then
+                          [| OptimizerTensor("m", 0.0, (fun () -> mean), ignore) |]
+                      else
+                          [||]
+
+                  stateOf [||] tensors
+
+              use optimizer = new Odd(model.parameters (), "Odd", [], stateFor)
+
+              let message =
+                  try
+                      Sparsify.modelWith optimizer (Sparsify.each 0.5) model |> ignore
+                      ""
+                  with :? InvalidOperationException as e ->
+                      e.Message
+
+              Expect.stringContains message "to keep the tensor 'm' for a new parameter too" "message"
+              Expect.equal (model.parameters () |> Seq.map _.Handle |> Set.ofSeq) first "the model")
+
           testCase "a second step for one batch is noticed by its count" (fun () ->
               use model = network ()
               use optimizer = new Lion(model.parameters (), 0.01)

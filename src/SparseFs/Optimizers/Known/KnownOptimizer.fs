@@ -8,6 +8,7 @@ open TorchSharp.Modules
 type internal KnownOptimizer =
     {
         Type: Type
+        StateType: Type
         /// Its name in files.
         Kind: string
         OptionsOf: OptimizerOptions -> OptimizerField list
@@ -26,6 +27,7 @@ module internal KnownOptimizer =
         (state: Parameter -> 'State -> 'Options -> ParameterState)
         : KnownOptimizer =
         { Type = typeof<'Optimizer>
+          StateType = typeof<'State>
           Kind = kind
           OptionsOf = fun o -> options (o :?> 'Options)
           StateOf = fun p s o -> state p (s :?> 'State) (o :?> 'Options) }

@@ -67,32 +67,27 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
         | Seen.Counted steps -> state.Steps = steps + 1L
         | Seen.Weight(before, grad) -> hasMoved p state before grad
 
-    /// <summary>Before the optimizer steps.</summary>
-    /// <param name="p">The weight of a layer that trains.</param>
-    /// <param name="state">What the optimizer keeps for it.</param>
-    member _.BeforeStep(p: Parameter, state: ParameterState) : unit =
-        if watched < most then
-            use _ = torch.no_grad ()
-            use _ = torch.NewDisposeScope()
+    let before (p: Parameter, state: ParameterState) : unit =
+        use _ = torch.no_grad ()
+        use _ = torch.NewDisposeScope()
 
-            if not (hasGradient ()) then
-                board.Post(
-                    NoticeKind.NoGradient,
-                    "",
-                    "no parameter of the optimizer has a gradient: call loss.backward() before rewirer.Step(), and "
-                    + "optimizer.zero_grad() after it or before backward"
-                )
+        if not (hasGradient ()) then
+            board.Post(
+                NoticeKind.NoGradient,
+                "",
+                "no parameter of the optimizer has a gradient: call loss.backward() before rewirer.Step(), and "
+                + "optimizer.zero_grad() after it or before backward"
+            )
 
-            if hasStepped p state then
-                board.Post(
-                    NoticeKind.SteppedTwice,
-                    "",
-                    "the optimizer has stepped since the last Step(), which steps it too: call rewirer.Step() in place of "
-                    + "optimizer.step(), or rewirer.Follow() after it"
-                )
+        if hasStepped p state then
+            board.Post(
+                NoticeKind.SteppedTwice,
+                "",
+                "the optimizer has stepped since the last Step(), which steps it too: call rewirer.Step() in place of "
+                + "optimizer.step(), or rewirer.Follow() after it"
+            )
 
-    /// After the step.
-    member _.AfterStep(p: Parameter, state: ParameterState) : unit =
+    let after (p: Parameter, state: ParameterState) : unit =
         forget ()
         watched <- watched + 1
 
@@ -114,6 +109,16 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
                     | grad -> copy grad
 
                 seen <- Seen.Weight(copy p, copyOfGrad)
+
+    /// A weight of a layer that trains, while anything is looked at.
+    let watchedOf (layers: RewiredLayers) : (Parameter * ParameterState) option =
+        if watched < most then layers.Watched else None
+
+    /// Before the optimizer steps.
+    member _.BeforeStep(layers: RewiredLayers) : unit = watchedOf layers |> Option.iter before
+
+    /// After the step.
+    member _.AfterStep(layers: RewiredLayers) : unit = watchedOf layers |> Option.iter after
 
     /// Where a step was somebody else's, or a state was put in.
     member _.Forget() : unit = forget ()
