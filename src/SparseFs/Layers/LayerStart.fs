@@ -23,6 +23,7 @@ type internal LayerSettings =
         (hasBias: bool option, init: Init option, device: torch.Device option, dtype, policy: Policy option)
         : LayerSettings =
         Option.iter (TensorView.checkDtype (nameof dtype)) dtype
+        TorchStart.ensure ()
 
         { HasBias = defaultArg hasBias true
           Init = defaultArg init Init.FanIn

@@ -19,7 +19,7 @@ open TorchSharp
 /// </remarks>
 [<AbstractClass>]
 type KWinnersBase internal (name: string, units: int, options: KWinnersOptions option, device: torch.Device option) =
-    inherit torch.nn.Module<torch.Tensor, torch.Tensor>(name)
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>(TorchStart.named name)
 
     let options = KWinnersOptions.check (defaultArg options KWinnersOptions.defaults)
     let device = defaultArg device (torch.get_default_device ())
