@@ -209,23 +209,79 @@ let libraries =
       "src/SparseFs.CSharp"
       "src/SparseFs.Onnx" ]
 
-let pack () =
+let packages = inRoot "artifacts/packages"
+
+/// The version of a release, as Directory.Build.props has it.
+let releaseVersion () =
+    matches "<(Version)>([^<]+)<" (File.ReadAllText(inRoot "Directory.Build.props"))
+    |> List.head
+    |> snd
+
+/// Each build's own, so that no package cache answers with an older one; of --release, the release's.
+let packedVersion (arguments: string list) =
+    if List.contains "--release" arguments then
+        releaseVersion ()
+    else
+        $"{releaseVersion ()}-local.{DateTime.UtcNow:yyyyMMddHHmmss}"
+
+/// Lets a folder's projects see the packages, beside what the machine has.
+let packageSource =
+    $"""<configuration>
+  <packageSources>
+    <add key="SparseFs" value="{packages}" />
+  </packageSources>
+</configuration>
+"""
+
+/// The packages of the libraries that are named, and nothing else, in artifacts/packages.
+let packed (version: string) (libraries: string list) =
     setUp ()
 
-    for library in libraries do
-        quietly $"packing {library}" [ "pack"; library; "-c"; "Release"; "--no-restore" ]
+    if Directory.Exists packages then
+        Directory.Delete(packages, recursive = true)
 
-    printfn "packages are in artifacts/packages"
+    for library in libraries do
+        quietly
+            $"packing {library}"
+            [ "pack"
+              library
+              "-c"
+              "Release"
+              "--no-restore"
+              $"-p:PackageVersion={version}" ]
+
+    File.WriteAllText(Path.Combine(packages, "nuget.config"), packageSource)
+
+let pack (arguments: string list) =
+    let version = packedVersion arguments
+    packed version libraries
+
+    printfn
+        $"""
+SparseFs {version} is in {packages}
+
+Next, in the folder of your project:
+  cp "{Path.Combine(packages, "nuget.config")}" .
+  dotnet add package SparseFs --version {version}        (from C#: SparseFs.CSharp)
+  dotnet add package TorchSharp-cpu
+or at the top of an F# script:
+  #i "nuget: {packages}"
+  #r "nuget: SparseFs, {version}"
+  #r "nuget: TorchSharp-cpu" """
 
 /// What the packages ask for, against docs/architecture.md.
-let packages () =
-    pack ()
+let comparePackages () =
+    packed (packedVersion []) libraries
     loudly [ "fsi"; "eng/packages.fsx" ]
+
+/// Programs outside this repository, from the packages alone.
+let consume () =
+    comparePackages ()
+    loudly [ "fsi"; "eng/consume.fsx" ]
 
 /// The core's package, compiled ahead of time.
 let aot () =
-    setUp ()
-    quietly "packing src/SparseFs.Core" [ "pack"; "src/SparseFs.Core"; "-c"; "Release"; "--no-restore" ]
+    packed (packedVersion []) [ "src/SparseFs.Core" ]
     loudly [ "fsi"; "eng/aot.fsx" ]
 
 let sources = [ "src"; "tests"; "benchmarks"; "examples"; "eng"; "build.fsx" ]
@@ -259,8 +315,9 @@ let targets: (string * string * (string list -> unit)) list =
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
       "aot", "compile a program over the core ahead of time", ignore >> aot
-      "pack", "write the NuGet packages to artifacts/packages", ignore >> pack
-      "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> packages
+      "pack", "write the NuGet packages to artifacts/packages: [--release]", pack
+      "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> comparePackages
+      "consume", "pack, and run programs of users from the packages alone", ignore >> consume
       "format", "format the sources", ignore >> format
       "check", "check the format and build everything", ignore >> check
       "docs", "write the documentation", ignore >> docs

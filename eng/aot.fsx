@@ -1,5 +1,5 @@
 /// Compiles examples/Spans ahead of time, outside this repository and with the package SparseFs.Core: without a warning, and
-/// with the vectors that the same program chooses under the JIT. dotnet fsi eng/aot.fsx, after dotnet fsi build.fsx pack.
+/// with the vectors that the same program chooses under the JIT. dotnet fsi eng/aot.fsx, as dotnet fsi build.fsx aot runs it.
 
 open System
 open System.Diagnostics
@@ -8,6 +8,17 @@ open System.Runtime.InteropServices
 
 let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, ".."))
 let outside = Directory.CreateTempSubdirectory("sparsefs-aot-").FullName
+
+/// Of the one package that was packed.
+let version =
+    let prefix, suffix = "SparseFs.Core.", ".nupkg"
+
+    let name =
+        Directory.GetFiles(Path.Combine(root, "artifacts", "packages"), $"{prefix}*{suffix}")
+        |> Array.exactlyOne
+        |> Path.GetFileName
+
+    name[prefix.Length .. name.Length - suffix.Length - 1]
 
 /// What a program prints, on both its outputs; it must end well.
 let run (file: string) (arguments: string list) : string =
@@ -46,7 +57,7 @@ let project =
     <WarningsNotAsErrors>NU1603</WarningsNotAsErrors>
   </PropertyGroup>
   <ItemGroup>
-    <PackageReference Include="SparseFs.Core" Version="0.1.0" />
+    <PackageReference Include="SparseFs.Core" Version="{version}" />
   </ItemGroup>
 </Project>
 """

@@ -1,90 +1,62 @@
-/// Proves the packages: programs outside this repository restore, build, publish and run with them.
-/// dotnet fsi eng/consume.fsx
+/// Proves the packages: programs outside this repository restore, build, publish and run with them, from one fresh cache.
+/// dotnet fsi eng/consume.fsx, as dotnet fsi build.fsx consume runs it.
+
+#load "outside.fsx"
 
 open System
-open System.Diagnostics
 open System.IO
 
-let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, ".."))
-let packages = Path.Combine(root, "artifacts", "packages")
-/// Left behind after a failure, to look at.
-let outside = Directory.CreateTempSubdirectory("sparsefs-consume-").FullName
+let started = Diagnostics.Stopwatch.StartNew()
 
-/// Its own packages folder, because a cache would answer with an older build of the same version.
-let project (references: string list) (source: string) =
-    let packageReferences =
-        references
-        |> List.map (fun name -> $"""<PackageReference Include="{name}" Version="*" />""")
-        |> String.concat "\n    "
+let say (what: string) (text: string) =
+    let last = text.Split '\n' |> Array.last
+    printfn $"%5.0f{started.Elapsed.TotalSeconds} s  {what}: {last.Trim()}"
 
-    $"""<Project Sdk="Microsoft.NET.Sdk">
-  <PropertyGroup>
-    <OutputType>Exe</OutputType>
-    <TargetFramework>net10.0</TargetFramework>
-    <EnableDefaultCompileItems>false</EnableDefaultCompileItems>
-    <RestoreAdditionalProjectSources>{packages}</RestoreAdditionalProjectSources>
-    <RestorePackagesPath>../packages</RestorePackagesPath>
-  </PropertyGroup>
-  <ItemGroup>
-    <Compile Include="{source}" />
-    {packageReferences}
-    <PackageReference Include="TorchSharp-cpu" Version="0.107.0" />
-  </ItemGroup>
-</Project>
-"""
+let expect (what: string) (expected: string) (text: string) =
+    if not (text.Contains expected) then
+        Outside.fail $"{what}: expected\n{expected}\ngot\n{text}"
 
-/// The first two train a layer and fail if it learns nothing.
-let fsharpProgram =
-    """open SparseFs
-open TorchSharp
+// ---------------------------------------------------------------------------------------------------------
+// README's blocks, as they stand: in F# Interactive, and as projects
+// ---------------------------------------------------------------------------------------------------------
 
-torch.manual_seed 0L |> ignore
-let layer = new SparseLinear(20, 30, seed = Seed.ofInt 1)
-let optimizer = torch.optim.SGD (layer.parameters (), 1.0)
-let x, target = torch.randn (64L, 20L), torch.randn (64L, 30L)
+let fsharp = String.Join("\n", Outside.blocks "README.md" "fsharp")
+let csharp = String.Join("\n", Outside.blocks "README.md" "csharp")
 
-let losses =
-    [ for _ in 1..20 do
-          optimizer.zero_grad ()
-          let loss = torch.nn.functional.mse_loss (layer.call x, target)
-          loss.backward ()
-          optimizer.step () |> ignore
-          loss.item<float32> () ]
+let withoutDirectives (script: string) =
+    script.Split '\n'
+    |> Array.filter (fun line -> not (line.StartsWith "#"))
+    |> String.concat "\n"
 
-printfn $"{layer}: loss {List.head losses} -> {List.last losses}"
-exit (if List.last losses < List.head losses then 0 else 1)
-"""
+let interactive () =
+    let where = Outside.subfolder "In fsi"
+    say "README in F# Interactive" (Outside.script where "readme.fsx" (withoutDirectives fsharp))
 
-let csharpProgram =
-    """using System;
-using SparseFs.CSharp;
-using static TorchSharp.torch;
+/// Builds, runs, publishes and runs again.
+let program (name: string) (extension: string) (ours: string list) (properties: string) (source: string) =
+    let where = Outside.subfolder name
+    let file = $"Program.{extension}"
+    Outside.write (Path.Combine(where, file)) source
 
-manual_seed(0);
-var layer = sparsenn.SparseLinear(20, 30, seed: 1);
-var optimizer = optim.SGD(layer.parameters(), 1.0);
-var (x, target) = (randn(64, 20), randn(64, 30));
-var (first, last) = (0f, 0f);
+    Outside.write
+        (Path.Combine(where, $"{name}.{extension}proj"))
+        (Outside.project "Microsoft.NET.Sdk" ours true properties file)
 
-for (int step = 0; step < 20; step++)
-{
-    optimizer.zero_grad();
-    var loss = nn.functional.mse_loss(layer.forward(x), target);
-    loss.backward();
-    optimizer.step();
-    last = loss.item<float>();
-    first = step == 0 ? last : first;
-}
+    let built = Outside.build where "built"
 
-Console.WriteLine($"{layer}: loss {first} -> {last}");
-return last < first ? 0 : 1;
-"""
+    if built.Contains "warning" then
+        Outside.fail $"{name}: expected no warning, got\n{built}"
+
+    say $"{name}, built" (Outside.run where "dotnet" [ $"built/{name}.dll" ])
+
+    Outside.run where "dotnet" [ "publish"; "-c"; "Release"; "-v"; "quiet"; "-nologo"; "-o"; "published" ]
+    |> ignore
+
+    say $"{name}, published" (Outside.run where "dotnet" [ $"published/{name}.dll" ])
 
 /// Fails if the files are not there, or the sparse one is not the smaller.
-let onnxProgram =
-    """using System;
-using System.IO;
-using SparseFs.CSharp;
+let onnx =
+    """using SparseFs.CSharp;
 using static TorchSharp.torch;
 
 var model = nn.Sequential(("hidden", sparsenn.SparseLinear(20, 30, sparsity: 0.9, seed: 1)), ("relu", nn.ReLU()));
@@ -97,36 +69,42 @@ Console.WriteLine($"{sparse} bytes sparse, {dense} dense");
 return sparse == stream.Length && sparse < dense ? 0 : 1;
 """
 
-let programs =
-    [ "FSharpUser.fsproj", project [ "SparseFs" ] "Program.fs", "Program.fs", fsharpProgram
-      "CSharpUser.csproj", project [ "SparseFs.CSharp" ] "Program.cs", "Program.cs", csharpProgram
-      "OnnxUser.csproj", project [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "Program.cs", "Program.cs", onnxProgram ]
+// ---------------------------------------------------------------------------------------------------------
+// A program that forgot libtorch: the build warns, and the first layer says what is missing, although a package of it
+// lies in this machine's cache
+// ---------------------------------------------------------------------------------------------------------
 
-let run (folder: string) (command: string) (arguments: string list) =
-    let start = ProcessStartInfo(command, arguments, WorkingDirectory = folder)
-    use running = Process.Start start
-    running.WaitForExit()
+let forgetful () =
+    let where = Outside.subfolder "Forgetful"
+    Outside.write (Path.Combine(where, "Program.cs")) "var layer = SparseFs.CSharp.sparsenn.SparseLinear(20, 30);"
 
-    if running.ExitCode <> 0 then
-        let arguments = String.concat " " arguments
-        eprintfn $"failed with exit code {running.ExitCode}: {command} {arguments}"
-        exit running.ExitCode
+    Outside.write
+        (Path.Combine(where, "Forgetful.csproj"))
+        (Outside.project "Microsoft.NET.Sdk" [ "SparseFs.CSharp" ] false "" "Program.cs")
 
-let consume (projectFile: string, projectText: string, sourceFile: string, sourceText: string) =
-    let name = Path.GetFileNameWithoutExtension projectFile
-    let folder = Directory.CreateDirectory(Path.Combine(outside, name)).FullName
-    File.WriteAllText(Path.Combine(folder, projectFile), projectText)
-    File.WriteAllText(Path.Combine(folder, sourceFile), sourceText)
+    Outside.build where "built"
+    |> expect
+        "the build of a program without libtorch"
+        "warning SPARSEFS002: This program uses SparseFs and has no libtorch"
 
-    printfn $"{name}, built:"
-    run folder "dotnet" [ "build"; "-v"; "quiet"; "-nologo"; "-clp:ErrorsOnly"; "-o"; "built" ]
-    run folder "dotnet" [ $"built/{name}.dll" ]
+    let ended = Outside.tryRun where "dotnet" [ "built/Forgetful.dll" ]
 
-    printfn $"{name}, published:"
-    run folder "dotnet" [ "publish"; "-v"; "quiet"; "-nologo"; "-clp:ErrorsOnly"; "-o"; "published" ]
-    run folder "dotnet" [ $"published/{name}.dll" ]
+    ended.Text
+    |> expect
+        "a program without libtorch"
+        ("System.DllNotFoundException: libtorch, the native part of TorchSharp, was not found beside this program. "
+         + "SparseFs does not bring it, because it is large and comes in several kinds. Add one of its packages to the "
+         + $"project that runs: dotnet add package TorchSharp-cpu --version {Outside.torchVersion}")
 
-run root "dotnet" [ "fsi"; "build.fsx"; "pack" ]
+    if ended.Code = 0 || ended.Text.Contains "LoadNativeBackend" then
+        Outside.fail $"a program without libtorch: expected our error alone, got\n{ended.Text}"
 
-programs |> List.iter consume
-Directory.Delete(outside, recursive = true)
+    say "a program without libtorch" "the build warns, and the error names the package"
+
+interactive ()
+program "FSharpUser" "fs" [ "SparseFs" ] "" (withoutDirectives fsharp)
+program "CSharpUser" "cs" [ "SparseFs.CSharp" ] "" csharp
+program "OnnxUser" "cs" [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "" onnx
+forgetful ()
+Outside.clean ()
+printfn "programs of users run from the packages"

@@ -1,5 +1,5 @@
 /// Holds the packed packages against the table of docs/architecture.md: what each asks for, and in which versions.
-/// dotnet fsi eng/packages.fsx, after dotnet fsi build.fsx pack.
+/// dotnet fsi eng/packages.fsx, as dotnet fsi build.fsx packages runs it.
 
 open System
 open System.IO
@@ -37,8 +37,12 @@ let packed =
 
           let attribute (name: string) (e: XElement) = e.Attribute(XName.Get name).Value
 
+          // A build that is no release has a version of its own.
+          let ours (version: string) =
+              Regex.Replace(version, @"-local\.\d+", "")
+
           (Seq.head (named "id")).Value,
-          List.sort [ for d in named "dependency" -> $"""{attribute "id" d} {attribute "version" d}""" ] ]
+          List.sort [ for d in named "dependency" -> $"""{attribute "id" d} {ours (attribute "version" d)}""" ] ]
     |> List.sort
 
 if written.IsEmpty || written <> packed then
