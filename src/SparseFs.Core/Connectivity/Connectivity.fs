@@ -1,8 +1,9 @@
 namespace SparseFs
 
 open System
+open SparseFs.Pictures
 
-[<CustomEquality; NoComparison>]
+[<CustomEquality; NoComparison; TypeFormatterSource(typeof<HtmlFormatterSource>)>]
 type Connectivity =
     private
         { rows: int
@@ -56,6 +57,10 @@ type Connectivity =
         | _ -> false
 
     override c.GetHashCode() = c.Fingerprint.GetHashCode()
+
+    interface IShownAsHtml with
+        member c.Html() =
+            Svg.draw (string c) (PatternBlocks.create 96 96 c.cols c.rowPtr c.colIdx)
 
     override c.ToString() =
         invariant $"Connectivity(rows={c.rows}, cols={c.cols}, nnz={c.Nnz}, sparsity={c.Sparsity:G6})"

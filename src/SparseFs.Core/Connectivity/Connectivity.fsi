@@ -1,15 +1,17 @@
 namespace SparseFs
 
 open System
+open SparseFs.Pictures
 
 /// <summary>Which weights of a [rows, cols] matrix exist: a CSR pattern without values, immutable and always valid.</summary>
 /// <remarks>
 /// Row r owns slots RowPtr[r] .. RowPtr[r + 1] - 1, columns strictly increasing. No function builds a value that breaks
 /// this, so kernels skip bounds checks. rows = out_features, cols = in_features. Equality and hash are by content.
 /// </remarks>
-[<Sealed; NoComparison>]
+[<Sealed; NoComparison; TypeFormatterSource(typeof<HtmlFormatterSource>)>]
 type Connectivity =
     interface IEquatable<Connectivity>
+    interface IShownAsHtml
 
     /// <summary>out_features.</summary>
     member Rows: int

@@ -1,0 +1,62 @@
+namespace SparseFs.Torch
+
+open System
+open System.Collections.Generic
+open TorchSharp
+
+/// <summary>The shapes that modules give, seen in one pass over an input.</summary>
+module internal OutputShapes =
+
+    type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
+
+    /// Each module's training flag, and torch's generator, as they were.
+    let private asItWas (modules: torch.nn.Module list) (body: unit -> unit) =
+        let training = modules |> List.map (fun m -> m, m.training)
+        use generator = torch.random.get_rng_state ()
+
+        try
+            for m in modules do
+                m.eval ()
+
+            body ()
+        finally
+            torch.random.set_rng_state generator
+            // train() goes down to the children, which come later in the list and so have the last word.
+            for m, wasTraining in training do
+                m.train wasTraining
+
+    /// <summary>Runs the model once, in evaluation mode and without gradients.</summary>
+    /// <returns>By module, the shape of its first output. Modules that take or give anything but one tensor, or whose
+    /// <c>forward</c> is called instead of <c>call</c>, are not seen.</returns>
+    let seen
+        (model: Layer)
+        (modules: torch.nn.Module list)
+        (input: torch.Tensor)
+        : Dictionary<torch.nn.Module, int64[]> =
+        let shapes = Dictionary<torch.nn.Module, int64[]>(HashIdentity.Reference)
+
+        let note (m: torch.nn.Module) (output: torch.Tensor) =
+            shapes.TryAdd(m, output.shape) |> ignore
+
+        let hooks =
+            [ for m in modules do
+                  match m with
+                  | :? Layer as layer ->
+                      // A hook's null says that the output stays.
+                      layer.register_forward_hook (
+                          Func<_, _, _, _>(fun m _ output ->
+                              note m output
+                              Unchecked.defaultof<torch.Tensor>)
+                      )
+                  | _ -> () ]
+
+        try
+            asItWas modules (fun () ->
+                use _ = torch.NewDisposeScope()
+                use _ = torch.no_grad ()
+                model.call input |> ignore)
+        finally
+            for hook in hooks do
+                hook.remove ()
+
+        shapes
