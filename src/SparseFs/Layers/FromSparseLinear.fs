@@ -49,7 +49,15 @@ type FromSparseLinear =
             ?dtype: torch.ScalarType
         ) : SparseLinear =
         let rigL =
-            Schedule.cosine (defaultArg alpha 0.1) (defaultArg deltaT 6000L) (defaultArg tEnd 150_000L)
+            { Fraction = defaultArg alpha 0.1
+              Decay = Decay.Cosine
+              Start = 0L
+              End = defaultArg tEnd 150_000L
+              Every = defaultArg deltaT 6000L }
+            |> Schedule.checkAs (function
+                | "fraction" -> nameof alpha
+                | "every" -> nameof deltaT
+                | _ -> nameof tEnd)
             |> Policy.rigL
 
         let policy = if defaultArg dynamic false then Some rigL else None
@@ -94,9 +102,14 @@ type FromSparseLinear =
     static member ActivationSparsity
         (numFeatures: int, ?alpha: float, ?beta: float, ?actSparsity: float, ?device: torch.Device)
         : KWinners =
+        let strength, sparsity = defaultArg beta 1.5, defaultArg actSparsity 0.65
+        KWinners.checkFeatures (nameof numFeatures) numFeatures
+        Boost.checkStrength (nameof beta) strength
+        Sparsity.check (nameof actSparsity) sparsity
+
         let options =
-            { KWinnersOptions.ofSparsity (defaultArg actSparsity 0.65) with
+            { KWinnersOptions.ofSparsity sparsity with
                 DutyCycle = DutyCycle.Alpha(defaultArg alpha 0.1)
-                Boost = Boost.Exponential(defaultArg beta 1.5) }
+                Boost = Boost.Exponential strength }
 
         new KWinners(numFeatures, options, ?device = device)
