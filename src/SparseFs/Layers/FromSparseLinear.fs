@@ -28,8 +28,8 @@ type FromSparseLinear =
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, the connectivity has another shape, the sparsity is
-    /// outside [0, 1), nnz would exceed 2^31 − 1, a small world cannot be that sparse, dtype is not a real floating one, or a
-    /// number of the schedule is outside its range, dynamic or not.</exception>
+    /// outside [0, 1) or leaves no weight, nnz would exceed 2^31 − 1, a small world cannot be that sparse, dtype is not a real
+    /// floating one, or a number of the schedule is outside its range, dynamic or not.</exception>
     /// <example><code>FromSparseLinear.SparseLinear(784, 100, dynamic = true, deltaT = 6000L)</code></example>
     static member SparseLinear
         (

@@ -102,7 +102,7 @@ module Conversion =
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <returns>A new layer with <c>Sparsity.nnz out_features in_features sparsity</c> slots.</returns>
     /// <exception cref="T:System.ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity
-    /// is outside [0, 1).</exception>
+    /// is outside [0, 1) or leaves no weight.</exception>
     /// <remarks>Magnitudes are compared as float32, as <c>Connectivity.ofMagnitude</c> does.</remarks>
     /// <example><code>
     /// let pruned = Conversion.ofDense 0.9 linear
