@@ -1,5 +1,3 @@
-using System.ComponentModel;
-
 namespace SparseFs.CSharp;
 
 /// <summary>How the weights of a new layer are drawn; torch.manual_seed governs the draws.</summary>
@@ -20,18 +18,12 @@ public enum Initialization
 
     /// <summary>All weights 0.</summary>
     Zeros,
-}
 
-internal static class Initializations
-{
-    /// <exception cref="InvalidEnumArgumentException">No such rule.</exception>
-    internal static Init ToCore(this Initialization init) => init switch
-    {
-        Initialization.FanIn => Init.FanIn,
-        Initialization.DenseFanIn => Init.DenseFanIn,
-        Initialization.KaimingUniform => Init.KaimingUniform,
-        Initialization.KaimingNormal => Init.KaimingNormal,
-        Initialization.Zeros => Init.Zeros,
-        _ => throw new InvalidEnumArgumentException(nameof(init), (int)init, typeof(Initialization)),
-    };
+    /// <summary>Uniform within ± √(6 / (fan-in of the row + fan-out of the column)): Glorot and Bengio 2010, equation 16, for
+    /// tanh and its like.</summary>
+    XavierUniform,
+
+    /// <summary>Normal of deviation √(2 / (fan-in of the row + fan-out of the column)): Glorot and Bengio 2010, equation 12,
+    /// for tanh and its like.</summary>
+    XavierNormal,
 }

@@ -28,7 +28,7 @@ public static partial class sparsenn
     /// <param name="tEnd">The last optimizer step that may be an update.</param>
     /// <param name="alpha">The part of the slots that the first update rewires, in [0, 1], falling by a cosine.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
-    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
+    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1) or leaves no weight, nnz would
     /// exceed 2^31 − 1, the connectivity has another shape, dtype is not a real floating one, or a number of the schedule is
     /// outside its range.</exception>
     public static SparseLinear SparseLinear(
@@ -73,7 +73,7 @@ public static partial class sparsenn
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
     /// <param name="policy">How <c>Rewiring.Rewire(model, optimizer)</c> rewires the layer; not at all if null.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
-    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
+    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1) or leaves no weight, nnz would
     /// exceed 2^31 − 1, dtype is not a real floating one, or a part of the policy is outside its range.</exception>
     public static SparseLinear SparseLinear(
         long inFeatures,
@@ -100,7 +100,7 @@ public static partial class sparsenn
     /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
     /// <param name="policy">How <c>Rewiring.Rewire(model, optimizer)</c> rewires the layer; not at all if null.</param>
     /// <returns>The layer: input [*, inFeatures], output [*, outFeatures].</returns>
-    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1), nnz would
+    /// <exception cref="ArgumentException">A size is negative or too large, the sparsity is outside [0, 1) or leaves no weight, nnz would
     /// exceed 2^31 − 1, the topology is null, refuses these numbers or gives another pattern, dtype is not a real floating
     /// one, or a part of the policy is outside its range.</exception>
     public static SparseLinear SparseLinear(

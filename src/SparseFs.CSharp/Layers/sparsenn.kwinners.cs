@@ -35,7 +35,9 @@ public static partial class sparsenn
     /// <returns>The layer: input [*, features], output the same.</returns>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static KWinners KWinners(long features, KWinnersOptions? options = null, Device? device = null) =>
-        new(Require.Units(features), options.OrNone(), device.OrNone());
+        Named.Call(
+            () => new KWinners(Require.Units(features), options.OrNone(), device.OrNone()),
+            ("k", nameof(options)));
 
     /// <summary>K-winners of images [N, C, H, W], with one duty cycle a channel.</summary>
     /// <param name="channels">C, 1 or more.</param>
@@ -50,7 +52,9 @@ public static partial class sparsenn
         KWinnersOptions? options = null,
         bool local = false,
         Device? device = null) =>
-        new(Require.Units(channels), options.OrNone(), local, device.OrNone());
+        Named.Call(
+            () => new KWinners2d(Require.Units(channels), options.OrNone(), local, device.OrNone()),
+            ("k", nameof(options)));
 
     public static partial class functional
     {

@@ -14,7 +14,7 @@ public static class Conversions
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
     /// <returns>A new layer.</returns>
     /// <exception cref="ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity is
-    /// outside [0, 1).</exception>
+    /// outside [0, 1) or leaves no weight.</exception>
     public static SparseLinear ToSparse(this Linear dense, double sparsity) => SparseFs.Conversion.OfDense(sparsity, dense);
 
     /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>

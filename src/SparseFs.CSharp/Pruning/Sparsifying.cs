@@ -79,11 +79,15 @@ public static class Sparsifying
             budget,
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);
 
-        var chosen = namePattern is null ? all : SparseFs.Sparsify.Matching(namePattern, all);
+        var chosen = namePattern is null
+            ? all
+            : Named.Call(() => SparseFs.Sparsify.Matching(namePattern, all), ("pattern", nameof(namePattern)));
 
-        return optimizer is null
-            ? SparseFs.Sparsify.Model(chosen, model)
-            : SparseFs.Sparsify.ModelWith(optimizer, chosen, model);
+        return Named.Call(
+            () => optimizer is null
+                ? SparseFs.Sparsify.Model(chosen, model)
+                : SparseFs.Sparsify.ModelWith(optimizer, chosen, model),
+            ("rule", nameof(allocation)));
     }
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>

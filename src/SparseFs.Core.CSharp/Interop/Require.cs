@@ -27,7 +27,17 @@ internal static class Require
     internal static double Sparsity(double value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
         value is >= 0 and < 1
             ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"expected a sparsity in [0, 1), got {value}");
+            : throw new ArgumentOutOfRangeException(
+                name,
+                value,
+                FormattableString.Invariant($"expected a sparsity in [0, 1), got {value}{Percentage(value)}"));
+
+    /// <summary>Who wrote a percentage is told the fraction.</summary>
+    private static string Percentage(double value) =>
+        value is > 1 and < 100
+            ? FormattableString.Invariant(
+                $"; sparsity is a fraction: write {(decimal)value / 100} for {value} %")
+            : "";
 
     /// <summary>A strength of a boost, under the caller's name of it.</summary>
     internal static double Strength(double value, [CallerArgumentExpression(nameof(value))] string? name = null) =>

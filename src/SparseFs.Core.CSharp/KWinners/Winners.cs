@@ -55,7 +55,10 @@ public static class Winners
     /// <returns>alpha; or samples / min(period, seen), at most 1.</returns>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Weight(DutyCycle rule, long seen, int samples) =>
-        DutyCycleModule.Weight(Require.NotNull(rule), seen, samples);
+        Named.Call(
+            () => DutyCycleModule.Weight(Require.NotNull(rule), seen, samples),
+            ("alpha", nameof(rule)),
+            ("period", nameof(rule)));
 
     /// <summary>The duty cycle after a batch: a running mean over samples.</summary>
     /// <param name="weight">The batch's weight, in [0, 1].</param>

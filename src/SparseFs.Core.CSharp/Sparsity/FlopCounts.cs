@@ -22,5 +22,6 @@ public static class FlopCounts
     /// <param name="deltaT">Steps from one update to the next, 1 or more.</param>
     /// <returns>(3 f_S ΔT + 2 f_S + f_D) / (ΔT + 1).</returns>
     /// <exception cref="ArgumentOutOfRangeException">deltaT is below 1.</exception>
-    public static double RigL(double sparse, double dense, long deltaT) => Flops.RigL(sparse, dense, deltaT);
+    public static double RigL(double sparse, double dense, long deltaT) => 
+        Named.Call(() => Flops.RigL(sparse, dense, deltaT), ("every", nameof(deltaT)));
 }

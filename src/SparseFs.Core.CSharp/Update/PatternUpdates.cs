@@ -14,7 +14,9 @@ public static class PatternUpdates
     /// <returns>The state.</returns>
     /// <exception cref="ArgumentException">weight does not have nnz numbers, or an argument is null.</exception>
     public static LayerState State(Connectivity connectivity, float[] weight, long step, Seed seed) =>
-        SparseFs.Rewire.State(connectivity, weight, step, seed);
+        Named.Call(
+            () => SparseFs.Rewire.State(Require.NotNull(connectivity), Require.NotNull(weight), step, seed),
+            ("Weight", nameof(weight)));
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
     /// <param name="policy">Its budget is the layer's or the rows'; the schedule is not asked.</param>

@@ -197,16 +197,12 @@ module Policy =
         Schedule.check policy.Schedule |> ignore
         MomentumWindow.check policy.Momentum
 
-        let inUnit (name: string) (value: float) =
-            if not (value >= 0.0 && value < 1.0) then
-                refuse name (invariant $"expected a sparsity in [0, 1), got {value}")
-
         match policy.Budget with
         | Budget.RowWithAblation salient when not (salient >= 0.0 && salient <= 1.0) ->
             refuse "salient" (invariant $"expected γ in [0, 1], got {salient}")
         | Budget.GradualPruning(initial, final) ->
-            inUnit "initial" initial
-            inUnit "final" final
+            Sparsity.check "initial" initial
+            Sparsity.check "final" final
 
             if final < initial then
                 refuse "final" (invariant $"expected a sparsity of {initial} or more, got {final}")

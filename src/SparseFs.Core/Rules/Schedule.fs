@@ -24,18 +24,12 @@ type Schedule =
 [<RequireQualifiedAccess>]
 module Schedule =
 
-    /// <summary>Checks a schedule and gives it back.</summary>
+    /// <summary>As <c>check</c>, for callers whose own arguments the parts are.</summary>
+    /// <param name="nameOf">From fraction, every, start, end or power to the argument's name.</param>
     /// <param name="schedule">The schedule.</param>
-    /// <exception cref="T:System.ArgumentException">Fraction is outside [0, 1], Every is below 1, Start is negative, End is
-    /// before Start, or a power is not a number of 0 or more.</exception>
-    /// <example><code>
-    /// let schedule = Schedule.check { Schedule.cosine 0.3 100L 75_000L with Decay = Decay.InversePower 3.0 }
-    /// schedule.Every // = 100L
-    /// </code></example>
-    [<CompiledName "Check">]
-    let check (schedule: Schedule) : Schedule =
-        let refuse (name: string) (message: string) =
-            raise (ArgumentException(message, name))
+    let internal checkAs (nameOf: string -> string) (schedule: Schedule) : Schedule =
+        let refuse (part: string) (message: string) =
+            raise (ArgumentException(message, nameOf part))
 
         if not (schedule.Fraction >= 0.0 && schedule.Fraction <= 1.0) then
             refuse "fraction" (invariant $"expected α in [0, 1], got {schedule.Fraction}")
@@ -53,6 +47,17 @@ module Schedule =
         | Decay.InversePower power when not (power >= 0.0 && Double.IsFinite power) ->
             refuse "power" (invariant $"expected a number of 0 or more, got {power}")
         | _ -> schedule
+
+    /// <summary>Checks a schedule and gives it back.</summary>
+    /// <param name="schedule">The schedule.</param>
+    /// <exception cref="T:System.ArgumentException">Fraction is outside [0, 1], Every is below 1, Start is negative, End is
+    /// before Start, or a power is not a number of 0 or more.</exception>
+    /// <example><code>
+    /// let schedule = Schedule.check { Schedule.cosine 0.3 100L 75_000L with Decay = Decay.InversePower 3.0 }
+    /// schedule.Every // = 100L
+    /// </code></example>
+    [<CompiledName "Check">]
+    let check (schedule: Schedule) : Schedule = checkAs id schedule
 
     let private make (decay: Decay) (fraction: float) (every: int64) (last: int64) : Schedule =
         check

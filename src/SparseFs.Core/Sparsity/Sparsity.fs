@@ -31,19 +31,32 @@ module Sparsity =
 
             raise (ArgumentOutOfRangeException("nnz", nnz, (invariant $"{expected}, got {nnz}")))
 
-    let private checkSparsity (sparsity: float) =
+    /// Why a number is no sparsity; who wrote a percentage is told the fraction.
+    let internal refusal (sparsity: float) : string =
+        let got = invariant $"expected a sparsity in [0, 1), got {sparsity}"
+
+        if sparsity > 1.0 && sparsity < 100.0 then
+            let fraction = decimal sparsity / 100m
+
+            got
+            + (invariant $"; sparsity is a fraction: write {fraction} for {sparsity} ")
+            + "%"
+        else
+            got
+
+    /// <exception cref="T:System.ArgumentOutOfRangeException">The number is outside [0, 1); it goes by that name.</exception>
+    let internal check (name: string) (sparsity: float) =
         if not (sparsity >= 0.0 && sparsity < 1.0) then
-            raise (
-                ArgumentOutOfRangeException(
-                    "sparsity",
-                    sparsity,
-                    (invariant $"expected a sparsity in [0, 1), got {sparsity}")
-                )
-            )
+            raise (ArgumentOutOfRangeException(name, sparsity, refusal sparsity))
+
+    /// <summary>The largest sparsity that leaves one weight a row, to six places: 1 − 1/cols, rounded down.</summary>
+    /// <param name="cols">1 or more.</param>
+    let internal mostWithRows (cols: int) : decimal =
+        Math.Floor((1m - 1m / decimal cols) * 1_000_000m) / 1_000_000m
 
     /// The exact decimal that the caller wrote: 1 - 0.9 is 0.1 here, where binary floats make it less and miss the ties.
     let internal density (sparsity: float) : decimal =
-        checkSparsity sparsity
+        check "sparsity" sparsity
         1m - decimal sparsity
 
     /// nnz / cells; 0 where there is no cell.
@@ -76,6 +89,25 @@ module Sparsity =
 
         Rounding.part (density sparsity) (bigint (cells rows cols))
         |> toNnz (invariant $"a [{rows}, {cols}] matrix at sparsity {sparsity}")
+
+    /// <summary>As <c>nnz</c>, for the weights of a layer: a sparsity that leaves none is refused.</summary>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">As <c>nnz</c>, or no weight is left of the cells that there
+    /// are; the message has a sparsity that leaves some.</exception>
+    let internal nnzOfLayer (rows: int) (cols: int) (sparsity: float) : int =
+        let slots = nnz rows cols sparsity
+
+        if slots = 0 && cells rows cols > 0L then
+            let got =
+                invariant
+                    $"expected a sparsity that leaves weights, got {sparsity}, which leaves none of the {cells rows cols}"
+
+            let cure =
+                invariant
+                    $" of a layer [out_features, in_features] = [{rows}, {cols}]: at most {mostWithRows cols} leaves one a row"
+
+            raise (ArgumentOutOfRangeException(nameof sparsity, sparsity, got + cure))
+
+        slots
 
     /// <summary>The sparsity of a [rows, cols] matrix that has <paramref name="nnz"/> slots; 1 where there is no cell.</summary>
     /// <param name="rows">out_features, 0 or more.</param>

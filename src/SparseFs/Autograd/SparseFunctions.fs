@@ -38,7 +38,7 @@ module private Context =
     let private inUse (numbers: LayerNumbers | null) (body: unit -> 'a) : 'a =
         match numbers with
         | null -> body ()
-        | numbers when numbers.IsSuperseded -> gone "a layer of it was rewired or loaded"
+        | numbers when numbers.IsSuperseded -> gone "a layer of it was rewired or loaded, or drawn anew"
         | numbers when not (numbers.Shared.TryEnter()) -> gone "a layer of it was moved or disposed of"
         | numbers ->
             try

@@ -27,11 +27,13 @@ module SparseOps =
     let private onSamples
         (name: string)
         (x: torch.Tensor)
+        (layer: obj | null)
         (features: int)
+        (called: string)
         (outputs: int)
         (apply: torch.Tensor -> torch.Tensor)
         =
-        let n = TensorView.checkSamples name x features
+        let n = TensorView.checkSamples name x layer features called
         DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
@@ -44,16 +46,23 @@ module SparseOps =
             shape[shape.Length - 1] <- int64 outputs
             (y.view shape).MoveToOuterDisposeScope()
 
-    /// A layer's product, of numbers that are known to fit.
-    let internal ofLayer (op: SparseOperator) (numbers: LayerNumbers) (x: torch.Tensor) : torch.Tensor =
+    /// A layer's product, of numbers that are known to fit. Errors ask the layer's name for its text.
+    let internal ofLayer
+        (layer: LayerName)
+        (op: SparseOperator)
+        (numbers: LayerNumbers)
+        (x: torch.Tensor)
+        : torch.Tensor =
         let c = op.Connectivity
 
         if isNull (box x) then
             nullArg "x"
 
-        TensorView.checkPlace "x" x "weight" numbers.Dtype numbers.Device
+        TensorView.checkPlace "x" x layer "weight" numbers.Dtype numbers.Device
         BackwardFailure.Raise numbers.Failure
-        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(op, numbers.Leaf, numbers.BiasLeaf, x))
+
+        onSamples "x" x layer c.Cols "in_features" c.Rows (fun x ->
+            SpmmFunction.Apply(op, numbers.Leaf, numbers.BiasLeaf, x))
 
     let private linearBy
         (backendOf: torch.Tensor -> Backend)
@@ -72,7 +81,7 @@ module SparseOps =
 
         TensorView.checkAlike "x" x "values" values
         let op = SparseOperator(c, backendOf values)
-        onSamples "x" x c.Cols c.Rows (fun x -> SpmmFunction.Apply(op, values, bias, x))
+        onSamples "x" x null c.Cols "cols" c.Rows (fun x -> SpmmFunction.Apply(op, values, bias, x))
 
     let private spmmTBy
         (backendOf: torch.Tensor -> Backend)
@@ -83,7 +92,7 @@ module SparseOps =
         checkValues c values
         TensorView.checkAlike "g" g "values" values
         let op = SparseOperator(c, backendOf values)
-        onSamples "g" g c.Rows c.Cols (fun g -> BilinearFunction<SpmmT>.Apply(op, values, g))
+        onSamples "g" g null c.Rows "rows" c.Cols (fun g -> BilinearFunction<SpmmT>.Apply(op, values, g))
 
     let private sddmmBy (backendOf: torch.Tensor -> Backend) (c: Connectivity) (g: torch.Tensor) (x: torch.Tensor) =
         if isNull (box c) then
@@ -91,8 +100,8 @@ module SparseOps =
 
         TensorView.checkFloating "g" g
         TensorView.checkAlike "x" x "g" g
-        let n = TensorView.checkSamples "g" g c.Rows
-        let samplesOfX = TensorView.checkSamples "x" x c.Cols
+        let n = TensorView.checkSamples "g" g null c.Rows "rows"
+        let samplesOfX = TensorView.checkSamples "x" x null c.Cols "cols"
 
         if n <> samplesOfX then
             raise (ArgumentException($"expected g's {n} samples, got {samplesOfX}", "x"))

@@ -44,6 +44,14 @@ module Arithmetic =
 
         measured |> List.find (fun (least, _) -> samples >= least) |> snd
 
+    /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
+    let internal check (name: string) (arithmetic: Arithmetic) : Arithmetic =
+        if not (Enum.IsDefined arithmetic) then
+            let expected = "expected one of Sparse, Dense, Faster and SparseActivations"
+            raise (ArgumentException($"{expected}, got {arithmetic}", name))
+
+        arithmetic
+
     /// Dense or Sparse, whichever is faster for a pattern's sparsity and so many samples.
     let internal faster (sparsity: float) (samples: int) : Arithmetic =
         if sparsity < breakEven samples then

@@ -106,8 +106,10 @@ module internal LayerReader =
             | ValueSome stored -> file.Read stored
             | ValueNone -> null
 
-        let layer =
-            new SparseLinear(c, hasBias = bias.IsSome, init = Init.Zeros, device = torch.CPU, dtype = values.dtype)
+        let settings =
+            LayerSettings.Of(Some bias.IsSome, None, Some torch.CPU, Some values.dtype, None)
+
+        let layer = new SparseLinear(LayerStart.blank settings c)
 
         LayerWeights.give layer c values biasValues ()
         layer.TakeSeed seed

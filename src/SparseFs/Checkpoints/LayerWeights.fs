@@ -24,8 +24,7 @@ module internal LayerWeights =
 
     let checkForm (form: WeightForm) =
         match form with
-        | WeightForm.Magnitude sparsity when not (sparsity >= 0.0 && sparsity < 1.0) ->
-            raise (ArgumentException($"expected a sparsity in [0, 1), got {sparsity}", "sparsity"))
+        | WeightForm.Magnitude sparsity -> Sparsity.check (nameof sparsity) sparsity
         | _ -> ()
 
     /// The names that a form needs, the weight's first.

@@ -77,7 +77,8 @@ module internal ModelTensors =
         let layers = Array.ofList (SparseLayers.places model)
 
         // What is wrong with a pattern that was loaded is said before anything else.
-        for struct (_, layer) in layers do
+        for struct (name, layer) in layers do
+            layer.KnownAs <- name
             layer.Versions.Settle() |> ignore
 
         let state = LayerVersions.Quietly(fun () -> model.state_dict ())

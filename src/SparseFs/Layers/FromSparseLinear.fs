@@ -28,8 +28,8 @@ type FromSparseLinear =
     /// <param name="device">Where the parameters live; torch's default device if not given.</param>
     /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
     /// <exception cref="T:System.ArgumentException">A size is negative, the connectivity has another shape, the sparsity is
-    /// outside [0, 1), nnz would exceed 2^31 − 1, a small world cannot be that sparse, dtype is not a real floating one, or a
-    /// number of the schedule is outside its range, dynamic or not.</exception>
+    /// outside [0, 1) or leaves no weight, nnz would exceed 2^31 − 1, a small world cannot be that sparse, dtype is not a real
+    /// floating one, or a number of the schedule is outside its range, dynamic or not.</exception>
     /// <example><code>FromSparseLinear.SparseLinear(784, 100, dynamic = true, deltaT = 6000L)</code></example>
     static member SparseLinear
         (
@@ -49,7 +49,15 @@ type FromSparseLinear =
             ?dtype: torch.ScalarType
         ) : SparseLinear =
         let rigL =
-            Schedule.cosine (defaultArg alpha 0.1) (defaultArg deltaT 6000L) (defaultArg tEnd 150_000L)
+            { Fraction = defaultArg alpha 0.1
+              Decay = Decay.Cosine
+              Start = 0L
+              End = defaultArg tEnd 150_000L
+              Every = defaultArg deltaT 6000L }
+            |> Schedule.checkAs (function
+                | "fraction" -> nameof alpha
+                | "every" -> nameof deltaT
+                | _ -> nameof tEnd)
             |> Policy.rigL
 
         let policy = if defaultArg dynamic false then Some rigL else None
@@ -94,9 +102,14 @@ type FromSparseLinear =
     static member ActivationSparsity
         (numFeatures: int, ?alpha: float, ?beta: float, ?actSparsity: float, ?device: torch.Device)
         : KWinners =
+        let strength, sparsity = defaultArg beta 1.5, defaultArg actSparsity 0.65
+        KWinners.checkFeatures (nameof numFeatures) numFeatures
+        Boost.checkStrength (nameof beta) strength
+        Sparsity.check (nameof actSparsity) sparsity
+
         let options =
-            { KWinnersOptions.ofSparsity (defaultArg actSparsity 0.65) with
+            { KWinnersOptions.ofSparsity sparsity with
                 DutyCycle = DutyCycle.Alpha(defaultArg alpha 0.1)
-                Boost = Boost.Exponential(defaultArg beta 1.5) }
+                Boost = Boost.Exponential strength }
 
         new KWinners(numFeatures, options, ?device = device)

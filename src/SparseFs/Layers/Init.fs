@@ -1,7 +1,7 @@
 namespace SparseFs
 
 /// <summary>How the weights of a new layer are drawn; torch.manual_seed governs the draws.</summary>
-/// <remarks>A sparse row has few inputs, so every rule but DenseFanIn scales each row by its own number of slots; cf.
+/// <remarks>A sparse row has few inputs, so every rule but DenseFanIn scales by the slots that there are; cf.
 /// Evci et al., "Gradient flow in sparse neural networks and how lottery tickets win", AAAI 2022, section 3.1.</remarks>
 [<RequireQualifiedAccess>]
 type Init =
@@ -15,3 +15,9 @@ type Init =
     | KaimingNormal
     /// <summary>All weights 0.</summary>
     | Zeros
+    /// <summary>Uniform within ± √(6 / (fan-in of the row + fan-out of the column)): Glorot and Bengio 2010, equation 16, for
+    /// tanh and its like.</summary>
+    | XavierUniform
+    /// <summary>Normal of deviation √(2 / (fan-in of the row + fan-out of the column)): Glorot and Bengio 2010, equation 12, for
+    /// tanh and its like.</summary>
+    | XavierNormal

@@ -28,8 +28,10 @@ module internal InitialNumbers =
             match init with
             | Init.FanIn
             | Init.DenseFanIn
-            | Init.KaimingUniform -> uniform nnz
-            | Init.KaimingNormal -> torch.randn (int64 nnz, device = torch.CPU)
+            | Init.KaimingUniform
+            | Init.XavierUniform -> uniform nnz
+            | Init.KaimingNormal
+            | Init.XavierNormal -> torch.randn (int64 nnz, device = torch.CPU)
             | Init.Zeros -> torch.zeros (int64 nnz, device = torch.CPU)
 
         let bias: torch.Tensor | null =
@@ -47,6 +49,18 @@ module internal InitialNumbers =
         let scales =
             Connectivity.fanIn c
             |> Array.map (fun fanIn -> if fanIn = 0 then 0.0f else float32 (scaleOf (float fanIn)))
+
+        torch.tensor (scales, device = torch.CPU)
+
+    /// The scale of each weight [nnz], from the fan-in of its row and the fan-out of its column.
+    let private slotScales (c: Connectivity) (scaleOf: float -> float) : torch.Tensor =
+        let fanIn, fanOut = Connectivity.fanIn c, Connectivity.fanOut c
+
+        let scales =
+            Array.map2
+                (fun row col -> float32 (scaleOf (float fanIn[row] + float fanOut[col])))
+                (Connectivity.rowIndices c)
+                c.ColIdxArray
 
         torch.tensor (scales, device = torch.CPU)
 
@@ -71,6 +85,8 @@ module internal InitialNumbers =
         | Init.KaimingUniform -> scaled (fun fanIn -> sqrt (6.0 / fanIn))
         | Init.KaimingNormal -> scaled (fun fanIn -> sqrt (2.0 / fanIn))
         | Init.Zeros -> numbers.Weight
+        | Init.XavierUniform -> numbers.Weight.mul_ (slotScales c (fun fans -> sqrt (6.0 / fans)))
+        | Init.XavierNormal -> numbers.Weight.mul_ (slotScales c (fun fans -> sqrt (2.0 / fans)))
 
     /// The bias [rows], scaled in place by torch.nn.Linear's rule with each row's inputs (all of them for DenseFanIn); or
     /// null.

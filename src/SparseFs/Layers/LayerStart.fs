@@ -17,13 +17,14 @@ type internal LayerSettings =
         Policy: Policy | null
     }
 
-    /// <exception cref="T:System.ArgumentException">dtype is not a real floating one, or a part of the policy is outside its
-    /// range.</exception>
+    /// <exception cref="T:System.ArgumentException">dtype is not a real floating one, torch does not have the device, or a part
+    /// of the policy is outside its range.</exception>
     static member Of
         (hasBias: bool option, init: Init option, device: torch.Device option, dtype, policy: Policy option)
         : LayerSettings =
         Option.iter (TensorView.checkDtype (nameof dtype)) dtype
         TorchStart.ensure ()
+        Option.iter (TensorView.checkDevice (nameof device)) device
 
         { HasBias = defaultArg hasBias true
           Init = defaultArg init Init.FanIn
@@ -42,11 +43,19 @@ type internal LayerStart =
         Weight: Parameter
         Bias: Parameter | null
         Policy: Policy | null
+        /// By what rule reset_parameters draws anew.
+        Init: Init
         /// What drew the pattern, if the layer did.
         Seed: Seed option
     }
 
 module internal LayerStart =
+
+    /// <exception cref="T:System.ArgumentException">A part of the policy is outside its range.</exception>
+    let checkPolicy (policy: Policy | null) : Policy | null =
+        match policy with
+        | null -> null
+        | policy -> Policy.check policy
 
     let private parameter (settings: LayerSettings) (values: torch.Tensor) : Parameter =
         let p = new Parameter(values.``to`` (settings.Dtype, settings.Device, copy = true))
@@ -61,6 +70,7 @@ module internal LayerStart =
             | null -> null
             | bias -> parameter settings bias
           Policy = settings.Policy
+          Init = settings.Init
           Seed = seed }
 
     /// <summary>Over a pattern that is given.</summary>
@@ -72,6 +82,31 @@ module internal LayerStart =
 
         InitialNumbers.draw settings.Init connectivity.Nnz connectivity.Rows settings.HasBias
         |> ofNumbers settings connectivity None
+
+    /// <summary>Over a pattern that is given, with all weights 0: those of a file or of another layer come into it.</summary>
+    /// <remarks>Nothing is drawn; the settings' rule is the one by which reset_parameters will.</remarks>
+    let blank (settings: LayerSettings) (connectivity: Connectivity) : LayerStart =
+        { ofPattern { settings with Init = Init.Zeros } connectivity with
+            Init = settings.Init }
+
+    /// <summary>Draws weight and bias anew, into storage that no running call reads: the Parameters stay.</summary>
+    let redraw (init: Init) (versions: LayerVersions) : unit =
+        versions.Exclusively(fun () ->
+            use _ = torch.NewDisposeScope()
+            use _ = torch.no_grad ()
+            let c, like = versions.Settle(), versions.Weight
+
+            let own (t: torch.Tensor) =
+                t.``to`` (like.dtype, like.device, copy = true)
+
+            let numbers = InitialNumbers.draw init c.Nnz c.Rows (not (isNull versions.Bias))
+
+            let bias: torch.Tensor | null =
+                match InitialNumbers.bias c numbers with
+                | null -> null
+                | bias -> own bias
+
+            versions.Replace(c, own (InitialNumbers.weight c numbers), bias))
 
     let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
         if isNull (box c) || c.Rows <> rows || c.Cols <> cols || c.Nnz <> nnz then
@@ -96,7 +131,7 @@ module internal LayerStart =
         : LayerStart =
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
-        let nnz = Sparsity.nnz outFeatures inFeatures sparsity
+        let nnz = Sparsity.nnzOfLayer outFeatures inFeatures sparsity
 
         let drawn (seed: Seed) =
             let c = topology outFeatures inFeatures nnz seed

@@ -22,8 +22,8 @@ type SparseLinear internal (start: LayerStart) =
 
     let rows, cols = start.Connectivity.Rows, start.Connectivity.Cols
 
-    let versions =
-        LayerVersions("SparseLinear", start.Connectivity, start.Weight, start.Bias)
+    let name = LayerName "SparseLinear"
+    let versions = LayerVersions(name, start.Connectivity, start.Weight, start.Bias)
 
     let mutable arithmetic = Arithmetic.Sparse
     let mutable isTraining = true
@@ -32,6 +32,7 @@ type SparseLinear internal (start: LayerStart) =
     let mutable seed = start.Seed
 
     do
+        name.Describe <- fun () -> LayerText.ofLayer versions.Shown (not (isNull versions.Bias)) seed arithmetic
         base.register_parameter ("weight", versions.Weight)
 
         match versions.Bias with
@@ -71,7 +72,7 @@ type SparseLinear internal (start: LayerStart) =
     /// <param name="topology">Draws the pattern from rows, columns, nnz and a seed, and gives back one of that shape and
     /// nnz; Topology.uniform by default.</param>
     /// <param name="policy">How a Rewirer that follows its layers rewires this one; not at all by default.</param>
-    /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1), nnz would exceed
+    /// <exception cref="T:System.ArgumentException">A size is negative, the sparsity is outside [0, 1) or leaves no weight, nnz would exceed
     /// 2^31 − 1, the topology refuses them or gives another pattern, or dtype or policy are not as said above.</exception>
     /// <example><code>new SparseLinear(784, 300, sparsity = 0.95, topology = Topology.smallWorld)</code></example>
     new
@@ -135,6 +136,10 @@ type SparseLinear internal (start: LayerStart) =
     /// Pattern and numbers that belong together, for as long as they are read.
     member internal _.Versions = versions
 
+    /// The layer's path in a model, for errors: told by who lists the model.
+    member internal _.KnownAs
+        with set (path: string) = name.KnownAs <- path
+
     /// Where backward passes are noted, or null.
     member internal _.Recorder
         with get (): GradientRecorder | null = recorder
@@ -154,12 +159,7 @@ type SparseLinear internal (start: LayerStart) =
     /// </code></example>
     member _.Policy
         with get (): Policy | null = policy
-        and set (value: Policy | null) =
-            match value with
-            | null -> ()
-            | value -> SparseFs.Policy.check value |> ignore
-
-            policy <- value
+        and set (value: Policy | null) = policy <- LayerStart.checkPolicy value
 
     /// <summary>How the layer multiplies: Sparse unless it is set.</summary>
     /// <remarks>It changes speed and memory, not results beyond rounding; it is not part of state_dict.</remarks>
@@ -169,16 +169,7 @@ type SparseLinear internal (start: LayerStart) =
     /// </code></example>
     member _.Arithmetic
         with get (): Arithmetic = arithmetic
-        and set (value: Arithmetic) =
-            if not (Enum.IsDefined value) then
-                raise (
-                    ArgumentException(
-                        $"expected one of Sparse, Dense, Faster and SparseActivations, got {value}",
-                        nameof value
-                    )
-                )
-
-            arithmetic <- value
+        and set (value: Arithmetic) = arithmetic <- Arithmetic.check (nameof value) value
 
     /// <summary>What the layer will use for an input of so many samples: Sparse, Dense or SparseActivations.</summary>
     /// <param name="samples">N, the product of an input's leading dimensions; 0 or more.</param>
@@ -202,6 +193,15 @@ type SparseLinear internal (start: LayerStart) =
     member _.weightMatrix() : torch.Tensor =
         versions.Read(fun version -> SparseOps.toDense version.Connectivity version.Numbers.Values)
 
+    /// <summary>Draws weight and bias anew, in place, by the Init that the layer was made with; the Parameters stay.</summary>
+    /// <remarks>torch.manual_seed governs the draws; <c>Init.reset</c> draws by another rule.</remarks>
+    /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
+    /// <example><code>
+    /// torch.manual_seed 1L |> ignore
+    /// layer.reset_parameters ()
+    /// </code></example>
+    member _.reset_parameters() : unit = LayerStart.redraw start.Init versions
+
     /// <summary>x · Wᵀ + bias.</summary>
     /// <param name="x">Shape [*, in_features], of the dtype and on the device of the weight.</param>
     /// <returns>Shape [*, out_features].</returns>
@@ -218,6 +218,7 @@ type SparseLinear internal (start: LayerStart) =
             let numbers = version.Numbers
 
             SparseOps.ofLayer
+                name
                 (SparseOperator(version.Connectivity, numbers.Backends[int arithmetic], recorder, numbers))
                 numbers
                 x
@@ -227,8 +228,7 @@ type SparseLinear internal (start: LayerStart) =
     /// Forward passes in training since its rewirer's last step.
     member val internal Unattended: UnattendedPasses = UnattendedPasses()
 
-    override _.ToString() =
-        LayerText.ofLayer versions.Shown (not (isNull versions.Bias)) seed arithmetic
+    override _.ToString() = name.Describe()
 
     /// <summary>Whether the layer is in training mode, as <c>train</c> and <c>eval</c> have set it.</summary>
     // torch's own asks the native module, which Dispose frees at once, also while a call on another thread reads it.

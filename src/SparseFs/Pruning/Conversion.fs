@@ -36,8 +36,10 @@ module Conversion =
         use _ = torch.NewDisposeScope() // the layer's parameters are in none
         use _ = torch.no_grad ()
 
-        let layer =
-            new SparseLinear(c, not (isNull bias), Init.Zeros, device = values.device, dtype = values.dtype)
+        let settings =
+            LayerSettings.Of(Some(not (isNull bias)), None, Some values.device, Some values.dtype, None)
+
+        let layer = new SparseLinear(LayerStart.blank settings c)
 
         layer.weight.copy_ values |> ignore
 
@@ -100,7 +102,7 @@ module Conversion =
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <returns>A new layer with <c>Sparsity.nnz out_features in_features sparsity</c> slots.</returns>
     /// <exception cref="T:System.ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity
-    /// is outside [0, 1).</exception>
+    /// is outside [0, 1) or leaves no weight.</exception>
     /// <remarks>Magnitudes are compared as float32, as <c>Connectivity.ofMagnitude</c> does.</remarks>
     /// <example><code>
     /// let pruned = Conversion.ofDense 0.9 linear
@@ -110,7 +112,9 @@ module Conversion =
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
         checkLinear dense
         let weight = matrix dense.weight
-        let nnz = Sparsity.nnz (Array2D.length1 weight) (Array2D.length2 weight) sparsity
+
+        let nnz =
+            Sparsity.nnzOfLayer (Array2D.length1 weight) (Array2D.length2 weight) sparsity
 
         ofDensePattern (Connectivity.ofMagnitude nnz weight) dense
 

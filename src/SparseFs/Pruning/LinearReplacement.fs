@@ -73,9 +73,18 @@ module internal LinearReplacement =
                 Sparsity.nnz rows cols (sparsityOf held))
             |> ofCounts
 
+        let named (sparsityOf: string -> float) (held: HeldModule) =
+            let sparsity = sparsityOf held.Name
+
+            if not (sparsity >= 0.0 && sparsity < 1.0) then
+                let message = $"for '{held.Name}': {Sparsity.refusal sparsity}"
+                raise (ArgumentOutOfRangeException(nameof sparsityOf, sparsity, message))
+
+            sparsity
+
         match budget with
         | SparsifyBudget.Each sparsity -> each (fun _ -> sparsity)
-        | SparsifyBudget.ByName sparsityOf -> each (fun held -> sparsityOf held.Name)
+        | SparsifyBudget.ByName sparsityOf -> each (named sparsityOf)
         | SparsifyBudget.Shared(rule, sparsity) ->
             layers
             |> Array.map (fun held ->
@@ -197,6 +206,9 @@ module internal LinearReplacement =
                     reraise ()
 
                 carry |> ValueOption.iter _.Commit()
+
+                for held, layer in replaced do
+                    layer.KnownAs <- held.Name
 
                 struct (made, times, isFaster))
 

@@ -57,7 +57,7 @@ module Sparsify =
 
     /// <summary>All layers, with a budget for all of them: the largest magnitudes of all stay, exact to the slot.</summary>
     /// <param name="sparsity">Of all layers together, in [0, 1).</param>
-    /// <remarks>The Global Magnitude baseline of Blalock et al., 2020. A layer may end up empty.</remarks>
+    /// <remarks>The Global Magnitude baseline of Blalock et al., 2020. A layer may end up empty; the table marks it.</remarks>
     /// <example><code>
     /// let report = Sparsify.model (Sparsify.globally 0.9) dense
     /// for row in report.Rows do
@@ -70,14 +70,18 @@ module Sparsify =
     /// <summary>Only layers whose dotted name a regular expression matches.</summary>
     /// <param name="pattern">A .NET regular expression, such as "^encoder\.".</param>
     /// <param name="rule">For the layers that match; what it wanted before still counts.</param>
-    /// <exception cref="T:System.ArgumentException">The pattern is null or no regular expression.</exception>
+    /// <exception cref="T:System.ArgumentException">The pattern is null or no regular expression; the message says where.</exception>
     /// <example><code>
     /// let rule = Sparsify.each 0.9 |> Sparsify.matching "^0$"
     /// (Sparsify.model rule dense).Replaced // = 1
     /// </code></example>
     [<CompiledName "Matching">]
     let matching (pattern: string) (rule: SparsifyRule) : SparsifyRule =
-        let regex = Regex pattern
+        let regex =
+            try
+                Regex pattern
+            with :? RegexParseException as e ->
+                raise (ArgumentException($"expected a regular expression: {e.Message}", nameof pattern, e))
 
         { rule with
             Wanted = fun name -> rule.Wanted name && regex.IsMatch name }

@@ -45,7 +45,9 @@ type SparsifyReport internal (rows: SparsifyRow[], needsOptimizer: bool) =
                invariant "0.####" r.Sparsity
                milliseconds r.DenseMs
                milliseconds r.SparseMs
-               (if r.IsReplaced then "yes" else $"no: {r.WhyNot}") |]
+               (if r.IsEmpty then "yes, with no weight"
+                elif r.IsReplaced then "yes"
+                else $"no: {r.WhyNot}") |]
 
         let total =
             [| "all"

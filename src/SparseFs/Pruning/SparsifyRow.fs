@@ -26,5 +26,13 @@ type SparsifyRow =
     /// <summary>rows · cols.</summary>
     member r.Cells: int64 = int64 r.Rows * int64 r.Cols
 
+    /// <summary>Whether the layer was replaced and its sparse form has no weight at all: the outputs of that are its
+    /// bias.</summary>
+    /// <example><code>
+    /// let report = Sparsify.model (Sparsify.globally 0.9) dense
+    /// report.Rows |> Array.exists _.IsEmpty // = false
+    /// </code></example>
+    member r.IsEmpty: bool = r.IsReplaced && r.Nnz = 0L && r.Cells > 0L
+
     /// <summary>1 − nnz / cells; 1 where there is no cell.</summary>
     member r.Sparsity: float = SparseFs.Sparsity.ofCount r.Nnz r.Cells

@@ -17,7 +17,23 @@ module internal TensorView =
         | torch.ScalarType.BFloat16
         | torch.ScalarType.Float32
         | torch.ScalarType.Float64 -> ()
-        | other -> raise (ArgumentException($"expected a real floating dtype, got {other}", name))
+        | other ->
+            raise (
+                ArgumentException(
+                    $"expected a real floating dtype, got {other}: Float16, BFloat16, Float32 or Float64",
+                    name
+                )
+            )
+
+    /// <summary>A device that parameters are to be made on.</summary>
+    /// <exception cref="T:System.ArgumentException">It is CUDA's, and torch has none.</exception>
+    let checkDevice (name: string) (device: torch.Device) =
+        if device.``type`` = DeviceType.CUDA && not (torch.cuda.is_available ()) then
+            let cure =
+                "the program that runs needs the package TorchSharp-cuda-linux or TorchSharp-cuda-windows, and the machine "
+                + "a card of NVIDIA's; torch.CPU is always there"
+
+            raise (ArgumentException($"expected a device that torch has here, got {device}: {cure}", name))
 
     /// <exception cref="T:System.ArgumentException">The tensor is null, or not of a real floating dtype.</exception>
     let checkFloating (name: string) (t: torch.Tensor) =
@@ -26,25 +42,34 @@ module internal TensorView =
 
         checkDtype name t.dtype
 
+    /// <summary>Where and of what a tensor is, beside another or the parameters of a layer.</summary>
+    /// <param name="name">The argument.</param>
+    /// <param name="t">The tensor.</param>
+    /// <param name="layer">The layer, which errors ask for its text, or null.</param>
+    /// <param name="reference">The other tensor's name, or that of the layer's parameter.</param>
+    /// <param name="dtype">The dtype of that.</param>
+    /// <param name="device">The device of that.</param>
     /// <exception cref="T:System.ArgumentException">The dtype or the device is another.</exception>
     let checkPlace
         (name: string)
         (t: torch.Tensor)
+        (layer: obj | null)
         (reference: string)
         (dtype: torch.ScalarType)
         (device: torch.Device)
         =
         if t.dtype <> dtype then
-            checkFloating name t
-            raise (ArgumentException($"expected {reference}'s dtype {dtype}, got {t.dtype}", name))
+            raise (Misfit.dtype name t.dtype layer reference dtype)
 
         if t.device_type <> device.``type`` || t.device_index <> device.index then
-            raise (ArgumentException($"expected {reference}'s device {device}, got {t.device}", name))
+            raise (Misfit.device name t.device layer reference device)
 
     /// <exception cref="T:System.ArgumentException">The dtype or the device is not that of the reference.</exception>
     let checkAlike (name: string) (t: torch.Tensor) (referenceName: string) (reference: torch.Tensor) =
-        checkFloating name t
-        checkPlace name t referenceName reference.dtype reference.device
+        if isNull (box t) then
+            nullArg name
+
+        checkPlace name t null referenceName reference.dtype reference.device
 
     /// <exception cref="T:System.ArgumentException">The shape is not [length].</exception>
     let checkVector (name: string) (t: torch.Tensor) (length: int) =
@@ -52,12 +77,17 @@ module internal TensorView =
             raise (ArgumentException($"expected shape [{length}], got {Shape.text t.shape}", name))
 
     /// <summary>The number of samples N of a tensor [*, features].</summary>
+    /// <param name="name">The argument.</param>
+    /// <param name="t">The tensor.</param>
+    /// <param name="layer">The layer, which errors ask for its text, or null.</param>
+    /// <param name="features">The last dimension that is expected.</param>
+    /// <param name="called">What errors call that: in_features.</param>
     /// <exception cref="T:System.ArgumentException">It has no dimension, its last is not features, or N exceeds 2^31 − 1.</exception>
-    let checkSamples (name: string) (t: torch.Tensor) (features: int) : int =
+    let checkSamples (name: string) (t: torch.Tensor) (layer: obj | null) (features: int) (called: string) : int =
         let shape = t.shape
 
         if shape.Length = 0 || shape[shape.Length - 1] <> int64 features then
-            raise (ArgumentException($"expected shape [*, {features}], got {Shape.text shape}", name))
+            raise (Misfit.features name shape layer features called)
 
         let mutable samples = 1L
 

@@ -80,6 +80,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
         for l in layers do
             l.Recorder.Owner <- token
             l.Layer.Rewiring <- WeakReference token
+            l.Layer.KnownAs <- l.Name
 
     /// Sets the layers up for the passes of the next step.
     member _.Prepare(next: int64) : unit =

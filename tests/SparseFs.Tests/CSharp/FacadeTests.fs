@@ -263,6 +263,7 @@ let counterparts =
       "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]
+      "Init.reset", [ "Initializations.Reset" ]
       "SparseOps.linear", [ "sparsenn.functional.linear" ]
       "SparseOps.spmm", [ "sparsenn.functional.spmm" ]
       "SparseOps.spmmT", [ "sparsenn.functional.spmmT" ]
@@ -651,6 +652,8 @@ let initOf (init: Initialization) =
     | Initialization.DenseFanIn -> Init.DenseFanIn
     | Initialization.KaimingUniform -> Init.KaimingUniform
     | Initialization.KaimingNormal -> Init.KaimingNormal
+    | Initialization.XavierUniform -> Init.XavierUniform
+    | Initialization.XavierNormal -> Init.XavierNormal
     | _ -> Init.Zeros
 
 // Every layer draws from torch's one generator.
@@ -803,7 +806,10 @@ let badInput =
               sparsenn.SparseLinear(2L, 3L, init = enum<Initialization> 7))
           refuses<ArgumentException> "values of another length" "values" "expected shape [4], got [3]" (fun () ->
               sparsenn.functional.spmm (square, torch.ones 3L, torch.ones (1L, 2L)))
-          refuses<ArgumentException> "samples of another width" "x" "expected shape [*, 2], got [1, 3]" (fun () ->
-              sparsenn.functional.linear (square, torch.ones 4L, torch.ones (1L, 3L)))
+          refuses<ArgumentException>
+              "samples of another width"
+              "x"
+              "expected x of shape [*, cols] = [*, 2], got [1, 3]"
+              (fun () -> sparsenn.functional.linear (square, torch.ones 4L, torch.ones (1L, 3L)))
           refuses<ArgumentNullException> "no samples" "x" "" (fun () ->
               sparsenn.functional.spmm (square, torch.ones 4L, null)) ]

@@ -19,7 +19,7 @@ let private law name (body: Spec -> unit) =
 
 let private sparseOf (s: Spec) =
     use dense = linearOf s.DType false s.Rows s.Cols s.Seed
-    Conversion.ofDense (float s.Tenths / 10.0) dense
+    pruned s dense
 
 let private npyDtypes =
     [ torch.ScalarType.Float32

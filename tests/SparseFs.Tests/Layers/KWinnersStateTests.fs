@@ -371,7 +371,8 @@ let refusals =
           refuses "no channel" "channels" "1 unit or more, got 0" (fun () -> new KWinners2d(0))
           refuses "k above the channels of a place" "k" "1..5 winners, got 6" (fun () ->
               new KWinners2d(5, KWinnersOptions.ofK 6, local = true))
-          refuses "another number of features" "x" "shape [*, 5], got [2, 3]" (fun () -> (new KWinners(5)).call x)
+          refuses "another number of features" "x" "shape [*, features] = [*, 5], got [2, 3]" (fun () ->
+              (new KWinners(5)).call x)
           refuses "a null input" "x" "x" (fun () -> (new KWinners(5)).call Unchecked.defaultof<_>)
           refuses "integers" "x" "real floating dtype" (fun () ->
               (new KWinners(3)).call(torch.zeros (2L, 3L, dtype = torch.int32)))

@@ -205,16 +205,17 @@ let tests =
               let layer = new SparseLinear(4, 3, seed = Seed.ofInt 0)
               new Rewirer(layer, sgd layer))
 
-          refuses "α of more than 1, of a layer that is dynamic" "fraction" "got 1.5" (fun () ->
+          refuses "α of more than 1, of a layer that is dynamic" "alpha" "got 1.5" (fun () ->
               FromSparseLinear.SparseLinear(4, 3, dynamic = true, alpha = 1.5))
 
-          refuses "α of more than 1, of one that is not" "fraction" "got 1.5" (fun () ->
+          refuses "α of more than 1, of one that is not" "alpha" "got 1.5" (fun () ->
               FromSparseLinear.SparseLinear(4, 3, alpha = 1.5))
 
-          refuses "α of more than 1, in C# with a pattern of one's own" "fraction" "got 1.5" (fun () ->
+          refuses "α of more than 1, in C# with a pattern of one's own" "alpha" "got 1.5" (fun () ->
               sparsenn.SparseLinear(4L, 3L, connectivity = Connectivity.full 3 4, alpha = 1.5))
 
-          refuses "ΔT of 0" "every" "got 0" (fun () -> FromSparseLinear.SparseLinear(4, 3, dynamic = true, deltaT = 0L))
+          refuses "ΔT of 0" "deltaT" "got 0" (fun () ->
+              FromSparseLinear.SparseLinear(4, 3, dynamic = true, deltaT = 0L))
 
           refuses "a policy outside its range" "fraction" "got 2" (fun () ->
               let layer = new SparseLinear(4, 3, seed = Seed.ofInt 0)

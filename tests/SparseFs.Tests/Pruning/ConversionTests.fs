@@ -2,6 +2,7 @@
 module SparseFs.Tests.ConversionTests
 
 open System
+open System.Text.RegularExpressions
 open Expecto
 open FsCheck
 open FsCheck.FSharp
@@ -74,6 +75,13 @@ let private denseOf (s: Spec) =
 
 let private sparsityOf (s: Spec) = float s.Tenths / 10.0
 
+/// The sparse layer at the sparsity; where that leaves no weight, over the pattern without any, for a sparsity may not.
+let internal pruned (s: Spec) (dense: Linear) : SparseLinear =
+    if Sparsity.nnz s.Rows s.Cols (sparsityOf s) = 0 then
+        Conversion.ofDensePattern (Connectivity.empty s.Rows s.Cols) dense
+    else
+        Conversion.ofDense (sparsityOf s) dense
+
 /// What stays by the rule, by sorting: the largest magnitudes, a tie to the lower cell.
 let private masked (nnz: int) (weight: float[]) : float[] =
     let kept =
@@ -90,7 +98,7 @@ let convertTests =
         "Conversion"
         [ law "dense, sparse, dense again: the masked weight to the bit, and the bias" (fun s ->
               use dense = denseOf s
-              use sparse = Conversion.ofDense (sparsityOf s) dense
+              use sparse = pruned s dense
               use back = Conversion.toDense sparse
               let nnz = Sparsity.nnz s.Rows s.Cols (sparsityOf s)
               Expect.equal sparse.Connectivity.Nnz nnz "nnz"
@@ -101,12 +109,29 @@ let convertTests =
               if s.HasBias then
                   Expect.equal (numbers back.PresentBias) (numbers dense.PresentBias) "bias")
 
+          law "a sparsity is refused where it leaves none of the weights that there are, and only there" (fun s ->
+              use dense = denseOf s
+              let cells = s.Rows * s.Cols
+              let isRefused = cells > 0 && Sparsity.nnz s.Rows s.Cols (sparsityOf s) = 0
+
+              try
+                  use sparse = Conversion.ofDense (sparsityOf s) dense
+                  Expect.isFalse isRefused "made"
+                  Expect.equal sparse.Connectivity.Nnz (Sparsity.nnz s.Rows s.Cols (sparsityOf s)) "nnz"
+              with :? ArgumentException as e ->
+                  Expect.isTrue isRefused e.Message
+                  Expect.equal e.ParamName "sparsity" "argument"
+                  // The sparsity that the message has is one that works, and leaves a weight a row.
+                  let cure = Regex.Match(e.Message, "at most ([0-9.]+) leaves").Groups[1].Value
+                  use sparse = Conversion.ofDense (float cure) dense
+                  Expect.isGreaterThanOrEqual sparse.Connectivity.Nnz s.Rows "the cure")
+
           law "dtype, requires_grad and the training flag are kept, and the input stays" (fun s ->
               use dense = denseOf s
               dense.weight.requires_grad <- s.Seed % 2 = 0
               dense.train (s.Seed % 3 = 0)
               let before = numbers dense.weight
-              use sparse = Conversion.ofDense (sparsityOf s) dense
+              use sparse = pruned s dense
               use back = Conversion.toDense sparse
 
               for weight in [ sparse.weight; back.weight ] do
@@ -124,7 +149,7 @@ let convertTests =
           law "the sparse and the dense form have the same function" (fun s ->
               if s.DType = torch.ScalarType.Float32 then
                   use _ = torch.NewDisposeScope()
-                  let sparse = Conversion.ofDense (sparsityOf s) (denseOf s)
+                  let sparse = pruned s (denseOf s)
                   let dense = Conversion.toDense sparse
                   let random = Random s.Seed
                   let x = Array.init (5 * s.Cols) (fun _ -> random.NextSingle() - 0.5f)
@@ -173,7 +198,7 @@ let convertTests =
 
           law "values and a pattern make a layer that has them" (fun s ->
               use _ = torch.NewDisposeScope()
-              let sparse = Conversion.ofDense (sparsityOf s) (denseOf s)
+              let sparse = pruned s (denseOf s)
               let again = Conversion.ofValues sparse.Connectivity (sparse.weight.detach ()) null
               Expect.equal again.Connectivity sparse.Connectivity "pattern"
               Expect.equal (numbers again.weight) (numbers sparse.weight) "values"

@@ -214,6 +214,25 @@ let sparsifyTests =
               let wanted = all |> List.sortDescending |> List.take (int table.Nnz)
               Expect.equal (List.sortDescending kept) wanted "magnitudes")
 
+          testCase "a layer that a budget leaves without weights is marked in its row and in the table" (fun () ->
+              use model = mlp 5
+              use _ = torch.no_grad ()
+
+              for struct (name, p) in model.named_parameters () do
+                  if name = "last.weight" then
+                      p.mul_ (1e-6.ToScalar()) |> ignore
+
+              let report = Sparsify.model (Sparsify.globally 0.9) model
+              let rows = rowsOf report
+              Expect.equal rows["last"].Nnz 0L "nothing of it is large"
+              Expect.isTrue (rows["last"].IsReplaced && rows["last"].IsEmpty) "marked"
+              Expect.isFalse rows["first"].IsEmpty "not vacuous"
+
+              let line =
+                  (string report).Split '\n' |> Array.find (fun line -> line.StartsWith "last")
+
+              Expect.stringEnds line "yes, with no weight" "table")
+
           testCase "only what is wanted and large enough is replaced, and the table says why the rest is not" (fun () ->
               use model = mlp 1
 

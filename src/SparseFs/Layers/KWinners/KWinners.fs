@@ -62,7 +62,7 @@ type KWinners
         (buffers: KWinnersBuffers, backendOf: torch.Tensor -> Backend, x: torch.Tensor)
         : torch.Tensor =
         this.CheckInput(buffers, x)
-        let samples = TensorView.checkSamples "x" x features
+        let samples = TensorView.checkSamples "x" x this features "features"
         DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()

@@ -22,6 +22,7 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>(TorchStart.named name)
 
     let options = KWinnersOptions.check (defaultArg options KWinnersOptions.defaults)
+    do Option.iter (TensorView.checkDevice (nameof device)) device
     let device = defaultArg device (torch.get_default_device ())
 
     let buffer (make: unit -> torch.Tensor) =
@@ -47,25 +48,6 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     let mutable isDisposed = 0
     let mutable isTraining = true
 
-    /// The buffers as they are, in use.
-    let rec enter () : KWinnersBuffers =
-        let buffers = Volatile.Read &current
-
-        if buffers.Shared.TryEnter() then
-            buffers
-        elif Volatile.Read &isDisposed = 1 then
-            raise (ObjectDisposedException name)
-        else
-            enter () // they were moved this moment
-
-    let reading (body: KWinnersBuffers -> 'a) : 'a =
-        let buffers = enter ()
-
-        try
-            body buffers
-        finally
-            buffers.Shared.Exit()
-
     let invariant (number: float) =
         number.ToString("0.######", CultureInfo.InvariantCulture)
 
@@ -81,8 +63,8 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     member _.duty_cycle: torch.Tensor = dutyCycle
 
     /// <summary>How many samples the layer has been trained with.</summary>
-    member _.SamplesSeen: int64 =
-        reading (fun buffers -> buffers.SamplesSeen.item<int64>())
+    member this.SamplesSeen: int64 =
+        this.Reading(fun buffers -> buffers.SamplesSeen.item<int64>())
 
     /// <summary>Form and present strength of the boost.</summary>
     /// <example><code>
@@ -90,8 +72,8 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     /// winners.EndEpoch()
     /// winners.Boost // = Exponential 0.75
     /// </code></example>
-    member _.Boost: Boost =
-        reading (fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) options.Boost)
+    member this.Boost: Boost =
+        this.Reading(fun buffers -> Boost.withStrength (float (buffers.BoostStrength.item<float32>())) options.Boost)
 
     /// <summary>The duty cycle as numbers, length units.</summary>
     /// <example><code>
@@ -100,9 +82,9 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     /// let never = winners.DutyCycles() |> Array.filter ((=) 0.0) |> Array.length
     /// printfn $"{never} of 784 units have not won yet"
     /// </code></example>
-    member _.DutyCycles() : float[] =
+    member this.DutyCycles() : float[] =
         use _ = torch.NewDisposeScope()
-        reading (fun buffers -> buffers.DutyCycle.cpu().data<float32>().ToArray() |> Array.map float)
+        this.Reading(fun buffers -> buffers.DutyCycle.cpu().data<float32>().ToArray() |> Array.map float)
 
     /// <summary>The entropy of the duty cycle, in bits: 0 where the same units always win.</summary>
     /// <remarks>As <c>DutyCycle.entropy</c>.</remarks>
@@ -120,13 +102,30 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
     ///     winners.EndEpoch()
     /// printfn $"{winners}"
     /// </code></example>
-    member _.EndEpoch() =
+    member this.EndEpoch() =
         use _ = torch.no_grad ()
         use decay = options.BoostDecay.ToScalar()
-        lock gate (fun () -> reading (fun buffers -> buffers.BoostStrength.mul_ decay |> ignore))
+        lock gate (fun () -> this.Reading(fun buffers -> buffers.BoostStrength.mul_ decay |> ignore))
+
+    /// The buffers as they are, in use.
+    member private this.Enter() : KWinnersBuffers =
+        let buffers = Volatile.Read &current
+
+        if buffers.Shared.TryEnter() then
+            buffers
+        elif Volatile.Read &isDisposed = 1 then
+            raise (ObjectDisposedException(string this, LayerText.disposed))
+        else
+            this.Enter() // they were moved this moment
 
     /// Runs one call with the buffers as they are.
-    member internal _.Reading(body: KWinnersBuffers -> 'a) : 'a = reading body
+    member internal this.Reading<'a>(body: KWinnersBuffers -> 'a) : 'a =
+        let buffers = this.Enter()
+
+        try
+            body buffers
+        finally
+            buffers.Shared.Exit()
 
     /// What turns an input into a score, [units] of float32, and how; null without a boost.
     member internal _.Terms(buffers: KWinnersBuffers, target: float) : struct (Scores * (torch.Tensor | null)) =
@@ -145,13 +144,13 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
 
     /// <exception cref="T:System.ArgumentException">x is null, not floating, on another device than the buffers, or not
     /// finite where that is checked; or the duty cycle has been replaced.</exception>
-    member internal _.CheckInput(buffers: KWinnersBuffers, x: torch.Tensor) =
+    member internal this.CheckInput(buffers: KWinnersBuffers, x: torch.Tensor) =
         TensorView.checkFloating "x" x
         TensorView.checkVector "duty_cycle" buffers.DutyCycle units
         let device = buffers.DutyCycle.device
 
         if x.device_type <> device.``type`` || x.device_index <> device.index then
-            raise (ArgumentException($"expected the layer's device {device}, got {x.device}", "x"))
+            raise (Misfit.device "x" x.device this "duty_cycle" device)
 
         if options.CheckInput then
             use _ = torch.NewDisposeScope()
@@ -166,11 +165,18 @@ type KWinnersBase internal (name: string, units: int, options: KWinnersOptions o
             | DutyCycle.Alpha alpha -> $"alpha={invariant alpha}"
             | DutyCycle.Period samples -> $"period={samples}"
 
+        // Errors hold the text, also that of a layer whose numbers are gone or were never there.
+        let hasNumbers =
+            Volatile.Read &isDisposed = 0 && boostStrength.device_type <> DeviceType.META
+
+        let strength () =
+            invariant (Boost.strength (if hasNumbers then this.Boost else options.Boost))
+
         let boost =
             match options.Boost with
             | Boost.None -> "boost=None"
-            | Boost.Exponential _ -> $"boost=exponential, strength={invariant (Boost.strength this.Boost)}"
-            | Boost.Additive _ -> $"boost=additive, strength={invariant (Boost.strength this.Boost)}"
+            | Boost.Exponential _ -> $"boost=exponential, strength={strength ()}"
+            | Boost.Additive _ -> $"boost=additive, strength={strength ()}"
 
         String.concat
             ", "

@@ -34,7 +34,7 @@ module KWinnersOps =
         if last < 1L || last > int64 (Int32.MaxValue - 64) then
             raise (ArgumentException("expected shape [*, features] with 1 feature or more", "x"))
 
-        struct (TensorView.checkSamples "x" x (int last), int last)
+        struct (TensorView.checkSamples "x" x null (int last) "features", int last)
 
     let private winnersBy (backendOf: torch.Tensor -> Backend) (k: int) (x: torch.Tensor) : torch.Tensor =
         let struct (samples, features) = checkSamples x

@@ -16,7 +16,7 @@ open TorchSharp.Modules
 /// next use will find, and change nothing, so that they may be read in the middle of a load.</para>
 /// </remarks>
 [<Sealed>]
-type internal LayerVersions(name: string, connectivity: Connectivity, weight: Parameter, bias: Parameter | null) =
+type internal LayerVersions(name: LayerName, connectivity: Connectivity, weight: Parameter, bias: Parameter | null) =
     let gate = obj ()
     let parameters = LayerParameters(weight, bias)
 
@@ -146,7 +146,7 @@ type internal LayerVersions(name: string, connectivity: Connectivity, weight: Pa
 
         if not (v.Numbers.Shared.TryEnter()) then
             if Volatile.Read &isDisposed = 1 then
-                raise (ObjectDisposedException name)
+                raise (ObjectDisposedException(string name, LayerText.disposed))
 
             enter () // it was replaced this moment
         else
