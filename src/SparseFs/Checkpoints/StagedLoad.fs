@@ -14,6 +14,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
     let wrong = List<string>()
     let used = HashSet<string>()
 
+    /// What helps, each said once, after all that is wrong.
+    let cures = List<string>()
+
     /// Each reads, and gives back what changes.
     let plans = List<unit -> (unit -> unit)>()
 
@@ -48,10 +51,22 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         let rest = Seq.length names - some.Length
         String.Join(", ", some) + (if rest = 0 then "" else $" and {rest} more")
 
+    /// What is left to do for whoever cannot go on with the run of a file.
+    static member OrModelAlone =
+        "or take the model alone, with Checkpoint.load (C#: Checkpoints.Load), and begin a new run"
+
     member _.File: SafetensorsFile = file
 
     /// Notes what does not fit.
     member _.Wrong(what: string) : unit = wrong.Add what
+
+    /// Notes what helps.
+    member _.Cure(what: string) : unit =
+        if not (cures.Contains what) then
+            cures.Add what
+
+    /// Whether nothing has been found so far that does not fit: what follows from something wrong need not be said.
+    member _.Fits: bool = missing.Count = 0 && wrong.Count = 0
 
     /// A tensor that is needed.
     member _.Find(name: string) : TensorInfo voption =
@@ -85,13 +100,14 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             not (TorchDtypes.isOf target.dtype stored.Dtype)
             && not (converts && target.is_floating_point () && TorchDtypes.isFloating stored.Dtype)
         then
-            let hint =
-                if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
-                    "; ask for a conversion, or bring the model .to(dtype)"
-                else
-                    ""
+            let got = TorchDtypes.ofStored stored.Dtype
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {got}"
 
-            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {TorchDtypes.ofStored stored.Dtype}{hint}"
+            if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
+                l.Cure(
+                    "ask for a conversion, with Checkpoint.loadWith and Converts = true (C#: convert: true), or bring the "
+                    + $"model to the file's dtype first: model.to({got})"
+                )
 
     /// copy_ refuses the others, when it is too late.
     static member private CanBeWritten(target: torch.Tensor) : bool =
@@ -182,12 +198,20 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 give ()
                 layer.TakeSeed seed)
 
-    /// What the file says of a layer must be so, and of the model's.
-    member private l.Text(name: string, c: Connectivity, weight: TensorInfo) =
+    /// Whether a layer has the sizes that the file says; where it has not, all that the file holds of it has others.
+    member private l.HasSizes(name: string, c: Connectivity) : bool =
         match LayerMetadata.tryRead file name with
         | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
             let expected = $"in_features={c.Cols}, out_features={c.Rows}"
             l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
+            l.Cure "make the model with the sizes of the one that was saved"
+            used.Add(ModelTensors.prefix name + "bias") |> ignore
+            false
+        | _ -> true
+
+    /// What the file says of a layer's weight must be so.
+    member private l.Text(name: string, weight: TensorInfo) =
+        match LayerMetadata.tryRead file name with
         | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
             l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {Shape.text weight.Shape}"
         | _ -> ()
@@ -205,11 +229,15 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             else
                 ValueNone
 
-        if List.forall ValueOption.isSome found then
+        let isWhole = List.forall ValueOption.isSome found
+
+        if isWhole && form = WeightForm.SparseFs && not (l.HasSizes(name, c)) then
+            () // it has been said
+        elif isWhole then
             let parts = LayerWeights.parts form (found |> List.map ValueOption.get)
 
             if form = WeightForm.SparseFs then
-                l.Text(name, c, parts.Weight)
+                l.Text(name, parts.Weight)
 
             let seed =
                 if form = WeightForm.SparseFs then
@@ -221,6 +249,14 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         else
             if List.exists ValueOption.isSome found then
                 l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
+
+                match found with
+                | ValueSome weight :: _ when weight.Shape.Length = 2 ->
+                    l.Cure(
+                        "the file's weights are dense: say which of their numbers exist, with Checkpoint.loadFrom and "
+                        + "WeightForm.Zeros or WeightForm.Magnitude (C#: StoredForm.Zeros, StoredForm.Magnitude)"
+                    )
+                | _ -> ()
 
             match layer.bias with
             | null -> ()
@@ -248,7 +284,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                        t.Name |]
 
         let complaints =
-            [ if isStrict && missing.Count > 0 then
+            [ if wrong.Count > 0 then
+                  listed wrong
+              if isStrict && missing.Count > 0 then
                   $"missing: {listed missing}"
 
                   match StoredNames.hint (file.Tensors |> Seq.map _.Name) missing with
@@ -256,10 +294,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                   | hint -> hint
               if isStrict && unexpected.Length > 0 then
                   $"not expected: {listed unexpected}"
-              if wrong.Count > 0 then
-                  listed wrong ]
+              yield! cures ]
 
-        if not complaints.IsEmpty then
+        if wrong.Count > 0 || (isStrict && (missing.Count > 0 || unexpected.Length > 0)) then
             file.Refuse(CheckpointProblem.Mismatch, "", String.Join("; ", complaints))
 
         use _ = torch.no_grad ()

@@ -59,6 +59,25 @@ module internal LinearReplacement =
             | "" when holdsNaN weight -> "a weight is NaN"
             | why -> why
 
+    /// <exception cref="T:System.ArgumentException">The model has no Linear; the message says why, where its class forgot
+    /// something.</exception>
+    let private checkThere (model: torch.nn.Module) (found: HeldModule[]) : unit =
+        if found.Length = 0 then
+            let sparse =
+                ModuleTree.all model
+                |> Seq.filter (fun (struct (_, m)) -> m :? SparseLinear)
+                |> Seq.length
+
+            let otherwise =
+                if sparse > 0 then
+                    $"its {sparse} SparseLinear layers are sparse already"
+                else
+                    "only torch.nn.Linear is replaced, so build the model of such layers, or of SparseLinear"
+
+            let cure = Registration.adviceOr otherwise (fun m -> m :? Linear) model
+            let got = $"got {Registration.typeName model} without any"
+            raise (ArgumentException($"expected a model with Linear layers, {got}: {cure}", nameof model))
+
     let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
         let matrix (held: HeldModule) =
             Conversion.matrix (linearOf held).weight
@@ -75,7 +94,15 @@ module internal LinearReplacement =
 
         match budget with
         | SparsifyBudget.Each sparsity -> each (fun _ -> sparsity)
-        | SparsifyBudget.ByName sparsityOf -> each (fun held -> sparsityOf held.Name)
+        | SparsifyBudget.ByName sparsityOf ->
+            each (fun held ->
+                let sparsity = sparsityOf held.Name
+
+                if not (sparsity >= 0.0 && sparsity < 1.0) then
+                    let got = FormattableString.Invariant $"got {sparsity} for '{held.Name}'"
+                    raise (ArgumentException($"expected sparsities in [0, 1), {got}", nameof sparsityOf))
+
+                sparsity)
         | SparsifyBudget.Shared(rule, sparsity) ->
             layers
             |> Array.map (fun held ->
@@ -146,6 +173,7 @@ module internal LinearReplacement =
     /// <param name="model">Any module.</param>
     let replaceIn (carrying: OptimizerTransfer voption) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
+        checkThere model found
         let tied = tied model
         let refusals = found |> Array.map (refusal rule tied)
 
