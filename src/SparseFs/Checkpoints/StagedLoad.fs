@@ -10,12 +10,8 @@ open TorchSharp.Modules
 /// then everything is changed. Only the last step changes anything, and nothing in it can fail.</summary>
 [<Sealed>]
 type internal StagedLoad(file: SafetensorsFile, converts: bool) =
-    let missing = List<string>()
-    let wrong = List<string>()
+    let complaints = LoadComplaints()
     let used = HashSet<string>()
-
-    /// What helps, each said once, after all that is wrong.
-    let cures = List<string>()
 
     /// Each reads, and gives back what changes.
     let plans = List<unit -> (unit -> unit)>()
@@ -45,28 +41,16 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             )
         | _ -> read[target.Handle] <- struct (name, t)
 
-    /// At most fifty of a list that a file makes as long as it likes.
-    let listed (names: seq<string>) =
-        let some = Seq.truncate 50 names |> Array.ofSeq
-        let rest = Seq.length names - some.Length
-        String.Join(", ", some) + (if rest = 0 then "" else $" and {rest} more")
-
-    /// What is left to do for whoever cannot go on with the run of a file.
-    static member OrModelAlone =
-        "or take the model alone, with Checkpoint.load (C#: Checkpoints.Load), and begin a new run"
-
     member _.File: SafetensorsFile = file
 
     /// Notes what does not fit.
-    member _.Wrong(what: string) : unit = wrong.Add what
+    member _.Wrong(what: string) : unit = complaints.Wrong what
 
     /// Notes what helps.
-    member _.Cure(what: string) : unit =
-        if not (cures.Contains what) then
-            cures.Add what
+    member _.Cure(what: string) : unit = complaints.Cure what
 
     /// Whether nothing has been found so far that does not fit: what follows from something wrong need not be said.
-    member _.Fits: bool = missing.Count = 0 && wrong.Count = 0
+    member _.Fits: bool = complaints.Fits
 
     /// A tensor that is needed.
     member _.Find(name: string) : TensorInfo voption =
@@ -74,7 +58,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         let found = file.TryFind name
 
         if found.IsNone then
-            missing.Add name
+            complaints.IsMissing name
 
         found
 
@@ -248,15 +232,18 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             l.Weights(name, layer, parts, fingerprint, seed)
         else
             if List.exists ValueOption.isSome found then
-                l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
-
                 match found with
                 | ValueSome weight :: _ when weight.Shape.Length = 2 ->
+                    let got = $"got a dense weight {Shape.text weight.Shape}"
+                    l.Wrong $"layer '{name}': expected the weights of a sparse layer and their pattern, {got}"
+
                     l.Cure(
                         "the file's weights are dense: say which of their numbers exist, with Checkpoint.loadFrom and "
                         + "WeightForm.Zeros or WeightForm.Magnitude (C#: StoredForm.Zeros, StoredForm.Magnitude)"
                     )
-                | _ -> ()
+                | _ ->
+                    l.Wrong
+                        $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 
             match layer.bias with
             | null -> ()
@@ -283,21 +270,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                    if isOurs t.Name && not (used.Contains t.Name) then
                        t.Name |]
 
-        let complaints =
-            [ if wrong.Count > 0 then
-                  listed wrong
-              if isStrict && missing.Count > 0 then
-                  $"missing: {listed missing}"
-
-                  match StoredNames.hint (file.Tensors |> Seq.map _.Name) missing with
-                  | "" -> ()
-                  | hint -> hint
-              if isStrict && unexpected.Length > 0 then
-                  $"not expected: {listed unexpected}"
-              yield! cures ]
-
-        if wrong.Count > 0 || (isStrict && (missing.Count > 0 || unexpected.Length > 0)) then
-            file.Refuse(CheckpointProblem.Mismatch, "", String.Join("; ", complaints))
+        match complaints.Text(isStrict, file.Tensors |> Seq.map _.Name, unexpected) with
+        | "" -> ()
+        | text -> file.Refuse(CheckpointProblem.Mismatch, "", text)
 
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
@@ -306,4 +281,4 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         for change in changes do
             change ()
 
-        struct (missing.ToArray(), unexpected)
+        struct (complaints.Missing, unexpected)

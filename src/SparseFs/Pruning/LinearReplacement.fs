@@ -69,7 +69,9 @@ module internal LinearReplacement =
                 |> Seq.length
 
             let otherwise =
-                if sparse > 0 then
+                if sparse = 1 then
+                    "its SparseLinear is sparse already"
+                elif sparse > 1 then
                     $"its {sparse} SparseLinear layers are sparse already"
                 else
                     "only torch.nn.Linear is replaced, so build the model of such layers, or of SparseLinear"

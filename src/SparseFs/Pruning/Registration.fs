@@ -44,12 +44,14 @@ module internal Registration =
 
     /// A module that a field of its own holds, and by which name.
     type private Forgotten =
-        { Field: string
-          Module: torch.nn.Module
-          /// Whether the field holds the module itself, and not a list or the like with it.
-          IsDirect: bool
-          /// The module that is registered in its place, or null.
-          Registered: torch.nn.Module | null }
+        {
+            Field: string
+            Module: torch.nn.Module
+            /// Whether the field holds the module itself, and not a list or the like with it.
+            IsDirect: bool
+            /// The module that is registered in its place, or null.
+            Registered: torch.nn.Module | null
+        }
 
     let private forgottenBy (isWanted: torch.nn.Module -> bool) (holder: torch.nn.Module) : Forgotten list =
         let children = Dictionary<string, torch.nn.Module>()
@@ -88,7 +90,11 @@ module internal Registration =
                 else
                     "fields of type"
 
-            let none = if found.Length = 1 then "does not register it" else "registers none"
+            let none =
+                if found.Length = 1 then
+                    "does not register it"
+                else
+                    "registers none"
 
             [ $"{holder} has {fields} {listed kinds} but {none}: call RegisterComponents() at the end of its constructor" ]
 

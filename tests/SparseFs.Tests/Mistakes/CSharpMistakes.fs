@@ -29,14 +29,18 @@ let mistakes =
           expect "deltaT is 0" "expected 1 step or more, got 0 (Parameter 'deltaT')" (fun () ->
               Schedules.Constant(0.3, 0L, 75_000L) |> ignore)
 
-          expect "tEnd is before the start" "expected step 5000, the start, or later, got 100 (Parameter 'tEnd')" (fun () ->
-              Schedules.Linear(0.3, 100L, 100L, start = 5000L) |> ignore)
+          expect
+              "tEnd is before the start"
+              "expected step 5000, the start, or later, got 100 (Parameter 'tEnd')"
+              (fun () -> Schedules.Linear(0.3, 100L, 100L, start = 5000L) |> ignore)
 
           expect "the start is negative" "expected step 0 or later, got -1 (Parameter 'start')" (fun () ->
               Schedules.InversePower(3.0, 0.3, 100L, 100L, start = -1L) |> ignore)
 
-          expect "the power is no number" "expected a finite number of 0 or more, got NaN (Parameter 'power')" (fun () ->
-              Schedules.InversePower(nan, 0.3, 100L, 100L) |> ignore)
+          expect
+              "the power is no number"
+              "expected a finite number of 0 or more, got NaN (Parameter 'power')"
+              (fun () -> Schedules.InversePower(nan, 0.3, 100L, 100L) |> ignore)
 
           expect "γ is above 1" "expected a part in [0, 1], got 1.5 (Parameter 'salient')" (fun () ->
               Policies.SRigL(soon, 1.5) |> ignore)
@@ -51,10 +55,8 @@ let mistakes =
               "expected 1 step or more, got 0 (Parameter 'momentumSteps')"
               (fun () -> Policies.Custom(soon, momentumSteps = 0) |> ignore)
 
-          expect
-              "β is 1"
-              "expected a factor in [0, 1), got 1 (Parameter 'momentumBeta')"
-              (fun () -> Policies.Custom(soon, momentumBeta = 1.0) |> ignore)
+          expect "β is 1" "expected a factor in [0, 1), got 1 (Parameter 'momentumBeta')" (fun () ->
+              Policies.Custom(soon, momentumBeta = 1.0) |> ignore)
 
           expect
               "the bound of grown weights is negative"
@@ -75,7 +77,8 @@ let mistakes =
               "two budgets are given"
               "expected at most one of allocation, byGlobalMagnitude and sparsityOf, got more (Parameter 'allocation')"
               (fun () ->
-                  (dense ()).Sparsify(0.5, SparsityDistribution.Uniform, byGlobalMagnitude = true) |> ignore)
+                  (dense ()).Sparsify(0.5, SparsityDistribution.Uniform, byGlobalMagnitude = true)
+                  |> ignore)
 
           expect
               "sparsityOf gives what is no sparsity"
@@ -119,5 +122,4 @@ let mistakes =
           expect
               "the input's shape for ONNX is not known"
               "expected the input's shape, as no layer says it (Parameter 'inputShape')"
-              (fun () ->
-                  withFile (fun file -> torch.nn.Sequential(torch.nn.ReLU() :> Layer).ExportOnnx file)) ]
+              (fun () -> withFile (fun file -> torch.nn.Sequential(torch.nn.ReLU() :> Layer).ExportOnnx file)) ]

@@ -51,13 +51,23 @@ let private resumed (save: string -> unit) (resume: string -> unit) : unit -> un
         resume file)
 
 /// A run of a model, an optimizer and a rewirer, saved at its start.
-let private saved (model: torch.nn.Module) (make: torch.nn.Module -> torch.optim.Optimizer) (policy: Policy) (file: string) =
+let private saved
+    (model: torch.nn.Module)
+    (make: torch.nn.Module -> torch.optim.Optimizer)
+    (policy: Policy)
+    (file: string)
+    =
     let optimizer = make model
     use rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 1)
     Checkpoint.saveTraining atStart file model optimizer (ValueSome rewirer)
 
 /// Another run of the kind, which goes on from the file.
-let private goesOn (model: torch.nn.Module) (make: torch.nn.Module -> torch.optim.Optimizer) (policy: Policy) (file: string) =
+let private goesOn
+    (model: torch.nn.Module)
+    (make: torch.nn.Module -> torch.optim.Optimizer)
+    (policy: Policy)
+    (file: string)
+    =
     let optimizer = make model
     use rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 1)
     Checkpoint.resume file model optimizer (ValueSome rewirer) |> ignore
@@ -108,7 +118,7 @@ let mistakes =
           expect
               "a layer of a file is asked for by another name"
               ("FOLDER/run.safetensors: 'fc9.weight': missing; the file has 'fc1.weight', 'fc2.weight', 'fc3.weight', "
-               + "'fc1.row_ptr', 'fc2.row_ptr' and 7 more")
+               + "'fc1.bias', 'fc2.bias' and 7 more")
               (resumed (fun file -> Checkpoint.save file (mlp 4)) (fun file ->
                   Checkpoint.sparseLayer WeightForm.SparseFs file "fc9" |> ignore))
 
@@ -128,9 +138,12 @@ let mistakes =
 
           expect
               "a sparse layer is loaded from a dense model's file"
-              "?"
-              (resumed (fun file -> Checkpoint.save file (torch.nn.Sequential(torch.nn.Linear(6L, 4L) :> Layer))) (fun file ->
-                  Checkpoint.load file (torch.nn.Sequential(layer 6 4 1 :> Layer))))
+              ("FOLDER/run.safetensors: layer '0': expected the weights of a sparse layer and their pattern, got a dense weight [4, "
+               + "6]; missing: 0.row_ptr, 0.col_idx; the file's weights are dense: say which of their numbers exist, with "
+               + "Checkpoint.loadFrom and WeightForm.Zeros or WeightForm.Magnitude (C#: StoredForm.Zeros, StoredForm.Magnitude)")
+              (resumed
+                  (fun file -> Checkpoint.save file (torch.nn.Sequential(torch.nn.Linear(6L, 4L) :> Layer)))
+                  (fun file -> Checkpoint.load file (torch.nn.Sequential(layer 6 4 1 :> Layer))))
 
           expect
               "a model of another dtype is loaded"
@@ -155,8 +168,9 @@ let mistakes =
 
           expect
               "a run goes on with another policy"
-              ("FOLDER/run.safetensors: policy of layers 'fc1', 'fc2': expected Schedule = ?; make the Rewirer with the policy that "
-               + "the run had, or take the model alone, with Checkpoint.load (C#: Checkpoints.Load), and begin a new run")
+              ("FOLDER/run.safetensors: policy of layers 'fc1', 'fc2': expected Schedule = { Fraction = 0.2; Decay = "
+               + "Constant; Start = 0; End = 100; Every = 10 }, got { Fraction = 0.3; Decay = Constant; Start = 0; End = 100; "
+               + "Every = 10 }; make the Rewirer with the policy that the run had, or take the model alone, with Checkpoint.load (C#: Checkpoints.Load), and begin a new run")
               (resumed (saved (mlp 4) adamOf set) (goesOn (mlp 4) adamOf (Policy.set (Schedule.constant 0.2 10L 100L))))
 
           expect

@@ -29,7 +29,10 @@ let private notices (name: string) (texts: string list) (loop: Sequential -> SGD
     testCase name (fun () ->
         use model = model ()
         let optimizer = sgd model
-        use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 100L 1000L), Seed.ofInt 3)
+
+        use rewirer =
+            new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 100L 1000L), Seed.ofInt 3)
+
         loop model optimizer rewirer
         Expect.equal [ for notice in rewirer.Notices -> notice.Message ] texts "notices")
 
@@ -57,7 +60,7 @@ let mistakes =
                + "(Parameter 'optimizer')")
               (fun () ->
                   let model = model ()
-                  let first = model[0]
+                  let first = model[0] :?> SparseLinear
                   new Rewirer(model, sgd first, rigL) |> ignore)
 
           expect
@@ -76,7 +79,10 @@ let mistakes =
               (fun () ->
                   use model = model ()
                   let optimizer = torch.optim.SGD(Array.ofSeq (model.parameters ()), 0.1)
-                  use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 1L 10L))
+
+                  use rewirer =
+                      new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 1L 10L))
+
                   model.``to`` torch.float64 |> ignore
                   rewirer.Step() |> ignore)
 
@@ -129,12 +135,14 @@ let mistakes =
 
           expect
               "backward is never called"
-              ("3 updates of 'first' in a row were refused: no backward pass since the last step. Call loss.backward() before "
-               + "rewirer.Step(), with finite losses; to go on without updates, set rewirer.Refusals to Refusals.Log or "
+              ("3 updates of 'first' in a row were refused: no backward pass has reached 'first' since the last step. Call loss.backward() "
+               + "before rewirer.Step(), with finite losses; to go on without updates, set rewirer.Refusals to Refusals.Log or "
                + "Refusals.Ignore")
               (fun () ->
                   use model = model ()
-                  use rewirer = new Rewirer(model, sgd model, Policy.rigL (Schedule.cosine 0.3 1L 100L))
+
+                  use rewirer =
+                      new Rewirer(model, sgd model, Policy.rigL (Schedule.cosine 0.3 1L 100L))
 
                   for _ in 1..3 do
                       rewirer.Step() |> ignore)
@@ -161,7 +169,10 @@ let mistakes =
           testCase "a gradient is clipped by value" (fun () ->
               use model = model ()
               let optimizer = sgd model
-              use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 1L 100L), Seed.ofInt 3)
+
+              use rewirer =
+                  new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 1L 100L), Seed.ofInt 3)
+
               backward model
               torch.nn.utils.clip_grad_value_ (model.parameters (), 1e-3)
               rewirer.Step() |> ignore

@@ -24,8 +24,10 @@ let mistakes =
           expect "ΔT is 0" "expected ΔT of 1 or more, got 0 (Parameter 'every')" (fun () ->
               Schedule.constant 0.3 0L 75_000L |> ignore)
 
-          expect "a schedule begins after its end" "expected an end at 200 or later, got 100 (Parameter 'end')" (fun () ->
-              Schedule.cosine 0.3 10L 100L |> Schedule.from 200L |> ignore)
+          expect
+              "a schedule begins after its end"
+              "expected an end at 200 or later, got 100 (Parameter 'end')"
+              (fun () -> Schedule.cosine 0.3 10L 100L |> Schedule.from 200L |> ignore)
 
           expect
               "a schedule has no update"
@@ -40,7 +42,9 @@ let mistakes =
           expect
               "γ is above 1"
               "expected γ in [0, 1], got 1.5 (Parameter 'salient')"
-              (given { rigL with Budget = Budget.RowWithAblation 1.5 })
+              (given
+                  { rigL with
+                      Budget = Budget.RowWithAblation 1.5 })
 
           expect
               "a gradual policy wants weights back"
@@ -73,18 +77,21 @@ let mistakes =
               "expected 1 winner or more, got 0 (Parameter 'k')\nActual value was 0."
               (winners (KWinnersOptions.ofK 0))
 
-          expect "more units win than there are" "?" (winners (KWinnersOptions.ofK 11))
+          expect
+              "more units win than there are"
+              "expected 1..10 winners, got 11 (Parameter 'k')\nActual value was 11."
+              (winners (KWinnersOptions.ofK 11))
 
           expect
               "a duty cycle's α is above 1"
-              "?"
+              "expected a weight in (0, 1], got 10 (Parameter 'alpha')\nActual value was 10."
               (winners
                   { KWinnersOptions.defaults with
                       DutyCycle = DutyCycle.Alpha 10.0 })
 
           expect
               "a boost is negative"
-              "?"
+              "expected a finite number, 0 or more, got -1.5 (Parameter 'boost')\nActual value was -1.5."
               (winners
                   { KWinnersOptions.defaults with
                       Boost = Boost.Exponential -1.5 }) ]

@@ -12,7 +12,9 @@ open TorchSharp.Modules
 type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
 let private policy = Policy.rigL (Schedule.cosine 0.3 10L 100L)
-let private sparse () = new SparseLinear(6, 4, sparsity = 0.5, seed = Seed.ofInt 1)
+
+let private sparse () =
+    new SparseLinear(6, 4, sparsity = 0.5, seed = Seed.ofInt 1)
 
 /// An optimizer of something, for models without parameters.
 let private sgd () =
@@ -33,18 +35,16 @@ type private ListNet() as this =
     inherit Layer("ListNet")
     let layers = List<Layer>([ sparse () :> Layer; torch.nn.ReLU() ])
     do this.RegisterComponents()
-    override _.forward(x) = Seq.fold (fun (x: torch.Tensor) (layer: Layer) -> layer.call x) x layers
 
-type private Block() =
-    inherit Layer("Block")
-    let inner = sparse ()
-    override _.forward(x) = inner.call x
+    override _.forward(x) =
+        Seq.fold (fun (x: torch.Tensor) (layer: Layer) -> layer.call x) x layers
 
+/// A field's own components are registered with it, but not what a list in it holds.
 type private Outer() as this =
     inherit Layer("Outer")
-    let block = new Block()
+    let body = new ListNet()
     do this.RegisterComponents()
-    override _.forward(x) = block.call x
+    override _.forward(x) = body.call x
 
 type private ChangedNet() as this =
     inherit Layer("ChangedNet")
@@ -82,9 +82,10 @@ let mistakes =
               (fun () -> Sparsify.densify (new MyNet()) |> ignore)
 
           expect
-              "RegisterComponents is forgotten in a part of the model"
-              ("expected a model with sparse layers, got Outer without any: Block (at 'block') has a field of type SparseLinear "
-               + "(inner) but does not register it: call RegisterComponents() at the end of its constructor (Parameter 'model')")
+              "a part of the model holds layers in a list"
+              ("expected a model with sparse layers, got Outer without any: ListNet (at 'body') holds SparseLinear within its field "
+               + "layers, where RegisterComponents() does not look: hold them in a torch.nn.ModuleList, or register each with "
+               + "register_module (Parameter 'model')")
               (fun () -> new Rewirer(new Outer(), sgd (), policy) |> ignore)
 
           expect
@@ -109,14 +110,18 @@ let mistakes =
               ("expected a model with sparse layers, got Sequential without any: give it SparseLinear layers, or make its Linear "
                + "layers sparse first, with Sparsify.model (C#: model.Sparsify()) (Parameter 'model')")
               (fun () ->
-                  let model = torch.nn.Sequential(torch.nn.Linear(6L, 4L) :> Layer, torch.nn.ReLU() :> Layer)
+                  let model =
+                      torch.nn.Sequential(torch.nn.Linear(6L, 4L) :> Layer, torch.nn.ReLU() :> Layer)
+
                   new Rewirer(model, torch.optim.SGD(model.parameters (), 0.1), policy) |> ignore)
 
           expect
               "a sparse model is made sparse"
-              ("expected a model with Linear layers, got Sequential without any: its 1 SparseLinear layers are sparse already "
+              ("expected a model with Linear layers, got Sequential without any: its SparseLinear is sparse already "
                + "(Parameter 'model')")
-              (fun () -> Sparsify.model (Sparsify.each 0.5) (torch.nn.Sequential(sparse () :> Layer)) |> ignore)
+              (fun () ->
+                  Sparsify.model (Sparsify.each 0.5) (torch.nn.Sequential(sparse () :> Layer))
+                  |> ignore)
 
           expect
               "sparse layers carry no policy, and the Rewirer is given none"
@@ -132,7 +137,9 @@ let mistakes =
               (fun () ->
                   let layer = sparse ()
                   let layers = [ struct ("first", layer); struct ("second", layer) ]
-                  new Rewirer(layers, torch.optim.SGD(layer.parameters (), 0.1), policy, Seed.ofInt 1) |> ignore)
+
+                  new Rewirer(layers, torch.optim.SGD(layer.parameters (), 0.1), policy, Seed.ofInt 1)
+                  |> ignore)
 
           expect
               "names that files keep for themselves are given to a checkpoint"

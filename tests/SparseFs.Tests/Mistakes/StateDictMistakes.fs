@@ -30,13 +30,13 @@ let mistakes =
                + "the other layer or model with Checkpoint.save and load it with Checkpoint.load (C#: Checkpoints.Save, "
                + "Checkpoints.Load), which takes its pattern over; or make this layer over the other's Connectivity (Parameter "
                + "'weight')")
-              (fun () -> (layer 0.5).load_state_dict ((layer 0.75).state_dict ()) |> ignore)
+              (fun () -> (layer 0.5).load_state_dict((layer 0.75).state_dict()) |> ignore)
 
           expect
               "the other layer is dense"
               ("expected the 12 weights of a sparse layer, shape [12], got a dense layer's, shape [4, 6]: make the sparse layer of "
                + "the dense one, with Conversion.ofDense (C#: dense.ToSparse) (Parameter 'weight')")
-              (fun () -> (layer 0.5).load_state_dict (torch.nn.Linear(6L, 4L).state_dict ()) |> ignore)
+              (fun () -> (layer 0.5).load_state_dict(torch.nn.Linear(6L, 4L).state_dict()) |> ignore)
 
           expect
               "the pattern was left out"
@@ -53,7 +53,7 @@ let mistakes =
                + "not by a layer's")
               (fun () ->
                   let model = torch.nn.Sequential(layer 0.5 :> Layer)
-                  (layer 0.5).load_state_dict (model.state_dict ()) |> ignore)
+                  (layer 0.5).load_state_dict(model.state_dict ()) |> ignore)
 
           expect
               "the bias is of another layer"
@@ -72,8 +72,8 @@ let mistakes =
 
           expect
               "the pattern names an input that there is not"
-              "?"
+              "expected 0..5, got column 6 in row 0; the layer keeps its pattern and its weights (Parameter 'col_idx')"
               (loading (fun state ->
-                  let cols = state["col_idx"].clone ()
+                  let cols = state["col_idx"].clone()
                   cols[2] <- torch.tensor 6
                   state["col_idx"] <- cols)) ]

@@ -197,7 +197,7 @@ module internal OptimizerCodec =
 
             if kind <> ours then
                 loader.Wrong $"expected the state of {ours}, got that of {kind}"
-                loader.Cure $"make the optimizer that the run had, {kind}, {StagedLoad.OrModelAlone}"
+                loader.Cure $"make the optimizer that the run had, {kind}, {LoadComplaints.OrModelAlone}"
             elif groupCount <> groups.LongLength || parameters <> entries.LongLength then
                 let expected = $"expected {groups.Length} groups of {entries.Length} parameters"
                 loader.Wrong $"{expected} in the optimizer, got {groupCount} of {parameters}"

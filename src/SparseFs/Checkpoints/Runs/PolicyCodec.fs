@@ -105,4 +105,4 @@ module internal PolicyCodec =
             loader.Wrong $"{whereOf (List.map snd layers)}: {difference}"
 
         if not all.IsEmpty then
-            loader.Cure $"make the Rewirer with the policy that the run had, {StagedLoad.OrModelAlone}"
+            loader.Cure $"make the Rewirer with the policy that the run had, {LoadComplaints.OrModelAlone}"

@@ -132,11 +132,7 @@ module internal TrainingRun =
         if loader.Fits then
             TorchGenerator.plan loader
 
-        let isTold =
-            if loader.Fits then
-                fun _ -> true
-            else
-                ModelWriter.isModels
+        let isTold = if loader.Fits then fun _ -> true else ModelWriter.isModels
 
         loader.Run(true, isTold) |> ignore
 

@@ -8,8 +8,7 @@ open TorchSharp
 /// <summary>What a state_dict must be for a layer to take it over.</summary>
 module internal StateCheck =
 
-    let private refuse (key: string) (message: string) =
-        raise (ArgumentException(message, key))
+    let private refuse (key: string) (message: string) = raise (ArgumentException(message, key))
 
     /// A weight of another length belongs to another pattern, which copying numbers cannot change.
     let private checkWeight (nnz: int) (t: torch.Tensor) : unit =
@@ -30,7 +29,11 @@ module internal StateCheck =
         TensorView.checkVector "weight" t nnz
 
     /// torch says only that the names are not identical.
-    let private checkNames (expected: string list) (source: Dictionary<string, torch.Tensor>) (isSkipped: string -> bool) =
+    let private checkNames
+        (expected: string list)
+        (source: Dictionary<string, torch.Tensor>)
+        (isSkipped: string -> bool)
+        =
         let missing =
             expected
             |> List.filter (fun key -> not (source.ContainsKey key || isSkipped key))
