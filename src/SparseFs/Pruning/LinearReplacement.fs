@@ -102,7 +102,8 @@ module internal LinearReplacement =
 
                 if not (sparsity >= 0.0 && sparsity < 1.0) then
                     let got = FormattableString.Invariant $"got {sparsity} for '{held.Name}'"
-                    raise (ArgumentException($"expected sparsities in [0, 1), {got}", nameof sparsityOf))
+                    let message = $"expected sparsities in [0, 1), {got}"
+                    raise (ArgumentOutOfRangeException(nameof sparsityOf, sparsity, message))
 
                 sparsity)
         | SparsifyBudget.Shared(rule, sparsity) ->

@@ -87,9 +87,7 @@ module Sparsify =
             nullArg (nameof rule)
 
         if rule.MinCells < 0L then
-            raise (
-                ArgumentOutOfRangeException("MinCells", rule.MinCells, $"expected 0 cells or more, got {rule.MinCells}")
-            )
+            raise (ArgumentOutOfRangeException("MinCells", rule.MinCells, $"expected 0 or more, got {rule.MinCells}"))
 
         match rule.FasterAt with
         | ValueSome batch when batch < 1 ->

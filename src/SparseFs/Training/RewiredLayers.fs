@@ -47,7 +47,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
             let names =
                 String.Join("' and '", layers |> Array.filter (fun l -> l.Layer = twice) |> Array.map _.Name)
 
-            raise (ArgumentException($"expected each layer once, got one layer as '{names}'", nameof layers))
+            raise (ArgumentException($"expected each layer once, got one twice: as '{names}'", nameof layers))
 
         RewiredLayers layers
 

@@ -250,7 +250,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             if l.CountsAges then
                 let message =
                     $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "
-                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: call Step in place of optimizer.step()"
+                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: call Rewirer.Step in place of optimizer.step()"
 
                 raise (InvalidOperationException message)
 

@@ -125,7 +125,7 @@ let mistakes =
           expect
               "optimizer.step() is followed, whose counts the policy's moments need"
               ("expected moments of Zero or RowMean for 'first', got Fresh, which counts the steps of grown slots apart from "
-               + "Adam's own: call Step in place of optimizer.step()")
+               + "Adam's own: call Rewirer.Step in place of optimizer.step()")
               (fun () ->
                   use model = model ()
                   let adam = torch.optim.Adam(model.parameters (), 0.1)

@@ -133,7 +133,7 @@ let mistakes =
 
           expect
               "a layer comes under two names"
-              "expected each layer once, got one layer as 'first' and 'second' (Parameter 'layers')"
+              "expected each layer once, got one twice: as 'first' and 'second' (Parameter 'layers')"
               (fun () ->
                   let layer = sparse ()
                   let layers = [ struct ("first", layer); struct ("second", layer) ]

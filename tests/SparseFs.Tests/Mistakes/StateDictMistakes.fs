@@ -26,7 +26,7 @@ let mistakes =
         "Mistakes of load_state_dict"
         [ expect
               "the other layer has another number of weights"
-              ("expected 12 weights, got 6: load_state_dict copies numbers, and cannot change how many weights a layer has. Save "
+              ("expected 12 weights, shape [12], got 6: load_state_dict copies numbers, and cannot change how many weights a layer has. Save "
                + "the other layer or model with Checkpoint.save and load it with Checkpoint.load (C#: Checkpoints.Save, "
                + "Checkpoints.Load), which takes its pattern over; or make this layer over the other's Connectivity (Parameter "
                + "'weight')")

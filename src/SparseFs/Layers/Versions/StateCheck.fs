@@ -21,7 +21,7 @@ module internal StateCheck =
         if t.dim () = 1L && t.shape[0] <> int64 nnz then
             refuse
                 "weight"
-                ($"expected {nnz} weights, got {t.shape[0]}: load_state_dict copies numbers, and cannot change how many weights "
+                ($"expected {nnz} weights, shape [{nnz}], got {t.shape[0]}: load_state_dict copies numbers, and cannot change how many weights "
                  + "a layer has. Save the other layer or model with Checkpoint.save and load it with Checkpoint.load (C#: "
                  + "Checkpoints.Save, Checkpoints.Load), which takes its pattern over; or make this layer over the other's "
                  + "Connectivity")

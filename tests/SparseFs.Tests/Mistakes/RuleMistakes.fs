@@ -1,5 +1,5 @@
 /// Numbers of K-winners and policies: schedules, budgets, rules.
-module SparseFs.Tests.Mistakes.PolicyMistakes
+module SparseFs.Tests.Mistakes.RuleMistakes
 
 open Expecto
 open SparseFs
