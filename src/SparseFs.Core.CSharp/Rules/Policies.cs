@@ -112,7 +112,7 @@ public static class Policies
         (score, name) switch
         {
             ({ } own, { } called) => Drop.NewNamedScore(
-                RuleChecks.RuleName(called, "dropName"),
+                RuleChecks.RuleName(called, "drop", "dropName"),
                 FuncConvert.FromFunc(own)),
             ({ } own, null) => Drop.NewScore(FuncConvert.FromFunc(own)),
             (null, { }) => throw new ArgumentException("expected a dropScore that the name is of, got none", "dropName"),
@@ -129,7 +129,7 @@ public static class Policies
         (score, name) switch
         {
             ({ } own, { } called) => Grow.NewNamedScore(
-                RuleChecks.RuleName(called, "growName"),
+                RuleChecks.RuleName(called, "grow", "growName"),
                 needs,
                 FuncConvert.FromFunc(own)),
             ({ } own, null) => Grow.NewScore(needs, FuncConvert.FromFunc(own)),

@@ -48,9 +48,9 @@ internal static class RuleChecks
             ? momentumSteps
             : throw Refused(nameof(momentumSteps), $"expected 1 step or more, got {momentumSteps}");
 
-    internal static string RuleName(string name, string parameter) =>
+    internal static string RuleName(string name, string part, string parameter) =>
         string.IsNullOrWhiteSpace(name)
-            ? throw Refused(parameter, $"expected a name for the rule, got '{name}'; leave it null for none")
+            ? throw Refused(parameter, $"expected a name for the policy's own {part} rule, got '{name}'; leave it null for none")
             : name;
 
     private static ArgumentException Refused(string parameter, FormattableString message) =>

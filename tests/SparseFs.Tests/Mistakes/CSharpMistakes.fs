@@ -65,7 +65,7 @@ let mistakes =
 
           expect
               "a rule's name is blank"
-              "expected a name for the rule, got ' '; leave it null for none (Parameter 'dropName')"
+              "expected a name for the policy's own drop rule, got ' '; leave it null for none (Parameter 'dropName')"
               (fun () -> Policies.Custom(soon, dropName = " ", dropScore = (fun s -> s.Weight)) |> ignore)
 
           expect
