@@ -120,7 +120,12 @@ public static class Checkpoints
         Seed seed = default,
         IReadOnlyDictionary<string, string>? notes = null) =>
         Checkpoint.SaveTraining(
-            new TrainingProgress(step, seed, notes ?? noNotes),
+            new TrainingProgress(
+                step >= 0
+                    ? step
+                    : throw new ArgumentOutOfRangeException(nameof(step), step, $"expected 0 steps or more, got {step}"),
+                seed,
+                notes ?? noNotes),
             path,
             Require.NotNull(model),
             Require.NotNull(optimizer),

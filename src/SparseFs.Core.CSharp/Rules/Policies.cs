@@ -31,11 +31,11 @@ public static class Policies
     /// <param name="schedule">When.</param>
     /// <param name="salient">γ in [0, 1]: rows with a smaller part of salient slots are given up; none if null.</param>
     /// <returns>The policy.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    /// <exception cref="ArgumentException"><paramref name="schedule"/> is null, or γ is outside [0, 1].</exception>
     public static Policy SRigL(Schedule schedule, double? salient = null) =>
         PolicyModule.SRigL(
             salient is { } value
-                ? FSharpValueOption<double>.NewValueSome(value)
+                ? FSharpValueOption<double>.NewValueSome(RuleChecks.Salient(value))
                 : FSharpValueOption<double>.ValueNone,
             Require.NotNull(schedule));
 
@@ -44,9 +44,12 @@ public static class Policies
     /// <param name="finalSparsity">Sparsity at the end, in [0, 1).</param>
     /// <param name="schedule">When; its α does not count.</param>
     /// <returns>The policy.</returns>
-    /// <exception cref="ArgumentNullException"><paramref name="schedule"/> is null.</exception>
+    /// <exception cref="ArgumentException"><paramref name="schedule"/> is null, or a sparsity is outside [0, 1) or falls.</exception>
     public static Policy Gradual(double initialSparsity, double finalSparsity, Schedule schedule) =>
-        PolicyModule.Gradual(initialSparsity, finalSparsity, Require.NotNull(schedule));
+        PolicyModule.Gradual(
+            Require.Sparsity(initialSparsity),
+            RuleChecks.FinalSparsity(finalSparsity, initialSparsity),
+            Require.NotNull(schedule));
 
     /// <summary>Rules of one's own choice.</summary>
     /// <param name="schedule">When, and what part of the slots.</param>
@@ -98,15 +101,19 @@ public static class Policies
                     BudgetRule.RedistributedByMomentum => Budget.RedistributedByMomentum,
                     _ => throw new ArgumentException($"expected a budget, got {budget}", nameof(budget)),
                 },
-                grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(grownBound),
+                grownBound == 0.0 ? GrownWeight.Zero : GrownWeight.NewUniform(RuleChecks.GrownBound(grownBound)),
                 moments,
                 skipGradientsAtUpdates,
-                new MomentumWindow(momentumBeta, momentumSteps)));
+                new MomentumWindow(
+                    RuleChecks.MomentumBeta(momentumBeta),
+                    RuleChecks.MomentumSteps(momentumSteps))));
 
     private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>
         (score, name) switch
         {
-            ({ } own, { } called) => Drop.NewNamedScore(called, FuncConvert.FromFunc(own)),
+            ({ } own, { } called) => Drop.NewNamedScore(
+                RuleChecks.RuleName(called, "drop", "dropName"),
+                FuncConvert.FromFunc(own)),
             ({ } own, null) => Drop.NewScore(FuncConvert.FromFunc(own)),
             (null, { }) => throw new ArgumentException("expected a dropScore that the name is of, got none", "dropName"),
             _ => rule switch
@@ -121,7 +128,10 @@ public static class Policies
     private static Grow GrowOf(GrowRule rule, GrowthInputs needs, Func<LayerState, CellScores>? score, string? name) =>
         (score, name) switch
         {
-            ({ } own, { } called) => Grow.NewNamedScore(called, needs, FuncConvert.FromFunc(own)),
+            ({ } own, { } called) => Grow.NewNamedScore(
+                RuleChecks.RuleName(called, "grow", "growName"),
+                needs,
+                FuncConvert.FromFunc(own)),
             ({ } own, null) => Grow.NewScore(needs, FuncConvert.FromFunc(own)),
             (null, { }) => throw new ArgumentException("expected a growScore that the name is of, got none", "growName"),
             _ => rule switch

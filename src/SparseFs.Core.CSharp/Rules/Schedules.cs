@@ -16,7 +16,9 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Constant(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.From(start, ScheduleModule.Constant(alpha, deltaT, tEnd));
+        ScheduleModule.From(
+            start,
+            ScheduleModule.Constant(RuleChecks.Alpha(alpha), RuleChecks.DeltaT(deltaT), RuleChecks.TEnd(tEnd, start)));
 
     /// <summary>α/2 · (1 + cos(π t / T_end)): RigL's.</summary>
     /// <param name="alpha">The part of the first update, in [0, 1].</param>
@@ -26,7 +28,9 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Cosine(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.From(start, ScheduleModule.Cosine(alpha, deltaT, tEnd));
+        ScheduleModule.From(
+            start,
+            ScheduleModule.Cosine(RuleChecks.Alpha(alpha), RuleChecks.DeltaT(deltaT), RuleChecks.TEnd(tEnd, start)));
 
     /// <summary>α · (1 − t / T_end).</summary>
     /// <param name="alpha">The part of the first update, in [0, 1].</param>
@@ -36,7 +40,9 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule Linear(double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.From(start, ScheduleModule.Linear(alpha, deltaT, tEnd));
+        ScheduleModule.From(
+            start,
+            ScheduleModule.Linear(RuleChecks.Alpha(alpha), RuleChecks.DeltaT(deltaT), RuleChecks.TEnd(tEnd, start)));
 
     /// <summary>α · (1 − t / T_end)^power.</summary>
     /// <param name="power">0 or more; 3 is Zhu and Gupta's.</param>
@@ -47,7 +53,13 @@ public static class Schedules
     /// <returns>The schedule.</returns>
     /// <exception cref="ArgumentException">A number is outside its range.</exception>
     public static Schedule InversePower(double power, double alpha, long deltaT, long tEnd, long start = 0) =>
-        ScheduleModule.From(start, ScheduleModule.InversePower(power, alpha, deltaT, tEnd));
+        ScheduleModule.From(
+            start,
+            ScheduleModule.InversePower(
+                RuleChecks.Power(power),
+                RuleChecks.Alpha(alpha),
+                RuleChecks.DeltaT(deltaT),
+                RuleChecks.TEnd(tEnd, start)));
 
     /// <summary>Whether a step is an update.</summary>
     /// <param name="schedule">The schedule.</param>

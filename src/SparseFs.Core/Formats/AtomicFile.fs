@@ -87,6 +87,31 @@ module internal AtomicFile =
 
         File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode target)
 
+    /// A new file, or an error that names what the caller has named, and not a file of a name that is ours.
+    let private openNew (target: string) (temporary: string) (options: FileStreamOptions) : FileStream =
+        let struct (folder, name) = partsOf target
+
+        try
+            new FileStream(temporary, options)
+        with
+        | :? DirectoryNotFoundException as e when SystemFiles.kind folder = PathKind.Missing ->
+            let message =
+                (invariant $"the folder '{folder}' does not exist: create it before '{name}' is written, with ")
+                + "Directory.CreateDirectory"
+
+            raise (DirectoryNotFoundException(message, e))
+        | :? DirectoryNotFoundException as e ->
+            let message =
+                (invariant $"'{folder}' is no folder, so that '{name}' cannot be written there: choose another path")
+
+            raise (DirectoryNotFoundException(message, e))
+        | :? UnauthorizedAccessException as e ->
+            let message =
+                (invariant $"Access to the path '{target}' is denied: the process may not make files in '{folder}'; ")
+                + "choose another folder, or change its permissions"
+
+            raise (UnauthorizedAccessException(message, e))
+
     /// A new file that who may read the old one may read, and nobody else, from the start.
     let private createBeside (target: string) (isThere: bool) (temporary: string) : FileStream =
         let options =
@@ -98,10 +123,10 @@ module internal AtomicFile =
             )
 
         if OperatingSystem.IsWindows() || not isThere then
-            new FileStream(temporary, options)
+            openNew target temporary options
         else
             options.UnixCreateMode <- UnixFileMode.UserRead ||| UnixFileMode.UserWrite
-            let stream = new FileStream(temporary, options)
+            let stream = openNew target temporary options
 
             try
                 takeOver target temporary stream
@@ -119,6 +144,7 @@ module internal AtomicFile =
     /// <param name="work">Writes everything.</param>
     /// <exception cref="T:System.UnauthorizedAccessException">The target is no file, or may not be written to, or is
     /// somebody's for whom the process cannot make a file.</exception>
+    /// <exception cref="T:System.IO.DirectoryNotFoundException">Its folder does not exist, or is none.</exception>
     /// <remarks>A process that is killed meanwhile leaves the target as it was, and a file .NAME.*.tmp beside it. Owner,
     /// group and mode are kept; access lists and other hard links to the old file are not.</remarks>
     let writeOn (disk: Disk) (wrap: Stream -> Stream) (path: string) (work: Stream -> unit) : unit =

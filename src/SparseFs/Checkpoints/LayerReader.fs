@@ -7,6 +7,11 @@ open TorchSharp
 /// <summary>One layer from a file.</summary>
 module internal LayerReader =
 
+    /// <exception cref="T:SparseFs.CheckpointException">A tensor is missing; the message has the names that there are.</exception>
+    let private missing (file: SafetensorsFile) (needed: string) : 'a =
+        let names = file.Tensors |> Seq.map _.Name |> Seq.filter ModelWriter.isModels
+        file.Refuse(CheckpointProblem.Mismatch, needed, $"missing; {NearestNames.told needed names}")
+
     /// Rows and columns that a file itself says a layer has.
     let sizesIn (file: SafetensorsFile) (form: WeightForm) (name: string) : struct (int64 * int64) =
         let prefix = ModelTensors.prefix name
@@ -16,7 +21,16 @@ module internal LayerReader =
                 file.Tensors
                 |> Array.forall (fun t -> not (t.Name.StartsWith(prefix, StringComparison.Ordinal)))
             then
-                file.Refuse(CheckpointProblem.Mismatch, prefix + "weight", "missing")
+                missing file (prefix + "weight")
+
+            match file.TryFind(prefix + "weight") with
+            | ValueSome t when t.Shape.Length = 2 ->
+                let reason =
+                    $"the weight is dense, {Shape.text t.Shape}: say which of its numbers exist, with WeightForm.Zeros or "
+                    + "WeightForm.Magnitude (C#: StoredForm.Zeros, StoredForm.Magnitude)"
+
+                file.Refuse(CheckpointProblem.Mismatch, t.Name, reason)
+            | _ -> ()
 
             let reason =
                 "the file does not say how many inputs and outputs the layer has: name them "
@@ -43,7 +57,7 @@ module internal LayerReader =
                     weight,
                     $"expected shape [out_features, in_features], got {got}"
                 )
-            | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, weight, "missing")
+            | ValueNone -> missing file weight
 
     /// What the file's text says must be so: a bias that is gone would not be missed otherwise.
     let private checkText (file: SafetensorsFile) (name: string) rows cols (weight: TensorInfo) (hasBias: bool) =
@@ -66,7 +80,7 @@ module internal LayerReader =
             [ for needed in LayerWeights.names form file prefix do
                   match file.TryFind needed with
                   | ValueSome t -> t
-                  | ValueNone -> file.Refuse(CheckpointProblem.Mismatch, needed, "missing") ]
+                  | ValueNone -> missing file needed ]
 
         let parts = LayerWeights.parts form found
 

@@ -71,6 +71,9 @@ module internal ModelTensors =
                 | Some place -> KWinnersBuffers.WrongNumbers(name.Substring place.Length, numbers)
                 | None -> ValueNone
 
+    let private hasTensors (m: torch.nn.Module) : bool =
+        not (Seq.isEmpty (m.named_parameters false) && Seq.isEmpty (m.named_buffers false))
+
     /// <exception cref="T:System.ArgumentException">A pattern was loaded that is not one, or the model has neither parameters
     /// nor buffers.</exception>
     let ofModel (model: torch.nn.Module) : ModelTensors =
@@ -88,11 +91,13 @@ module internal ModelTensors =
             state.Remove(prefix name + "bias") |> ignore
 
         if layers.Length = 0 && state.Count = 0 then
-            let message =
-                "expected a model with parameters or buffers, got one that TorchSharp gives none: "
-                + "modules in fields need RegisterComponents(), modules in lists register_module or ModuleList"
+            let otherwise =
+                "modules and parameters in fields need RegisterComponents() at the end of the constructor, modules in lists "
+                + "register_module or a torch.nn.ModuleList"
 
-            raise (ArgumentException(message, nameof model))
+            let cure = Registration.adviceOr otherwise hasTensors model
+            let got = $"got {Registration.typeName model} without any"
+            raise (ArgumentException($"expected a model with parameters or buffers, {got}: {cure}", nameof model))
 
         { Layers = layers
           Others =

@@ -10,8 +10,7 @@ open TorchSharp.Modules
 /// then everything is changed. Only the last step changes anything, and nothing in it can fail.</summary>
 [<Sealed>]
 type internal StagedLoad(file: SafetensorsFile, converts: bool) =
-    let missing = List<string>()
-    let wrong = List<string>()
+    let complaints = LoadComplaints()
     let used = HashSet<string>()
 
     /// Each reads, and gives back what changes.
@@ -42,16 +41,16 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             )
         | _ -> read[target.Handle] <- struct (name, t)
 
-    /// At most fifty of a list that a file makes as long as it likes.
-    let listed (names: seq<string>) =
-        let some = Seq.truncate 50 names |> Array.ofSeq
-        let rest = Seq.length names - some.Length
-        String.Join(", ", some) + (if rest = 0 then "" else $" and {rest} more")
-
     member _.File: SafetensorsFile = file
 
     /// Notes what does not fit.
-    member _.Wrong(what: string) : unit = wrong.Add what
+    member _.Wrong(what: string) : unit = complaints.Wrong what
+
+    /// Notes what helps.
+    member _.Cure(what: string) : unit = complaints.Cure what
+
+    /// Whether nothing has been found so far that does not fit: what follows from something wrong need not be said.
+    member _.Fits: bool = complaints.Fits
 
     /// A tensor that is needed.
     member _.Find(name: string) : TensorInfo voption =
@@ -59,7 +58,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         let found = file.TryFind name
 
         if found.IsNone then
-            missing.Add name
+            complaints.IsMissing name
 
         found
 
@@ -85,13 +84,14 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             not (TorchDtypes.isOf target.dtype stored.Dtype)
             && not (converts && target.is_floating_point () && TorchDtypes.isFloating stored.Dtype)
         then
-            let hint =
-                if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
-                    "; ask for a conversion, or bring the model .to(dtype)"
-                else
-                    ""
+            let got = TorchDtypes.ofStored stored.Dtype
+            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {got}"
 
-            l.Wrong $"'{stored.Name}': expected {target.dtype}, got {TorchDtypes.ofStored stored.Dtype}{hint}"
+            if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
+                l.Cure(
+                    "ask for a conversion, with Checkpoint.loadWith and Converts = true (C#: convert: true), or bring the "
+                    + $"model to the file's dtype first: model.to({got})"
+                )
 
     /// copy_ refuses the others, when it is too late.
     static member private CanBeWritten(target: torch.Tensor) : bool =
@@ -182,12 +182,20 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 give ()
                 layer.TakeSeed seed)
 
-    /// What the file says of a layer must be so, and of the model's.
-    member private l.Text(name: string, c: Connectivity, weight: TensorInfo) =
+    /// Whether a layer has the sizes that the file says; where it has not, all that the file holds of it has others.
+    member private l.HasSizes(name: string, c: Connectivity) : bool =
         match LayerMetadata.tryRead file name with
         | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
             let expected = $"in_features={c.Cols}, out_features={c.Rows}"
             l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
+            l.Cure "make the model with the sizes of the one that was saved"
+            used.Add(ModelTensors.prefix name + "bias") |> ignore
+            false
+        | _ -> true
+
+    /// What the file says of a layer's weight must be so.
+    member private l.Text(name: string, weight: TensorInfo) =
+        match LayerMetadata.tryRead file name with
         | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
             l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {Shape.text weight.Shape}"
         | _ -> ()
@@ -205,11 +213,15 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             else
                 ValueNone
 
-        if List.forall ValueOption.isSome found then
+        let isWhole = List.forall ValueOption.isSome found
+
+        if isWhole && form = WeightForm.SparseFs && not (l.HasSizes(name, c)) then
+            () // it has been said
+        elif isWhole then
             let parts = LayerWeights.parts form (found |> List.map ValueOption.get)
 
             if form = WeightForm.SparseFs then
-                l.Text(name, c, parts.Weight)
+                l.Text(name, parts.Weight)
 
             let seed =
                 if form = WeightForm.SparseFs then
@@ -220,7 +232,18 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             l.Weights(name, layer, parts, fingerprint, seed)
         else
             if List.exists ValueOption.isSome found then
-                l.Wrong $"layer '{name}': its weights are there without all of their pattern, or the other way round"
+                match found with
+                | ValueSome weight :: _ when weight.Shape.Length = 2 ->
+                    let got = $"got a dense weight {Shape.text weight.Shape}"
+                    l.Wrong $"layer '{name}': expected the weights of a sparse layer and their pattern, {got}"
+
+                    l.Cure(
+                        "the file's weights are dense: say which of their numbers exist, with Checkpoint.loadFrom and "
+                        + "WeightForm.Zeros or WeightForm.Magnitude (C#: StoredForm.Zeros, StoredForm.Magnitude)"
+                    )
+                | _ ->
+                    l.Wrong
+                        $"layer '{name}': its weights are there without all of their pattern, or the other way round"
 
             match layer.bias with
             | null -> ()
@@ -247,20 +270,9 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                    if isOurs t.Name && not (used.Contains t.Name) then
                        t.Name |]
 
-        let complaints =
-            [ if isStrict && missing.Count > 0 then
-                  $"missing: {listed missing}"
-
-                  match StoredNames.hint (file.Tensors |> Seq.map _.Name) missing with
-                  | "" -> ()
-                  | hint -> hint
-              if isStrict && unexpected.Length > 0 then
-                  $"not expected: {listed unexpected}"
-              if wrong.Count > 0 then
-                  listed wrong ]
-
-        if not complaints.IsEmpty then
-            file.Refuse(CheckpointProblem.Mismatch, "", String.Join("; ", complaints))
+        match complaints.Text(isStrict, file.Tensors |> Seq.map _.Name, unexpected) with
+        | "" -> ()
+        | text -> file.Refuse(CheckpointProblem.Mismatch, "", text)
 
         use _ = torch.no_grad ()
         use _ = torch.NewDisposeScope()
@@ -269,4 +281,4 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         for change in changes do
             change ()
 
-        struct (missing.ToArray(), unexpected)
+        struct (complaints.Missing, unexpected)

@@ -313,7 +313,7 @@ type SparseLinear internal (start: LayerStart) =
         if isNull (box source) then
             nullArg (nameof source)
 
-        StateCheck.ofLayer versions source skip
+        StateCheck.ofLayer versions source strict skip
         versions.Load(fun () -> this.LoadStateDict(source, strict, skip))
 
     override this.load

@@ -34,13 +34,15 @@ type internal UnattendedPasses() =
                     NoticeSource.Log.Noticed(
                         string NoticeKind.NotStepped,
                         string layer,
-                        $"{UnattendedPasses.Patience} passes in training since the layer's rewirer took its last step: call "
-                        + "its Step in place of optimizer.step(), or Follow after it; or dispose of it"
+                        $"The layer has made {UnattendedPasses.Patience} passes in training since its rewirer took its last "
+                        + "step, so that nothing is rewired. Call rewirer.Step() in place of optimizer.step(), or "
+                        + "rewirer.Follow() after it; or call rewirer.Dispose(), if the layer is not to be rewired any more."
                     )
                 elif hasPolicy then
                     NoticeSource.Log.Noticed(
                         string NoticeKind.NotFollowed,
                         string layer,
-                        "the layer carries a policy, but no Rewirer follows it, so that nothing is "
-                        + "rewired: make a Rewirer over the model and its optimizer, and call its Step"
+                        "The layer carries a policy, but no rewirer follows it, so that nothing is rewired. Make one, with "
+                        + "use rewirer = new Rewirer(model, optimizer) (C#: using var rewirer = Rewiring.Rewire(model, "
+                        + "optimizer)), and call rewirer.Step() in place of optimizer.step()."
                     )

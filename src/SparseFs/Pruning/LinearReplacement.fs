@@ -59,6 +59,27 @@ module internal LinearReplacement =
             | "" when holdsNaN weight -> "a weight is NaN"
             | why -> why
 
+    /// <exception cref="T:System.ArgumentException">The model has no Linear; the message says why, where its class forgot
+    /// something.</exception>
+    let private checkThere (model: torch.nn.Module) (found: HeldModule[]) : unit =
+        if found.Length = 0 then
+            let sparse =
+                ModuleTree.all model
+                |> Seq.filter (fun (struct (_, m)) -> m :? SparseLinear)
+                |> Seq.length
+
+            let otherwise =
+                if sparse = 1 then
+                    "its SparseLinear is sparse already"
+                elif sparse > 1 then
+                    $"its {sparse} SparseLinear layers are sparse already"
+                else
+                    "only torch.nn.Linear is replaced, so build the model of such layers, or of SparseLinear"
+
+            let cure = Registration.adviceOr otherwise (fun m -> m :? Linear) model
+            let got = $"got {Registration.typeName model} without any"
+            raise (ArgumentException($"expected a model with Linear layers, {got}: {cure}", nameof model))
+
     let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
         let matrix (held: HeldModule) =
             Conversion.matrix (linearOf held).weight
@@ -155,6 +176,7 @@ module internal LinearReplacement =
     /// <param name="model">Any module.</param>
     let replaceIn (carrying: OptimizerTransfer voption) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
         let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
+        checkThere model found
         let tied = tied model
         let refusals = found |> Array.map (refusal rule tied)
 

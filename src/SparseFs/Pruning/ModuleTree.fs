@@ -177,6 +177,13 @@ module internal ModuleTree =
                     Put = fun other -> children[key] <- other } ]
         | _ -> []
 
+    /// <summary>Fields of a module that hold modules, in whatever they hold them; read, and never written to.</summary>
+    let fieldsWithModules (holder: torch.nn.Module) : struct (FieldInfo * torch.nn.Module list) list =
+        [ for field in fields holder do
+              match within 4 (field.GetValue holder) with
+              | [] -> ()
+              | found -> struct (field, found) ]
+
     /// <summary>Every distinct module of a model, the model first, with the dotted names.</summary>
     let all (model: torch.nn.Module) : struct (string * torch.nn.Module)[] =
         Seq.append (Seq.singleton (struct ("", model))) (model.named_modules ())

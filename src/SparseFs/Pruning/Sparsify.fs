@@ -109,8 +109,8 @@ module Sparsify =
     /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Conversion.ofDense</c>.</param>
     /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
     /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
-    /// <exception cref="T:System.ArgumentException">An argument is null, or a part of the rule is outside its range: nothing
-    /// has changed.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the model has no Linear, or a part of the rule is
+    /// outside its range: nothing has changed.</exception>
     /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
     /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
     /// <example><code>
@@ -149,7 +149,8 @@ module Sparsify =
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
     /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
-    /// <exception cref="T:System.ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
+    /// <exception cref="T:System.ArgumentException">The model is null or has not registered its layers, or a pattern was loaded
+    /// that is not one.</exception>
     /// <remarks>A field that is declared as SparseLinear cannot hold a Linear: the table says so.</remarks>
     /// <example><code>
     /// let report = Sparsify.densify model
@@ -159,6 +160,14 @@ module Sparsify =
     let densify (model: torch.nn.Module) : SparsifyReport =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let found = model |> ModuleTree.find (fun m -> m :? SparseLinear) |> Array.ofList
+
+        // A model without sparse layers is dense already; one that has them where nobody finds them is not.
+        if found.Length = 0 then
+            match Registration.advice (fun m -> m :? SparseLinear) model with
+            | "" -> ()
+            | advice ->
+                raise (ArgumentException($"expected a model that has registered its layers: {advice}", nameof model))
+
         let refusals = found |> Array.map (ModuleTree.whyNot typeof<Linear>)
 
         let candidates =

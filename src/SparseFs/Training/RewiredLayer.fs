@@ -71,6 +71,15 @@ type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy
 /// Checks of a layer before a rewirer takes it.
 module internal RewiredLayerChecks =
 
+    /// <exception cref="T:System.ObjectDisposedException">The rewirer was disposed of.</exception>
+    let isAlive (isDisposed: bool) : unit =
+        if isDisposed then
+            let message =
+                "the rewirer was disposed of, and so steps no more: keep it until training is over (a rewirer that is bound "
+                + "by use, or by using in C#, is disposed of where its block ends), or make another"
+
+            raise (ObjectDisposedException("Rewirer", message))
+
     /// <exception cref="T:System.ArgumentException">No step of the schedule is an update, though updates are wanted.</exception>
     let fires (name: string) (policy: Policy) : unit =
         let s = policy.Schedule
@@ -91,8 +100,8 @@ module internal RewiredLayerChecks =
         let refuse (got: string) =
             let message =
                 $"expected an optimizer of all sparse layers, got one {got}; an optimizer keeps state of the parameters that "
-                + "the model had when the optimizer was made: make it after the layers became sparse, or hand it to "
-                + "Sparsify.modelWith"
+                + "the model had when the optimizer was made: make it after the layers became sparse or were moved, or hand "
+                + "it to Sparsify.modelWith (C#: model.Sparsify(optimizer: optimizer)), which carries it over"
 
             raise (ArgumentException(message, "optimizer"))
 

@@ -38,7 +38,16 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
             HashSet<SparseLinear>(layers |> Seq.map _.Layer, HashIdentity.Reference)
 
         if distinct.Count < layers.Length then
-            raise (ArgumentException("expected each layer once, got one twice", nameof layers))
+            let twice =
+                layers
+                |> Array.countBy _.Layer
+                |> Array.find (fun (_, count) -> count > 1)
+                |> fst
+
+            let names =
+                String.Join("' and '", layers |> Array.filter (fun l -> l.Layer = twice) |> Array.map _.Name)
+
+            raise (ArgumentException($"expected each layer once, got one twice: as '{names}'", nameof layers))
 
         RewiredLayers layers
 
@@ -52,7 +61,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
             [| for struct (name, layer) in layers -> struct (name, layer, policy) |]
 
         if layers.Length = 0 then
-            raise (ArgumentException("expected a model with sparse layers, got none", nameof layers))
+            raise (ArgumentException("expected one layer or more, got none", nameof layers))
 
         create optimizer layers
 
@@ -60,16 +69,17 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
     static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
         let layers =
-            [| for struct (name, layer) in SparseLayers.ofModel model do
+            [| for struct (name, layer) in SparseLayers.needed model do
                    match layer.Policy with
                    | null -> ()
                    | policy -> struct (name, layer, policy) |]
 
         if layers.Length = 0 then
             let message =
-                "expected a model with sparse layers that carry a policy, got none: give SparseLinear one, or the Rewirer"
+                "expected sparse layers that carry a policy, got none that does: give the Rewirer one for all of them, or "
+                + "each its own, with SparseLinear's policy argument, dynamic or layer.Policy"
 
-            raise (ArgumentException(message, nameof layers))
+            raise (ArgumentException(message, nameof model))
 
         create optimizer layers
 
@@ -98,7 +108,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
         for l in layers do
             if not (isOurs l) then
                 let message =
-                    $"{l.Shown} has a newer rewirer, which has taken it over: step with that one, and dispose of this one"
+                    $"{l.Shown} has a newer rewirer, which has taken it over: call Step of that one, and Dispose of this one"
 
                 raise (InvalidOperationException message)
 
@@ -108,7 +118,8 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                 if now <> l.Known then
                     let message =
                         $"the pattern of {l.Shown} was loaded behind the rewirer, so that the optimizer's moments belong "
-                        + "to other connections: make optimizer and rewirer after the load, or use Checkpoint.resume"
+                        + "to other connections: make optimizer and rewirer after the load, or put the whole run back with "
+                        + "Checkpoint.resume (C#: Checkpoints.Resume)"
 
                     raise (InvalidOperationException message)
 
@@ -122,8 +133,9 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
         for l in due do
             if not l.IsHeld then
                 let message =
-                    $"{l.Shown} trains, but its weight is none of the optimizer's: add it with add_param_group where the "
-                    + "layer was frozen, or make optimizer and rewirer after the model was moved or converted"
+                    $"{l.Shown} trains, but its weight is none of the optimizer's: where the layer was frozen, add it with "
+                    + "optimizer.add_param_group; where the model was moved (.to, .cuda) or converted since, make optimizer "
+                    + "and rewirer after that"
 
                 raise (InvalidOperationException message)
 
@@ -145,8 +157,10 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                     board.Post(
                         NoticeKind.ChangedGradient,
                         l.Name,
-                        "the weight's gradient is not a multiple of what its backward passes gave (clipped by value, "
-                        + "noise, or set by hand): growth looks at the passes as they were"
+                        "The weight's gradient is not a multiple of what its backward passes gave: it was clipped by value, "
+                        + "noise was added to it, or it was set by hand. Growth looks at the passes as they were, so that "
+                        + "cells are grown by other gradients than weights are trained by. Clip by norm instead "
+                        + "(torch.nn.utils.clip_grad_norm_), which growth follows."
                     )
 
     /// Forgets the passes that no update after a step wants.

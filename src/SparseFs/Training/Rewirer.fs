@@ -46,7 +46,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
 
     /// Before a step: what is wrong with it, before anything has happened, and which passes count.
     let prepareStep () =
-        ObjectDisposedException.ThrowIf(isDisposed, typeof<Rewirer>)
+        RewiredLayerChecks.isAlive isDisposed
         BackwardFailure.Raise()
         layers.Check()
         layers.Settle board
@@ -84,8 +84,8 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
         match tooMany due happened with
         | Some what when refusals = Refusals.Raise ->
             let message =
-                $"{what}. Call backward before Step, with finite losses; or set Refusals to Log or Ignore to go on without "
-                + "updates"
+                $"{what}. Call loss.backward() before rewirer.Step(), with finite losses; to go on without updates, set "
+                + "rewirer.Refusals to Refusals.Log or Refusals.Ignore"
 
             raise (InvalidOperationException message)
         | _ -> happened
@@ -134,7 +134,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     ///     rewirer.Step() |> ignore // in the place of optimizer.step ()
     /// </code></example>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
-        let layers: seq<struct (string * SparseLinear)> = SparseLayers.ofModel model
+        let layers: seq<struct (string * SparseLinear)> = SparseLayers.needed model
         new Rewirer(layers, optimizer, policy, DrawnSeed.orDraw seed)
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
@@ -250,7 +250,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             if l.CountsAges then
                 let message =
                     $"expected moments of Zero or RowMean for {l.Shown}, got {l.Policy.Moments}, which counts the "
-                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: let Rewirer.Step take the step"
+                    + $"steps of grown slots apart from {optimizer.GetType().Name}'s own: call Rewirer.Step in place of optimizer.step()"
 
                 raise (InvalidOperationException message)
 

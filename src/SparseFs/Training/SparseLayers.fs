@@ -1,5 +1,7 @@
 namespace SparseFs
 
+open System
+open SparseFs.Torch
 open TorchSharp
 
 /// Finding the sparse layers of a model.
@@ -21,3 +23,18 @@ module internal SparseLayers =
             nullArg (nameof model)
 
         places model |> List.distinctBy (fun (struct (_, layer)) -> layer)
+
+    /// <summary>Each once, of a model that has some.</summary>
+    /// <exception cref="T:System.ArgumentException">It has none; the message says why, where its class forgot something.</exception>
+    let needed (model: torch.nn.Module) : struct (string * SparseLinear) list =
+        match ofModel model with
+        | [] ->
+            let cure =
+                Registration.adviceOr
+                    "give it SparseLinear layers, or make its Linear layers sparse first, with Sparsify.model (C#: model.Sparsify())"
+                    (fun m -> m :? SparseLinear)
+                    model
+
+            let got = $"got {Registration.typeName model} without any"
+            raise (ArgumentException($"expected a model with sparse layers, {got}: {cure}", nameof model))
+        | layers -> layers

@@ -159,6 +159,6 @@ let rewiringFacade =
           refuses "a name of no drop rule" "dropName" "got none" (fun () ->
               Policies.Custom(soon, dropName = "smallest"))
           refuses "a name of no grow rule" "growName" "got none" (fun () -> Policies.Custom(soon, growName = "uphill"))
-          refuses "a drop rule of an empty name" "name" "own drop rule" (fun () ->
+          refuses "a drop rule of an empty name" "dropName" "own drop rule" (fun () ->
               Policies.Custom(soon, dropScore = (fun s -> s.Weight), dropName = ""))
           refuses "no schedule" "schedule" "" (fun () -> Policies.RigL Unchecked.defaultof<Schedule>) ]

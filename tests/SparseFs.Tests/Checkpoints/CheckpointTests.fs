@@ -352,6 +352,14 @@ let checkpointTests =
                   use longer = new SparseLinear(Connectivity.empty 4 4)
                   Checkpoint.save file longer
 
+                  refusedWhole
+                      layer
+                      CheckpointProblem.Mismatch
+                      "expected in_features=4, out_features=3, got in_features=4, out_features=4"
+                      (fun () -> Checkpoint.load file layer)
+
+                  Safetensors.save file (Dictionary()) (Safetensors.load file) // without the text
+
                   refusedWhole layer CheckpointProblem.Mismatch "'row_ptr': expected" (fun () ->
                       Checkpoint.load file layer)))
 

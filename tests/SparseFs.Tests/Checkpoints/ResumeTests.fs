@@ -628,7 +628,9 @@ let resumeTests =
                 "a rule without the name that the file has",
                 "expected Drop = Score(Item = custom), got Score(Item = custom; name = a)",
                 ownRules unnamedDrop (growBy "a")
-                "a rule of another name: the layer", "policy of layer 'output'", ownRules (dropBy "b") (growBy "a")
+                "a rule of another name: the layer",
+                "policy of layers 'hidden', 'output'",
+                ownRules (dropBy "b") (growBy "a")
                 "a rule of another name: what helps", "name it so", ownRules (dropBy "b") (growBy "a") ] do
               refusedRun what says (fun () -> Run(ownRules (dropBy "a") (growBy "a"), adam)) (fun () ->
                   Run(given, adam))

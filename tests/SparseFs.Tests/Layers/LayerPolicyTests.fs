@@ -201,7 +201,7 @@ let tests =
               finally
                   File.Delete file)
 
-          refuses "no layer carries a policy" "layers" "carry a policy" (fun () ->
+          refuses "no layer carries a policy" "model" "carry a policy" (fun () ->
               let layer = new SparseLinear(4, 3, seed = Seed.ofInt 0)
               new Rewirer(layer, sgd layer))
 

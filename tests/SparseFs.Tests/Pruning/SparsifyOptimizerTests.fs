@@ -208,8 +208,9 @@ let tests =
                   Expect.stringContains message says "the reason"
                   Expect.stringContains message "Sparsify.modelWith" "the cure"
 
-              use none = torch.nn.Sequential(torch.nn.ReLU())
-              Expect.equal (Sparsify.model (Sparsify.each 0.5) none).Next "" "nothing was replaced")
+              use none = network ()
+              let rule = Sparsify.each 0.5 |> Sparsify.matching "^nothing$"
+              Expect.equal (Sparsify.model rule none).Next "" "nothing was replaced")
 
           refuses "an optimizer of an unknown kind, and nothing has changed" "optimizer" "LBFGS" (fun () ->
               let model = network ()

@@ -385,7 +385,7 @@ let rewirerTests =
               let b = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
               let other = bench (fun p -> torch.optim.SGD(p, 0.1) :> _)
               new Rewirer(b.Layer, other.Optimizer, Policy.staticSparse))
-          refuses "a model without sparse layers" "layers" "got none" (fun () ->
+          refuses "a model without sparse layers" "model" "got Linear without any" (fun () ->
               let dense = torch.nn.Linear(3L, 3L)
               new Rewirer(dense, torch.optim.SGD(dense.parameters (), 0.1), Policy.staticSparse))
           refuses "a layer twice" "layers" "got one twice" (fun () ->

@@ -38,7 +38,11 @@ module internal OptimizerCodec =
         | true, name -> name
         | _ ->
             let got = $"got one of shape {Shape.text p.shape} that is not"
-            raise (ArgumentException($"expected an optimizer of the model's parameters, {got}", "optimizer"))
+
+            let cure =
+                "make the optimizer of model.parameters(), after the model was made, moved and converted"
+
+            raise (ArgumentException($"expected an optimizer of the model's parameters, {got}: {cure}", "optimizer"))
 
     /// <summary>Texts and tensors of an optimizer.</summary>
     let write
@@ -193,9 +197,11 @@ module internal OptimizerCodec =
 
             if kind <> ours then
                 loader.Wrong $"expected the state of {ours}, got that of {kind}"
+                loader.Cure $"make the optimizer that the run had, {kind}, {LoadComplaints.OrModelAlone}"
             elif groupCount <> groups.LongLength || parameters <> entries.LongLength then
                 let expected = $"expected {groups.Length} groups of {entries.Length} parameters"
                 loader.Wrong $"{expected} in the optimizer, got {groupCount} of {parameters}"
+                loader.Cure "make the optimizer over the same groups of parameters as at the start of the run"
             else
                 /// Switches that a group's options in the file have on.
                 let on = HashSet<struct (int * string)>()

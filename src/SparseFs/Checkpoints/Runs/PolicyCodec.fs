@@ -33,21 +33,16 @@ module internal PolicyCodec =
         let shown = String.Join(" and ", rules)
 
         let message =
-            $"the file has no name for the policy's own rule ({shown}), so that the rule given may be another than the one "
-            + "that the run was saved with: a named one (Drop.NamedScore, Grow.NamedScore; in C# dropName, growName) is "
-            + "written with its name, and checked from the next file on"
+            $"The file has no name for the policy's own rule ({shown}), so that the rule given may be another than the one "
+            + "that the run was saved with. Give the rule a name, with Drop.NamedScore or Grow.NamedScore (C#: dropName, "
+            + "growName): it is written to the next file, and checked from then on."
 
         loader.Plan(fun () -> fun () -> rewirer.Board.Post(NoticeKind.UnnamedRule, layer, message))
 
-    /// Compares a layer's policy with the file's.
-    let compare (loader: StagedLoad) (rewirer: Rewirer) (place: int) =
+    /// What differs between a layer's policy and the file's.
+    let private differences (loader: StagedLoad) (rewirer: Rewirer) (place: int) : string list =
         let struct (layer, _) = rewirer.Layers[place]
-
-        let where =
-            if layer = "" then
-                "policy"
-            else
-                $"policy of layer '{layer}'"
+        let found = List<string>()
 
         let stored (part: string) (absent: string voption) (go: string -> unit) =
             match loader.File.Metadata.TryGetValue(key place part), absent with
@@ -56,7 +51,7 @@ module internal PolicyCodec =
             | _ -> loader.Wrong $"missing: the text '{key place part}'"
 
         let differs (part: string) (ours: string) (theirs: string) (cure: string) =
-            loader.Wrong $"{where}: expected {part} = {ours}, got {theirs}{cure}"
+            found.Add $"expected {part} = {ours}, got {theirs}{cure}"
 
         let unknown = List<string>()
 
@@ -81,3 +76,33 @@ module internal PolicyCodec =
 
         if unknown.Count > 0 then
             noteUnknown loader rewirer layer (List.ofSeq unknown)
+
+        List.ofSeq found
+
+    /// At most so many layers are named.
+    [<Literal>]
+    let private Named = 3
+
+    let private whereOf (layers: string list) : string =
+        match layers with
+        | [ "" ] -> "policy"
+        | [ one ] -> $"policy of layer '{one}'"
+        | _ ->
+            let names = String.Join("', '", layers |> List.truncate Named)
+            let rest = layers.Length - Named
+            $"policy of layers '{names}'" + (if rest > 0 then $" and {rest} more" else "")
+
+    /// Compares the layers' policies with the file's; what several have in common is said once.
+    let compare (loader: StagedLoad) (rewirer: Rewirer) : unit =
+        let all =
+            [ for place in 0 .. rewirer.Layers.Length - 1 do
+                  let struct (layer, _) = rewirer.Layers[place]
+
+                  for difference in differences loader rewirer place do
+                      difference, layer ]
+
+        for difference, layers in all |> List.groupBy fst do
+            loader.Wrong $"{whereOf (List.map snd layers)}: {difference}"
+
+        if not all.IsEmpty then
+            loader.Cure $"make the Rewirer with the policy that the run had, {LoadComplaints.OrModelAlone}"

@@ -86,9 +86,6 @@ module internal RewirerCodec =
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: StagedLoad) (optimizer: string) (rewirer: Rewirer) : unit =
-        for place in 0 .. rewirer.Layers.Length - 1 do
-            PolicyCodec.compare loader rewirer place
-
         match loader.File.Metadata.TryGetValue stateKey with
         | true, text ->
             let reader = FieldReader(loader.File.File, stateKey, text)
@@ -98,10 +95,14 @@ module internal RewirerCodec =
             let seed = readSeed loader.File stateKey reader
             reader.End()
 
-            if stored <> optimizer then
-                loader.Wrong $"rewirer: expected a state beside {optimizer}, got one beside {stored}"
-            elif count <> rewirer.Layers.LongLength then
+            if count <> rewirer.Layers.LongLength then
                 loader.Wrong $"rewirer: expected {rewirer.Layers.Length} layers, got {count}"
+                loader.Cure "make the Rewirer over the layers that the run's had"
             else
-                planState loader rewirer step seed stored
+                PolicyCodec.compare loader rewirer
+
+                if stored = optimizer then
+                    planState loader rewirer step seed stored
+                elif loader.Fits then
+                    loader.Wrong $"rewirer: expected a state beside {optimizer}, got one beside {stored}"
         | _ -> loader.Wrong "missing: the state of a rewirer"

@@ -14,18 +14,22 @@ module internal TrainingRun =
 
     let private checkRewirer (inventory: ModelTensors) (optimizer: torch.optim.Optimizer) (rewirer: Rewirer) =
         if not (obj.ReferenceEquals(rewirer.Optimizer, optimizer)) then
-            raise (
-                ArgumentException("expected a rewirer over the optimizer given, got one over another", nameof rewirer)
-            )
+            let message =
+                "expected a rewirer over the optimizer given, got one over another: give the optimizer that the Rewirer was "
+                + "made with"
+
+            raise (ArgumentException(message, nameof rewirer))
 
         for struct (name, layer) in rewirer.Layers do
             if
                 inventory.Layers
                 |> Array.forall (fun (struct (_, other)) -> not (obj.ReferenceEquals(other, layer)))
             then
-                raise (
-                    ArgumentException($"expected a rewirer of the model's layers, got one of '{name}'", nameof rewirer)
-                )
+                let message =
+                    $"expected a rewirer of the model's layers, got one of '{name}', a layer of another model: give the model "
+                    + "that the Rewirer was made with"
+
+                raise (ArgumentException(message, nameof rewirer))
 
     let write
         (progress: TrainingProgress)
@@ -102,7 +106,7 @@ module internal TrainingRun =
                 file.Refuse(
                     CheckpointProblem.Mismatch,
                     TrainingKey,
-                    "the file holds no training run, but a model alone"
+                    "the file holds no training run, but a model alone: load it with Checkpoint.load (C#: Checkpoints.Load)"
                 )
 
         let step = reader.Integer("step", 0L, Int64.MaxValue)
@@ -110,16 +114,27 @@ module internal TrainingRun =
         let seed = RewirerCodec.readSeed file TrainingKey reader
         reader.End()
         loader.Model(WeightForm.SparseFs, inventory)
-        OptimizerCodec.plan loader (ModelTensors.names inventory) states
 
-        match rewirer with
-        | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader states.Kind rewirer
-        | ValueNone when not hasRewirer -> ()
-        | ValueSome _ -> loader.Wrong "the file's run has no rewirer, but one is given"
-        | ValueNone -> loader.Wrong "the file's run has a rewirer, but none is given"
+        // Where the model is another, so is all that belongs to it.
+        if loader.Fits then
+            OptimizerCodec.plan loader (ModelTensors.names inventory) states
 
-        TorchGenerator.plan loader
-        loader.Run(true, (fun _ -> true)) |> ignore
+            match rewirer with
+            | ValueSome rewirer when hasRewirer -> RewirerCodec.plan loader states.Kind rewirer
+            | ValueNone when not hasRewirer -> ()
+            | ValueSome _ ->
+                loader.Wrong "the file's run has no rewirer, but one is given"
+                loader.Cure "resume without a rewirer: ValueNone (C#: leave it out)"
+            | ValueNone ->
+                loader.Wrong "the file's run has a rewirer, but none is given"
+                loader.Cure "make a Rewirer with the run's policy over model and optimizer, and give it to resume"
+
+        if loader.Fits then
+            TorchGenerator.plan loader
+
+        let isTold = if loader.Fits then fun _ -> true else ModelWriter.isModels
+
+        loader.Run(true, isTold) |> ignore
 
         { Step = step
           Seed = seed

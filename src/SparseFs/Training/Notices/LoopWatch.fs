@@ -75,16 +75,18 @@ type internal LoopWatch(optimizer: torch.optim.Optimizer, board: NoticeBoard) =
             board.Post(
                 NoticeKind.NoGradient,
                 "",
-                "no parameter of the optimizer has a gradient: call loss.backward() before rewirer.Step(), and "
-                + "optimizer.zero_grad() after it or before backward"
+                "No parameter of the optimizer has a gradient that is not 0, so that this step trains nothing. Call "
+                + "loss.backward() before rewirer.Step(), and optimizer.zero_grad() before loss.backward(), never between "
+                + "the two."
             )
 
         if hasStepped p state then
             board.Post(
                 NoticeKind.SteppedTwice,
                 "",
-                "the optimizer has stepped since the last Step(), which steps it too: call rewirer.Step() in place of "
-                + "optimizer.step(), or rewirer.Follow() after it"
+                "The optimizer has stepped since the last rewirer.Step(), which steps it too, so that each batch counts "
+                + "twice. Call rewirer.Step() in place of optimizer.step(); or keep optimizer.step(), and call "
+                + "rewirer.Follow() after it."
             )
 
     let after (p: Parameter, state: ParameterState) : unit =
