@@ -1,5 +1,5 @@
-/// What the tests for other platforms share (test-arm64.fsx, test-windows.fsx): programs of the system, tests published for a
-/// platform with the runtime that they need, and their run.
+// What the tests for other platforms share (test-arm64.fsx, test-windows.fsx): programs of the system, tests published for a
+// platform with the runtime that they need, and their run.
 
 open System
 open System.Diagnostics

@@ -62,7 +62,12 @@ let ofSave (name: string) (save: string -> unit) : Test =
     let isRefused (file: string) (words: string list) (message: string) =
         Expect.stringContains message file "the error names the file"
 
-        if not (words |> List.exists (fun word -> message.Contains(word, StringComparison.OrdinalIgnoreCase))) then
+        if
+            not (
+                words
+                |> List.exists (fun word -> message.Contains(word, StringComparison.OrdinalIgnoreCase))
+            )
+        then
             failtest $"expected one of {words} in the error, got: {message}"
 
         Expect.equal (File.ReadAllText file) old "the old file, whole"
@@ -134,8 +139,7 @@ let ofSave (name: string) (save: string -> unit) : Test =
 
           testCase "at the end of a path longer than 260 characters" (fun () ->
               inFolder (fun folder ->
-                  let deep =
-                      Path.Combine(folder, String('a', 90), String('b', 90), String('c', 90))
+                  let deep = Path.Combine(folder, String('a', 90), String('b', 90), String('c', 90))
 
                   Directory.CreateDirectory deep |> ignore
                   let file = Path.Combine(deep, String('d', 90))
