@@ -1,6 +1,8 @@
 /// Builds, tests and packs SparseFs: dotnet fsi build.fsx [target] [arguments of the target]
 /// It needs the .NET 10 SDK and nothing else; without a target it runs the demo.
 
+#load "eng/counts.fsx"
+
 open System
 open System.Diagnostics
 open System.IO
@@ -177,29 +179,18 @@ let test (arguments: string list) =
     for program in programs do
         build program
 
-    let counts = Path.GetTempFileName()
+    [ for program in programs do
+          let name = Path.GetFileName program
+          fun () -> exitCodeOf (inRoot $"artifacts/bin/{name}/release/{name}.dll" :: arguments) ]
+    |> Counts.inOneLine
+    |> function
+        | 0 -> ()
+        | code -> exit code
 
-    try
-        Environment.SetEnvironmentVariable("SPARSEFS_TEST_COUNTS", counts)
-
-        let codes =
-            [ for program in programs do
-                  let name = Path.GetFileName program
-                  exitCodeOf (inRoot $"artifacts/bin/{name}/release/{name}.dll" :: arguments) ]
-
-        let sums =
-            File.ReadAllLines counts
-            |> Array.map (fun line -> line.Split ' ' |> Array.map int)
-            |> Array.reduce (Array.map2 (+))
-
-        let skipped = if sums[2] = 0 then "" else $", {sums[2]} skipped"
-        printfn $"\nall programs:\n{sums[0]} passed, {sums[1]} failed{skipped}"
-
-        match List.tryFind ((<>) 0) codes with
-        | Some code -> exit code
-        | None -> ()
-    finally
-        File.Delete counts
+/// The tests as another system or processor runs them, each target with its own set-up beside the usual one.
+let testElsewhere (script: string) (arguments: string list) =
+    setUp ()
+    loudly ("fsi" :: script :: arguments)
 
 let libraries =
     [ "src/SparseFs.Core"
@@ -312,6 +303,8 @@ let clean () =
 let targets: (string * string * (string list -> unit)) list =
     [ "demo", "build and run examples/Digits", runProject "examples/Digits"
       "test", "build and run the tests; arguments go to Expecto", test
+      "test-arm64", "run the tests of the core for Arm64, under qemu", testElsewhere "eng/test-arm64.fsx"
+      "test-windows", "run all tests for Windows, under Wine", testElsewhere "eng/test-windows.fsx"
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
       "aot", "compile a program over the core ahead of time", ignore >> aot
@@ -331,7 +324,7 @@ let run (name: string) (arguments: string list) =
         eprintfn $"there is no target '{name}'; the targets are:"
 
         for target, does, _ in targets do
-            eprintfn $"  %-8s{target}{does}"
+            eprintfn $"  %-14s{target}{does}"
 
         exit 2
 

@@ -14,7 +14,7 @@ let private Seconds = 100.0
 /// How a scenario went in a process of its own.
 type Outcome =
     {
-        /// 0 where nothing went wrong; more than 128 of a crash.
+        /// 0 where nothing went wrong; of a crash more than 128, or on Windows less than 0.
         Code: int
         /// How many calls there were, how many of them refused and how many went wrong.
         Counts: string
@@ -86,7 +86,7 @@ let there (arguments: string list) (name: string) (times: int) : Outcome =
     running.WaitForExit()
     let lines = output.Result.TrimEnd().Split '\n'
 
-    if running.ExitCode > 1 then
+    if running.ExitCode < 0 || running.ExitCode > 1 then
         { Code = running.ExitCode
           Counts = ""
           Failures = crash errors.Result }

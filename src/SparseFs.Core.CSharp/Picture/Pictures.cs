@@ -5,20 +5,30 @@ namespace SparseFs.CSharp;
 /// <summary>Patterns as pictures, for a terminal or a page.</summary>
 public static class Pictures
 {
-    /// <summary>A pattern in Braille characters, of which each has 2 × 4 dots.</summary>
+    /// <summary>A pattern in Braille characters, of which each has 2 × 4 dots, in at most 20 lines of 60.</summary>
+    /// <param name="connectivity">Any pattern; a large one is scaled down.</param>
+    /// <returns>A dot for each cell that has a slot; where a dot stands for more cells, it is there if they hold no fewer
+    /// slots than their share.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
+    /// <example><code>Console.WriteLine(layer.Connectivity.ToBraille());</code></example>
+    public static string ToBraille(this Connectivity connectivity) =>
+        SparseFs.Picture.Braille(Require.NotNull(connectivity));
+
+    /// <summary>As above, in a size of your own.</summary>
     /// <param name="connectivity">Any pattern; a large one is scaled down.</param>
     /// <param name="columns">Characters in a line at most, 1 or more.</param>
     /// <param name="lines">Lines at most, 1 or more.</param>
-    /// <returns>A dot for each cell that has a slot; where a dot stands for more cells, it is there if they hold no fewer
-    /// slots than their share.</returns>
-    /// <exception cref="ArgumentException"><paramref name="columns"/> or <paramref name="lines"/> is below 1.</exception>
-    /// <example><code>Console.WriteLine(layer.Connectivity.ToBraille());</code></example>
-    public static string ToBraille(this Connectivity connectivity, int columns = 60, int lines = 20) =>
-        SparseFs.Picture.BrailleWithin(columns, lines, connectivity);
+    /// <returns>The lines.</returns>
+    /// <exception cref="ArgumentException"><paramref name="columns"/> or <paramref name="lines"/> is below 1, or
+    /// <paramref name="connectivity"/> is null.</exception>
+    /// <example><code>Console.WriteLine(layer.Connectivity.ToBraille(columns: 30, lines: 10));</code></example>
+    public static string ToBraille(this Connectivity connectivity, int columns, int lines) =>
+        SparseFs.Picture.BrailleWithin(columns, lines, Require.NotNull(connectivity));
 
     /// <summary>A pattern as an svg element: at most 96 × 96 squares, the darker the more slots they hold.</summary>
     /// <param name="connectivity">Any pattern.</param>
     /// <returns>The element, of bounded size.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <example><code>File.WriteAllText("pattern.svg", layer.Connectivity.ToSvg());</code></example>
-    public static string ToSvg(this Connectivity connectivity) => SparseFs.Picture.Svg(connectivity);
+    public static string ToSvg(this Connectivity connectivity) => SparseFs.Picture.Svg(Require.NotNull(connectivity));
 }

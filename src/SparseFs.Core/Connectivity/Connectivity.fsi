@@ -1,17 +1,16 @@
 namespace SparseFs
 
 open System
-open SparseFs.Pictures
 
 /// <summary>Which weights of a [rows, cols] matrix exist: a CSR pattern without values, immutable and always valid.</summary>
 /// <remarks>
 /// Row r owns slots RowPtr[r] .. RowPtr[r + 1] - 1, columns strictly increasing. No function builds a value that breaks
 /// this, so kernels skip bounds checks. rows = out_features, cols = in_features. Equality and hash are by content.
 /// </remarks>
-[<Sealed; NoComparison; TypeFormatterSource(typeof<HtmlFormatterSource>)>]
+[<Sealed; NoComparison; Pictures.TypeFormatterSource(typeof<Pictures.HtmlFormatterSource>)>]
 type Connectivity =
     interface IEquatable<Connectivity>
-    interface IShownAsHtml
+    interface Pictures.IShownAsHtml
 
     /// <summary>out_features.</summary>
     member Rows: int
@@ -133,8 +132,7 @@ module Connectivity =
     [<CompiledName "OfMagnitude">]
     val ofMagnitude: nnz: int -> weight: float32[,] -> Connectivity
 
-    /// <summary>The <paramref name="nnz"/> largest magnitudes of several layers together; a tie goes to the lower layer,
-    /// then to the lower cell.</summary>
+    /// <summary>As ofMagnitude, of several layers together; a tie goes to the lower layer, then to the lower cell.</summary>
     /// <param name="nnz">Slots to keep in all layers, 0..(all cells).</param>
     /// <param name="weights">A layer each, shape [rows, cols].</param>
     /// <returns>A pattern a layer; their slots add up to nnz.</returns>

@@ -12,13 +12,21 @@ type internal Disk =
 /// <summary>Files that are there whole or not at all.</summary>
 module internal AtomicFile =
 
-    let private disk: Disk =
-        { FlushFile = fun stream -> stream.Flush(flushToDisk = true)
-          Rename = fun source target -> File.Move(source, target, overwrite = true)
-          FlushFolder = SystemFiles.flushFolder }
-
     let private refuse (path: string) (reason: string) : 'a =
         raise (UnauthorizedAccessException(invariant $"Access to the path '{path}' is denied: {reason}."))
+
+    /// Windows keeps the name of a file that somebody reads, even of one that may be deleted meanwhile, and .NET's error names
+    /// no file.
+    let private rename (source: string) (target: string) : unit =
+        try
+            File.Move(source, target, overwrite = true)
+        with :? UnauthorizedAccessException when OperatingSystem.IsWindows() && File.Exists target ->
+            refuse target "Windows replaces no file that is open; close it where it is read, or save under another name"
+
+    let private disk: Disk =
+        { FlushFile = fun stream -> stream.Flush(flushToDisk = true)
+          Rename = rename
+          FlushFolder = SystemFiles.flushFolder }
 
     /// <summary>What exists at a path and is no regular file, said without opening it: opening a pipe waits for its other
     /// end.</summary>
@@ -60,19 +68,19 @@ module internal AtomicFile =
     let private anyWrite =
         UnixFileMode.UserWrite ||| UnixFileMode.GroupWrite ||| UnixFileMode.OtherWrite
 
-    /// A rename asks for the folder's permission only, so the file is asked here for its own: by opening it, without cutting
-    /// it. The system lets root write to everything, where the mode decides.
+    /// A rename asks for the folder's permission only, so the file is asked here for its own: by its mark, which root need not
+    /// heed, and by opening it, without cutting it.
     let private checkWritable (target: string) : unit =
-        (use _ =
+        if OperatingSystem.IsWindows() then
+            if File.GetAttributes(target).HasFlag FileAttributes.ReadOnly then
+                refuse target "it is marked read-only"
+        elif File.GetUnixFileMode target &&& anyWrite = UnixFileMode.None then
+            refuse target "its mode lets nobody write to it"
+
+        use _ =
             new FileStream(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite ||| FileShare.Delete, 0)
 
-         ())
-
-        if
-            not (OperatingSystem.IsWindows())
-            && File.GetUnixFileMode target &&& anyWrite = UnixFileMode.None
-        then
-            refuse target "its mode lets nobody write to it"
+        ()
 
     /// Owner, group and mode of the old file, which nobody but the owner may read before it has them.
     let private takeOver (target: string) (temporary: string) (stream: FileStream) : unit =

@@ -47,6 +47,7 @@ module internal CheckpointFault =
         | :? UnauthorizedAccessException -> typed CheckpointProblem.Access
         | :? EndOfStreamException ->
             ValueSome(CheckpointException(CheckpointProblem.Layout, file, "", "the file ends before its tensors do", e))
+        | :? IOException as inUse when SystemFiles.isInUse inUse -> typed CheckpointProblem.Access
         | :? IOException
         | :? OutOfMemoryException
         // A native library that is out of memory.

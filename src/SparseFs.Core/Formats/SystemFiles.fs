@@ -109,6 +109,14 @@ module internal SystemFiles =
         | ValueSome(kind, _) -> kind
         | ValueNone -> kindByDotNet path
 
+    /// <summary>Whether a file was not opened because another program, or another part of this one, has it open and does not
+    /// share it.</summary>
+    let isInUse (e: IOException) : bool =
+        if OperatingSystem.IsWindows() then
+            e.HResult = 0x80070020 || e.HResult = 0x80070021 // a sharing violation, a lock
+        else
+            e.HResult = (if OperatingSystem.IsLinux() then 11 else 35) // EWOULDBLOCK of the lock that .NET takes
+
     /// <summary>Who owns a file; nothing where the system knows no such numbers.</summary>
     let tryOwner (path: string) : Ownership voption =
         match (if isUnix then tryStat path else ValueNone) with

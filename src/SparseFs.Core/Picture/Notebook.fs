@@ -1,6 +1,8 @@
 namespace SparseFs.Pictures
 
 open System
+open System.Collections.Generic
+open System.ComponentModel
 open System.IO
 
 /// <summary>What a notebook shows as an image.</summary>
@@ -8,25 +10,30 @@ type internal IShownAsHtml =
     /// An element of HTML.
     abstract Html: unit -> string
 
-/// <summary>Says who formats a type: .NET Interactive looks for an attribute of this name, so that no reference to it is
-/// needed.</summary>
-[<Sealed; AttributeUsage(AttributeTargets.Class)>]
-type internal TypeFormatterSourceAttribute(source: Type) =
+/// <summary>Attribute by which a notebook finds the formatter of a type.</summary>
+/// <remarks>.NET Interactive looks for these types and members by their names and has to see them, so that no reference
+/// to it is needed; nobody else has a use for them.</remarks>
+[<Sealed; AttributeUsage(AttributeTargets.Class); EditorBrowsable(EditorBrowsableState.Never)>]
+type TypeFormatterSourceAttribute(source: Type) =
     inherit Attribute()
 
-    /// Has a method CreateTypeFormatters.
+    /// <summary>A type with a method CreateTypeFormatters.</summary>
     member _.FormatterSourceType: Type = source
 
-    /// What a notebook asks for first.
+    /// <summary>What a notebook asks for first.</summary>
     member _.PreferredMimeTypes: string[] = [| "text/html" |]
 
-/// <summary>Formats as HTML; its members are found by their names.</summary>
-[<Sealed>]
-type internal HtmlFormatter() =
+/// <summary>Formatter of patterns as HTML, for a notebook.</summary>
+[<Sealed; EditorBrowsable(EditorBrowsableState.Never)>]
+type HtmlFormatter internal () =
 
+    /// <summary>text/html.</summary>
     member _.MimeType: string = "text/html"
 
-    /// Writes the element; whether it did.
+    /// <summary>Writes a pattern's picture.</summary>
+    /// <param name="instance">What is to be shown.</param>
+    /// <param name="writer">Takes the element.</param>
+    /// <returns>Whether it was a pattern.</returns>
     member _.Format(instance: obj, writer: TextWriter) : bool =
         match instance with
         | :? IShownAsHtml as shown ->
@@ -34,7 +41,9 @@ type internal HtmlFormatter() =
             true
         | _ -> false
 
-[<Sealed>]
-type internal HtmlFormatterSource() =
+/// <summary>Source of a notebook's formatters.</summary>
+[<Sealed; EditorBrowsable(EditorBrowsableState.Never)>]
+type HtmlFormatterSource() =
 
-    member _.CreateTypeFormatters() : seq<obj> = Seq.singleton (HtmlFormatter())
+    /// <summary>The formatters: one, for HTML.</summary>
+    member _.CreateTypeFormatters() : IEnumerable<obj> = Seq.singleton (HtmlFormatter())

@@ -147,13 +147,9 @@ let private called (f: MethodInfo) : string =
     let names = f.GetParameters() |> Array.map parameterName |> String.concat ", "
     $"{typeName (declaring f)}.{f.Name}({names})"
 
-/// Schedules and policies have tests of their own.
-let private elsewhere = [ typeof<Schedules>; typeof<Policies> ]
-
 /// Functions that take what nobody makes here: optimizers, averages, files that are there.
 let private leftOut (f: MethodInfo) =
-    List.contains (declaring f) elsewhere
-    || not (f.GetParameters() |> Array.forall known)
+    not (f.GetParameters() |> Array.forall known)
 
 [<Tests>]
 let tests =

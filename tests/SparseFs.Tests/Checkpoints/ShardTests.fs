@@ -180,6 +180,8 @@ let private indexes =
               Expect.equal (stateOf layer) (stateOf whole) "the layer"))
 
       testCase "the index is found by what is in it, also through a link, and its files too" (fun () ->
+          Links.needed ()
+
           indexed id (fun index ->
               use model = makeModel 2
               let moved = Path.Combine(folderOf index, "some.json")

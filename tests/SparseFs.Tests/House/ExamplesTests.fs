@@ -217,7 +217,12 @@ let private complaints (examples: Example list) : string =
         start.Environment["DOTNET_NOLOGO"] <- "1"
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
         use running = new Process(StartInfo = start)
-        running.Start() |> ignore
+
+        try
+            running.Start() |> ignore
+        with :? ComponentModel.Win32Exception as e ->
+            skiptest $"F# Interactive is needed, which the .NET SDK brings: {e.Message}"
+
         let errors = running.StandardError.ReadToEndAsync()
         running.StandardOutput.ReadToEnd() |> ignore
         running.WaitForExit()

@@ -82,7 +82,7 @@ let mistakes =
 
           expect
               "sparsityOf gives what is no sparsity"
-              "expected sparsities in [0, 1), got -0.5 for '0' (Parameter 'sparsityOf')\nActual value was -0.5."
+              "for '0': expected a sparsity in [0, 1), got -0.5 (Parameter 'sparsityOf')\nActual value was -0.5."
               (fun () -> (dense ()).Sparsify(sparsityOf = (fun _ -> -0.5)) |> ignore)
 
           expect

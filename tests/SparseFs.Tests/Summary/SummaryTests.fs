@@ -37,15 +37,15 @@ let summary =
               use model = network ()
 
               let expected =
-                  [ "layer    kind          output      weights  sparsity  parameters    bytes    FLOPs"
-                    "-----------------------------------------------------------------------------------"
+                  [ "layer    kind          output      weights  sparsity  parameters      bytes    FLOPs"
+                    "------------------------------------------------------------------------------------"
                     "(model)  Sequential    [64, 10]"
                     "hidden   SparseLinear  [64, 2000]  156,800      90 %     158,800  1,270,404  20.07 M"
                     "norm     BatchNorm1d   [64, 2000]                          4,000     32,008"
                     "relu     ReLU          [64, 2000]"
                     "drop     Dropout       [64, 2000]"
                     "output   Linear        [64, 10]     20,000       0 %      20,010     80,040   2.56 M"
-                    "-----------------------------------------------------------------------------------"
+                    "------------------------------------------------------------------------------------"
                     "weights 176,800 of 1,588,000, parameters 182,810 (dense 1,594,010), bytes 1,382,452"
                     "FLOPs 22.63 M (dense 203.26 M)" ]
 
