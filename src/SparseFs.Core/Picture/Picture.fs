@@ -21,7 +21,7 @@ module Picture =
     /// <exception cref="T:System.ArgumentException">columns or lines is below 1.</exception>
     /// <remarks>O(rows + nnz).</remarks>
     /// <example><code>
-    /// Picture.brailleWithin 2 1 (Topology.banded 4 4 10) // = "⠳⣦"
+    /// Picture.brailleWithin 2 1 (Topology.banded 4 4 10) // = "⢻⣆"
     /// </code></example>
     [<CompiledName "BrailleWithin">]
     let brailleWithin (columns: int) (lines: int) (c: Connectivity) : string =

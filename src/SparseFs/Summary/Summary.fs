@@ -82,7 +82,7 @@ module Summary =
     /// <exception cref="T:System.ArgumentException">The model does not take inputs of this shape.</exception>
     /// <example><code>
     /// let perImage = Summary.ofShape [ 1L; 784L ] (new SparseLinear(784, 2000, seed = Seed.ofInt 1))
-    /// perImage.Rows[0].OutputShape |> List.ofSeq // = [ 1L; 2000L ]
+    /// perImage.Rows[0].OutputShape |> List.ofSeq // = [1L; 2000L]
     /// </code></example>
     [<CompiledName "OfShape">]
     let ofShape (shape: int64 seq) (model: torch.nn.Module<torch.Tensor, torch.Tensor>) : ModelSummary =
