@@ -56,11 +56,13 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
         create optimizer layers
 
-    /// <summary>The layers of a model that carry a policy, each under its own.</summary>
+    /// <summary>Those of some layers that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
-    static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
+    static member Carrying
+        (optimizer: OptimizerStates, layers: seq<struct (string * SparseLinear)>)
+        : RewiredLayers =
         let layers =
-            [| for struct (name, layer) in SparseLayers.ofModel model do
+            [| for struct (name, layer) in layers do
                    match layer.Policy with
                    | null -> ()
                    | policy -> struct (name, layer, policy) |]

@@ -1,5 +1,6 @@
 namespace SparseFs
 
+open System
 open TorchSharp
 
 /// Finding the sparse layers of a model.
@@ -21,3 +22,21 @@ module internal SparseLayers =
             nullArg (nameof model)
 
         places model |> List.distinctBy (fun (struct (_, layer)) -> layer)
+
+    /// <summary>Each once, those alone that a choice has.</summary>
+    /// <exception cref="T:System.ArgumentException">The model or the choice is null, a name of the choice is no layer's, or
+    /// it has none of the layers.</exception>
+    let chosen (choice: Layers option) (model: torch.nn.Module) : struct (string * SparseLinear) list =
+        let found = ofModel model
+
+        match choice with
+        | None -> found
+        | Some choice ->
+            ArgumentNullException.ThrowIfNull(choice, "layers")
+
+            let modules =
+                [| for struct (name, layer) in found do
+                       struct (name, layer :> torch.nn.Module) |]
+
+            let wanted = choice.Choose("sparse layers", modules)
+            List.zip found (List.ofArray wanted) |> List.filter snd |> List.map fst
