@@ -20,7 +20,7 @@ public static class CellScoring
     /// by side.</param>
     /// <returns>Scores that are read as the source is.</returns>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
-    public static CellScores Map(this CellScores scores, Func<int, int, float, float> map) =>
+    public static CellScores MapCells(this CellScores scores, Func<int, int, float, float> map) =>
         CellScoresModule.MapIndexed(FuncConvert.FromFunc(Require.NotNull(map)), scores);
 
     /// <summary>Magnitudes of scores: what growth by gradient or momentum ranks by, which are signed as they come.</summary>

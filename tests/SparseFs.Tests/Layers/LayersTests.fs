@@ -2,12 +2,12 @@
 module SparseFs.Tests.LayersTests
 
 open System
+open System.Collections.Generic
 open System.IO
 open Expecto
 open SparseFs
 open SparseFs.CSharp
 open SparseFs.Tests.CheckpointFiles
-open SparseFs.Tests.Refusals
 open TorchSharp
 open TorchSharp.Modules
 
@@ -41,6 +41,14 @@ let private patterns (model: Sequential) : Connectivity list =
           match m with
           | :? SparseLinear as layer -> layer.Connectivity
           | _ -> () ]
+
+/// A refusal as ArgumentException, whose message, which has the argument's name, says all of this.
+let private refused (says: string list) (work: unit -> 'a) =
+    let e = Expect.throwsC (fun () -> work () |> ignore) id
+    Expect.isTrue (e :? ArgumentException) $"an ArgumentException, not {e}"
+
+    for what in says do
+        Expect.stringContains e.Message what "message"
 
 let private step (model: Sequential) (rewirer: Rewirer) : RewireEvent[] =
     use _ = torch.NewDisposeScope()
@@ -191,7 +199,13 @@ let layersTests =
                   let hidden = Layers.Named "hidden.*"
                   let struct (model, optimizer, rewirer) = start hidden
                   step model rewirer |> ignore
-                  Checkpoint.saveTraining { Step = 1L; Epoch = 0L } file model optimizer (ValueSome rewirer)
+                  
+                  let progress =
+                      { Step = 1L
+                        Seed = Seed.ofInt 6
+                        Notes = Dictionary() }
+
+                  Checkpoint.saveTraining progress file model optimizer (ValueSome rewirer)
 
                   let struct (again, other, resumed) = start hidden
                   Checkpoint.resume file again other (ValueSome resumed) |> ignore
