@@ -22,7 +22,7 @@ let private root =
 let private relative (path: string) =
     Path.GetRelativePath(root.Value, path).Replace('\\', '/')
 
-let private filesUnder (folder: string) (patterns: string list) =
+let internal filesUnder (folder: string) (patterns: string list) =
     let full = Path.Combine(root.Value, folder)
 
     if Directory.Exists full then
@@ -34,7 +34,7 @@ let private filesUnder (folder: string) (patterns: string list) =
     else
         []
 
-let private read (path: string) =
+let internal read (path: string) =
     File.ReadAllText(Path.Combine(root.Value, path))
 
 /// The files of the libraries.
