@@ -75,10 +75,7 @@ let bySensitivity =
     Drop.NamedScore(
         "sensitivity",
         fun state ->
-            Array.map2
-                (fun w g -> abs (w * g))
-                state.Weight
-                (atSlots "gradient" state.Gradient state.Connectivity)
+            Array.map2 (fun w g -> abs (w * g)) state.Weight (atSlots "gradient" state.Gradient state.Connectivity)
     )
 
 // 3. A grow rule: a score of every cell, computed some rows at a time; the highest come.
@@ -112,7 +109,7 @@ let variants =
 let tensors (digits: DigitSet) =
     let pixels = torch.tensor (digits.Pixels, dtype = torch.float32)
 
-    pixels.view(-1L, int64 Idx.Pixels).div(255.0.ToScalar()).sub(0.1307.ToScalar()).div (0.3081.ToScalar()),
+    pixels.view(-1L, int64 Idx.Pixels).div(255.0.ToScalar()).sub(0.1307.ToScalar()).div(0.3081.ToScalar()),
     torch.tensor (digits.Labels, dtype = torch.int64)
 
 let train, test =
@@ -128,8 +125,7 @@ let run (topology: int -> int -> int -> Seed -> Connectivity) (policy: Policy) (
     use hidden =
         new SparseLinear(784, 300, sparsity = 0.98, topology = topology, seed = Seed.child 0 seed)
 
-    use model =
-        torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Linear(300L, 10L))
+    use model = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Linear(300L, 10L))
 
     use optimizer = torch.optim.Adam(model.parameters (), 1e-3)
 
@@ -145,18 +141,17 @@ let run (topology: int -> int -> int -> Seed -> Connectivity) (policy: Policy) (
     for _ in 1..epochs do
         use _ = torch.NewDisposeScope()
 
-        for chosen in torch.randperm(labels.shape[0]).split (int64 batch) do
+        for chosen in torch.randperm(labels.shape[0]).split(int64 batch) do
             use _ = torch.NewDisposeScope()
             optimizer.zero_grad ()
             let output = model.call (images.index_select (0L, chosen))
-            torch.nn.functional.cross_entropy(output, labels.index_select (0L, chosen)).backward ()
+            torch.nn.functional.cross_entropy(output, labels.index_select (0L, chosen)).backward()
             step ()
 
     use _ = torch.no_grad ()
     use _ = torch.NewDisposeScope()
 
-    let right =
-        model.call(testImages).argmax(1L).eq(testLabels).sum().item<int64> ()
+    let right = model.call(testImages).argmax(1L).eq(testLabels).sum().item<int64>()
 
     float right / float testLabels.shape[0], Array.max (Connectivity.fanOut hidden.Connectivity)
 

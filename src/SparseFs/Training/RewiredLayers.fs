@@ -58,9 +58,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
     /// <summary>Those of some layers that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
-    static member Carrying
-        (optimizer: OptimizerStates, layers: seq<struct (string * SparseLinear)>)
-        : RewiredLayers =
+    static member Carrying(optimizer: OptimizerStates, layers: seq<struct (string * SparseLinear)>) : RewiredLayers =
         let layers =
             [| for struct (name, layer) in layers do
                    match layer.Policy with

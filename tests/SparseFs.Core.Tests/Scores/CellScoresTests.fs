@@ -73,12 +73,11 @@ let cellScores =
                   { Rewire.state connectivity weight 1L (Seed.ofInt 4) with
                       Gradient = inParts () }
 
-              let ofScore = Grow.Score(GrowthInputs.Gradient, (fun state -> CellScores.abs state.Gradient))
+              let ofScore =
+                  Grow.Score(GrowthInputs.Gradient, (fun state -> CellScores.abs state.Gradient))
 
               let grown (grow: Grow) =
-                  let policy =
-                      { Policy.staticSparse with
-                          Grow = grow }
+                  let policy = { Policy.staticSparse with Grow = grow }
 
                   (Rewire.layerBy policy 0.3 state).Connectivity
 

@@ -298,7 +298,8 @@ let onlyFacade =
     [ "Policies.Custom", "F# writes { policy with ... }"
       "Averages.Exponential", "Averaging has it, with averagesBuffers in its constructor"
       "Averages.Mean", "likewise"
-      "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate, layers)", "F# has the constructor, and subscribes to Events"
+      "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate, layers)",
+      "F# has the constructor, and subscribes to Events"
       "Rewiring.Rewire(model, optimizer, seed, onUpdate, layers)", "likewise, for policies that layers carry" ]
 
 let expectSame (expected: string list) (actual: string list) =

@@ -108,5 +108,7 @@ let docsTests =
               Expect.equal (complaints pages) "" "pages")
 
           testCase "a block that does not compile is named with its page" (fun () ->
-              let said = complaints [ "docs/a.md", [ "let a = 1\n" ]; "docs/b.md", [ "let b: string = a\n" ] ]
+              let said =
+                  complaints [ "docs/a.md", [ "let a = 1\n" ]; "docs/b.md", [ "let b: string = a\n" ] ]
+
               Expect.stringContains said "docs/b.md, \"let b: string = a\"" "page and line") ]

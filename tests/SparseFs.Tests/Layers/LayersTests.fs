@@ -13,8 +13,7 @@ open TorchSharp.Modules
 
 let private rigL = Policy.rigL (Schedule.constant 0.5 1L 100L)
 
-let private named (name: string) (m: torch.nn.Module<torch.Tensor, torch.Tensor>) =
-    struct (name, m)
+let private named (name: string) (m: torch.nn.Module<torch.Tensor, torch.Tensor>) = struct (name, m)
 
 /// Two hidden layers and an output, all sparse.
 let private sparseModel (policy: (Policy | null)) : Sequential =
@@ -23,11 +22,7 @@ let private sparseModel (policy: (Policy | null)) : Sequential =
         layer.Policy <- policy
         layer
 
-    torch.nn.Sequential(
-        named "hidden.0" (layer 1 12 10),
-        named "hidden.1" (layer 2 14 12),
-        named "head" (layer 3 5 14)
-    )
+    torch.nn.Sequential(named "hidden.0" (layer 1 12 10), named "hidden.1" (layer 2 14 12), named "head" (layer 3 5 14))
 
 let private denseModel () : Sequential =
     torch.nn.Sequential(
@@ -53,13 +48,16 @@ let private refused (says: string list) (work: unit -> 'a) =
 let private step (model: Sequential) (rewirer: Rewirer) : RewireEvent[] =
     use _ = torch.NewDisposeScope()
     use x = torch.randn (8L, 10L)
-    model.call(x).pow(2.0.ToScalar()).sum().backward ()
+    model.call(x).pow(2.0.ToScalar()).sum().backward()
     rewirer.Step()
 
 /// Names of the layers that a choice has, of a rewirer over the model of three.
 let private chosen (layers: Layers) : string list =
     use model = sparseModel null
-    use rewirer = new Rewirer(model, torch.optim.SGD(model.parameters (), 0.1), rigL, layers = layers)
+
+    use rewirer =
+        new Rewirer(model, torch.optim.SGD(model.parameters (), 0.1), rigL, layers = layers)
+
     [ for struct (name, _) in rewirer.Layers -> name ]
 
 [<Tests>]
@@ -141,7 +139,10 @@ let layersTests =
           testCase "C# chooses as F# does" (fun () ->
               use model = sparseModel rigL
               use optimizer = torch.optim.SGD(model.parameters (), 0.1)
-              let names (rewirer: Rewirer) = [ for struct (name, _) in rewirer.Layers -> name ]
+
+              let names (rewirer: Rewirer) =
+                  [ for struct (name, _) in rewirer.Layers -> name ]
+
               use one = Rewiring.Rewire(model, optimizer, rigL, layers = Layers.Named "head")
               Expect.equal (names one) [ "head" ] "one policy"
               use two = Rewiring.Rewire(model, optimizer, layers = Layers.Named "*0")
@@ -199,7 +200,7 @@ let layersTests =
                   let hidden = Layers.Named "hidden.*"
                   let struct (model, optimizer, rewirer) = start hidden
                   step model rewirer |> ignore
-                  
+
                   let progress =
                       { Step = 1L
                         Seed = Seed.ofInt 6
