@@ -30,8 +30,10 @@ public static class Sparsifying
     /// measured to be faster; null to replace without measuring.</param>
     /// <param name="optimizer">The optimizer that trains the model, to go on with the new parameters: weights that stay keep
     /// their moments; null for none.</param>
+    /// <param name="layers">The layers that may be replaced, such as <c>Layers.Named("encoder.*")</c>: the others stay as they
+    /// are, and no budget counts them; null for all.</param>
     /// <returns>One row for each Linear, replaced or not.</returns>
-    /// <exception cref="ArgumentException">The model is null, a number is outside its range, more than one of allocation,
+    /// <exception cref="ArgumentException">The model is null, a name of layers is no Linear's, a number is outside its range, more than one of allocation,
     /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
     /// parameter that it lists: nothing has changed.</exception>
     public static SparsifyReport Sparsify(
@@ -44,7 +46,8 @@ public static class Sparsifying
         Func<string, bool>? wanted = null,
         long minCells = 0,
         int? fasterAt = null,
-        optim.Optimizer? optimizer = null)
+        optim.Optimizer? optimizer = null,
+        Layers? layers = null)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 
@@ -75,6 +78,7 @@ public static class Sparsifying
 
         var all = new SparsifyRule(
             FuncConvert.FromFunc(wanted ?? (_ => true)),
+            layers ?? Layers.All,
             minCells,
             budget,
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);

@@ -14,17 +14,20 @@ public static class Rewiring
     /// <param name="policy">How they are rewired.</param>
     /// <param name="seed">What random rules draw from; one number of torch's generator if null.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
+    /// <param name="layers">Those that are rewired, such as <c>Layers.Named("hidden.*")</c>: the others are left alone, and no
+    /// budget counts them; null for all.</param>
     /// <returns>The rewirer.</returns>
     /// <exception cref="ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is of a kind
-    /// whose state is not known, or an argument is null.</exception>
+    /// whose state is not known, a name of layers is no layer's, or an argument is null.</exception>
     public static Rewirer Rewire(
         nn.Module model,
         optim.Optimizer optimizer,
         Policy policy,
         Seed? seed = null,
-        Action<RewireEvent>? onUpdate = null)
+        Action<RewireEvent>? onUpdate = null,
+        Layers? layers = null)
     {
-        return Watched(new Rewirer(model, optimizer, policy, seed.OrNone()), onUpdate);
+        return Watched(new Rewirer(model, optimizer, policy, seed.OrNone(), layers.OrNone()), onUpdate);
     }
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
@@ -33,16 +36,19 @@ public static class Rewiring
     /// <param name="optimizer">The optimizer that trains the layers' weights.</param>
     /// <param name="seed">What random rules draw from; one number of torch's generator if null.</param>
     /// <param name="onUpdate">Called with one event a layer at every update; not at all if null.</param>
+    /// <param name="layers">Those that are rewired, such as <c>Layers.Named("hidden.*")</c>: the others are left alone, and no
+    /// budget counts them; null for all.</param>
     /// <returns>The rewirer.</returns>
     /// <exception cref="ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's, the
-    /// optimizer is of a kind whose state is not known, or an argument is null.</exception>
+    /// optimizer is of a kind whose state is not known, a name of layers is no layer's, or an argument is null.</exception>
     public static Rewirer Rewire(
         nn.Module model,
         optim.Optimizer optimizer,
         Seed? seed = null,
-        Action<RewireEvent>? onUpdate = null)
+        Action<RewireEvent>? onUpdate = null,
+        Layers? layers = null)
     {
-        return Watched(new Rewirer(model, optimizer, seed.OrNone()), onUpdate);
+        return Watched(new Rewirer(model, optimizer, seed.OrNone(), layers.OrNone()), onUpdate);
     }
 
     private static Rewirer Watched(Rewirer rewirer, Action<RewireEvent>? onUpdate)

@@ -60,7 +60,8 @@ public static class Policies
     /// <param name="moments">Optimizer state of grown slots; under Fresh and Seeded they count their own steps.</param>
     /// <param name="skipGradientsAtUpdates">Whether the optimizer leaves out its step at an update, as RigL's does.</param>
     /// <param name="dropScore">A score a slot; the lowest are dropped.</param>
-    /// <param name="growScore">Scores of cells; the highest absent ones are grown.</param>
+    /// <param name="growScore">Scores of cells; the highest absent ones are grown, so that a rule by the size of signed
+    /// gradients gives <c>state.Gradient.Abs()</c>.</param>
     /// <param name="growthInputs">Inputs of growScore beside the weights.</param>
     /// <param name="grownBound">Grown weights are uniform within ± this; 0 for zero.</param>
     /// <param name="dropName">What files of training runs call dropScore: a run does not go on under a rule of another name.

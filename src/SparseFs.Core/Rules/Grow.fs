@@ -12,7 +12,8 @@ type Grow =
     /// <summary>By chance, in proportion to (d + 1)^−lambda, d the distance of the cell's two nodes: what was a small
     /// world stays one.</summary>
     | DistanceDecay of placement: Placement * lambda: float
-    /// <summary>Those of the highest score.</summary>
+    /// <summary>Those of the highest score, as it is: minus 2 ranks below 1. Gradients and momenta are signed, so that a rule
+    /// by their size takes <c>CellScores.abs</c> of them first: <c>fun state -> CellScores.abs state.Gradient</c>.</summary>
     | Score of inputs: GrowthInputs * score: (LayerState -> CellScores)
     /// <summary>As <c>Score</c>, by a name that files of training runs hold: a run does not go on under a rule of another
     /// name.</summary>

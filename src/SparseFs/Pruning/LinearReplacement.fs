@@ -36,7 +36,7 @@ module internal LinearReplacement =
         weight.detach().isnan().any().item<bool>()
 
     /// Why a layer is no candidate; empty where it is one.
-    let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) : string =
+    let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) (isChosen: bool) : string =
         let weight = (linearOf held).weight
 
         let isTied (bias: torch.Tensor | null) =
@@ -44,7 +44,9 @@ module internal LinearReplacement =
             | null -> false
             | bias -> tied.Contains bias.Handle
 
-        if not (rule.Wanted held.Name) then
+        if not isChosen then
+            "it is not chosen"
+        elif not (rule.Wanted held.Name) then
             "its name is not wanted"
         elif cellsOf held < rule.MinCells then
             $"it has fewer than {rule.MinCells} cells"
@@ -178,7 +180,11 @@ module internal LinearReplacement =
         let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
         checkThere model found
         let tied = tied model
-        let refusals = found |> Array.map (refusal rule tied)
+
+        let chosen =
+            rule.Layers.Choose("Linear layers", found |> Array.map (fun held -> struct (held.Name, held.Module)))
+
+        let refusals = Array.map2 (refusal rule tied) found chosen
 
         let candidates =
             Array.zip found refusals

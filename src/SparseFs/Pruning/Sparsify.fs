@@ -20,6 +20,7 @@ module Sparsify =
 
     let private ruleOf (budget: SparsifyBudget) : SparsifyRule =
         { Wanted = fun _ -> true
+          Layers = Layers.All
           MinCells = 0L
           Budget = budget
           FasterAt = ValueNone }
@@ -86,9 +87,31 @@ module Sparsify =
         { rule with
             Wanted = fun name -> rule.Wanted name && regex.IsMatch name }
 
+    /// <summary>Only layers of a choice; the others stay as they are, and no budget counts them.</summary>
+    /// <param name="layers">Names, patterns or a predicate; a name that no Linear of the model has is refused there.</param>
+    /// <param name="rule">For the layers of the choice; what it wanted before still counts.</param>
+    /// <exception cref="T:System.ArgumentNullException">An argument is null.</exception>
+    /// <remarks>A sparsity that is shared is that of the chosen layers together, not of the whole model.</remarks>
+    /// <example><code>
+    /// let rule = Sparsify.globally 0.9 |> Sparsify.only (Layers.Named "0")
+    /// let report = Sparsify.model rule dense
+    /// (report.Replaced, report.Rows[0].Nnz) // = (1, 23520L)
+    /// </code></example>
+    [<CompiledName "Only">]
+    let only (layers: Layers) (rule: SparsifyRule) : SparsifyRule =
+        ArgumentNullException.ThrowIfNull(layers, nameof layers)
+
+        if isNull (box rule) then
+            nullArg (nameof rule)
+
+        { rule with
+            Layers = rule.Layers.And layers }
+
     let private check (rule: SparsifyRule) =
         if isNull (box rule) then
             nullArg (nameof rule)
+
+        ArgumentNullException.ThrowIfNull(rule.Layers, nameof rule.Layers)
 
         if rule.MinCells < 0L then
             raise (ArgumentOutOfRangeException("MinCells", rule.MinCells, $"expected 0 or more, got {rule.MinCells}"))
@@ -109,8 +132,8 @@ module Sparsify =
     /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>Conversion.ofDense</c>.</param>
     /// <returns>One row for each Linear, replaced or not. The slots of the layers that could be replaced add up to the
     /// rule's budget exactly; where one stays dense because it is not faster, the others keep their counts.</returns>
-    /// <exception cref="T:System.ArgumentException">An argument is null, the model has no Linear, or a part of the rule is
-    /// outside its range: nothing has changed.</exception>
+    /// <exception cref="T:System.ArgumentException">An argument is null, the model has no Linear, a part of the rule is outside
+    /// its range, or a name of its layers is no Linear's: nothing has changed.</exception>
     /// <remarks>A layer that is held in several places is replaced in all of them. Magnitudes are compared as float32; a
     /// tie keeps the lower layer, then the lower cell. Timing as SparseProp does it: Nikdan et al., ICML 2023.</remarks>
     /// <example><code>

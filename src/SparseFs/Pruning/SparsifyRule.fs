@@ -6,6 +6,8 @@ type SparsifyRule =
     {
         /// <summary>Whether a layer of this dotted name is wanted.</summary>
         Wanted: string -> bool
+        /// <summary>The layers that may be replaced: those that it has, and that are wanted. Budgets count no others.</summary>
+        Layers: Layers
         /// <summary>Layers with fewer cells stay dense; 0 for none.</summary>
         MinCells: int64
         /// <summary>How many weights stay, of the layers that can be replaced.</summary>

@@ -65,11 +65,11 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
         create optimizer layers
 
-    /// <summary>The layers of a model that carry a policy, each under its own.</summary>
+    /// <summary>Those of some layers that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
-    static member Carrying(optimizer: OptimizerStates, model: torch.nn.Module) : RewiredLayers =
+    static member Carrying(optimizer: OptimizerStates, layers: seq<struct (string * SparseLinear)>) : RewiredLayers =
         let layers =
-            [| for struct (name, layer) in SparseLayers.needed model do
+            [| for struct (name, layer) in layers do
                    match layer.Policy with
                    | null -> ()
                    | policy -> struct (name, layer, policy) |]
@@ -79,7 +79,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                 "expected sparse layers that carry a policy, got none that does: give the Rewirer one for all of them, or "
                 + "each its own, with SparseLinear's policy argument, dynamic or layer.Policy"
 
-            raise (ArgumentException(message, nameof model))
+            raise (ArgumentException(message, "model")) // as the users of the Rewirer know it
 
         create optimizer layers
 

@@ -31,16 +31,11 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     let board = NoticeBoard()
     let watch = LoopWatch(optimizer, board)
 
-    let reasonOf (e: RewireEvent) =
-        match e.Outcome with
-        | RewireOutcome.Refused reason -> Some reason
-        | RewireOutcome.Done _ -> None
-
     let noted (e: RewireEvent) =
         events.Trigger e
         Telemetry.count e
 
-        match reasonOf e with
+        match RefusedUpdates.reasonOf e with
         | Some reason when refusals = Refusals.Log -> NoticeSource.Log.Refused(e.Layer, reason)
         | _ -> ()
 
@@ -61,16 +56,6 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     let stepOptimizer () =
         Stepping.step states (layers.All |> Array.map (fun l -> struct (l.Layer.weight, l.Ages)))
 
-    /// Updates in a row that were refused, with the last one's reason, where they are too many.
-    let tooMany (due: RewiredLayer[]) (happened: RewireEvent[]) : string option =
-        Seq.zip due happened
-        |> Seq.tryPick (fun (l, e) ->
-            if l.Refused >= Rewirer.Patience then
-                reasonOf e
-                |> Option.map (fun reason -> $"{l.Refused} updates of {l.Shown} in a row were refused: {reason}")
-            else
-                None)
-
     let finish (at: int64) (due: RewiredLayer[]) (happened: RewireEvent[]) : RewireEvent[] =
         step <- at
         layers.ForgetUntil at
@@ -81,7 +66,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
         for l in due do
             l.Refused <- (if isRefused then l.Refused + 1 else 0)
 
-        match tooMany due happened with
+        match RefusedUpdates.tooMany due happened with
         | Some what when refusals = Refusals.Raise ->
             let message =
                 $"{what}. Call loss.backward() before rewirer.Step(), with finite losses; to go on without updates, set "
@@ -124,8 +109,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// lists.</param>
     /// <param name="policy">How they are rewired, whatever policies the layers carry.</param>
     /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
+    /// <param name="layers">Those that are rewired, if not all; the others are left alone, and no budget counts them.</param>
     /// <exception cref="T:System.ArgumentException">There is no sparse layer, one is not the optimizer's, the optimizer is
-    /// of another kind, a part of the policy is outside its range, or an argument is null.</exception>
+    /// of another kind, a part of the policy is outside its range, a name of <c>layers</c> is no layer's, or an argument is
+    /// null.</exception>
     /// <example><code>
     /// use rewirer = new Rewirer(model, optimizer, Policy.rigL (Schedule.cosine 0.3 100L 75_000L), seed)
     /// for _ in 1..3 do
@@ -133,9 +120,9 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     ///     torch.nn.functional.cross_entropy(model.call x, labels).backward()
     ///     rewirer.Step() |> ignore // in the place of optimizer.step ()
     /// </code></example>
-    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed) =
-        let layers: seq<struct (string * SparseLinear)> = SparseLayers.needed model
-        new Rewirer(layers, optimizer, policy, DrawnSeed.orDraw seed)
+    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed, ?layers: Layers) =
+        let chosen: seq<struct (string * SparseLinear)> = SparseLayers.chosen layers model
+        new Rewirer(chosen, optimizer, policy, DrawnSeed.orDraw seed)
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
@@ -143,8 +130,9 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="optimizer">The optimizer that trains the layers' weights, of the kinds that the other constructors
     /// list.</param>
     /// <param name="seed">What random rules draw from; one number of torch's generator if not given.</param>
+    /// <param name="layers">Those that are rewired, of all that carry a policy, if not all.</param>
     /// <exception cref="T:System.ArgumentException">No sparse layer carries a policy, one that does is not the optimizer's,
-    /// the optimizer is of another kind, or an argument is null.</exception>
+    /// the optimizer is of another kind, a name of <c>layers</c> is no layer's, or an argument is null.</exception>
     /// <example><code>
     /// let first = new SparseLinear(784, 300, policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L))
     /// let second = new SparseLinear(300, 10) // without a policy: it stays as it is
@@ -152,12 +140,9 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// use rewirer = new Rewirer(model, torch.optim.Adam(model.parameters (), 1e-3))
     /// rewirer.Policies.Count // = 1
     /// </code></example>
-    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed) =
+    new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ?seed: Seed, ?layers: Layers) =
         let states = OptimizerStates.Of optimizer
-        new Rewirer(RewiredLayers.Carrying(states, model), states, DrawnSeed.orDraw seed)
-
-    /// The refused update in a row that raises.
-    static member private Patience = 3
+        new Rewirer(RewiredLayers.Carrying(states, SparseLayers.chosen layers model), states, DrawnSeed.orDraw seed)
 
     /// <summary>Optimizer steps taken.</summary>
     member _.Steps: int64 = step

@@ -39,7 +39,10 @@ module internal RewirerCapture =
         let list (names: seq<string>) = String.Join(", ", names)
 
         if (state.Explored |> Array.map fst) <> (layers |> Array.map _.Name) then
-            refuse $"expected layers {list (layers |> Seq.map _.Name)}, got {list (state.Explored |> Seq.map fst)}"
+            refuse (
+                $"expected a state of the layers {list (layers |> Seq.map _.Name)}, got one of "
+                + $"{list (state.Explored |> Seq.map fst)}: make the Rewirer over the same choice of layers, in the same order"
+            )
 
         for l, (name, explored) in Array.zip layers state.Explored do
             if not (explored.Fits l.Layer.Connectivity) then

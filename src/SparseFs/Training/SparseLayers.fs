@@ -38,3 +38,21 @@ module internal SparseLayers =
             let got = $"got {Registration.typeName model} without any"
             raise (ArgumentException($"expected a model with sparse layers, {got}: {cure}", nameof model))
         | layers -> layers
+
+    /// <summary>Each once, those alone that a choice has.</summary>
+    /// <exception cref="T:System.ArgumentException">The model or the choice is null, a name of the choice is no layer's, or
+    /// it has none of the layers.</exception>
+    let chosen (choice: Layers option) (model: torch.nn.Module) : struct (string * SparseLinear) list =
+        let found = needed model
+
+        match choice with
+        | None -> found
+        | Some choice ->
+            ArgumentNullException.ThrowIfNull(choice, "layers")
+
+            let modules =
+                [| for struct (name, layer) in found do
+                       struct (name, layer :> torch.nn.Module) |]
+
+            let wanted = choice.Choose("sparse layers", modules)
+            List.zip found (List.ofArray wanted) |> List.filter snd |> List.map fst

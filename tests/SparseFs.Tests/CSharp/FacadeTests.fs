@@ -183,6 +183,9 @@ let counterparts =
       "Policy.srigL", [ "Policies.SRigL" ]
       "Policy.gradual", [ "Policies.Gradual" ]
       "Policy.growthInputs", [ "Policies.GetGrowthInputs" ]
+      "CellScores.map", [ "CellScoring.Map" ]
+      "CellScores.mapi", [ "CellScoring.MapCells" ]
+      "CellScores.abs", [ "CellScoring.Abs" ]
       "Rewire.state", [ "PatternUpdates.State" ]
       "Rewire.layerBy", [ "PatternUpdates.LayerBy" ]
       "Rewire.layersBy", [ "PatternUpdates.LayersBy" ]
@@ -225,6 +228,7 @@ let counterparts =
       "Sparsify.shared", []
       "Sparsify.globally", []
       "Sparsify.matching", []
+      "Sparsify.only", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
       "Sparsify.modelWith", []
       "Sparsify.densify", [ "Sparsifying.Densify" ]
@@ -301,8 +305,9 @@ let onlyFacade =
     [ "Policies.Custom", "F# writes { policy with ... }"
       "Averages.Exponential", "Averaging has it, with averagesBuffers in its constructor"
       "Averages.Mean", "likewise"
-      "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate)", "F# has the constructor, and subscribes to Events"
-      "Rewiring.Rewire(model, optimizer, seed, onUpdate)", "likewise, for policies that layers carry" ]
+      "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate, layers)",
+      "F# has the constructor, and subscribes to Events"
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate, layers)", "likewise, for policies that layers carry" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual

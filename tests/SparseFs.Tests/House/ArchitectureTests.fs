@@ -22,7 +22,7 @@ let private root =
 let private relative (path: string) =
     Path.GetRelativePath(root.Value, path).Replace('\\', '/')
 
-let private filesUnder (folder: string) (patterns: string list) =
+let internal filesUnder (folder: string) (patterns: string list) =
     let full = Path.Combine(root.Value, folder)
 
     if Directory.Exists full then
@@ -34,7 +34,7 @@ let private filesUnder (folder: string) (patterns: string list) =
     else
         []
 
-let private read (path: string) =
+let internal read (path: string) =
     File.ReadAllText(Path.Combine(root.Value, path))
 
 /// The files of the libraries.
@@ -408,7 +408,7 @@ let architecture =
                           [ "src/SparseFs/Checkpoints/Checkpoint.fs", 329
                             "src/SparseFs/Layers/SparseLinear.fs", 326
                             "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
-                            "src/SparseFs/Training/Rewirer.fs", 337 ]
+                            "src/SparseFs/Training/Rewirer.fs", 322 ]
 
                   let files = filesUnder "src" [ "*.fs"; "*.fsi" ]
                   Expect.isGreaterThan files.Length 240 "not vacuous"

@@ -46,6 +46,35 @@ module internal RewirerCodec =
 
         texts, tensors
 
+    /// Names of the layers that the file's rewirer had, as far as it tells them.
+    let private storedLayers (file: SafetensorsFile) : string list =
+        Seq.initInfinite (fun place ->
+            match file.Metadata.TryGetValue(layerKey place) with
+            | true, name -> Some name
+            | _ -> None)
+        |> Seq.takeWhile Option.isSome
+        |> Seq.choose id
+        |> List.ofSeq
+
+    /// Whether the rewirer has the file's layers, in its order; says it where not. What a file leaves out is not told here.
+    let private hasLayers (loader: StagedLoad) (rewirer: Rewirer) : bool =
+        let ours = [ for struct (name, _) in rewirer.Layers -> name ]
+        let theirs = storedLayers loader.File
+
+        let quoted (names: string list) =
+            names |> List.map (fun name -> $"'{name}'") |> String.concat ", "
+
+        let isSame = theirs.IsEmpty || theirs = ours
+
+        if not isSame then
+            loader.Wrong(
+                $"rewirer: expected the layers {quoted ours}, got {quoted theirs}: the run that was saved rewired these; make "
+                + "the Rewirer over the same layers in the same order (its argument layers is a part of the program, which "
+                + "no file holds)"
+            )
+
+        isSame
+
     let private planState (loader: StagedLoad) (rewirer: Rewirer) (step: int64) (seed: Seed) (optimizer: string) =
         let file = loader.File
         let layers = rewirer.Layers
@@ -54,10 +83,8 @@ module internal RewirerCodec =
             [| for place in 0 .. layers.Length - 1 do
                    let struct (name, layer) = layers[place]
 
-                   match file.Metadata.TryGetValue(layerKey place) with
-                   | true, stored when stored = name -> ()
-                   | true, stored -> loader.Wrong $"rewirer: expected layer '{name}', got '{stored}'"
-                   | _ -> loader.Wrong $"missing: the text '{layerKey place}'"
+                   if not (file.Metadata.ContainsKey(layerKey place)) then
+                       loader.Wrong $"missing: the text '{layerKey place}'"
 
                    let c = layer.Connectivity
 
@@ -86,23 +113,24 @@ module internal RewirerCodec =
     /// <summary>Plans a rewirer's state; after the model.</summary>
     /// <exception cref="T:SparseFs.CheckpointException">A text is none of a rewirer.</exception>
     let plan (loader: StagedLoad) (optimizer: string) (rewirer: Rewirer) : unit =
-        match loader.File.Metadata.TryGetValue stateKey with
-        | true, text ->
-            let reader = FieldReader(loader.File.File, stateKey, text)
-            let step = reader.Integer("step", 0L, Int64.MaxValue - 1L)
-            let stored = reader.Text "optimizer"
-            let count = reader.Integer("layers", 0L, int64 Int32.MaxValue)
-            let seed = readSeed loader.File stateKey reader
-            reader.End()
+        if hasLayers loader rewirer then
+            match loader.File.Metadata.TryGetValue stateKey with
+            | true, text ->
+                let reader = FieldReader(loader.File.File, stateKey, text)
+                let step = reader.Integer("step", 0L, Int64.MaxValue - 1L)
+                let stored = reader.Text "optimizer"
+                let count = reader.Integer("layers", 0L, int64 Int32.MaxValue)
+                let seed = readSeed loader.File stateKey reader
+                reader.End()
 
-            if count <> rewirer.Layers.LongLength then
-                loader.Wrong $"rewirer: expected {rewirer.Layers.Length} layers, got {count}"
-                loader.Cure "make the Rewirer over the layers that the run's had"
-            else
-                PolicyCodec.compare loader rewirer
+                if count <> rewirer.Layers.LongLength then
+                    loader.Wrong $"rewirer: expected {rewirer.Layers.Length} layers, got {count}"
+                    loader.Cure "make the Rewirer over the layers that the run's had"
+                else
+                    PolicyCodec.compare loader rewirer
 
-                if stored = optimizer then
-                    planState loader rewirer step seed stored
-                elif loader.Fits then
-                    loader.Wrong $"rewirer: expected a state beside {optimizer}, got one beside {stored}"
-        | _ -> loader.Wrong "missing: the state of a rewirer"
+                    if stored = optimizer then
+                        planState loader rewirer step seed stored
+                    elif loader.Fits then
+                        loader.Wrong $"rewirer: expected a state beside {optimizer}, got one beside {stored}"
+            | _ -> loader.Wrong "missing: the state of a rewirer"
