@@ -72,7 +72,7 @@ let install (packages: (string * string) list) : unit =
             fail $"expected these packages, or root who may install them: {names}. As root: apt-get install {names}"
 
         printfn $"installing {names} ..."
-        let silent = [ "DEBIAN_FRONTEND", "noninteractive" ]
+        let silent = [ ("DEBIAN_FRONTEND", "noninteractive") ]
         outputOf "apt-get" [ "update"; "-q" ] silent |> ignore
 
         outputOf "apt-get" ([ "install"; "-y"; "-q"; "--no-install-recommends" ] @ missing) silent
@@ -118,7 +118,7 @@ let publish (rid: string) (project: string) : string =
           "-p:DisableTransitiveFrameworkReferenceDownloads=true"
           "-o"
           target ]
-        [ "MSBUILDDISABLENODEREUSE", "1" ]
+        [ ("MSBUILDDISABLENODEREUSE", "1") ]
 
     target
 

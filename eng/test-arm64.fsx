@@ -40,7 +40,7 @@ let code =
     if isArm64 then
         exitCodeOf program arguments folder []
     else
-        printfn "running on one core, test by test, under qemu: half an hour ..."
+        printfn "running under qemu, on one core and test by test, in seven minutes on a machine that is free ..."
 
         exitCodeOf
             "taskset"

@@ -7,7 +7,6 @@
 open System
 open System.IO
 open System.Runtime.InteropServices
-open System.Text
 open Platforms
 
 let rid = "win-x64"
@@ -34,37 +33,31 @@ let layers = publish rid "SparseFs.Tests"
 /// Wine's Windows, with a registry and a C: drive of its own.
 let prefix = Path.Combine(folderOf rid, "wine")
 
-/// Beside where Wine's Windows is: Intel's OpenMP asks for masks of NUMA nodes, which Wine has not; .NET maps code twice and
-/// compiles and collects beside other threads, where Wine's tables of functions are not safe.
+/// Intel's OpenMP asks for masks of NUMA nodes, and .NET maps code twice and collects beside other threads: Wine has not the
+/// one and is not safe with the others.
 let environment =
     [ "WINEPREFIX", prefix
       "WINEDEBUG", "-all"
-      "WINEDLLOVERRIDES", "vcruntime140_1=n"
+      "WINEDLLOVERRIDES", "vcruntime140_1=n,b"
       "KMP_AFFINITY", "disabled"
       "DOTNET_EnableWriteXorExecute", "0"
-      "DOTNET_gcConcurrent", "0"
-      "DOTNET_TieredCompilation", "0" ]
+      "DOTNET_gcConcurrent", "0" ]
 
 Directory.CreateDirectory prefix |> ignore
 quietly "setting Wine up" "wine" [ "winecfg"; "-v"; "win10" ] environment
 
-/// What torch's exceptions need under Wine; the files say why. c10.dll is a hard link to the package's, so it is made anew.
+/// What torch's exceptions need under Wine; eng/wine/vcruntime140_1.c says why.
 let mendExceptions (folder: string) : unit =
-    let build (name: string) (options: string list) =
-        quietly
-            $"compiling {name}"
-            compiler
-            ([ "-O2"
-               "-shared"
-               "-Wl,--export-all-symbols"
-               "-o"
-               Path.Combine(folder, $"{name}.dll")
-               $"eng/wine/{name}.c" ]
-             @ options)
-            []
-
-    build "vcruntime140_1" []
-    build "noframe" []
+    quietly
+        "compiling what Wine needs for torch's exceptions"
+        compiler
+        [ "-O2"
+          "-shared"
+          "-Wl,--export-all-symbols"
+          "-o"
+          Path.Combine(folder, "vcruntime140_1.dll")
+          "eng/wine/vcruntime140_1.c" ]
+        []
 
     File.Copy(
         Path.Combine(prefix, "drive_c", "windows", "system32", "vcruntime140_1.dll"),
@@ -72,28 +65,13 @@ let mendExceptions (folder: string) : unit =
         overwrite = true
     )
 
-    let c10 = Path.Combine(folder, "c10.dll")
-    let image = File.ReadAllBytes c10
-
-    let named (name: string) =
-        Encoding.ASCII.GetBytes $"{name}.dll\000"
-
-    let at = image.AsSpan().IndexOf(ReadOnlySpan(named "dbghelp"))
-
-    if at >= 0 then
-        (named "noframe").CopyTo(image, at)
-        File.Delete c10
-        File.WriteAllBytes(c10, image)
-    elif image.AsSpan().IndexOf(ReadOnlySpan(named "noframe")) < 0 then
-        fail $"expected {c10} to ask for dbghelp.dll, got another c10.dll"
-
 mendExceptions layers
 
 let arguments = List.tail (List.ofArray fsi.CommandLineArgs)
 
 let run (folder: string) (program: string) () : int =
-    printfn $"running {program} under Wine, test by test ..."
-    exitCodeOf "wine" ([ $"{program}.exe"; "--sequenced" ] @ arguments) folder environment
+    printfn $"running {program} under Wine ..."
+    exitCodeOf "wine" ($"{program}.exe" :: arguments) folder environment
 
 let code =
     Counts.inOneLine [ run core "SparseFs.Core.Tests"; run layers "SparseFs.Tests" ]
