@@ -49,7 +49,8 @@ type Layers private (conditions: LayerCondition list) =
     /// <exception cref="T:System.ArgumentException">There is none, or one is null.</exception>
     /// <example><code>
     /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L)
-    /// use rewirer = new Rewirer(model, optimizer, policy, layers = Layers.Named("0", "encoder.*"))
+    /// use rewirer = new Rewirer(model, optimizer, policy, layers = Layers.Named "0") // or Layers.Named("encoder.*", "head")
+    /// rewirer.Policies.Count // = 1
     /// </code></example>
     static member Named([<ParamArray>] patterns: string[]) : Layers =
         Layers [ LayerCondition.Named(checkPatterns patterns) ]
@@ -79,6 +80,9 @@ type Layers private (conditions: LayerCondition list) =
     /// <summary>Layers that both choices have.</summary>
     /// <param name="other">The other choice.</param>
     /// <exception cref="T:System.ArgumentNullException">The other choice is null.</exception>
+    /// <example><code>
+    /// string (Layers.Named("encoder.*").And(Layers.All.Except "*.head")) // = "layers named 'encoder.*', except '*.head'"
+    /// </code></example>
     member _.And(other: Layers) : Layers =
         ArgumentNullException.ThrowIfNull(other, nameof other)
         Layers(conditions @ other.Conditions)
