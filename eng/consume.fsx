@@ -23,14 +23,30 @@ let expect (what: string) (expected: string) (text: string) =
 let fsharp = String.Join("\n", Outside.blocks "README.md" "fsharp")
 let csharp = String.Join("\n", Outside.blocks "README.md" "csharp")
 
+let multiline =
+    Text.RegularExpressions.RegexOptions.Multiline
+    ||| Text.RegularExpressions.RegexOptions.Singleline
+
 let withoutDirectives (script: string) =
     script.Split '\n'
     |> Array.filter (fun line -> not (line.StartsWith "#"))
     |> String.concat "\n"
 
+/// What README says that its first program prints: the first block without a language.
+let printed =
+    let text =
+        File.ReadAllText(Path.Combine(Outside.root, "README.md")).Replace("\r\n", "\n")
+
+    let blocks =
+        Text.RegularExpressions.Regex.Matches(text, @"^```(\w*)\n(.*?)^```", multiline)
+
+    (blocks |> Seq.find (fun block -> block.Groups[1].Value = "")).Groups[2].Value.Trim()
+
 let interactive () =
     let where = Outside.subfolder "In fsi"
-    say "README in F# Interactive" (Outside.script where "readme.fsx" (withoutDirectives fsharp))
+    let text = Outside.script where "readme.fsx" (withoutDirectives fsharp)
+    expect "README's program in F# Interactive" printed text
+    say "README in F# Interactive" text
 
 /// Builds, runs, publishes and runs again.
 let program (name: string) (extension: string) (ours: string list) (properties: string) (source: string) =

@@ -22,9 +22,25 @@ let written =
               row.Groups[1].Value, List.sort asked ]
     |> List.sort
 
+/// README's links that lead to no file of the package.
+let brokenLinks (zip: ZipArchive) : string list =
+    use reader = new StreamReader((zip.GetEntry "README.md").Open())
+
+    [ for link in Regex.Matches(reader.ReadToEnd(), @"\]\((?!https?:)([^)#]+)") do
+          if isNull (zip.GetEntry link.Groups[1].Value) then
+              link.Groups[1].Value ]
+
 let packed =
     [ for file in Directory.GetFiles(Path.Combine(root, "artifacts", "packages"), "*.nupkg") do
           use zip = ZipFile.OpenRead file
+
+          match brokenLinks zip with
+          | [] -> ()
+          | links ->
+              eprintfn
+                  $"""{Path.GetFileName file}: README leads to {String.Join(", ", links)}, which it does not have"""
+
+              exit 1
 
           let nuspec =
               zip.Entries |> Seq.find (fun entry -> entry.FullName.EndsWith ".nuspec")
