@@ -45,7 +45,9 @@ let readme =
               Expect.isNonEmpty links "not vacuous"
 
               let broken =
-                  links |> List.filter (fun link -> not (File.Exists(Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "..", link))))
+                  links
+                  |> List.filter (fun link ->
+                      not (File.Exists(Path.Combine(__SOURCE_DIRECTORY__, "..", "..", "..", link))))
 
               Expect.equal broken [] "links to nothing")
 
