@@ -29,6 +29,17 @@ public static class Checkpoints
         IReadOnlyDictionary<string, string>? notes = null) =>
         Checkpoint.SaveWith(layout, notes ?? noNotes, path, Require.NotNull(model));
 
+    /// <summary>Writes a model, with texts beside it: <c>Checkpoints.Save(model, path, ("trained on", "MNIST"))</c>.</summary>
+    /// <param name="model">Any module.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="notes">Names and texts, each name once; those that begin with <c>sparsefs.</c> and <c>format</c> are
+    /// taken.</param>
+    /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="ArgumentException">An argument is null, a name is taken or there twice, or a tensor is
+    /// complex.</exception>
+    public static void Save(nn.Module model, string path, params (string Name, string Text)[] notes) =>
+        Checkpoint.SaveWith(PatternLayout.Csr, ToDictionary(notes), path, Require.NotNull(model));
+
     /// <summary>Loads a model. A sparse layer takes over the file's pattern, also where it has another number of slots; its
     /// parameter stays the same object.</summary>
     /// <param name="model">A module with the sizes of the one that was saved.</param>
@@ -99,8 +110,8 @@ public static class Checkpoints
 
     /// <summary>Writes all that a training run needs to go on as if it had never stopped: model, optimizer, rewirer, and the
     /// state of torch's random numbers on the CPU.</summary>
-    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="model">Any module.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="optimizer">Any of TorchSharp's but LBFGS, or one that implements
     /// <see cref="IStatefulOptimizer"/>, of parameters of the model.</param>
     /// <param name="rewirer">The one that rewires layers of the model; null if there is none.</param>
@@ -112,8 +123,8 @@ public static class Checkpoints
     /// what is not the model's, or the step is negative.</exception>
     /// <remarks>Call between a step and the next zero_grad: gradients are not kept.</remarks>
     public static void SaveTraining(
-        string path,
         nn.Module model,
+        string path,
         optim.Optimizer optimizer,
         Rewirer? rewirer = null,
         long step = 0,
@@ -131,9 +142,29 @@ public static class Checkpoints
             Require.NotNull(optimizer),
             OrNone(rewirer));
 
+    /// <summary>Writes a training run, with texts beside it.</summary>
+    /// <param name="model">Any module.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
+    /// <param name="optimizer">As without texts.</param>
+    /// <param name="rewirer">The one that rewires layers of the model; null if there is none.</param>
+    /// <param name="step">The caller's count of steps, 0 or more.</param>
+    /// <param name="seed">What the caller draws batches from, or whatever else.</param>
+    /// <param name="notes">Names and texts, each name once.</param>
+    /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="ArgumentException">As without texts, or a name is there twice.</exception>
+    public static void SaveTraining(
+        nn.Module model,
+        string path,
+        optim.Optimizer optimizer,
+        Rewirer? rewirer,
+        long step,
+        Seed seed,
+        params (string Name, string Text)[] notes) =>
+        SaveTraining(model, path, optimizer, rewirer, step, seed, ToDictionary(notes));
+
     /// <summary>Puts a training run back: the run then goes on to the bit as the one that was saved did.</summary>
-    /// <param name="path">A file that <c>SaveTraining</c> wrote.</param>
     /// <param name="model">Made as it was made at the start of the run; its layers take over the file's patterns.</param>
+    /// <param name="path">A file that <c>SaveTraining</c> wrote.</param>
     /// <param name="optimizer">Made over the same parameters; options such as the learning rate become the file's.</param>
     /// <param name="rewirer">Made with the same policy over the same layers; null if there was none.</param>
     /// <returns>The caller's step, seed and texts.</returns>
@@ -142,8 +173,8 @@ public static class Checkpoints
     /// <exception cref="ArgumentException">An argument is null, or one is not of the kinds that <c>SaveTraining</c>
     /// takes.</exception>
     public static TrainingProgress Resume(
-        string path,
         nn.Module model,
+        string path,
         optim.Optimizer optimizer,
         Rewirer? rewirer = null) =>
         Checkpoint.Resume(path, Require.NotNull(model), Require.NotNull(optimizer), OrNone(rewirer));
@@ -175,6 +206,21 @@ public static class Checkpoints
         Func<optim.lr_scheduler.LRScheduler> make,
         IEnumerable<double> metrics) =>
         Checkpoint.ResumeSchedulerOn(metrics, optimizer, FuncConvert.FromFunc(Require.NotNull(make)));
+
+    private static Dictionary<string, string> ToDictionary((string Name, string Text)[] notes)
+    {
+        Dictionary<string, string> texts = [];
+
+        foreach (var (name, text) in Require.NotNull(notes))
+        {
+            if (!texts.TryAdd(name ?? throw new ArgumentNullException(nameof(notes), "expected a name, got null"), text))
+            {
+                throw new ArgumentException($"expected each name once, got '{name}' twice", nameof(notes));
+            }
+        }
+
+        return texts;
+    }
 
     private static FSharpValueOption<Rewirer> OrNone(Rewirer? rewirer) =>
         rewirer is null ? FSharpValueOption<Rewirer>.None : FSharpValueOption<Rewirer>.Some(rewirer);

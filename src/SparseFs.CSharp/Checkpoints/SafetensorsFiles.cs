@@ -12,14 +12,14 @@ public static class SafetensorsFiles
     private static readonly Dictionary<string, string> noTexts = [];
 
     /// <summary>Writes tensors: any strides, any device.</summary>
-    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="tensors">Names and tensors; a name may be any text but <c>__metadata__</c>.</param>
+    /// <param name="path">The file, replaced if it exists; its folder must exist.</param>
     /// <param name="metadata">Texts beside the tensors.</param>
     /// <exception cref="CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="ArgumentException">An argument is null, or the format has no such dtype.</exception>
     public static void Save(
-        string path,
         IReadOnlyDictionary<string, Tensor> tensors,
+        string path,
         IReadOnlyDictionary<string, string>? metadata = null) =>
         Safetensors.Save(path, metadata ?? noTexts, Require.NotNull(tensors));
 

@@ -22,16 +22,16 @@ public static class NpyFiles
     public static NpyArray ReadFrom(Stream stream, string name = "stream") => Npy.ReadFrom(name, stream);
 
     /// <summary>Writes a file; it is there whole, or as it was before.</summary>
-    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="array">The array.</param>
+    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void Write(string path, NpyArray array) => Npy.Write(path, array);
+    public static void Write(NpyArray array, string path) => Npy.Write(path, array);
 
     /// <summary>Writes an array to where a stream stands.</summary>
-    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="array">The array.</param>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <exception cref="ArgumentException">An argument is null, or the array has more than 2^31 bytes.</exception>
-    public static void WriteTo(Stream stream, NpyArray array) => Npy.WriteTo(stream, array);
+    public static void WriteTo(NpyArray array, Stream stream) => Npy.WriteTo(stream, array);
 }

@@ -21,7 +21,7 @@ module Checkpoint =
     /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
     /// <exception cref="T:System.ArgumentException">An argument is null, a name is taken, or a tensor is complex.</exception>
     /// <example><code>
-    /// let notes = readOnlyDict [ "trained on", "MNIST"; "accuracy", "0.979" ]
+    /// let notes = Map [ "trained on", "MNIST"; "accuracy", "0.979" ]
     /// Checkpoint.saveWith PatternLayout.Coo notes "model.safetensors" model
     /// (Safetensors.inspect "model.safetensors").Metadata["accuracy"] // = "0.979"
     /// </code></example>
@@ -218,7 +218,7 @@ module Checkpoint =
     /// <remarks>Call between a step and the next zero_grad: gradients are not kept.</remarks>
     /// <example><code>
     /// use rewirer = new Rewirer(model, optimizer, Policy.set (Schedule.constant 0.3 600L 60_000L))
-    /// let progress = { Step = rewirer.Steps; Seed = seed; Notes = readOnlyDict [ "epoch", "0"; "loss", "0.31" ] }
+    /// let progress = { Step = rewirer.Steps; Seed = seed; Notes = Map [ "epoch", "0"; "loss", "0.31" ] }
     /// Checkpoint.saveTraining progress "run.safetensors" model optimizer (ValueSome rewirer)
     /// </code></example>
     [<CompiledName "SaveTraining">]
@@ -251,7 +251,7 @@ module Checkpoint =
     /// <c>resumeScheduler</c>, before or after.
     /// </remarks>
     /// <example><code>
-    /// let progress = { Step = 1200L; Seed = seed; Notes = readOnlyDict [ "epoch", "2"; "loss", "0.27" ] }
+    /// let progress = { Step = 1200L; Seed = seed; Notes = Map [ "epoch", "2"; "loss", "0.27" ] }
     /// Checkpoint.saveTraining progress "run.safetensors" model optimizer ValueNone
     /// // In another process, after model and optimizer were made as at the start of the run:
     /// (Checkpoint.resume "run.safetensors" model optimizer ValueNone).Step // = 1200L

@@ -237,8 +237,7 @@ type SparseLinear internal (start: LayerStart) =
     // C# and F# take the defaults of an override, not those of what it overrides.
     override _.train([<Optional; DefaultParameterValue(true)>] train: bool) = isTraining <- train
 
-    // Parameters are registered by name above; the default would reflect over fields.
-    override _.RegisterComponents() = ()
+    override _.RegisterComponents() = () // parameters are registered by name; the default would reflect over fields
 
     member private this.Move(dtype: Nullable<torch.ScalarType>, device: torch.Device | null) =
         if dtype.HasValue then
@@ -280,13 +279,15 @@ type SparseLinear internal (start: LayerStart) =
 
     override this._to(dtype: torch.ScalarType, _: bool) = this.Move(Nullable dtype, null)
 
-    // Every module asks its children for their buffers, but not every one for their state_dict: so this is where the
-    // pattern enters it.
-    override _.named_buffers(_: bool, _: bool) =
+    // Every module asks its children for their buffers, not every one for their state_dict: here the pattern enters it.
+    override _.named_buffers
+        (
+            [<Optional; DefaultParameterValue(true)>] recurse: bool,
+            [<Optional; DefaultParameterValue(true)>] remove_duplicate: bool
+        ) =
         Seq.delay (fun () -> Seq.ofList (versions.HandOut()))
 
-    // The base's own is not for two threads at once.
-    override this.Dispose(disposing: bool) =
+    override this.Dispose(disposing: bool) = // the base's own is not for two threads at once
         if not disposing then
             base.Dispose disposing
         elif versions.Dispose() then
@@ -296,14 +297,12 @@ type SparseLinear internal (start: LayerStart) =
             Replaced.later (SharedTensors [| versions.Weight; versions.Bias |])
             base.Dispose disposing
 
-    // A closure cannot call a base member; these can.
-    member private _.LoadStateDict(source, strict, skip) =
+    member private _.LoadStateDict(source, strict, skip) = // a closure cannot call a base member; this can
         base.load_state_dict (source, strict, skip)
 
     member private _.Load(reader: BinaryReader, strict, skip, loadedParameters) =
         base.load (reader, strict, skip, loadedParameters)
 
-    // C# takes the defaults of an override, not those of what it overrides.
     override this.load_state_dict
         (
             source: Dictionary<string, torch.Tensor>,
@@ -319,8 +318,9 @@ type SparseLinear internal (start: LayerStart) =
     override this.load
         (
             reader: BinaryReader,
-            strict: bool,
-            skip: IList<string> | null,
-            loadedParameters: Dictionary<string, bool> | null
+            [<Optional; DefaultParameterValue(true)>] strict: bool,
+            [<Optional; DefaultParameterValue(null: IList<string> | null)>] skip: IList<string> | null,
+            [<Optional; DefaultParameterValue(null: Dictionary<string, bool> | null)>] loadedParameters:
+                Dictionary<string, bool> | null
         ) : torch.nn.Module =
         versions.Load(fun () -> this.Load(reader, strict, skip, loadedParameters))

@@ -187,7 +187,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// </code></example>
     member _.Events: IObservable<RewireEvent> = events.Publish
 
-    /// <summary>Stands where optimizer.step() stood: an optimizer step, an update, or both, as the policies say.</summary>
+    /// <summary>Trains and rewires, in the place of optimizer.step(); layers are rewired where their schedule says so.</summary>
     /// <returns>One event for each layer that was due, in the layers' order; none where the step was no update.</returns>
     /// <remarks>The optimizer steps before the update if all policies that are due step at updates, else not at all. Where
     /// an update has nothing to change, it steps as on any other step. Where one is refused, nothing changes: no pattern, no

@@ -54,7 +54,7 @@ let checkpointFacadeTests =
                                 "m.indices", pairs ]
                       )
 
-                  SafetensorsFiles.Save(file, tensors)
+                  SafetensorsFiles.Save(tensors, file)
                   Expect.equal (SafetensorsFiles.Inspect file).Tensors.Length 4 "inspected"
                   let loaded = SafetensorsFiles.Load file
                   Expect.equal (bytesOf loaded["m.weight"]) (bytesOf dense) "loaded"
@@ -96,8 +96,8 @@ let checkpointFacadeTests =
 
                   for given in [ Unchecked.defaultof<Rewirer>; rewirer ] do
                       Checkpoints.SaveTraining(
-                          file,
                           layer,
+                          file,
                           optimizer,
                           given,
                           7L,
@@ -109,8 +109,8 @@ let checkpointFacadeTests =
 
                       let progress =
                           Checkpoints.Resume(
-                              file,
                               other,
+                              file,
                               theirs,
                               (if isNull (box given) then
                                    Unchecked.defaultof<_>
@@ -136,7 +136,7 @@ let checkpointFacadeTests =
                       [ "module.weight", model.weight :> torch.Tensor
                         "module.bias", model.PresentBias :> torch.Tensor ]
 
-                  SafetensorsFiles.Save(file, Dictionary(dict wrapped))
+                  SafetensorsFiles.Save(Dictionary(dict wrapped), file)
                   use loaded = torch.nn.Linear(3L, 2L)
                   Checkpoints.Load(loaded, file, prefixes = [| "module." |]) |> ignore
                   Expect.equal (stateOf loaded) (stateOf model) "prefixes"

@@ -95,13 +95,13 @@ let conversionFacade =
                   let path name = Path.Combine(folder, name)
                   let bytes name = File.ReadAllBytes(path name)
                   let array = NpyArray([| 2; 2 |], [| 1.0f; 2.0f; 3.0f; 4.0f |])
-                  NpyFiles.Write(path "a.npy", array)
+                  NpyFiles.Write(array, path "a.npy")
                   Npy.write (path "b.npy") array
                   Expect.equal (bytes "a.npy") (bytes "b.npy") "npy"
                   Expect.equal (NpyFiles.Read(path "a.npy")).Shape [| 2; 2 |] "Read"
 
                   use stream = new MemoryStream()
-                  NpyFiles.WriteTo(stream, array)
+                  NpyFiles.WriteTo(array, stream)
                   stream.Position <- 0L
                   Expect.equal (NpyFiles.ReadFrom stream).Shape [| 2; 2 |] "ReadFrom"
                   refused [ "mine" ] (fun () -> NpyFiles.ReadFrom(stream, "mine"))
@@ -122,12 +122,12 @@ let conversionFacade =
                       { Connectivity = Connectivity.full 1 2
                         Values = [| 1.5; 2.0 |] }
 
-                  MtxFiles.Write(path "m.mtx", m)
-                  Expect.equal (MtxFiles.Read(path "m.mtx")) m "Read"
-                  MtxFiles.WriteDense(path "d.mtx", array2D [ [ 1.0; 2.0 ] ])
-                  Expect.equal (MtxFiles.ReadDense(path "d.mtx")) (array2D [ [ 1.0; 2.0 ] ]) "ReadDense"
-                  MtxFiles.WritePattern(path "p.mtx", m.Connectivity)
-                  Expect.equal (MtxFiles.Read(path "p.mtx")).Connectivity m.Connectivity "WritePattern"
+                  MatrixMarketFiles.Write(m, path "m.mtx")
+                  Expect.equal (MatrixMarketFiles.Read(path "m.mtx")) m "Read"
+                  MatrixMarketFiles.WriteDense(array2D [ [ 1.0; 2.0 ] ], path "d.mtx")
+                  Expect.equal (MatrixMarketFiles.ReadDense(path "d.mtx")) (array2D [ [ 1.0; 2.0 ] ]) "ReadDense"
+                  MatrixMarketFiles.WritePattern(m.Connectivity, path "p.mtx")
+                  Expect.equal (MatrixMarketFiles.Read(path "p.mtx")).Connectivity m.Connectivity "WritePattern"
 
                   let streamed (write: Stream -> unit) (read: Stream -> 'a) =
                       use stream = new MemoryStream()
@@ -136,19 +136,20 @@ let conversionFacade =
                       read stream
 
                   Expect.equal
-                      (streamed (fun s -> MtxFiles.WriteTo(s, m)) (fun s -> MtxFiles.ReadFrom s))
+                      (streamed (fun s -> MatrixMarketFiles.WriteTo(m, s)) (fun s -> MatrixMarketFiles.ReadFrom s))
                       m
                       "ReadFrom"
 
                   Expect.equal
-                      (streamed (fun s -> MtxFiles.WritePatternTo(s, m.Connectivity)) (fun s -> MtxFiles.ReadFrom s))
+                      (streamed (fun s -> MatrixMarketFiles.WritePatternTo(m.Connectivity, s)) (fun s ->
+                          MatrixMarketFiles.ReadFrom s))
                           .Connectivity
                       m.Connectivity
                       "WritePatternTo"
 
                   Expect.equal
-                      (streamed (fun s -> MtxFiles.WriteDenseTo(s, array2D [ [ 1.0 ] ])) (fun s ->
-                          MtxFiles.ReadDenseFrom s))
+                      (streamed (fun s -> MatrixMarketFiles.WriteDenseTo(array2D [ [ 1.0 ] ], s)) (fun s ->
+                          MatrixMarketFiles.ReadDenseFrom s))
                       (array2D [ [ 1.0 ] ])
                       "ReadDenseFrom"))
 

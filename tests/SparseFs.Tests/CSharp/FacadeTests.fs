@@ -204,8 +204,8 @@ let counterparts =
       "Safetensors.load", []
       "Safetensors.loadWhere", [ "SafetensorsFiles.Load" ]
       "Safetensors.inspect", [ "SafetensorsFiles.Inspect" ]
-      "Checkpoint.save", []
-      "Checkpoint.saveWith", [ "Checkpoints.Save" ]
+      "Checkpoint.save", [ "Checkpoints.Save(model, path, notes)" ]
+      "Checkpoint.saveWith", [ "Checkpoints.Save(model, path, layout, notes)" ]
       "Checkpoint.load", []
       "Checkpoint.loadFrom", []
       "Checkpoint.loadWith", [ "Checkpoints.Load" ]
@@ -214,7 +214,9 @@ let counterparts =
       "AveragingRule.check", []
       "AveragingFile.save", [ "Averages.Save" ]
       "AveragingFile.resume", [ "Averages.Resume" ]
-      "Checkpoint.saveTraining", [ "Checkpoints.SaveTraining" ]
+      "Checkpoint.saveTraining",
+      [ "Checkpoints.SaveTraining(model, path, optimizer, rewirer, step, seed, notes)"
+        "Checkpoints.SaveTraining(model, path, optimizer, rewirer, step, seed, notes)" ]
       "Checkpoint.resume", [ "Checkpoints.Resume" ]
       "Checkpoint.resumeScheduler", [ "Checkpoints.ResumeScheduler(optimizer, make, steps)" ]
       "Checkpoint.resumeSchedulerOn", [ "Checkpoints.ResumeScheduler(optimizer, make, metrics)" ]
@@ -236,16 +238,16 @@ let counterparts =
       "Npy.readFrom", [ "NpyFiles.ReadFrom" ]
       "Npy.write", [ "NpyFiles.Write" ]
       "Npy.writeTo", [ "NpyFiles.WriteTo" ]
-      "MatrixMarket.read", [ "MtxFiles.Read" ]
-      "MatrixMarket.readFrom", [ "MtxFiles.ReadFrom" ]
-      "MatrixMarket.readDense", [ "MtxFiles.ReadDense" ]
-      "MatrixMarket.readDenseFrom", [ "MtxFiles.ReadDenseFrom" ]
-      "MatrixMarket.write", [ "MtxFiles.Write" ]
-      "MatrixMarket.writeTo", [ "MtxFiles.WriteTo" ]
-      "MatrixMarket.writePattern", [ "MtxFiles.WritePattern" ]
-      "MatrixMarket.writePatternTo", [ "MtxFiles.WritePatternTo" ]
-      "MatrixMarket.writeDense", [ "MtxFiles.WriteDense" ]
-      "MatrixMarket.writeDenseTo", [ "MtxFiles.WriteDenseTo" ]
+      "MatrixMarket.read", [ "MatrixMarketFiles.Read" ]
+      "MatrixMarket.readFrom", [ "MatrixMarketFiles.ReadFrom" ]
+      "MatrixMarket.readDense", [ "MatrixMarketFiles.ReadDense" ]
+      "MatrixMarket.readDenseFrom", [ "MatrixMarketFiles.ReadDenseFrom" ]
+      "MatrixMarket.write", [ "MatrixMarketFiles.Write" ]
+      "MatrixMarket.writeTo", [ "MatrixMarketFiles.WriteTo" ]
+      "MatrixMarket.writePattern", [ "MatrixMarketFiles.WritePattern" ]
+      "MatrixMarket.writePatternTo", [ "MatrixMarketFiles.WritePatternTo" ]
+      "MatrixMarket.writeDense", [ "MatrixMarketFiles.WriteDense" ]
+      "MatrixMarket.writeDenseTo", [ "MatrixMarketFiles.WriteDenseTo" ]
       "TensorFile.toNpyArray", [ "TensorFiles.ToNpyArray" ]
       "TensorFile.ofNpyArray", [ "TensorFiles.ToTensor" ]
       "TensorFile.toNpy", [ "TensorFiles.WriteNpy" ]
@@ -298,7 +300,8 @@ let onlyCore: (string * string) list =
       "KWinnersOptions.ofK", "likewise"
       "KWinnersOptions.check", "KWinnersOptions.Create checks, and so does every layer"
       "Schedule.check", "the functions that make a schedule have checked it, and C# makes it by no other way"
-      "Policy.check", "Policies.Custom checks, and so does whatever takes a policy" ]
+      "Policy.check", "Policies.Custom checks, and so does whatever takes a policy"
+      "SequentialBuilder.sequential", "nn.Sequential((\"hidden\", layer), …) takes layers of any kind in C#" ]
 
 /// Members that the core has no function for, each with the reason.
 let onlyFacade =

@@ -9,6 +9,6 @@ type TrainingProgress =
         Step: int64
         /// <summary>What the caller draws batches from, or whatever else.</summary>
         Seed: Seed
-        /// <summary>The caller's own texts.</summary>
+        /// <summary>The caller's own texts: a Map, or any other dictionary.</summary>
         Notes: IReadOnlyDictionary<string, string>
     }

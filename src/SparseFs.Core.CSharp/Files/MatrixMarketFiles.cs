@@ -4,7 +4,7 @@ using System.IO;
 namespace SparseFs.CSharp;
 
 /// <summary>Matrix Market's .mtx files, as SciPy's mmread and mmwrite have them. A file is not trusted.</summary>
-public static class MtxFiles
+public static class MatrixMarketFiles
 {
     /// <summary>Reads a coordinate file.</summary>
     /// <param name="path">The file.</param>
@@ -38,48 +38,48 @@ public static class MtxFiles
         MatrixMarket.ReadDenseFrom(name, stream);
 
     /// <summary>Writes a coordinate real file; it is there whole, or as it was before.</summary>
-    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="matrix">The pattern and nnz finite values.</param>
+    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">An argument is null, a value is not finite, or there are more or fewer values
     /// than slots.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void Write(string path, SparseMatrix matrix) => MatrixMarket.Write(path, matrix);
+    public static void Write(SparseMatrix matrix, string path) => MatrixMarket.Write(path, matrix);
 
     /// <summary>Writes a coordinate real file to where a stream stands.</summary>
-    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="matrix">The pattern and nnz finite values.</param>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <exception cref="ArgumentException">An argument is null, a value is not finite, or there are more or fewer values
     /// than slots.</exception>
-    public static void WriteTo(Stream stream, SparseMatrix matrix) => MatrixMarket.WriteTo(stream, matrix);
+    public static void WriteTo(SparseMatrix matrix, Stream stream) => MatrixMarket.WriteTo(stream, matrix);
 
     /// <summary>Writes a coordinate pattern file; it is there whole, or as it was before.</summary>
-    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="connectivity">The pattern.</param>
+    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentNullException">The pattern is null.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WritePattern(string path, Connectivity connectivity) =>
+    public static void WritePattern(Connectivity connectivity, string path) =>
         MatrixMarket.WritePattern(path, connectivity);
 
     /// <summary>Writes a coordinate pattern file to where a stream stands.</summary>
-    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="connectivity">The pattern.</param>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
-    public static void WritePatternTo(Stream stream, Connectivity connectivity) =>
+    public static void WritePatternTo(Connectivity connectivity, Stream stream) =>
         MatrixMarket.WritePatternTo(stream, connectivity);
 
     /// <summary>Writes an array real file; it is there whole, or as it was before.</summary>
-    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
+    /// <param name="path">The file, which is replaced if it is there.</param>
     /// <exception cref="ArgumentException">The matrix is null, or a number is not finite.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written to, or is no file.</exception>
-    public static void WriteDense(string path, double[,] matrix) => MatrixMarket.WriteDense(path, matrix);
+    public static void WriteDense(double[,] matrix, string path) => MatrixMarket.WriteDense(path, matrix);
 
     /// <summary>Writes an array real file to where a stream stands.</summary>
-    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <param name="matrix">Shape [rows, cols], finite numbers.</param>
+    /// <param name="stream">Any that can be written; it is not closed.</param>
     /// <exception cref="ArgumentException">An argument is null, or a number is not finite.</exception>
-    public static void WriteDenseTo(Stream stream, double[,] matrix) => MatrixMarket.WriteDenseTo(stream, matrix);
+    public static void WriteDenseTo(double[,] matrix, Stream stream) => MatrixMarket.WriteDenseTo(stream, matrix);
 }
