@@ -19,12 +19,15 @@ let inOneLine (programs: (unit -> int) list) : int =
             |> Array.map (fun line -> line.Split ' ' |> Array.map int)
             |> Array.fold (Array.map2 (+)) [| 0; 0; 0 |]
 
-        let skipped = if sums[2] = 0 then "" else $", {sums[2]} skipped"
-
         if lines.Length < programs.Length then
             eprintfn $"\n{programs.Length - lines.Length} of {programs.Length} programs ended before they had counted"
 
-        printfn $"\nall programs:\n{sums[0]} passed, {sums[1]} failed{skipped}"
+        printfn "\nall programs:"
+
+        if sums[2] > 0 then
+            printfn $"{sums[2]} skipped"
+
+        printfn $"{sums[0]} passed, {sums[1]} failed"
         codes |> List.tryFind ((<>) 0) |> Option.defaultValue 0
     finally
         File.Delete counts
