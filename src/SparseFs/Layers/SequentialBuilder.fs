@@ -26,13 +26,12 @@ type SequentialBuilder internal () =
             if not (names.Add name) then
                 raise (ArgumentException($"expected one layer of each name, got two named '{name}'", nameof name))
 
-    /// <summary>A name and its layer.</summary>
-    /// <param name="name">The layer's name, without dots.</param>
-    /// <param name="layer">Any module from a tensor to a tensor.</param>
+    /// <summary>A name without dots, and its layer: any module from a tensor to a tensor.</summary>
+    /// <param name="named">Both.</param>
     member _.Yield<'M when 'M :> torch.nn.Module<torch.Tensor, torch.Tensor>>
-        ((name: string, layer: 'M))
+        (named: string * 'M)
         : List<struct (string * torch.nn.Module<torch.Tensor, torch.Tensor>)> =
-        List [ struct (name, layer :> torch.nn.Module<torch.Tensor, torch.Tensor>) ]
+        List [ struct (fst named, snd named :> torch.nn.Module<torch.Tensor, torch.Tensor>) ]
 
     /// <summary>No layer: an <c>if</c> without an else.</summary>
     member _.Zero() : List<struct (string * torch.nn.Module<torch.Tensor, torch.Tensor>)> = List()

@@ -283,7 +283,7 @@ type SparseLinear internal (start: LayerStart) =
     override _.named_buffers
         (
             [<Optional; DefaultParameterValue(true)>] recurse: bool,
-            [<Optional; DefaultParameterValue(true)>] remove_duplicate: bool
+            [<Optional; DefaultParameterValue(true)>] include_nonpersistent: bool
         ) =
         Seq.delay (fun () -> Seq.ofList (versions.HandOut()))
 

@@ -95,7 +95,7 @@ let mistakes =
               "expected 0 steps or more, got -1 (Parameter 'step')\nActual value was -1."
               (fun () ->
                   let model = sparse ()
-                  Checkpoints.SaveTraining("x", model, torch.optim.SGD(model.parameters (), 0.1), step = -1L))
+                  Checkpoints.SaveTraining(model, "x", torch.optim.SGD(model.parameters (), 0.1), step = -1L))
 
           expect
               "a prefix without its dot"
