@@ -18,6 +18,13 @@ public static class Seeds
         /// <param name="value">Any number; neighbouring numbers give unrelated draws.</param>
         /// <returns>The same seed on every machine; the one of <c>FromInt</c> where the number is an int.</returns>
         public static Seed FromInt64(long value) => SeedModule.OfInt64(value);
+
+        /// <summary>The seed of two words, as a child of a seed is printed: a seed that no single number makes.</summary>
+        /// <param name="state">The first word, any number.</param>
+        /// <param name="gamma">The second word, an odd number.</param>
+        /// <returns>The seed.</returns>
+        /// <exception cref="System.ArgumentException">gamma is even.</exception>
+        public static Seed FromWords(ulong state, ulong gamma) => SeedModule.OfWords(state, gamma);
     }
 
     /// <summary>Two independent seeds in place of one.</summary>

@@ -182,6 +182,8 @@ type SpmmPlan
     member internal plan.Disorder(machine: ExecutionPolicy, ordered: nativeptr<float32>, values: nativeptr<float32>) =
         plan.OverRows(machine, fun own next -> CscBuilder.disorder rowPtr colIdx ordered own next.Span values)
 
+    override _.ToString() = invariant $"SpmmPlan({connectivity})"
+
 /// <summary>Plans of patterns, one each.</summary>
 /// <remarks>Held weakly: a plan lives as long as its pattern, and goes with it. <c>forget</c> drops one before.</remarks>
 module internal SpmmPlans =

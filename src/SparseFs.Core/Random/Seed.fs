@@ -4,13 +4,33 @@ open System
 open System.Numerics
 open System.Runtime.CompilerServices
 
+/// The mixing of SplitMix64.
+[<RequireQualifiedAccess>]
+module internal SplitMix =
+
+    [<Literal>]
+    let GoldenGamma = 0x9E3779B97F4A7C15UL
+
+    /// Variant 13 of Stafford's 64-bit mixers, as in the paper's mix64.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let mix64 (z: uint64) =
+        let z = (z ^^^ (z >>> 30)) * 0xBF58476D1CE4E5B9UL
+        let z = (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
+        z ^^^ (z >>> 31)
+
+    /// The number that mix64 takes to z: each of its three steps is undone.
+    let unmix64 (z: uint64) =
+        let z = (z ^^^ (z >>> 31) ^^^ (z >>> 62)) * 0x319642B2D24D8EC3UL
+        let z = (z ^^^ (z >>> 27) ^^^ (z >>> 54)) * 0x96DE1B173F119089UL
+        z ^^^ (z >>> 30) ^^^ (z >>> 60)
+
 /// <summary>A source of randomness as a value: the same seed gives the same draws on every machine.</summary>
 /// <remarks>
 /// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, sections 3 and 5
 /// (state and an odd gamma; draw i is a mix of <c>state + i * gamma</c>). Draws are addressed by their index, so nothing
 /// is ever advanced; only integer arithmetic decides a topology.
 /// </remarks>
-[<Struct>]
+[<Struct; StructuredFormatDisplay("{Text}")>]
 type Seed =
     private
         {
@@ -19,28 +39,23 @@ type Seed =
             gammaOffset: uint64
         }
 
+    /// The expression that makes it: of a child, which no number makes, its two words.
     override s.ToString() =
-        (invariant $"Seed({s.state:x16}/{s.gammaOffset:x16})")
+        let number = int64 (SplitMix.unmix64 s.state)
+
+        if s.gammaOffset <> 0UL then
+            invariant $"Seed.ofWords 0x{s.state:X16}UL 0x{s.gammaOffset + SplitMix.GoldenGamma:X16}UL"
+        elif number = int64 (int number) then
+            invariant $"Seed.ofInt {number}"
+        else
+            invariant $"Seed.ofInt64 {number}L"
+
+    /// What %A prints.
+    member internal s.Text: string = s.ToString()
 
 /// <summary>Making, splitting and reading seeds.</summary>
 [<RequireQualifiedAccess>]
 module Seed =
-
-    [<Literal>]
-    let private GoldenGamma = 0x9E3779B97F4A7C15UL
-
-    /// Variant 13 of Stafford's 64-bit mixers, as in the paper's mix64.
-    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    let private mix64 (z: uint64) =
-        let z = (z ^^^ (z >>> 30)) * 0xBF58476D1CE4E5B9UL
-        let z = (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
-        z ^^^ (z >>> 31)
-
-    /// The number that mix64 takes to z: each of its three steps is undone.
-    let private unmix64 (z: uint64) =
-        let z = (z ^^^ (z >>> 31) ^^^ (z >>> 62)) * 0x319642B2D24D8EC3UL
-        let z = (z ^^^ (z >>> 27) ^^^ (z >>> 54)) * 0x96DE1B173F119089UL
-        z ^^^ (z >>> 30) ^^^ (z >>> 60)
 
     /// An odd gamma with enough bit transitions (the paper's mixGamma).
     let private mixGamma (z: uint64) =
@@ -60,7 +75,7 @@ module Seed =
     /// </code></example>
     [<CompiledName "OfInt64">]
     let ofInt64 (value: int64) : Seed =
-        { state = mix64 (uint64 value)
+        { state = SplitMix.mix64 (uint64 value)
           gammaOffset = 0UL }
 
     /// <summary>The seed that belongs to a number.</summary>
@@ -75,7 +90,7 @@ module Seed =
     /// The state that draw number index mixes.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     let private stateAt (index: int64) (seed: Seed) : uint64 =
-        seed.state + (uint64 index + 1UL) * (seed.gammaOffset + GoldenGamma)
+        seed.state + (uint64 index + 1UL) * (seed.gammaOffset + SplitMix.GoldenGamma)
 
     /// <summary>Draw number <paramref name="index"/> of a seed: 64 uniform bits, a pure function of both.</summary>
     /// <param name="index">Which draw, from 0.</param>
@@ -86,7 +101,7 @@ module Seed =
     /// </code></example>
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     [<CompiledName "BitsAt">]
-    let bitsAt (index: int64) (seed: Seed) : uint64 = mix64 (stateAt index seed)
+    let bitsAt (index: int64) (seed: Seed) : uint64 = SplitMix.mix64 (stateAt index seed)
 
     /// <summary>The <paramref name="index"/>-th of many independent children of a seed, for one layer or one task of many.</summary>
     /// <param name="index">Which child, from 0.</param>
@@ -99,7 +114,7 @@ module Seed =
     [<CompiledName "Child">]
     let child (index: int) (seed: Seed) : Seed =
         { state = bitsAt (2L * int64 index) seed
-          gammaOffset = mixGamma (stateAt (2L * int64 index + 1L) seed) - GoldenGamma }
+          gammaOffset = mixGamma (stateAt (2L * int64 index + 1L) seed) - SplitMix.GoldenGamma }
 
     /// <summary>Two independent seeds in place of one.</summary>
     /// <param name="seed">The parent; do not draw from it any more.</param>
@@ -115,13 +130,13 @@ module Seed =
     /// The number that ofInt64 makes the seed of; of a child, which no number makes, what it is.
     let internal text (seed: Seed) : string =
         if seed.gammaOffset = 0UL then
-            invariant $"{int64 (unmix64 seed.state)}"
+            invariant $"{int64 (SplitMix.unmix64 seed.state)}"
         else
             string seed
 
     /// The two numbers that a seed is.
     let internal toWords (seed: Seed) : struct (uint64 * uint64) =
-        struct (seed.state, seed.gammaOffset + GoldenGamma)
+        struct (seed.state, seed.gammaOffset + SplitMix.GoldenGamma)
 
     /// The seed of two numbers, if the second, the gamma, is odd.
     let internal tryOfWords (state: uint64) (gamma: uint64) : Seed voption =
@@ -130,7 +145,26 @@ module Seed =
         else
             ValueSome
                 { state = state
-                  gammaOffset = gamma - GoldenGamma }
+                  gammaOffset = gamma - SplitMix.GoldenGamma }
+
+    /// <summary>The seed of two words, as a child of a seed is printed: a seed that no single number makes.</summary>
+    /// <param name="state">The first word, any number.</param>
+    /// <param name="gamma">The second word, an odd number.</param>
+    /// <exception cref="T:System.ArgumentException">gamma is even.</exception>
+    /// <example><code>
+    /// let child = Seed.child 1 (Seed.ofInt 3)
+    /// child // = Seed.ofWords 0x669BB27A971CD2E4UL 0x82CEA35F8FE6ADF1UL
+    /// child = Seed.ofWords 0x669BB27A971CD2E4UL 0x82CEA35F8FE6ADF1UL // = true
+    /// </code></example>
+    [<CompiledName "OfWords">]
+    let ofWords (state: uint64) (gamma: uint64) : Seed =
+        match tryOfWords state gamma with
+        | ValueSome seed -> seed
+        | ValueNone ->
+            let message =
+                invariant $"expected an odd number, as the second word of every seed is, got 0x{gamma:X16}UL"
+
+            raise (ArgumentException(message, nameof gamma))
 
 /// <summary>A cursor over the draws of a seed, for loops; never shared, never public.</summary>
 [<Sealed>]

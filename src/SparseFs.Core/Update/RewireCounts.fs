@@ -23,4 +23,5 @@ type RewireCounts =
     member c.Churn: float = if c.Nnz = 0 then 0.0 else float c.Grown / float c.Nnz
 
     override c.ToString() =
-        invariant $"{c.Dropped} dropped, {c.Grown} grown, {c.Regrown} regrown; nnz {c.Nnz}, R_s {c.Explored:G3}"
+        let moved = invariant $"{c.Dropped} dropped, {c.Grown} grown, {c.Regrown} regrown"
+        invariant $"{moved}; nnz {c.Nnz}, churn {c.Churn:G3}, R_s {c.Explored:G3}"

@@ -266,6 +266,9 @@ type Averaging
                     isBack <- true
                     swapBack () }
 
+    override _.ToString() =
+        invariant $"Averaging({rule}, updates={updates}, sparse layers={layers.Length})"
+
     interface IDisposable with
         /// Frees the averages; the model keeps the weights that it has.
         member _.Dispose() =

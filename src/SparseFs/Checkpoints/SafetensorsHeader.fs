@@ -10,3 +10,12 @@ type SafetensorsHeader =
         /// <summary>Its texts.</summary>
         Metadata: IReadOnlyDictionary<string, string>
     }
+
+    /// One line a tensor, then one a text.
+    override h.ToString() =
+        String.concat
+            "\n"
+            [ for tensor in h.Tensors do
+                  tensor.ToString()
+              for text in h.Metadata do
+                  $"{text.Key} = {text.Value}" ]

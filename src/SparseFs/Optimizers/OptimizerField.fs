@@ -41,6 +41,8 @@ type OptimizerField
     /// <summary>Its name in files.</summary>
     member _.Name: string = name
 
+    override _.ToString() = $"OptimizerField({name})"
+
     /// What it is now.
     member internal _.Value: OptimizerNumber = get ()
 

@@ -99,6 +99,8 @@ type OptimizerTensor
     /// <summary>Its name in files.</summary>
     member _.Name: string = name
 
+    override _.ToString() = $"OptimizerTensor({name})"
+
     /// When it is there.
     member internal _.Presence: TensorPresence = presence
 

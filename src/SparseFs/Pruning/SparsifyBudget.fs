@@ -12,3 +12,10 @@ type SparsifyBudget =
     | Shared of rule: SparsityDistribution * sparsity: float
     /// <summary>A budget for all layers together: the largest magnitudes of all of them.</summary>
     | Magnitude of sparsity: float
+
+    override b.ToString() =
+        match b with
+        | Each sparsity -> invariant $"Each({sparsity})"
+        | ByName _ -> "ByName"
+        | Shared(rule, sparsity) -> invariant $"Shared({rule}, {sparsity})"
+        | Magnitude sparsity -> invariant $"Magnitude({sparsity})"

@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open System.Globalization
 
 /// <summary>What became of one layer.</summary>
 type SparsifyRow =
@@ -36,3 +37,15 @@ type SparsifyRow =
 
     /// <summary>1 − nnz / cells; 1 where there is no cell.</summary>
     member r.Sparsity: float = SparseFs.Sparsity.ofCount r.Nnz r.Cells
+
+    override r.ToString() =
+        let name = if r.Name = "" then "(the model)" else r.Name
+
+        let outcome =
+            if r.IsReplaced then
+                "replaced"
+            else
+                $"not replaced: {r.WhyNot}"
+
+        let sparsity = r.Sparsity.ToString("0.####", CultureInfo.InvariantCulture)
+        $"{name}: {r.Rows} x {r.Cols}, nnz {r.Nnz}, sparsity {sparsity}, {outcome}"

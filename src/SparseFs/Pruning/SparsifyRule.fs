@@ -16,3 +16,13 @@ type SparsifyRule =
         /// is measured to be faster.</summary>
         FasterAt: int voption
     }
+
+    override r.ToString() =
+        String.concat
+            ", "
+            [ r.Budget.ToString()
+              if r.MinCells > 0L then
+                  $"layers of {r.MinCells} cells or more"
+              match r.FasterAt with
+              | ValueSome samples -> $"where it is faster for {samples} samples"
+              | ValueNone -> () ]

@@ -1,6 +1,7 @@
 namespace SparseFs
 
 /// <summary>Event of one layer's update in a training loop.</summary>
+[<StructuredFormatDisplay("{Text}")>]
 type RewireEvent =
     {
         /// <summary>The optimizer step, counted from 1.</summary>
@@ -16,4 +17,19 @@ type RewireEvent =
 
     override e.ToString() =
         let layer = if e.Layer = "" then "" else e.Layer + ", "
-        invariant $"{layer}step {e.Step}: {e.Outcome}"
+
+        let seconds =
+            match e.Outcome with
+            | RewireOutcome.Done _ -> invariant $", {e.Seconds:F3} s"
+            | RewireOutcome.Refused _ -> ""
+
+        invariant $"{layer}step {e.Step}: {e.Outcome}{seconds}"
+
+    /// Why nothing was done, if nothing was.
+    member internal e.Reason: string option =
+        match e.Outcome with
+        | RewireOutcome.Refused reason -> Some reason
+        | RewireOutcome.Done _ -> None
+
+    /// What %A prints.
+    member internal e.Text: string = e.ToString()

@@ -98,6 +98,15 @@ type RewireLog private (path: string, form: LogForm) =
 
         Encoding.UTF8.GetString(buffer.ToArray())
 
+    /// A program that was ended while it wrote leaves a line without its end.
+    static let isWithinLine (path: string) : bool =
+        File.Exists path
+        && (use file = File.OpenRead path
+
+            file.Length > 0L
+            && (file.Seek(-1L, SeekOrigin.End) |> ignore
+                file.ReadByte() <> int '\n'))
+
     static let openAt (path: string) : StreamWriter =
         match Path.GetDirectoryName(Path.GetFullPath path) with
         | null -> ()
@@ -108,8 +117,16 @@ type RewireLog private (path: string, form: LogForm) =
                         $"path: expected a folder that exists, got '{folder}'; create it before the log is opened"
                 )
 
+        let isWithinLine = isWithinLine path
         let stream = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read)
-        new StreamWriter(stream, UTF8Encoding false, AutoFlush = true, NewLine = "\n")
+
+        let writer =
+            new StreamWriter(stream, UTF8Encoding false, AutoFlush = true, NewLine = "\n")
+
+        if isWithinLine then
+            writer.WriteLine()
+
+        writer
 
     /// The first line of a file that is there, or none.
     static let firstLine (path: string) : string option =

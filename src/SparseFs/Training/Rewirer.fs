@@ -35,7 +35,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
         events.Trigger e
         Telemetry.count e
 
-        match RefusedUpdates.reasonOf e with
+        match e.Reason with
         | Some reason when refusals = Refusals.Log -> NoticeSource.Log.Refused(e.Layer, reason)
         | _ -> ()
 
@@ -67,12 +67,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             l.Refused <- (if isRefused then l.Refused + 1 else 0)
 
         match RefusedUpdates.tooMany due happened with
-        | Some what when refusals = Refusals.Raise ->
-            let message =
-                $"{what}. Call loss.backward() before rewirer.Step(), with finite losses; to go on without updates, set "
-                + "rewirer.Refusals to Refusals.Log or Refusals.Ignore"
-
-            raise (InvalidOperationException message)
+        | Some message when refusals = Refusals.Raise -> raise (InvalidOperationException message)
         | _ -> happened
 
     do
@@ -317,6 +312,9 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             isDisposed <- true
             watch.Forget()
             layers.Release()
+
+    override _.ToString() =
+        $"Rewirer(layers={layers.All.Length}, step={step}, optimizer={optimizer.GetType().Name})"
 
     interface IDisposable with
         member this.Dispose() = this.Dispose()

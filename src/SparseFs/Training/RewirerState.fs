@@ -47,6 +47,9 @@ type RewirerState
     /// <summary>The type of the optimizer that it belongs to.</summary>
     member _.Optimizer: string = optimizer
 
+    override _.ToString() =
+        $"RewirerState(layers={explored.Length}, step={step}, optimizer={optimizer}, seed={seed})"
+
     /// Layers by name, and their cells that have ever been slots.
     member internal _.Explored = explored
 

@@ -130,6 +130,49 @@ module SeedTests =
                       let child = Seed.child i (Seed.ofInt64 n)
                       Expect.equal (Seed.text child) (string child) "text")
 
+              law
+                  "a seed is printed as what makes it, by ToString and by %A"
+                  (Arb.zip (anyInt64, Arb.fromGen (Gen.choose (0, 99))))
+                  (fun (n, i) ->
+                      let readBack (text: string) : Seed =
+                          let words = text.Split ' '
+
+                          match words[0] with
+                          | "Seed.ofInt" -> Seed.ofInt (int words[1])
+                          | "Seed.ofInt64" -> Seed.ofInt64 (int64 (words[1].TrimEnd 'L'))
+                          | "Seed.ofWords" ->
+                              let word (text: string) =
+                                  System.Convert.ToUInt64(text.Replace("UL", ""), 16)
+
+                              Seed.ofWords (word words[1]) (word words[2])
+                          | other -> failtest $"expected one of three functions, got {other}"
+
+                      let seed = Seed.ofInt64 n
+                      let first, second = Seed.split seed
+
+                      for seed in [ seed; Seed.child i seed; first; second; Seed.ofInt (int n) ] do
+                          Expect.equal (readBack (string seed)) seed $"ToString: {seed}"
+                          Expect.equal (sprintf "%A" seed) (string seed) "%A")
+
+              testCase "a small number is an int's, and C#'s default is 0's" (fun () ->
+                  for text, seed in
+                      [ "Seed.ofInt 3", Seed.ofInt 3
+                        "Seed.ofInt -3", Seed.ofInt64 -3L
+                        "Seed.ofInt64 2147483648L", Seed.ofInt64 2147483648L
+                        "Seed.ofInt 0", Unchecked.defaultof<Seed>
+                        "Seed.ofWords 0x669BB27A971CD2E4UL 0x82CEA35F8FE6ADF1UL", Seed.child 1 (Seed.ofInt 3) ] do
+                      Expect.equal (string seed) text "ToString"
+
+                  Expect.equal (sprintf "%A" (Some(Seed.ofInt 3))) "Some Seed.ofInt 3" "in an option")
+
+              testCase "an even second word makes no seed" (fun () ->
+                  let refused =
+                      Expect.throwsC (fun () -> Seed.ofWords 1UL 2UL |> ignore) (fun e ->
+                          e :?> System.ArgumentException)
+
+                  Expect.equal refused.ParamName "gamma" "the argument"
+                  Expect.stringContains refused.Message "0x0000000000000002UL" "what came")
+
               law "other numbers give other seeds" (Arb.zip (anyInt64, anyInt64)) (fun (a, b) ->
                   Expect.equal (Seed.ofInt64 a = Seed.ofInt64 b) (a = b) "seed"
                   Expect.equal (draws 2 (Seed.ofInt64 a) = draws 2 (Seed.ofInt64 b)) (a = b) "draws")

@@ -408,7 +408,7 @@ let architecture =
                           [ "src/SparseFs/Checkpoints/Checkpoint.fs", 329
                             "src/SparseFs/Layers/SparseLinear.fs", 326
                             "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
-                            "src/SparseFs/Training/Rewirer.fs", 322 ]
+                            "src/SparseFs/Training/Rewirer.fs", 320 ]
 
                   let files = filesUnder "src" [ "*.fs"; "*.fsi" ]
                   Expect.isGreaterThan files.Length 240 "not vacuous"

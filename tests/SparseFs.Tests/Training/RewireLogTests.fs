@@ -133,6 +133,17 @@ let rewireLog =
 
                   Expect.hasLength (parse (File.ReadAllText path)) 3 "a header and two records"))
 
+          testCase "a file that ends in the middle of a line is continued below it" (fun () ->
+              inFile (fun path ->
+                  File.WriteAllText(path, header + "\n200,net.hid")
+
+                  (use log = RewireLog.Csv path
+                   log.Add finished)
+
+                  let lines = File.ReadAllLines path
+                  Expect.equal lines[1] "200,net.hid" "nothing is lost"
+                  Expect.stringStarts lines[2] "300,net.hidden,done" "the next"))
+
           testCase "another file is not continued" (fun () ->
               inFile (fun path ->
                   File.WriteAllText(path, "epoch,loss\n1,0.5\n")

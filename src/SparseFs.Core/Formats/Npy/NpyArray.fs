@@ -45,6 +45,9 @@ type NpyArray
 
     let shape = Array.copy shape
 
+    override _.ToString() =
+        invariant $"NpyArray({data.GetType().GetElementType()}, {Shape.text shape})"
+
     /// <summary>The sizes; empty for a single number.</summary>
     member _.Shape: int[] = Array.copy shape
 

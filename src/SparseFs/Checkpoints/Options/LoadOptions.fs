@@ -14,3 +14,14 @@ type LoadOptions =
         /// one is taken out of the middle of names too).</summary>
         Prefixes: string list
     }
+
+    override o.ToString() =
+        String.concat
+            ", "
+            [ invariant $"form {o.Form}"
+              if o.IsStrict then "strict" else "not strict"
+              if o.Converts then
+                  "converting dtypes"
+              match o.Prefixes with
+              | [] -> ()
+              | prefixes -> $"""without the prefixes {String.concat ", " prefixes}""" ]

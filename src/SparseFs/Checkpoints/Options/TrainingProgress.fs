@@ -12,3 +12,7 @@ type TrainingProgress =
         /// <summary>The caller's own texts: a Map, or any other dictionary.</summary>
         Notes: IReadOnlyDictionary<string, string>
     }
+
+    override p.ToString() =
+        let notes = p.Notes |> Seq.map (fun note -> $", {note.Key} = {note.Value}")
+        $"step {p.Step}, {p.Seed}{String.concat System.String.Empty notes}"

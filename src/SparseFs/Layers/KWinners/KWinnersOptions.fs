@@ -24,6 +24,20 @@ type KWinnersOptions =
         CheckInput: bool
     }
 
+    /// One line: what is as in KWinnersOptions.defaults is left out, but winners, duty cycle and boost.
+    override o.ToString() =
+        String.concat
+            ", "
+            [ invariant $"winners {o.Winners}, duty cycle {o.DutyCycle}, boost {o.Boost}"
+              if o.BoostDecay <> 1.0 then
+                  invariant $"boost decay {o.BoostDecay}"
+              if o.InferenceFactor <> 1.0 then
+                  invariant $"inference factor {o.InferenceFactor}"
+              if o.StraightThrough then
+                  "straight through"
+              if o.CheckInput then
+                  "input checked" ]
+
 /// <summary>Options of K-winners layers to begin with.</summary>
 [<RequireQualifiedAccess>]
 module KWinnersOptions =

@@ -10,3 +10,9 @@ type Notice =
         /// <summary>Text that says what was seen, and what to do.</summary>
         Message: string
     }
+
+    override n.ToString() =
+        if n.Layer = "" then
+            $"{n.Kind}: {n.Message}"
+        else
+            $"{n.Kind}, {n.Layer}: {n.Message}"
