@@ -48,22 +48,24 @@ let interactive () =
     expect "README's program in F# Interactive" printed text
     say "README in F# Interactive" text
 
-/// Builds, runs, publishes and runs again.
-let program (name: string) (extension: string) (ours: string list) (properties: string) (source: string) =
+/// Builds, runs, looks at what is printed, publishes and runs again.
+let program (name: string) (extension: string) (ours: string list) (prints: string) (source: string) =
     let where = Outside.subfolder name
     let file = $"Program.{extension}"
     Outside.write (Path.Combine(where, file)) source
 
     Outside.write
         (Path.Combine(where, $"{name}.{extension}proj"))
-        (Outside.project "Microsoft.NET.Sdk" ours true properties file)
+        (Outside.project "Microsoft.NET.Sdk" ours true "" file)
 
     let built = Outside.build where "built"
 
     if built.Contains "warning" then
         Outside.fail $"{name}: expected no warning, got\n{built}"
 
-    say $"{name}, built" (Outside.run where "dotnet" [ $"built/{name}.dll" ])
+    let text = Outside.run where "dotnet" [ $"built/{name}.dll" ]
+    expect $"{name}, built" prints text
+    say $"{name}, built" text
 
     Outside.run where "dotnet" [ "publish"; "-c"; "Release"; "-v"; "quiet"; "-nologo"; "-o"; "published" ]
     |> ignore
@@ -118,9 +120,9 @@ let forgetful () =
     say "a program without libtorch" "the build warns, and the error names the package"
 
 interactive ()
-program "FSharpUser" "fs" [ "SparseFs" ] "" (withoutDirectives fsharp)
-program "CSharpUser" "cs" [ "SparseFs.CSharp" ] "" csharp
-program "OnnxUser" "cs" [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "" onnx
+program "FSharpUser" "fs" [ "SparseFs" ] printed (withoutDirectives fsharp)
+program "CSharpUser" "cs" [ "SparseFs.CSharp" ] printed csharp
+program "OnnxUser" "cs" [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "bytes sparse" onnx
 forgetful ()
 Outside.clean ()
 printfn "programs of users run from the packages"

@@ -136,6 +136,7 @@ let counterparts =
       "Connectivity.isSubset", [ "ConnectivityAlgebra.IsSubsetOf" ]
       "Seed.ofInt", [ "Seeds.FromInt" ]
       "Seed.ofInt64", [ "Seeds.FromInt64" ]
+      "Seed.ofWords", [ "Seeds.FromWords" ]
       "Seed.bitsAt", [ "Seeds.BitsAt" ]
       "Seed.child", [ "Seeds.Child" ]
       "Seed.split", [ "Seeds.Split" ]
@@ -604,6 +605,8 @@ let pureValues =
               let index = int index
               Expect.equal seed (Seed.ofInt number) "FromInt"
               Expect.equal (Seeds.FromInt64 wide) (Seed.ofInt64 wide) "FromInt64"
+              let state, gamma = uint64 wide, uint64 number ||| 1UL
+              Expect.equal (Seeds.FromWords(state, gamma)) (Seed.ofWords state gamma) "FromWords"
               Expect.equal (seed.Child index) (Seed.child index seed) "Child"
               Expect.equal (seed.BitsAt(int64 index)) (Seed.bitsAt (int64 index) seed) "BitsAt"
               let children = seed.Split()
