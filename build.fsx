@@ -241,6 +241,7 @@ let packed (version: string) (libraries: string list) =
               "--no-restore"
               $"-p:PackageVersion={version}" ]
 
+    quietly "leaving internals out of the documentation" [ "fsi"; "eng/public-docs.fsx" ]
     File.WriteAllText(Path.Combine(packages, "nuget.config"), packageSource)
 
 let pack (arguments: string list) =

@@ -30,6 +30,42 @@ let brokenLinks (zip: ZipArchive) : string list =
           if isNull (zip.GetEntry link.Groups[1].Value) then
               link.Groups[1].Value ]
 
+/// The public types of a library, as the tests' list of its public members has them; none for one without a list.
+let publicTypes (library: string) : Set<string> =
+    let list =
+        Path.Combine(root, "tests", "SparseFs.Tests", "House", $"PublicApi.{library}.txt")
+
+    if File.Exists list then
+        File.ReadAllLines list
+        |> Array.filter (fun line -> line <> "" && line[0] <> ' ')
+        |> Array.map (fun line -> Regex.Replace(line, " : .*", "").Replace('+', '.'))
+        |> Set.ofArray
+    else
+        Set.empty
+
+/// Documentation of what nobody can call, and public types without any.
+let strayDocs (zip: ZipArchive) : string list =
+    [ for entry in zip.Entries do
+          if entry.FullName.StartsWith "lib/" && entry.FullName.EndsWith ".xml" then
+              use stream = entry.Open()
+
+              let names =
+                  [ for m in (XDocument.Load stream).Descendants(XName.Get "member") ->
+                        m.Attribute(XName.Get "name").Value[2..] ]
+
+              let types = publicTypes (Path.GetFileNameWithoutExtension entry.FullName)
+
+              if not types.IsEmpty then
+                  for name in names do
+                      let path = (name.Split '(')[0]
+
+                      if not (types |> Set.exists (fun t -> path = t || path.StartsWith(t + "."))) then
+                          $"internal: {name}"
+
+                  for t in types do
+                      if not (names |> List.exists (fun name -> name = t || name.StartsWith(t + "."))) then
+                          $"without a word: {t}" ]
+
 let packed =
     [ for file in Directory.GetFiles(Path.Combine(root, "artifacts", "packages"), "*.nupkg") do
           use zip = ZipFile.OpenRead file
@@ -40,6 +76,12 @@ let packed =
               eprintfn
                   $"""{Path.GetFileName file}: README leads to {String.Join(", ", links)}, which it does not have"""
 
+              exit 1
+
+          match strayDocs zip with
+          | [] -> ()
+          | stray ->
+              eprintfn $"""{Path.GetFileName file}: {String.Join("\n", stray)}"""
               exit 1
 
           let nuspec =
