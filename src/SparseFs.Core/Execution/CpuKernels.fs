@@ -10,16 +10,13 @@ open SparseFs
 /// <remarks>
 /// Matrices are row-major: x [samples, cols], y and g [samples, rows]; values has one number for each slot of the plan's
 /// pattern, in slot order. Outputs are overwritten, and may not overlap inputs. Results do not depend on the number of threads,
-/// to the bit. Any number of threads may call one object. Sizes are checked once a call; a wrong one raises
-/// ArgumentException and nothing has been written.
+/// to the bit. Any number of threads may call one object. A wrong size raises ArgumentException before anything is written.
 /// </remarks>
-/// <example>
-/// <code>
+/// <example><code>
 /// let plan = SpmmPlan(Topology.uniform 100 784 7840 (Seed.ofInt 1))
 /// let values, x, y = Array.create 7840 0.1f, Array.create 784 1f, Array.create 100 0f
 /// CpuKernels.Shared.Spmm(plan, values, ReadOnlySpan.Empty, x, 1, y) // y = W x
-/// </code>
-/// </example>
+/// </code></example>
 [<Sealed>]
 type CpuKernels
     /// <summary>Kernels on threads of one's own.</summary>
@@ -47,6 +44,9 @@ type CpuKernels
 
     /// <summary>Bits of the vectors that the kernels use on this machine: 512, 256, 128, or 32 for none.</summary>
     member _.VectorBits: int = 32 * int CpuSpmm.widest
+
+    override _.ToString() =
+        invariant $"CpuKernels(threads={threads})"
 
     /// <summary>y = x · Wᵀ + bias.</summary>
     /// <param name="plan">The plan of W's pattern.</param>

@@ -182,5 +182,7 @@ type RewireLog private (path: string, form: LogForm) =
     /// <summary>Closes the file.</summary>
     member _.Dispose() : unit = lock gate writer.Dispose
 
+    override _.ToString() = $"RewireLog({path})"
+
     interface IDisposable with
         member l.Dispose() = l.Dispose()
