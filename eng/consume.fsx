@@ -1,7 +1,7 @@
 /// Proves the packages: programs outside this repository restore, build, publish and run with them, from one fresh cache.
 /// dotnet fsi eng/consume.fsx, as dotnet fsi build.fsx consume runs it.
 
-#load "outside.fsx"
+#load "notebook.fsx"
 
 open System
 open System.IO
@@ -47,6 +47,17 @@ let interactive () =
     let text = Outside.script where "readme.fsx" (withoutDirectives fsharp)
     expect "README's program in F# Interactive" printed text
     say "README in F# Interactive" text
+
+/// A cell that fails says so; one that ends in a pattern shows its picture, and one that ends in a table shows the table.
+let notebook (language: string) (package: string) (cells: (string * string) list) =
+    let first = Outside.scriptHead.Replace("nuget: SparseFs,", $"nuget: {package},")
+
+    let said = Notebook.run language (first :: List.map fst cells)
+
+    for (code, expected), said in List.zip cells (List.tail said) do
+        expect $"{language} in a notebook, {code}" expected said
+
+    say $"{language} in a notebook" $"{cells.Length} cells"
 
 /// Builds, runs, looks at what is printed, publishes and runs again.
 let program (name: string) (extension: string) (ours: string list) (prints: string) (source: string) =
@@ -120,6 +131,19 @@ let forgetful () =
     say "a program without libtorch" "the build warns, and the error names the package"
 
 interactive ()
+
+notebook
+    "fsharp"
+    "SparseFs"
+    [ "open SparseFs\nlet layer = new SparseLinear(20, 30, seed = Seed.ofInt 1)\nlayer.Connectivity", "<svg "
+      "Summary.ofShape [ 2L; 20L ] layer", "<pre>layer    kind" ]
+
+notebook
+    "csharp"
+    "SparseFs.CSharp"
+    [ "using SparseFs.CSharp;\nvar layer = sparsenn.SparseLinear(20, 30, seed: 1);\nlayer.Connectivity", "<svg "
+      "layer.Summary(2, 20)", "<pre>layer    kind" ]
+
 program "FSharpUser" "fs" [ "SparseFs" ] printed (withoutDirectives fsharp)
 program "CSharpUser" "cs" [ "SparseFs.CSharp" ] printed csharp
 program "OnnxUser" "cs" [ "SparseFs.CSharp"; "SparseFs.Onnx" ] "bytes sparse" onnx

@@ -32,7 +32,7 @@ let folder =
     let made = Directory.CreateTempSubdirectory("sparsefs-").FullName
     Directory.CreateDirectory(Path.Combine(made, "Müllers Projekte")).FullName
 
-let private cache = Path.Combine(folder, "..", "cache")
+let cache = Path.Combine(folder, "..", "cache")
 
 let subfolder (name: string) =
     let made = Directory.CreateDirectory(Path.Combine(folder, name)).FullName

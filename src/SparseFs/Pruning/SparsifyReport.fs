@@ -2,9 +2,10 @@ namespace SparseFs
 
 open System
 open System.Globalization
+open SparseFs.Pictures
 
 /// <summary>What a conversion of a model did, one row a layer, in the model's order.</summary>
-[<Sealed>]
+[<Sealed; TypeFormatterSource(typeof<HtmlFormatterSource>)>]
 type SparsifyReport internal (rows: SparsifyRow[], needsOptimizer: bool) =
 
     static let invariant (format: string) (value: float) =

@@ -3,9 +3,10 @@ namespace SparseFs
 open System
 open System.Collections.Generic
 open System.Globalization
+open SparseFs.Pictures
 
 /// <summary>A model's modules with their sizes, and the sums; as text it is a table.</summary>
-[<Sealed>]
+[<Sealed; TypeFormatterSource(typeof<HtmlFormatterSource>)>]
 type ModelSummary internal (rows: SummaryRow[]) =
 
     let sum (of': SummaryRow -> int64) = Array.sumBy of' rows
