@@ -6,6 +6,7 @@ open System.ComponentModel
 open System.IO
 open System.Reflection
 open System.Runtime.CompilerServices
+open System.Text.RegularExpressions
 open System.Xml.Linq
 open Expecto
 open FsCheck
@@ -327,6 +328,48 @@ let parity =
         [ testCase "every function and every layer of the core has its counterpart, and none is gone" (fun () ->
               let expected = List.map fst counterparts @ List.map fst onlyCore
               expectSame expected coreNames)
+
+          testCase "docs/csharp.md has a row for each module and its class" (fun () ->
+              let namesIn (cell: string) =
+                  [ for name in Regex.Matches(cell, @"`([\w.]+)") -> name.Groups[1].Value ]
+
+              let rows =
+                  [ for line in (ArchitectureTests.read "docs/csharp.md").Split '\n' do
+                        match line.Split '|' with
+                        | [| _; core; facade; _ |] -> namesIn core, namesIn facade
+                        | _ -> () ]
+
+              let owner (name: string) =
+                  let name = (name.Split '(')[0]
+
+                  if name.Contains '.' then
+                      name[.. name.LastIndexOf '.' - 1]
+                  else
+                      name
+
+              let missing =
+                  [ for core, facades in counterparts do
+                        for facade in facades do
+                            let core, facade = owner core, owner facade
+
+                            if
+                                not (
+                                    rows
+                                    |> List.exists (fun (cores, inCSharp) ->
+                                        List.contains core cores && List.contains facade inCSharp)
+                                )
+                            then
+                                $"{core} | {facade}" ]
+
+              Expect.equal (List.distinct missing) [] "rows"
+
+              let absent =
+                  facadeTypes
+                  |> List.filter (fun t ->
+                      let name = (typeName t).Replace("SparseFs.CSharp.", "")
+                      not (rows |> List.exists (fun (_, inCSharp) -> List.contains name inCSharp)))
+
+              Expect.equal absent [] "classes that no row has")
 
           testCase "smallWorld gives the small world" (fun () ->
               use layer =
