@@ -46,8 +46,8 @@ let deviation (values: float list) =
     let mean = mean values
     sqrt ((values |> List.sumBy (fun v -> (v - mean) ** 2.0)) / float (values.Length - 1))
 
-/// Hidden units of a dense network with as many weights as the sparse one stores.
-let narrow = 200
+/// Hidden units of a dense network with as many weights as the sparse one stores, and the rate that the search chose for it.
+let narrow, narrowRate = 200, 0.1
 
 type Network =
     | Sparse
@@ -135,8 +135,10 @@ let seeds number =
                   Training.run course train test sparse dense (rewirerOf course train seed sparse) ignore ignore
 
               let last = List.last epochs
-              let ofNarrow = accuracy course train test Narrow course.DenseRate seed
-              let run = [ last.Sparse.Accuracy; last.Dense.Accuracy; ofNarrow ] |> List.map ((*) 100.0)
+              let ofNarrow = accuracy course train test Narrow narrowRate seed
+
+              let run =
+                  [ last.Sparse.Accuracy; last.Dense.Accuracy; ofNarrow ] |> List.map ((*) 100.0)
 
               printfn
                   $"seed {seed}: sparse %.1f{run[0]} %%, dense %.1f{run[1]} %%, dense with {narrow} hidden units %.1f{run[2]} %%"

@@ -56,12 +56,13 @@ module Comparison =
         else
             Standing.Ahead
 
-    /// "10.0 times fewer" or "1.3 times more": how the sparse network's number is beside the dense one's.
-    let private times (less: string) (more: string) (sparse: float) (dense: float) =
-        if sparse <= dense then
-            $"%.1f{dense / sparse} times {less}"
-        else
-            $"%.1f{sparse / dense} times {more}"
+    /// "10.0 times fewer", "1.3 times more" or "as many": how the sparse network's number is beside the dense one's.
+    let private beside (less: string) (more: string) (alike: string) (sparse: float) (dense: float) =
+        let times = $"%.1f{max sparse dense / min sparse dense} times"
+
+        if times = "1.0 times" then alike
+        elif sparse < dense then $"{times} {less}"
+        else $"{times} {more}"
 
     /// <summary>One line: where the sparse network stands, by how much, and what it needs beside the dense one.</summary>
     /// <param name="sparse">What the sparse network needs.</param>
@@ -74,10 +75,12 @@ module Comparison =
             | Standing.Level -> "level with"
             | Standing.Ahead -> "ahead of"
 
-        let fewer = times "fewer" "more"
+        let fewer = beside "fewer" "more" "as many"
         let weights = fewer (float sparse.Weights) (float dense.Weights)
         let bytes = fewer (float sparse.Bytes) (float dense.Bytes)
-        let epochs = times "shorter" "longer" sparse.SecondsAnEpoch dense.SecondsAnEpoch
+
+        let epochs =
+            beside "shorter" "longer" "equally long" sparse.SecondsAnEpoch dense.SecondsAnEpoch
 
         $"sparse is {stands} dense: %+.2f{difference c} points (deviation %.2f{deviation c} over {c.Digits} test digits), with "
         + $"{weights} weights, {bytes} bytes and {epochs} epochs"

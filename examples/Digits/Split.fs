@@ -20,8 +20,7 @@ module Split =
             met[label] <- met[label] + 1
             met[label] % Fold = 0
 
-        let choosing, learning =
-            Array.partition isForChoosing [| 0 .. labels.Length - 1 |]
+        let choosing, learning = Array.partition isForChoosing [| 0 .. labels.Length - 1 |]
 
         learning, choosing
 

@@ -43,13 +43,8 @@ type Course =
 /// <param name="rewirerOf">What rewires the network, given its optimizer; none for nothing.</param>
 /// <param name="network">The network; it is not disposed of with its learner.</param>
 type Learner
-    (
-        course: Course,
-        rate: float,
-        steps: int64,
-        rewirerOf: torch.optim.Optimizer -> Rewirer option,
-        network: Sequential
-    ) =
+    (course: Course, rate: float, steps: int64, rewirerOf: torch.optim.Optimizer -> Rewirer option, network: Sequential)
+    =
 
     let optimizer =
         torch.optim.SGD(network.parameters (), rate, momentum = 0.9, weight_decay = course.Decay)
@@ -198,8 +193,7 @@ module Training =
         let steps = steps course (int train.Labels.shape[0])
         use ofSparse = new Learner(course, course.SparseRate, steps, rewirerOf, sparse)
 
-        use ofDense =
-            new Learner(course, course.DenseRate, steps, (fun _ -> None), dense)
+        use ofDense = new Learner(course, course.DenseRate, steps, (fun _ -> None), dense)
 
         [ for number in 1 .. course.Epochs do
               let measures = epoch course train test [ ofSparse; ofDense ] afterBatch
