@@ -34,19 +34,22 @@ let private demo (options: Options) =
     use dense = Network.dense options.Winners
 
     let course = options.Course
-    let batchesAnEpoch = (train.Labels.Length - 1) / course.Batch + 1
+    let steps = Training.steps course train.Labels.Length
     printfn $"{train.Labels.Length} digits to learn from, {test.Labels.Length} to be tested on"
 
     printfn
         $"{options.Topology}, sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
 
-    printfn $"learning rates {course.SparseRate} and {course.DenseRate}, moved by up to {course.Shift} pixels"
+    let schedule =
+        RateSchedule.named |> List.find (fun (_, s) -> s = course.Schedule) |> fst
+
+    printfn
+        $"learning rates {course.SparseRate} and {course.DenseRate}, {schedule}, weight decay {course.Decay}, moved by up to {course.Shift} pixels"
 
     options.Winners
     |> Option.iter (fun part -> printfn $"k-winners silence {part} of the hidden units of both networks")
 
     let events = ResizeArray<RewireEvent>()
-    let steps = int64 course.Epochs * int64 batchesAnEpoch
 
     let frames = ResizeArray<Frame>()
 
@@ -85,19 +88,26 @@ let private demo (options: Options) =
             printfn $"rewired by {d.Name}, every {d.DeltaT} steps, at first {d.Alpha} of the slots"
             rewirer)
 
-    Training.run course (Training.samples train) (Training.samples test) sparse dense rewirerOf
-    |> Report.watching course.Epochs (2.0 * float course.Epochs * float batchesAnEpoch)
-    |> Report.closing
-        sparse
-        dense
-        (if events.Count > 0 then
-             Some(Dynamics.summary sparse (List.ofSeq events))
-         else
-             None)
+    let test = Training.samples test
+
+    let epochs =
+        Training.run course (Training.samples train) test sparse dense rewirerOf
+        |> Report.watching course.Epochs (2.0 * float steps)
+
+    let rewiring =
+        if events.Count > 0 then
+            Some(Dynamics.summary sparse (List.ofSeq events))
+        else
+            None
 
     for path in Option.toList options.Frames do
         writeFrames path
         printfn $"{frames.Count} frames of the pixels' slots: {path}"
+
+    let comparison =
+        Comparison.ofReads (Training.reads sparse test) (Training.reads dense test)
+
+    Report.closing sparse dense rewiring comparison epochs
 
 [<EntryPoint>]
 let main arguments =

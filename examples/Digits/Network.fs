@@ -18,15 +18,15 @@ module Network =
     [<Literal>]
     let Input = "input"
 
-    let private network (winners: float option) (input: Layer) (output: Layer) : Sequential =
+    let private network (hidden: int) (winners: float option) (input: Layer) (output: Layer) : Sequential =
         let activation =
             match winners with
-            | Some sparsity -> struct ("winners", new KWinners(Hidden, KWinnersOptions.ofSparsity sparsity) :> Layer)
+            | Some sparsity -> struct ("winners", new KWinners(hidden, KWinnersOptions.ofSparsity sparsity) :> Layer)
             | None -> struct ("relu", torch.nn.ReLU() :> Layer)
 
         torch.nn.Sequential(
             [| struct (Input, input)
-               struct ("norm", torch.nn.LayerNorm(int64 Hidden) :> Layer)
+               struct ("norm", torch.nn.LayerNorm(int64 hidden) :> Layer)
                activation
                struct ("output", output) |]
         )
@@ -64,7 +64,7 @@ module Network =
             let nnz = counts[index]
             new SparseLinear(generate rows cols nnz seed)
 
-        network winners (layer 0 ofInput) (layer 1 ofOutput)
+        network Hidden winners (layer 0 ofInput) (layer 1 ofOutput)
 
     /// <summary>The sparse layer that takes the pixels.</summary>
     let input (sparse: Sequential) : SparseLinear =
@@ -74,10 +74,15 @@ module Network =
             | :? SparseLinear as layer when name = Input -> Some layer
             | _ -> None)
 
+    /// <summary>784-hidden-10 with every weight.</summary>
+    /// <param name="hidden">Hidden units; with 200 of them there are as many weights as the sparse network has at 0.9.</param>
+    /// <param name="winners">As for the sparse one.</param>
+    let denseOf (hidden: int) (winners: float option) : Sequential =
+        network hidden winners (torch.nn.Linear(Idx.Pixels, hidden)) (torch.nn.Linear(hidden, Idx.Classes))
+
     /// <summary>784-2000-10 with every weight.</summary>
     /// <param name="winners">As for the sparse one.</param>
-    let dense (winners: float option) : Sequential =
-        network winners (torch.nn.Linear(Idx.Pixels, Hidden)) (torch.nn.Linear(Hidden, Idx.Classes))
+    let dense (winners: float option) : Sequential = denseOf Hidden winners
 
     /// <summary>How many weights the linear layers of a network store; biases and LayerNorm are not counted.</summary>
     let weights (network: Sequential) : int64 =

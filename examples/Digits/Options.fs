@@ -4,15 +4,18 @@ open System
 open Argu
 
 /// <summary>What the demo does unless it is told otherwise.</summary>
-/// <remarks>Batch and learning rates are those of SparseLinear's notebook, where the sparse network also takes ten times
-/// the dense one's rate.</remarks>
+/// <remarks>The batch is that of SparseLinear's notebook. What the search of examples/demo-runs.fsx chose for the digits that
+/// the demo carries, alike for both networks, is in docs/results/demo.md: epochs, decay, and each network's rate.</remarks>
 module private Default =
 
     [<Literal>]
     let Sparsity = 0.9
 
     [<Literal>]
-    let Topology = "uniform"
+    let Topology = "erk"
+
+    [<Literal>]
+    let Dynamic = "rigl"
 
     /// Optimizer steps from one update to the next, and the part of the slots that the first rewires: RigL's own.
     [<Literal>]
@@ -34,7 +37,13 @@ module private Default =
     let SparseRate = 0.1
 
     [<Literal>]
-    let DenseRate = 0.01
+    let DenseRate = 0.03
+
+    [<Literal>]
+    let Schedule = "cosine"
+
+    [<Literal>]
+    let Decay = 0.001
 
     /// Moving the digits makes up for their small number; MNIST's own are left as they are, as in the notebook.
     [<Literal>]
@@ -59,6 +68,8 @@ type Argument =
     | Batch of digits: int
     | Lr of rate: float
     | Dense_Lr of rate: float
+    | Schedule of name: string
+    | Weight_Decay of part: float
     | Shift of pixels: int
     | Threads of number: int
 
@@ -75,7 +86,7 @@ type Argument =
                 "the part of the hidden units that k-winners silence in both networks, in [0, 1), such as 0.65; ReLU without it"
             | Dynamic _ ->
                 let names = Dynamics.policies |> List.map fst |> String.concat ", "
-                $"how the sparse network is rewired while it trains: {names}; not at all"
+                $"how the sparse network is rewired while it trains: {names}, or none; {Default.Dynamic}"
             | Delta_T _ -> $"optimizer steps from one update of --dynamic to the next; {Default.DeltaT}"
             | Alpha _ -> $"the part of the slots that the first update of --dynamic rewires; {Default.Alpha}"
             | Frames _ ->
@@ -85,6 +96,10 @@ type Argument =
             | Batch _ -> $"digits a step; {Default.Batch}"
             | Lr _ -> $"learning rate of the sparse network; {Default.SparseRate}"
             | Dense_Lr _ -> $"learning rate of the dense network; {Default.DenseRate}"
+            | Schedule _ ->
+                let names = RateSchedule.named |> List.map fst |> String.concat ", "
+                $"how both learning rates go: {names}; {Default.Schedule}"
+            | Weight_Decay _ -> $"weight decay of both networks, in [0, 1); {Default.Decay}"
             | Shift _ ->
                 "how many pixels, 0..2, a training batch may be moved across and down; "
                 + $"{Default.ShiftOfCarried}, with --data {Default.ShiftOfFolder}"
@@ -115,6 +130,10 @@ module Options =
         else
             failwith $"expected {expected}, got {value}"
 
+    /// What --dynamic takes beside the names of policies.
+    [<Literal>]
+    let private Static = "none"
+
     let private positive = demand (fun n -> n >= 1) "1 or more"
     let private rate = demand (fun r -> r > 0.0 && Double.IsFinite r) "a number above 0"
     let private part = demand (fun p -> p >= 0.0 && p < 1.0) "a number in [0, 1)"
@@ -124,7 +143,11 @@ module Options =
         demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
 
     let private policy =
-        let names = List.map fst Dynamics.policies
+        let names = Static :: List.map fst Dynamics.policies
+        demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
+
+    let private schedule =
+        let names = List.map fst RateSchedule.named
         demand (fun name -> List.contains name names) ("one of " + String.concat ", " names)
 
     let private pixels = demand (fun n -> n >= 0 && n <= 2) "0..2"
@@ -156,6 +179,9 @@ module Options =
           Winners = given.TryPostProcessResult(Argument.Kwinners, part)
           Dynamic =
             given.TryPostProcessResult(Argument.Dynamic, policy)
+            |> Option.defaultValue Default.Dynamic
+            |> Some
+            |> Option.filter ((<>) Static)
             |> Option.map (fun name ->
                 { Name = name
                   DeltaT =
@@ -168,10 +194,11 @@ module Options =
             given.TryPostProcessResult(
                 Argument.Frames,
                 fun file ->
-                    if given.Contains Argument.Dynamic then
-                        file
-                    else
-                        failwith "expected --dynamic beside it: a static network has no more than one frame"
+                    match given.TryGetResult Argument.Dynamic with
+                    | Some name when name <> Static -> file
+                    | _ ->
+                        failwith
+                            $"expected --dynamic beside it, and not {Static}: a static network has no more than one frame"
             )
           Seed = given.GetResult(Argument.Seed, Default.Seed)
           Threads =
@@ -190,4 +217,11 @@ module Options =
               DenseRate =
                 given.TryPostProcessResult(Argument.Dense_Lr, rate)
                 |> Option.defaultValue Default.DenseRate
+              Schedule =
+                given.TryPostProcessResult(Argument.Schedule, schedule)
+                |> Option.defaultValue Default.Schedule
+                |> fun name -> RateSchedule.named |> List.find (fst >> (=) name) |> snd
+              Decay =
+                given.TryPostProcessResult(Argument.Weight_Decay, part)
+                |> Option.defaultValue Default.Decay
               Shift = given.TryPostProcessResult(Argument.Shift, pixels) |> Option.defaultValue shift } }

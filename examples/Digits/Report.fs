@@ -42,9 +42,9 @@ module Report =
                     train (fun () -> task.Increment 1.0) (fun epoch ->
                         AnsiConsole.MarkupLine(Markup.Escape(line epochs epoch))))
 
-    /// <summary>The table of both networks, and the closing line.</summary>
-    let closing (sparse: Sequential) (dense: Sequential) (rewiring: Rewiring option) (epochs: Epoch list) =
-        let last = List.last epochs
+    /// <summary>The table of both networks, a line of numbers, and one that says in words what they come to.</summary>
+    let closing (sparse: Sequential) (dense: Sequential) (rewiring: Rewiring option) (comparison: Comparison) epochs =
+        let last: Epoch = List.last epochs
         let sparseSeconds = epochs |> List.map _.Sparse.Seconds |> median
         let denseSeconds = epochs |> List.map _.Dense.Seconds |> median
 
@@ -79,3 +79,12 @@ module Report =
                | Some ofSparse, Some ofDense -> $", entropy {percent ofSparse} and {percent ofDense} of the maximum"
                | _ -> "")
         )
+
+        let cost network seconds =
+            { Weights = Network.weights network
+              Bytes = Network.bytes network
+              SecondsAnEpoch = seconds }
+
+        comparison
+        |> Comparison.words (cost sparse sparseSeconds) (cost dense denseSeconds)
+        |> Console.Out.WriteLine

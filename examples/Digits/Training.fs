@@ -1,5 +1,6 @@
 namespace Digits
 
+open System
 open System.Diagnostics
 open SparseFs
 open TorchSharp
@@ -27,9 +28,51 @@ type Course =
         Batch: int
         SparseRate: float
         DenseRate: float
+        /// How both learning rates go from there.
+        Schedule: RateSchedule
+        /// What SGD adds to the gradient, as a part of the weight, in both networks.
+        Decay: float
         /// By how many pixels, at most, each batch is moved across and down.
         Shift: int
     }
+
+/// <summary>A network, its optimizer (SGD with momentum 0.9), what rewires it, and the steps that it has taken.</summary>
+/// <param name="course">How to train; of its learning rates none is read.</param>
+/// <param name="rate">The learning rate at the first step.</param>
+/// <param name="steps">Optimizer steps of the whole training.</param>
+/// <param name="rewirerOf">What rewires the network, given its optimizer; none for nothing.</param>
+/// <param name="network">The network; it is not disposed of with its learner.</param>
+type Learner
+    (course: Course, rate: float, steps: int64, rewirerOf: torch.optim.Optimizer -> Rewirer option, network: Sequential)
+    =
+
+    let optimizer =
+        torch.optim.SGD(network.parameters (), rate, momentum = 0.9, weight_decay = course.Decay)
+
+    let rewirer = rewirerOf optimizer
+    let mutable taken = 0L
+
+    member _.Network = network
+
+    member _.ZeroGradients() : unit = optimizer.zero_grad ()
+
+    /// One optimizer step, at the rate that the schedule has for it.
+    member _.Step() : unit =
+        let now = rate * RateSchedule.factor steps taken course.Schedule
+
+        for group in optimizer.ParamGroups do
+            group.LearningRate <- now
+
+        match rewirer with
+        | Some rewirer -> rewirer.Step() |> ignore
+        | None -> optimizer.step () |> ignore
+
+        taken <- taken + 1L
+
+    interface IDisposable with
+        member _.Dispose() =
+            rewirer |> Option.iter (fun rewirer -> (rewirer :> IDisposable).Dispose())
+            optimizer.Dispose()
 
 /// A few digits of an epoch, and how far to move them.
 type private Batch =
@@ -73,34 +116,60 @@ module Training =
                 .view(-1L, int64 Idx.Pixels)
 
     /// One pass over an epoch's batches; the seconds it took.
-    let private pass (network: Sequential) (optimizer: torch.optim.Optimizer) step data (batches: Batch[]) afterBatch =
-        network.train ()
+    let private pass (learner: Learner) data (batches: Batch[]) afterBatch =
+        learner.Network.train ()
         let watch = Stopwatch.StartNew()
 
         for batch in batches do
             use _ = torch.NewDisposeScope()
             let images = data.Images.index_select (0L, batch.Chosen) |> moved batch
             let labels = data.Labels.index_select (0L, batch.Chosen)
-            optimizer.zero_grad ()
-            let loss = torch.nn.functional.cross_entropy (network.call images, labels)
+            learner.ZeroGradients()
+            let loss = torch.nn.functional.cross_entropy (learner.Network.call images, labels)
             loss.backward ()
-            step ()
+            learner.Step()
             afterBatch ()
 
         watch.Elapsed.TotalSeconds
 
-    /// <summary>The part of the digits that a network reads right.</summary>
-    let accuracy (network: Sequential) (data: Samples) : float =
+    /// <summary>Whether a network reads each digit right.</summary>
+    let reads (network: Sequential) (data: Samples) : bool[] =
         use _ = torch.no_grad ()
         network.eval ()
 
-        let right =
-            Seq.zip (data.Images.split 1000L) (data.Labels.split 1000L)
-            |> Seq.sumBy (fun (images, labels) ->
-                use _ = torch.NewDisposeScope()
-                network.call(images).argmax(1L).eq(labels).sum().item<int64>())
+        Seq.zip (data.Images.split 1000L) (data.Labels.split 1000L)
+        |> Seq.map (fun (images, labels) ->
+            use _ = torch.NewDisposeScope()
+            network.call(images).argmax(1L).eq(labels).data<bool>().ToArray())
+        |> Array.concat
 
-        float right / float data.Labels.shape[0]
+    /// <summary>The part of the digits that a network reads right.</summary>
+    let accuracy (network: Sequential) (data: Samples) : float =
+        let reads = reads network data
+        float (reads |> Array.filter id |> Array.length) / float reads.Length
+
+    /// <summary>Optimizer steps of a whole training.</summary>
+    /// <param name="course">How to train.</param>
+    /// <param name="digits">How many digits there are to learn from, 1 or more.</param>
+    let steps (course: Course) (digits: int) : int64 =
+        int64 course.Epochs * int64 ((digits - 1) / course.Batch + 1)
+
+    /// <summary>One epoch of each learner in turn.</summary>
+    /// <param name="course">How.</param>
+    /// <param name="train">What they learn from; all see the same batches in the same order, moved alike.</param>
+    /// <param name="test">What they are tested on; the test is not a part of the seconds.</param>
+    /// <param name="learners">Who learns.</param>
+    /// <param name="afterBatch">Called after each batch of each.</param>
+    /// <returns>A measure for each learner.</returns>
+    let epoch (course: Course) train test (learners: Learner list) afterBatch : Measure list =
+        use _ = torch.NewDisposeScope()
+        let batches = batches course train
+
+        [ for learner in learners do
+              let seconds = pass learner train batches afterBatch
+
+              { Seconds = seconds
+                Accuracy = accuracy learner.Network test } ]
 
     /// <summary>Trains both networks, an epoch in turn, so that whatever else the machine does meets both.</summary>
     /// <param name="course">How.</param>
@@ -121,34 +190,18 @@ module Training =
         afterBatch
         afterEpoch
         : Epoch list =
-        use ofSparse =
-            torch.optim.SGD(sparse.parameters (), course.SparseRate, momentum = 0.9)
+        let steps = steps course (int train.Labels.shape[0])
+        use ofSparse = new Learner(course, course.SparseRate, steps, rewirerOf, sparse)
 
-        use ofDense = torch.optim.SGD(dense.parameters (), course.DenseRate, momentum = 0.9)
-
-        let rewirer: Rewirer option = rewirerOf (ofSparse :> torch.optim.Optimizer)
-
-        let stepSparse () =
-            match rewirer with
-            | Some rewirer -> rewirer.Step() |> ignore
-            | None -> ofSparse.step () |> ignore
-
-        let stepDense () = ofDense.step () |> ignore
-
-        let measure network optimizer step batches =
-            let seconds = pass network optimizer step train batches afterBatch
-
-            { Seconds = seconds
-              Accuracy = accuracy network test }
+        use ofDense = new Learner(course, course.DenseRate, steps, (fun _ -> None), dense)
 
         [ for number in 1 .. course.Epochs do
-              use _ = torch.NewDisposeScope()
-              let batches = batches course train
+              let measures = epoch course train test [ ofSparse; ofDense ] afterBatch
 
               let epoch =
                   { Number = number
-                    Sparse = measure sparse ofSparse stepSparse batches
-                    Dense = measure dense ofDense stepDense batches }
+                    Sparse = measures[0]
+                    Dense = measures[1] }
 
               afterEpoch epoch
               epoch ]

@@ -358,3 +358,199 @@ let frames =
               let both = Options.parse [| "--frames"; "page.html"; "--dynamic"; "rigl" |]
               Expect.equal both.Frames (Some "page.html") "either order"
               Expect.isNone (Options.parse [| "--dynamic"; "rigl" |]).Frames "none by itself") ]
+
+let private classes = Gen.arrayOf (Gen.choose (0, 9) |> Gen.map byte) |> Arb.fromGen
+
+[<Tests>]
+let split =
+    testList
+        "Digits.Split"
+        [ testProperty
+              "every digit is in one part, in order"
+              (Prop.forAll classes (fun labels ->
+                  let learning, choosing = Split.indices labels
+                  let both = Array.append learning choosing
+
+                  Expect.equal (Array.sort both) [| 0 .. labels.Length - 1 |] "disjoint, and all"
+                  Expect.equal learning (Array.sort learning) "rising to learn from"
+                  Expect.equal choosing (Array.sort choosing) "rising to choose by"))
+
+          testProperty
+              "a fifth of each class, rounded down, is to choose by"
+              (Prop.forAll classes (fun labels ->
+                  let _, choosing = Split.indices labels
+
+                  for label in 0uy .. 9uy do
+                      let all = labels |> Array.filter ((=) label) |> Array.length
+                      let chosen = choosing |> Array.filter (fun i -> labels[i] = label) |> Array.length
+                      Expect.equal chosen (all / 5) $"class {label}"))
+
+          testCase "images go with their labels" (fun () ->
+              let labels = Array.init 23 (fun i -> byte (i % 2))
+
+              let digits =
+                  { Pixels = Array.init (23 * 784) (fun i -> byte (i / 784))
+                    Labels = labels }
+
+              let learning, choosing = Split.validation digits
+
+              for part, indices in
+                  List.zip [ learning; choosing ] [ fst (Split.indices labels); snd (Split.indices labels) ] do
+                  Expect.equal part.Labels (indices |> Array.map (fun i -> labels[i])) "labels"
+                  Expect.equal part.Pixels (indices |> Array.collect (fun i -> Array.create 784 (byte i))) "images") ]
+
+[<Tests>]
+let rateSchedule =
+    testList
+        "Digits.RateSchedule"
+        [ testCase "half a cosine by hand" (fun () ->
+              let factor = RateSchedule.factor 6L
+
+              for step, expected in [ 0L, 1.0; 2L, 0.75; 3L, 0.5; 4L, 0.25 ] do
+                  Expect.floatClose Accuracy.veryHigh (factor step RateSchedule.Cosine) expected $"step {step} of 6")
+
+          testProperty "the whole rate at first, then never more and never none" (fun (PositiveInt steps) ->
+              for _, schedule in RateSchedule.named do
+                  let factors =
+                      [ for step in 0 .. steps - 1 -> RateSchedule.factor (int64 steps) (int64 step) schedule ]
+
+                  Expect.equal factors.Head 1.0 "first"
+                  Expect.equal factors (List.sortDescending factors) "falling"
+                  Expect.isGreaterThan (List.last factors) 0.0 "last")
+
+          testProperty "constant is constant" (fun (PositiveInt steps) (NonNegativeInt step) ->
+              Expect.equal
+                  (RateSchedule.factor (int64 steps) (int64 (step % steps)) RateSchedule.Constant)
+                  1.0
+                  "factor")
+
+          // Torch's generator, which new layers draw from, is every test's.
+          testSequenced (
+              testCase "a learner takes the schedule's steps" (fun () ->
+                  let course =
+                      { (Options.parse [||]).Course with
+                          Schedule = RateSchedule.Cosine
+                          Decay = 0.0 }
+
+                  use network = Network.denseOf 3 None
+                  let bias = network.parameters () |> Seq.last
+                  use learner = new Learner(course, 0.5, 4L, (fun _ -> None), network)
+                  let mutable velocity = 0.0
+
+                  for step in 0..3 do
+                      let before = bias.data<float32>().ToArray()
+                      learner.ZeroGradients()
+                      bias.sum().backward()
+                      learner.Step()
+                      let after = bias.data<float32>().ToArray()
+                      velocity <- 0.9 * velocity + 1.0
+                      let rate = 0.25 * (1.0 + cos (Math.PI * float step / 4.0))
+
+                      for b, a in Array.zip before after do
+                          Expect.floatClose Accuracy.medium (float (b - a)) (rate * velocity) $"step {step}")
+          ) ]
+
+/// So many digits that only the sparse network reads, that only the dense one reads, and that both read or neither.
+let private reads (onlySparse: int) (onlyDense: int) (both: int) (neither: int) =
+    let parts sparse dense =
+        [| onlySparse, sparse; onlyDense, dense; both, true; neither, false |]
+
+    let flat = Array.collect (fun (count, right) -> Array.create count right)
+    Comparison.ofReads (flat (parts true false)) (flat (parts false true))
+
+let private cost weights bytes seconds : Cost =
+    { Weights = weights
+      Bytes = bytes
+      SecondsAnEpoch = seconds }
+
+[<Tests>]
+let comparison =
+    testList
+        "Digits.Comparison"
+        [ testProperty
+              "the difference is that of the accuracies"
+              (fun (NonNegativeInt s) (NonNegativeInt d) (NonNegativeInt both) (PositiveInt neither) ->
+                  let c = reads s d both neither
+                  let n = float (s + d + both + neither)
+                  let accuracy right = 100.0 * float right / n
+                  Expect.equal (c.Digits, c.OnlySparse, c.OnlyDense) (s + d + both + neither, s, d) "counts"
+
+                  Expect.floatClose
+                      Accuracy.high
+                      (Comparison.difference c)
+                      (accuracy (s + both) - accuracy (d + both))
+                      "points")
+
+          testProperty "who is ahead one way is behind the other" (fun (NonNegativeInt s) (NonNegativeInt d) ->
+              let opposite =
+                  match Comparison.standing (reads d s 5 5) with
+                  | Standing.Ahead -> Standing.Behind
+                  | Standing.Level -> Standing.Level
+                  | Standing.Behind -> Standing.Ahead
+
+              Expect.equal (Comparison.standing (reads s d 5 5)) opposite "mirrored")
+
+          testProperty "level is within one deviation" (fun (NonNegativeInt s) (NonNegativeInt d) (PositiveInt both) ->
+              let c = reads s d both 0
+              let isWithin = abs (Comparison.difference c) <= Comparison.deviation c + 1e-9
+              Expect.equal (Comparison.standing c = Standing.Level) isWithin "within")
+
+          testCase "behind, level and ahead in words" (fun () ->
+              let words c =
+                  Comparison.words (cost 100L 300L 0.5) (cost 1000L 1500L 2.0) c
+
+              let needs =
+                  "with 10.0 times fewer weights, 5.0 times fewer bytes and 4.0 times shorter epochs"
+
+              for c, stands in
+                  [ reads 6 19 970 5, "behind dense: -1.30 points (deviation 0.50 over 1000 test digits)"
+                    reads 10 15 970 5, "level with dense: -0.50 points (deviation 0.50 over 1000 test digits)"
+                    reads 0 0 970 30, "level with dense: +0.00 points (deviation 0.00 over 1000 test digits)"
+                    reads 13 12 970 5, "level with dense: +0.10 points (deviation 0.50 over 1000 test digits)"
+                    reads 19 6 970 5, "ahead of dense: +1.30 points (deviation 0.50 over 1000 test digits)" ] do
+                  Expect.equal (words c) $"sparse is {stands}, {needs}" stands)
+
+          testCase "what is not fewer is said to be more or as many" (fun () ->
+              let dense = cost 1000L 1500L 2.0
+
+              for sparse, needs in
+                  [ cost 1000L 3000L 3.0, "as many weights, 2.0 times more bytes and 1.5 times longer epochs"
+                    cost 1010L 1490L 2.01, "as many weights, as many bytes and equally long epochs"
+                    cost 100L 300L 0.5, "10.0 times fewer weights, 5.0 times fewer bytes and 4.0 times shorter epochs" ] do
+                  Expect.stringEnds
+                      (Comparison.words sparse dense (reads 1 1 8 0))
+                      $" test digits), with {needs}"
+                      needs) ]
+
+[<Tests>]
+let options =
+    testList
+        "Digits.Options"
+        [ testCase "what is not said is the recipe, rewired, and --dynamic none is static" (fun () ->
+              let course (arguments: string) =
+                  (Options.parse (arguments.Split ' ')).Course
+
+              let recipe = Options.parse [||]
+              Expect.isSome recipe.Dynamic "rewired"
+              Expect.isNone (Options.parse [| "--dynamic"; "none" |]).Dynamic "static"
+              Expect.equal (Options.parse [| "--dynamic"; "set" |]).Dynamic.Value.Name "set" "another policy"
+              Expect.equal recipe.Course.Schedule RateSchedule.Cosine "schedule"
+              Expect.equal (course "--lr 0.5") { recipe.Course with SparseRate = 0.5 } "sparse rate"
+              Expect.equal (course "--dense-lr 0.5") { recipe.Course with DenseRate = 0.5 } "dense rate"
+              Expect.equal (course "--epochs 3") { recipe.Course with Epochs = 3 } "epochs"
+              Expect.equal (course "--weight-decay 0") { recipe.Course with Decay = 0.0 } "decay"
+
+              Expect.equal
+                  (course "--schedule constant")
+                  { recipe.Course with
+                      Schedule = RateSchedule.Constant }
+                  "schedule")
+
+          testCase "what the recipe cannot be is refused" (fun () ->
+              refusedOption [ "--schedule"; "cosine, constant"; "linear" ] [ "--schedule"; "linear" ]
+              refusedOption [ "--weight-decay"; "[0, 1)" ] [ "--weight-decay"; "1" ]
+              refusedOption [ "--dynamic"; "none, rigl" ] [ "--dynamic"; "static" ]
+
+              refusedOption
+                  [ "--frames"; "expected --dynamic"; "none" ]
+                  [ "--frames"; "page.html"; "--dynamic"; "none" ]) ]
