@@ -3,12 +3,14 @@
 
 #load "jobs/job.fsx"
 #load "jobs/1-digits.fsx"
+#load "jobs/2-script.fsx"
 
 open System
 open System.Diagnostics
 
 let jobs: (string * (unit -> string)) list =
-    [ "digits in C#, saved and resumed", Digits.run ]
+    [ ("digits in C#, saved and resumed", Digits.run)
+      ("a script that trains, draws and logs", Script.run) ]
 
 let wanted =
     match List.tail (List.ofArray fsi.CommandLineArgs) with
