@@ -271,6 +271,11 @@ let consume () =
     comparePackages ()
     loudly [ "fsi"; "eng/consume.fsx" ]
 
+/// Five jobs of users, from the packages alone.
+let jobs (arguments: string list) =
+    packed (packedVersion []) libraries
+    loudly ("fsi" :: "eng/jobs.fsx" :: arguments)
+
 /// The core's package, compiled ahead of time.
 let aot () =
     packed (packedVersion []) [ "src/SparseFs.Core" ]
@@ -312,6 +317,7 @@ let targets: (string * string * (string list -> unit)) list =
       "pack", "write the NuGet packages to artifacts/packages: [--release]", pack
       "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> comparePackages
       "consume", "pack, and run programs of users from the packages alone", ignore >> consume
+      "jobs", "pack, and do five jobs of users from the packages alone: [--job 1..5]", jobs
       "format", "format the sources", ignore >> format
       "check", "check the format and build everything", ignore >> check
       "docs", "write the documentation", ignore >> docs
