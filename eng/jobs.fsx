@@ -4,13 +4,19 @@
 #load "jobs/job.fsx"
 #load "jobs/1-digits.fsx"
 #load "jobs/2-script.fsx"
+#load "jobs/3-research.fsx"
+#load "jobs/4-service.fsx"
+#load "jobs/5-messages.fsx"
 
 open System
 open System.Diagnostics
 
 let jobs: (string * (unit -> string)) list =
     [ ("digits in C#, saved and resumed", Digits.run)
-      ("a script that trains, draws and logs", Script.run) ]
+      ("a script that trains, draws and logs", Script.run)
+      ("rules and a topology of one's own", Research.run)
+      ("a service on a machine without .NET", Service.run)
+      ("twenty programs mended by their messages", Messages.run) ]
 
 let wanted =
     match List.tail (List.ofArray fsi.CommandLineArgs) with

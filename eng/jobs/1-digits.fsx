@@ -30,7 +30,9 @@ let run () : string =
     let fingerprint = Job.found "a fingerprint" @"^state_dict ([0-9A-F]{64})"
     Job.expect "the state_dict of the run that went through" (fingerprint through = fingerprint rest) rest
 
-    let file (name: string) = File.ReadAllBytes(Path.Combine(where, name))
+    let file (name: string) =
+        File.ReadAllBytes(Path.Combine(where, name))
+
     Job.expect "the same bytes in both files" (file "through.safetensors" = file "rest.safetensors") "others"
 
     let accuracy = float (Job.found "an accuracy" @"^accuracy ([\d.]+)" rest)

@@ -50,13 +50,19 @@ let runScript (where: string) (name: string) : string =
 
     let text =
         File.ReadAllLines path
-        |> Array.filter (fun line -> not (line.StartsWith "#r \"nuget: SparseFs" || line.StartsWith "#r \"nuget: TorchSharp"))
+        |> Array.filter (fun line ->
+            not (
+                line.StartsWith "#r \"nuget: SparseFs"
+                || line.StartsWith "#r \"nuget: TorchSharp"
+            ))
         |> String.concat "\n"
 
     Outside.script where name text
 
 let indented (text: string) =
-    text.Split('\n') |> Array.map (fun line -> "    " + line.TrimEnd()) |> String.concat "\n"
+    text.Split('\n')
+    |> Array.map (fun line -> "    " + line.TrimEnd())
+    |> String.concat "\n"
 
 /// The first group of a pattern in what a program printed.
 let found (what: string) (pattern: string) (text: string) : string =

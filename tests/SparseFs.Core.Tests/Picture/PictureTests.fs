@@ -118,4 +118,6 @@ let picture =
               let c = Connectivity.full 2 2
               Expect.equal (call formatter "Format" [| c; writer |]) true "it did"
               Expect.equal (string writer) (Picture.svg c) "the svg"
-              Expect.equal (call formatter "Format" [| "a text"; writer |]) false "nothing else") ]
+              use other = new StringWriter()
+              Expect.equal (call formatter "Format" [| "1 < 2"; other |]) true "a text"
+              Expect.equal (string other) "<pre>1 &lt; 2</pre>" "as it stands") ]
