@@ -54,7 +54,7 @@ case "images that are not flat" [ "flatten" ] (fun () -> layer.call (torch.ones 
 case "too few features" [ "20" ] (fun () -> layer.call (torch.ones (4L, 19L))) (fun () ->
     layer.call (torch.ones (4L, 20L)))
 
-case "doubles" [ "x.to(Float32)" ] (fun () -> layer.call (torch.ones (4L, 20L, dtype = torch.float64))) (fun () ->
+case "doubles" [ "x.to(torch.float32)" ] (fun () -> layer.call (torch.ones (4L, 20L, dtype = torch.float64))) (fun () ->
     layer.call (torch.ones(4L, 20L, dtype = torch.float64).``to`` torch.float32))
 
 case "whole numbers" [ "Float32" ] (fun () -> layer.call (torch.ones (4L, 20L, dtype = torch.int64))) (fun () ->
@@ -103,7 +103,7 @@ case
 
 case
     "updates before any backward"
-    [ "Call loss.backward() before rewirer.Step()" ]
+    [ "call loss.backward() before rewirer.Step()" ]
     (fun () ->
         let model = network ()
 

@@ -30,13 +30,12 @@ internal static class Require
             : throw new ArgumentOutOfRangeException(
                 name,
                 value,
-                FormattableString.Invariant($"expected a sparsity in [0, 1), got {value}{Percentage(value)}"));
+                FormattableString.Invariant($"expected a sparsity in [0, 1), got {value}{Percentage(value, "; sparsity is a fraction: ")}"));
 
     /// <summary>Who wrote a percentage is told the fraction.</summary>
-    private static string Percentage(double value) =>
+    internal static string Percentage(double value, string before) =>
         value is > 1 and < 100
-            ? FormattableString.Invariant(
-                $"; sparsity is a fraction: write {(decimal)value / 100} for {value} %")
+            ? FormattableString.Invariant($"{before}write {(decimal)value / 100} for {value} %")
             : "";
 
     /// <summary>A strength of a boost, under the caller's name of it.</summary>

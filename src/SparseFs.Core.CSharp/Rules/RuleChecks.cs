@@ -6,7 +6,9 @@ namespace SparseFs.CSharp;
 internal static class RuleChecks
 {
     internal static double Alpha(double alpha) =>
-        alpha is >= 0 and <= 1 ? alpha : throw Refused(nameof(alpha), $"expected a part in [0, 1], got {alpha}");
+        alpha is >= 0 and <= 1 ? alpha : throw Refused(
+            nameof(alpha),
+            $"expected a part of the slots, in [0, 1], got {alpha}{Require.Percentage(alpha, ": ")}");
 
     internal static long DeltaT(long deltaT) =>
         deltaT >= 1 ? deltaT : throw Refused(nameof(deltaT), $"expected 1 step or more, got {deltaT}");

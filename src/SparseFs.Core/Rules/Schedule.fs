@@ -32,7 +32,14 @@ module Schedule =
             raise (ArgumentException(message, nameOf part))
 
         if not (schedule.Fraction >= 0.0 && schedule.Fraction <= 1.0) then
-            refuse "fraction" (invariant $"expected α in [0, 1], got {schedule.Fraction}")
+            let got =
+                invariant $"expected a part of the slots, α in [0, 1], got {schedule.Fraction}"
+
+            refuse
+                "fraction"
+                (match Percentage.cure schedule.Fraction with
+                 | "" -> got
+                 | cure -> $"{got}: {cure}")
 
         if schedule.Every < 1L then
             refuse "every" (invariant $"expected ΔT of 1 or more, got {schedule.Every}")

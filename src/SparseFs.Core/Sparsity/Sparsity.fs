@@ -35,14 +35,9 @@ module Sparsity =
     let internal refusal (sparsity: float) : string =
         let got = invariant $"expected a sparsity in [0, 1), got {sparsity}"
 
-        if sparsity > 1.0 && sparsity < 100.0 then
-            let fraction = decimal sparsity / 100m
-
-            got
-            + (invariant $"; sparsity is a fraction: write {fraction} for {sparsity} ")
-            + "%"
-        else
-            got
+        match Percentage.cure sparsity with
+        | "" -> got
+        | cure -> $"{got}; sparsity is a fraction: {cure}"
 
     /// <exception cref="T:System.ArgumentOutOfRangeException">The number is outside [0, 1); it goes by that name.</exception>
     let internal check (name: string) (sparsity: float) =

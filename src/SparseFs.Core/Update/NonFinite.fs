@@ -1,5 +1,7 @@
 namespace SparseFs
 
+open System
+
 /// A number that a rule cannot order, with its place: NaN or an infinity. The update is refused, and nothing has changed.
 [<Struct>]
 type internal NonFinite =
@@ -8,7 +10,10 @@ type internal NonFinite =
     /// The reason of the refusal.
     member n.Reason: string =
         let (NonFinite what) = n
-        invariant $"expected finite numbers, got {what}"
+        String.Concat(NonFinite.Start, what)
+
+    /// How such reasons begin, and no others.
+    static member Start: string = "expected finite numbers, got "
 
 /// Steps of an update that end at the first number that is not finite.
 [<Sealed>]

@@ -90,7 +90,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             if TorchDtypes.isFloating stored.Dtype && target.is_floating_point () then
                 l.Cure(
                     "ask for a conversion, with Checkpoint.loadWith and Converts = true (C#: convert: true), or bring the "
-                    + $"model to the file's dtype first: model.to({got})"
+                    + $"model to the file's dtype first: model.to({Misfit.nameOf got}); {Misfit.FSharpTo}"
                 )
 
     /// copy_ refuses the others, when it is too late.

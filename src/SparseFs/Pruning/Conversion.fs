@@ -134,7 +134,12 @@ module Conversion =
         checkLinear dense
 
         if mask.dtype <> torch.ScalarType.Bool then
-            raise (ArgumentException($"expected Bool, got {mask.dtype}", nameof mask))
+            raise (
+                ArgumentException(
+                    $"expected Bool, got {mask.dtype}: mask.ne(0.0.ToScalar()), in C# mask.ne(0)",
+                    nameof mask
+                )
+            )
 
         if mask.shape <> dense.weight.shape then
             let wanted, got = Shape.text dense.weight.shape, Shape.text mask.shape

@@ -27,6 +27,14 @@ module internal Misfit =
         | torch.ScalarType.Float64 -> true
         | _ -> false
 
+    /// In F# a method's name that is a keyword of the language stands in backquotes.
+    [<Literal>]
+    let FSharpTo = "F# writes ``to``"
+
+    /// The name that torch gives a dtype of floats.
+    let nameOf (dtype: torch.ScalarType) : string =
+        $"torch.{dtype.ToString().ToLowerInvariant()}"
+
     /// <summary>A tensor of another dtype.</summary>
     /// <param name="name">The argument.</param>
     /// <param name="found">Its dtype.</param>
@@ -41,15 +49,15 @@ module internal Misfit =
         (expected: torch.ScalarType)
         : exn =
         let struct (other, variable) = against layer reference
-        let cast = $"{name} is {found}, {other} {expected}: {name}.to({expected})"
+        let cast = $"{name} is {found}, {other} {expected}: {name}.to({nameOf expected})"
 
         error
             name
             layer
             (if isFloating found then
-                 $"{cast}, or {variable}.to({found})"
+                 $"{cast}, or {variable}.to({nameOf found}); {FSharpTo}"
              else
-                 cast)
+                 $"{cast}; {FSharpTo}")
 
     /// <summary>A tensor on another device.</summary>
     /// <param name="name">The argument.</param>
@@ -74,7 +82,7 @@ module internal Misfit =
         error
             name
             layer
-            $"{name} is on {found}, {other} on {expected}: {name}.to({place}.device), or {variable}.to({name}.device)"
+            $"{name} is on {found}, {other} on {expected}: {name}.to({place}.device), or {variable}.to({name}.device); {FSharpTo}"
 
     /// How a tensor of such a shape comes to have so many features; empty where nothing simple helps.
     let private cure (name: string) (layer: obj | null) (shape: int64[]) (features: int64) : string =

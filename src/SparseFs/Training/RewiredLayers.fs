@@ -157,8 +157,9 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                     board.Post(
                         NoticeKind.ChangedGradient,
                         l.Name,
-                        "The weight's gradient is not a multiple of what its backward passes gave: it was clipped by value, "
-                        + "noise was added to it, or it was set by hand. Growth looks at the passes as they were, so that "
+                        "The weight's gradient is not a multiple of what its backward passes gave: it was not zeroed "
+                        + "since the last step (optimizer.zero_grad() before each backward), it was clipped by value, noise was "
+                        + "added to it, or it was set by hand. Growth looks at the passes as they were, so that "
                         + "cells are grown by other gradients than weights are trained by. Clip by norm instead "
                         + "(torch.nn.utils.clip_grad_norm_), which growth follows."
                     )

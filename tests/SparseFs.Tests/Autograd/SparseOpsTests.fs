@@ -176,13 +176,13 @@ let sparseOpsTests =
 
                 case "a scalar" "x" [ "[*, 5]"; "[]" ] (fun () -> linear (values ()) null (torch.tensor 1.0f))
 
-                case "an integer input" "x" [ "x is Int64"; "x.to(Float32)" ] (fun () ->
+                case "an integer input" "x" [ "x is Int64"; "x.to(torch.float32)" ] (fun () ->
                     linear (values ()) null (torch.ones ([| 2L; 5L |], dtype = torch.ScalarType.Int64)))
 
-                case "a complex input" "x" [ "x is Complex"; "x.to(Float32)" ] (fun () ->
+                case "a complex input" "x" [ "x is Complex"; "x.to(torch.float32)" ] (fun () ->
                     linear (values ()) null (torch.zeros ([| 2L; 5L |], dtype = torch.ScalarType.ComplexFloat32)))
 
-                case "a boolean input" "x" [ "x is Bool"; "x.to(Float32)" ] (fun () ->
+                case "a boolean input" "x" [ "x is Bool"; "x.to(torch.float32)" ] (fun () ->
                     linear (values ()) null (torch.zeros ([| 2L; 5L |], dtype = torch.ScalarType.Bool)))
 
                 case "another dtype than the values" "x" [ "Float32"; "Float64" ] (fun () ->

@@ -157,6 +157,8 @@ let tests =
     <| testList
         "Facade argument names"
         [ testCase "what a function refuses goes by the name of one of its parameters" (fun () ->
+              // Its thread is gone, without a word, and the program waits for it for ever.
+              Wine.skips "the second exception that leaves a method which reflection has called ends its thread"
               let mutable refusals = 0
 
               let strange =

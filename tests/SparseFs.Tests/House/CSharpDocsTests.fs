@@ -82,23 +82,8 @@ let private programOf (page: string) (blocks: string list) : string =
 
 /// The output of `dotnet` where global.json says which SDK.
 let private dotnet (arguments: string list) : int * string =
-    let start =
-        ProcessStartInfo(
-            "dotnet",
-            arguments,
-            WorkingDirectory = __SOURCE_DIRECTORY__,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    start.Environment["DOTNET_NOLOGO"] <- "1"
-    start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
-    use running = new Process(StartInfo = start)
-    running.Start() |> ignore
-    let errors = running.StandardError.ReadToEndAsync()
-    let output = running.StandardOutput.ReadToEnd()
-    running.WaitForExit()
-    running.ExitCode, (output + errors.Result).Trim()
+    let code, output, errors = Sdk.run arguments
+    code, (output + errors).Trim()
 
 /// The compiler of the SDK that builds this project.
 let private compiler =

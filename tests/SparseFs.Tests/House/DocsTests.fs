@@ -61,22 +61,8 @@ let private complaints (pages: (string * string list) list) : string =
         let lines = scriptOf pages |> Array.ofList
         File.WriteAllLines(script, lines)
 
-        let start =
-            ProcessStartInfo(
-                "dotnet",
-                [ "fsi"; "--nologo"; "--quiet"; "--typecheck-only"; script ],
-                WorkingDirectory = __SOURCE_DIRECTORY__, // where global.json says which SDK
-                RedirectStandardOutput = true,
-                RedirectStandardError = true
-            )
-
-        start.Environment["DOTNET_NOLOGO"] <- "1"
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
-        use running = new Process(StartInfo = start)
-        running.Start() |> ignore
-        let errors = running.StandardError.ReadToEndAsync()
-        running.StandardOutput.ReadToEnd() |> ignore
-        running.WaitForExit()
+        let code, _, errors =
+            Sdk.run [ "fsi"; "--nologo"; "--quiet"; "--typecheck-only"; script ]
 
         let inPage (at: Match) =
             let line = int at.Groups[1].Value
@@ -92,7 +78,7 @@ let private complaints (pages: (string * string list) list) : string =
             else
                 $"{fst pages[page - 1]}, \"{lines[line - 1].Trim()}\" ("
 
-        match running.ExitCode, errors.Result.Trim() with
+        match code, errors.Trim() with
         | 0, _ -> ""
         | code, "" -> $"F# Interactive ended with {code} and said nothing"
         | _, said -> Regex.Replace(said, @"\S*pages\.fsx\((\d+),", inPage))

@@ -205,27 +205,8 @@ let private complaints (examples: Example list) : string =
         File.WriteAllLines(script, lines)
 
         // An example may end in a value, which nobody takes: warning 20.
-        let start =
-            ProcessStartInfo(
-                "dotnet",
-                [ "fsi"; "--nologo"; "--quiet"; "--warnaserror+"; "--nowarn:20"; script ],
-                WorkingDirectory = __SOURCE_DIRECTORY__, // where global.json says which SDK
-                RedirectStandardOutput = true,
-                RedirectStandardError = true
-            )
-
-        start.Environment["DOTNET_NOLOGO"] <- "1"
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] <- "1"
-        use running = new Process(StartInfo = start)
-
-        try
-            running.Start() |> ignore
-        with :? ComponentModel.Win32Exception as e ->
-            skiptest $"F# Interactive is needed, which the .NET SDK brings: {e.Message}"
-
-        let errors = running.StandardError.ReadToEndAsync()
-        running.StandardOutput.ReadToEnd() |> ignore
-        running.WaitForExit()
+        let code, _, errors =
+            Sdk.run [ "fsi"; "--nologo"; "--quiet"; "--warnaserror+"; "--nowarn:20"; script ]
 
         let inExample (at: Match) =
             let line = int at.Groups[1].Value
@@ -234,7 +215,7 @@ let private complaints (examples: Example list) : string =
             | Some(first, example) -> $"{example.Member}({line - first + 1},"
             | None -> at.Value
 
-        match running.ExitCode, errors.Result.Trim() with
+        match code, errors.Trim() with
         | 0, _ -> ""
         | code, "" -> $"F# Interactive ended with {code} and said nothing"
         | _, said -> Regex.Replace(said, @"\S*examples\.fsx\((\d+),", inExample))

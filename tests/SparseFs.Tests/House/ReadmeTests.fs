@@ -29,6 +29,7 @@ let readme =
                     "## Install"
                     "## A first network"
                     "## Training that rewires"
+                    "## Models that exist, and their files"
                     "## Speed"
                     "## What there is, and what there is not"
                     "## From source" ]
@@ -36,7 +37,10 @@ let readme =
 
           testCase "each part with a program has it in F# and C#, and the first shows what it prints" (fun () ->
               // The programs themselves are run from the packages: dotnet fsi build.fsx consume.
-              Expect.equal (languages ()) [ "sh"; "fsharp"; "csharp"; ""; "fsharp"; "csharp"; "" ] "languages")
+              Expect.equal
+                  (languages ())
+                  [ "sh"; "fsharp"; "csharp"; ""; "fsharp"; "csharp"; "fsharp"; "csharp"; "" ]
+                  "languages")
 
           testCase "links lead to files that are there" (fun () ->
               let links =

@@ -38,8 +38,10 @@ let tests =
               "expected an end at 0 or later, got -1 (Parameter 'tEnd')"
               (fun () -> sparsenn.SparseLinear(784L, 300L, dynamic = true, tEnd = -1L) |> ignore)
 
-          expect "a part that is rewired of more than all" "expected α in [0, 1], got 30 (Parameter 'alpha')" (fun () ->
-              sparsenn.SparseLinear(784L, 300L, dynamic = true, alpha = 30.0) |> ignore)
+          expect
+              "a part that is rewired of more than all"
+              "expected a part of the slots, α in [0, 1], got 30: write 0.3 for 30 % (Parameter 'alpha')"
+              (fun () -> sparsenn.SparseLinear(784L, 300L, dynamic = true, alpha = 30.0) |> ignore)
 
           expect "no pattern" "Value cannot be null. (Parameter 'connectivity')" (fun () ->
               sparsenn.SparseLinear(Unchecked.defaultof<Connectivity>) |> ignore)
@@ -63,7 +65,7 @@ let tests =
 
           expect
               "a product of two dtypes"
-              "x is Float64, values Float32: x.to(Float32), or values.to(Float64) (Parameter 'x')"
+              "x is Float64, values Float32: x.to(torch.float32), or values.to(torch.float64); F# writes ``to`` (Parameter 'x')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
                   let x = torch.ones ([| 2L; 4L |], dtype = torch.float64)

@@ -23,8 +23,10 @@ let private soon = Schedules.Cosine(0.3, 10L, 100L)
 let mistakes =
     testList
         "Mistakes in C#"
-        [ expect "alpha is a percentage" "expected a part in [0, 1], got 30 (Parameter 'alpha')" (fun () ->
-              Schedules.Cosine(30.0, 100L, 75_000L) |> ignore)
+        [ expect
+              "alpha is a percentage"
+              "expected a part of the slots, in [0, 1], got 30: write 0.3 for 30 % (Parameter 'alpha')"
+              (fun () -> Schedules.Cosine(30.0, 100L, 75_000L) |> ignore)
 
           expect "deltaT is 0" "expected 1 step or more, got 0 (Parameter 'deltaT')" (fun () ->
               Schedules.Constant(0.3, 0L, 75_000L) |> ignore)

@@ -96,8 +96,10 @@ let tests =
               "expected ΔT of 1 or more, got 0 (Parameter 'deltaT')"
               (fun () -> FromSparseLinear.SparseLinear(784, 300, dynamic = true, deltaT = 0L) |> ignore)
 
-          expect "a part that is rewired of more than all" "expected α in [0, 1], got 30 (Parameter 'alpha')" (fun () ->
-              FromSparseLinear.SparseLinear(784, 300, dynamic = true, alpha = 30.0) |> ignore)
+          expect
+              "a part that is rewired of more than all"
+              "expected a part of the slots, α in [0, 1], got 30: write 0.3 for 30 % (Parameter 'alpha')"
+              (fun () -> FromSparseLinear.SparseLinear(784, 300, dynamic = true, alpha = 30.0) |> ignore)
 
           expect
               "more winners than units"

@@ -20,17 +20,17 @@ let tests =
         "Mistakes in devices"
         [ expect
               "an input that is not where the layer is"
-              $"x is on meta, the layer on cpu: x.to(layer.weight.device), or layer.to(x.device). The layer is {text} (Parameter 'x')"
+              $"x is on meta, the layer on cpu: x.to(layer.weight.device), or layer.to(x.device); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.CPU torch.META)
 
           expect
               "a layer that is not where its input is"
-              $"x is on cpu, the layer on meta: x.to(layer.weight.device), or layer.to(x.device). The layer is {text} (Parameter 'x')"
+              $"x is on cpu, the layer on meta: x.to(layer.weight.device), or layer.to(x.device); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.META torch.CPU)
 
           expect
               "a layer that was moved after its input was made"
-              $"x is on cpu, the layer on meta: x.to(layer.weight.device), or layer.to(x.device). The layer is {text} (Parameter 'x')"
+              $"x is on cpu, the layer on meta: x.to(layer.weight.device), or layer.to(x.device); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
                   use layer = new SparseLinear(Connectivity.full 3 4)
@@ -40,7 +40,7 @@ let tests =
 
           expect
               "a product of values and samples in two places"
-              "x is on meta, values on cpu: x.to(values.device), or values.to(x.device) (Parameter 'x')"
+              "x is on meta, values on cpu: x.to(values.device), or values.to(x.device); F# writes ``to`` (Parameter 'x')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
                   let x = torch.ones ([| 2L; 4L |], device = torch.META)
@@ -48,7 +48,7 @@ let tests =
 
           expect
               "a bias in another place than the values"
-              "bias is on meta, values on cpu: bias.to(values.device), or values.to(bias.device) (Parameter 'bias')"
+              "bias is on meta, values on cpu: bias.to(values.device), or values.to(bias.device); F# writes ``to`` (Parameter 'bias')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
 
@@ -60,7 +60,7 @@ let tests =
 
           expect
               "a K-winners layer that is not where its input is"
-              "x is on meta, the layer on cpu: x.to(layer.duty_cycle.device), or layer.to(x.device). The layer is KWinners(features=10, k=4, sparsity=0.65, alpha=0.1, boost=exponential, strength=1.5) (Parameter 'x')"
+              "x is on meta, the layer on cpu: x.to(layer.duty_cycle.device), or layer.to(x.device); F# writes ``to``. The layer is KWinners(features=10, k=4, sparsity=0.65, alpha=0.1, boost=exponential, strength=1.5) (Parameter 'x')"
               (fun () ->
                   use layer = new KWinners(10)
                   use x = torch.zeros ([| 2L; 10L |], device = torch.META)

@@ -20,22 +20,22 @@ let tests =
         "Mistakes in dtypes"
         [ expect
               "float64 numbers for a float32 layer"
-              $"x is Float64, the layer Float32: x.to(Float32), or layer.to(Float64). The layer is {text} (Parameter 'x')"
+              $"x is Float64, the layer Float32: x.to(torch.float32), or layer.to(torch.float64); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.float32 torch.float64)
 
           expect
               "float32 numbers for a float64 layer"
-              $"x is Float32, the layer Float64: x.to(Float64), or layer.to(Float32). The layer is {text} (Parameter 'x')"
+              $"x is Float32, the layer Float64: x.to(torch.float64), or layer.to(torch.float32); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.float64 torch.float32)
 
           expect
               "bytes of an image, which no layer can be"
-              $"x is Byte, the layer Float32: x.to(Float32). The layer is {text} (Parameter 'x')"
+              $"x is Byte, the layer Float32: x.to(torch.float32); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.float32 torch.uint8)
 
           expect
               "half-precision numbers for a bfloat16 layer"
-              $"x is Float16, the layer BFloat16: x.to(BFloat16), or layer.to(Float16). The layer is {text} (Parameter 'x')"
+              $"x is Float16, the layer BFloat16: x.to(torch.bfloat16), or layer.to(torch.float16); F# writes ``to``. The layer is {text} (Parameter 'x')"
               (called torch.bfloat16 torch.float16)
 
           expect
@@ -52,7 +52,7 @@ let tests =
 
           expect
               "a product of values and samples of two dtypes"
-              "x is Float64, values Float32: x.to(Float32), or values.to(Float64) (Parameter 'x')"
+              "x is Float64, values Float32: x.to(torch.float32), or values.to(torch.float64); F# writes ``to`` (Parameter 'x')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
                   let x = torch.ones ([| 2L; 4L |], dtype = torch.float64)
@@ -60,7 +60,7 @@ let tests =
 
           expect
               "a bias of another dtype than the values"
-              "bias is Float64, values Float32: bias.to(Float32), or values.to(Float64) (Parameter 'bias')"
+              "bias is Float64, values Float32: bias.to(torch.float32), or values.to(torch.float64); F# writes ``to`` (Parameter 'bias')"
               (fun () ->
                   use _ = torch.NewDisposeScope()
 
@@ -70,10 +70,13 @@ let tests =
                       (torch.ones ([| 3L |], dtype = torch.float64))
                   |> ignore)
 
-          expect "a mask of numbers" "expected Bool, got Float32 (Parameter 'mask')" (fun () ->
-              use linear = torch.nn.Linear(4L, 3L)
-              use mask = torch.ones (3L, 4L)
-              Conversion.ofDenseMask mask linear |> ignore)
+          expect
+              "a mask of numbers"
+              "expected Bool, got Float32: mask.ne(0.0.ToScalar()), in C# mask.ne(0) (Parameter 'mask')"
+              (fun () ->
+                  use linear = torch.nn.Linear(4L, 3L)
+                  use mask = torch.ones (3L, 4L)
+                  Conversion.ofDenseMask mask linear |> ignore)
 
           expect
               "integers for a K-winners layer"

@@ -149,7 +149,7 @@ let mistakes =
               "a model of another dtype is loaded"
               ("FOLDER/run.safetensors: 'weight': expected Float64, got Float32, 'bias': expected Float64, got Float32; ask for a "
                + "conversion, with Checkpoint.loadWith and Converts = true (C#: convert: true), or bring the model to the file's "
-               + "dtype first: model.to(Float32)")
+               + "dtype first: model.to(torch.float32); F# writes ``to``")
               (resumed (fun file -> Checkpoint.save file (layer 6 4 1)) (fun file ->
                   Checkpoint.load file (new SparseLinear(6, 4, sparsity = 0.5, dtype = torch.float64))))
 

@@ -135,8 +135,8 @@ let mistakes =
 
           expect
               "backward is never called"
-              ("3 updates of 'first' in a row were refused: no backward pass has reached 'first' since the last step. Call loss.backward() "
-               + "before rewirer.Step(), with finite losses; to go on without updates, set rewirer.Refusals to Refusals.Log or "
+              ("3 updates of 'first' in a row were refused: no backward pass has reached 'first' since the last step. To mend it, "
+               + "call loss.backward() before rewirer.Step(); to go on without updates, set rewirer.Refusals to Refusals.Log or "
                + "Refusals.Ignore")
               (fun () ->
                   use model = model ()
@@ -147,6 +147,26 @@ let mistakes =
                   for _ in 1..3 do
                       rewirer.Step() |> ignore)
 
+          expect
+              "the weights have become NaN"
+              ("3 updates of 'first' in a row were refused: expected finite numbers, got weight NaN at slot 0. To mend it, load an "
+               + "earlier checkpoint if weights are concerned, and lower the learning rate or clip the gradient's norm "
+               + "(torch.nn.utils.clip_grad_norm_); to go on without updates, set rewirer.Refusals to Refusals.Log or "
+               + "Refusals.Ignore")
+              (fun () ->
+                  use model = model ()
+
+                  use rewirer =
+                      new Rewirer(model, sgd model, Policy.rigL (Schedule.cosine 0.3 1L 100L))
+
+                  for parameter in model.parameters () do
+                      use _ = torch.no_grad ()
+                      parameter.fill_ (nan.ToScalar()) |> ignore
+
+                  for _ in 1..3 do
+                      backward model
+                      rewirer.Step() |> ignore)
+
           notices
               "backward is forgotten"
               [ "No parameter of the optimizer has a gradient that is not 0, so that this step trains nothing. Call loss.backward() "
@@ -154,6 +174,7 @@ let mistakes =
               (fun _ _ rewirer ->
                   for _ in 1..3 do
                       rewirer.Step() |> ignore)
+
 
           notices
               "optimizer.step() and Step are both called"
@@ -181,7 +202,8 @@ let mistakes =
                   [ for notice in rewirer.Notices do
                         if notice.Layer = "second" then
                             notice.Message ]
-                  [ "The weight's gradient is not a multiple of what its backward passes gave: it was clipped by value, noise was "
+                  [ "The weight's gradient is not a multiple of what its backward passes gave: it was not zeroed since the "
+                    + "last step (optimizer.zero_grad() before each backward), it was clipped by value, noise was "
                     + "added to it, or it was set by hand. Growth looks at the passes as they were, so that cells are grown by "
                     + "other gradients than weights are trained by. Clip by norm instead "
                     + "(torch.nn.utils.clip_grad_norm_), which growth follows." ]

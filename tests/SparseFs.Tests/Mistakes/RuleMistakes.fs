@@ -18,8 +18,10 @@ let private winners (options: KWinnersOptions) () : unit = new KWinners(10, opti
 let mistakes =
     testList
         "Mistakes of policies and K-winners"
-        [ expect "α is a percentage" "expected α in [0, 1], got 30 (Parameter 'fraction')" (fun () ->
-              Schedule.cosine 30.0 100L 75_000L |> ignore)
+        [ expect
+              "α is a percentage"
+              "expected a part of the slots, α in [0, 1], got 30: write 0.3 for 30 % (Parameter 'fraction')"
+              (fun () -> Schedule.cosine 30.0 100L 75_000L |> ignore)
 
           expect "ΔT is 0" "expected ΔT of 1 or more, got 0 (Parameter 'every')" (fun () ->
               Schedule.constant 0.3 0L 75_000L |> ignore)

@@ -217,7 +217,7 @@ let life =
                   with :? InvalidOperationException as e ->
                       e.Message
 
-              Expect.stringContains message "Call loss.backward() before rewirer.Step()" "the cure"
+              Expect.stringContains message "call loss.backward() before rewirer.Step()" "the cure"
               Expect.equal (kinds rewirer) [ NoticeKind.NoGradient ] "once")
 
           for name, make in
