@@ -234,8 +234,8 @@ module Topology =
     /// rule, those of a smaller last group by themselves. SparseLinear takes this number over.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is negative or nnz is outside
     /// 0..rows·cols.</exception>
-    /// <remarks>A product loads each input once for all rows of a group, so that groups of 4 are multiplied 1.5 to 3 times as
-    /// fast as patterns without them: docs/performance.md, "Which pattern for speed".</remarks>
+    /// <remarks>A product loads each input once for all rows of a group: docs/performance.md, "Which pattern for speed", says
+    /// what that is worth. An update of a rewirer keeps no groups.</remarks>
     /// <example><code>
     /// let layer = new SparseLinear(784, 300, sparsity = 0.9, topology = Topology.rowGroups 4)
     /// Connectivity.rowGroupSize layer.Connectivity // = 4
