@@ -5,6 +5,7 @@ open System
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
+open SparseFs
 
 /// How the connections are laid out.
 [<RequireQualifiedAccess>]
@@ -13,11 +14,18 @@ type Layout =
     | Uniform
     /// Near the diagonal: each row's connections lie side by side.
     | Local
+    /// Anywhere, and the same for each four neighbouring rows.
+    | Groups4
 
     override l.ToString() =
         match l with
         | Uniform -> "uniform"
         | Local -> "local"
+        | Groups4 -> "groups-4"
+
+let layoutOf (text: string) : Layout =
+    [ Layout.Uniform; Layout.Local; Layout.Groups4 ]
+    |> List.find (fun layout -> string layout = text)
 
 type Setting =
     { Op: string
@@ -44,6 +52,15 @@ type Row =
     member r.Ratio(name: string) : float option =
         Map.tryFind name r.Milliseconds
         |> Option.map (fun other -> other / r.Milliseconds["sparsefs"])
+
+/// The pattern of a setting.
+let pattern (s: Setting) : Connectivity =
+    let nnz = Sparsity.nnz s.Rows s.Cols s.Sparsity
+
+    match s.Layout with
+    | Layout.Uniform -> Topology.uniform s.Rows s.Cols nnz (Seed.ofInt 1)
+    | Layout.Local -> Topology.banded s.Rows s.Cols nnz
+    | Layout.Groups4 -> Topology.rowGroups 4 s.Rows s.Cols nnz (Seed.ofInt 1)
 
 let contenders = [ "sparsefs"; "dense"; "masked"; "coo"; "gather" ]
 
@@ -90,11 +107,7 @@ let read (path: string) : Row list =
                 Cols = (field "cols").GetValue<int>()
                 Batch = (field "batch").GetValue<int>()
                 Sparsity = (field "sparsity").GetValue<float>()
-                Layout =
-                  if (field "topology").GetValue<string>() = string Layout.Local then
-                      Layout.Local
-                  else
-                      Layout.Uniform
+                Layout = layoutOf ((field "topology").GetValue<string>())
                 Threads = (field "threads").GetValue<int>() }
             Milliseconds =
               Map.ofList

@@ -57,13 +57,6 @@ let private contender
         else
             effort.OthersSeconds }
 
-let private connectivity (s: Setting) =
-    let nnz = Sparsity.nnz s.Rows s.Cols s.Sparsity
-
-    match s.Layout with
-    | Layout.Uniform -> Topology.uniform s.Rows s.Cols nnz (Seed.ofInt 1)
-    | Layout.Local -> Topology.banded s.Rows s.Cols nnz
-
 let private rivals (only: string list) (s: Setting) (nnz: int64) =
     let cells = 4L * int64 s.Rows * int64 s.Cols
 
@@ -82,7 +75,7 @@ let private measure (effort: Effort) (only: string list) (s: Setting) : Row =
     use _ = torch.NewDisposeScope()
     torch.set_num_threads s.Threads
     torch.manual_seed 1L |> ignore
-    let pattern = connectivity s
+    let pattern = pattern s
 
     let x = torch.randn (int64 s.Batch, int64 s.Cols, requires_grad = (s.Op = "train"))
 

@@ -9,6 +9,7 @@ type Arguments =
     | Full
     | Wide
     | Kernels
+    | Roofline
     | Costs
     | Topologies
     | Rewire
@@ -22,6 +23,7 @@ type Arguments =
     | Ops of string list
     | Rivals of string list
     | Local
+    | Groups
     | Threads of int list
     | Output of path: string
 
@@ -32,6 +34,7 @@ type Arguments =
             | Full -> "every shape, batch size and sparsity, hours"
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
+            | Roofline -> "the kernels by themselves, as shares of what the machine can do, in place of the comparison"
             | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
             | Topologies ->
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
@@ -46,6 +49,7 @@ type Arguments =
             | Sparsity _ -> "sparsities for --shape (0.9 0.95 0.99)"
             | Ops _ -> "operations for --shape (forward train)"
             | Local -> "connections near the diagonal, for --shape"
+            | Groups -> "each four neighbouring rows with the same connections, for --shape"
             | Rivals _ -> "what to compare with (dense masked coo gather)"
             | Threads _ -> "numbers of threads (1 2)"
             | Output _ -> "the JSON file (artifacts/bench/linear.json); the plot gets the same name with .html"
@@ -75,14 +79,15 @@ let private quick threads =
     let rows = settings both threads
     let usual = [ 0.9; 0.95; 0.99 ]
 
-    List.concat
-        [ rows Layout.Uniform [ 4096, 4096 ] [ 256 ] [ 0.5; 0.7; 0.8; 0.9; 0.95; 0.99; 0.999 ]
-          rows Layout.Local [ 4096, 4096 ] [ 256 ] [ 0.9; 0.99 ]
-          rows Layout.Uniform [ 1024, 1024 ] [ 256 ] usual
-          rows Layout.Uniform [ 784, 2000 ] [ 64 ] usual
-          rows Layout.Uniform [ 384, 1536; 1536, 384 ] [ 2048 ] usual
-          rows Layout.Uniform [ 2000, 10 ] [ 64 ] [ 0.9 ]
-          rows Layout.Uniform [ 20_000, 20_000 ] [ 1 ] [ 0.99 ] ]
+    [ yield! rows Layout.Uniform [ 4096, 4096 ] [ 256 ] [ 0.5; 0.7; 0.8; 0.9; 0.95; 0.99; 0.999 ]
+      yield! rows Layout.Local [ 4096, 4096 ] [ 256 ] [ 0.9; 0.99 ]
+      yield! rows Layout.Groups4 [ 4096, 4096 ] [ 256 ] usual
+      for layout in [ Layout.Uniform; Layout.Groups4 ] do
+          yield! rows layout [ 1024, 1024 ] [ 256 ] usual
+          yield! rows layout [ 784, 2000 ] [ 64 ] usual
+          yield! rows layout [ 384, 1536; 1536, 384 ] [ 2048 ] usual
+      yield! rows Layout.Uniform [ 2000, 10 ] [ 64 ] [ 0.9 ]
+      yield! rows Layout.Uniform [ 20_000, 20_000 ] [ 1 ] [ 0.99 ] ]
 
 let private full threads =
     let rows = settings both threads
@@ -116,6 +121,8 @@ let main args =
             WideBenchmark.run ()
         elif given.Contains Kernels then
             KernelBenchmarks.run ()
+        elif given.Contains Roofline then
+            RooflineBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/roofline.json")))
         elif given.Contains Costs then
             CostsBenchmark.run ()
         elif given.Contains Topologies then
@@ -135,10 +142,9 @@ let main args =
             settings
                 (given.GetResult(Ops, both))
                 threads
-                (if given.Contains Local then
-                     Layout.Local
-                 else
-                     Layout.Uniform)
+                (if given.Contains Local then Layout.Local
+                 elif given.Contains Groups then Layout.Groups4
+                 else Layout.Uniform)
                 (given.GetResults Shape)
                 (given.GetResult(Batch, [ 256 ]))
                 (given.GetResult(Sparsity, [ 0.9; 0.95; 0.99 ]))

@@ -23,7 +23,7 @@ let private panel (title: string) (rows: Row list) : GenericChart =
                   |> List.sort
 
               if not points.IsEmpty then
-                  let layout = if s.Layout = Layout.Local then ", local" else ""
+                  let layout = if s.Layout = Layout.Uniform then "" else $", {s.Layout}"
                   let name = $"{s.Shape}, batch {s.Batch}{layout}"
 
                   let at =

@@ -19,6 +19,13 @@ public static class ConnectivityReading
     public static int[] FanOut(this Connectivity connectivity) =>
         ConnectivityModule.FanOut(Require.NotNull(connectivity));
 
+    /// <summary>The largest size of groups of neighbouring rows that share their columns; the last group may be smaller.</summary>
+    /// <param name="connectivity">The pattern.</param>
+    /// <returns>1 where neighbouring rows differ, all rows where they are all alike.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
+    public static int RowGroupSize(this Connectivity connectivity) =>
+        ConnectivityModule.RowGroupSize(Require.NotNull(connectivity));
+
     /// <summary>The row of each slot, in slot order; with <c>ColIdx</c> the COO form.</summary>
     /// <param name="connectivity">The pattern.</param>
     /// <returns>Length nnz, never falling.</returns>

@@ -119,6 +119,26 @@ public static class Topologies
     public static Connectivity Block(int rows, int cols, int size, int blocks, Seed seed) =>
         Topology.Block(rows, cols, size, blocks, seed);
 
+    /// <summary>Groups of neighbouring rows that share their columns: blocks of size rows by one column, at uniformly drawn
+    /// places: a product loads each input once for all rows of a group.</summary>
+    /// <param name="size">Rows of a group, 1 or more: 4 is the fastest.</param>
+    /// <param name="rows">out_features, 0 or more; where it is no multiple of size, the last group is smaller.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots that are wanted, 0..rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>As many slots as whole groups have, nearest to nnz.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">size is below 1, a size is negative or nnz is outside 0..rows·cols.</exception>
+    public static Connectivity RowGroups(int size, int rows, int cols, int nnz, Seed seed) =>
+        Topology.RowGroups(size, rows, cols, nnz, seed);
+
+    /// <summary>Groups of neighbouring rows that share their columns, as a topology of layers:
+    /// <c>sparsenn.SparseLinear(784, 300, sparsity: 0.9, topology: Topologies.RowGroups(4))</c>.</summary>
+    /// <param name="size">Rows of a group, 1 or more: 4 is the fastest.</param>
+    /// <returns>A function of rows, columns, slots and a seed.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">size is below 1, when the function is called.</exception>
+    public static Func<int, int, int, Seed, Connectivity> RowGroups(int size) =>
+        (rows, cols, nnz, seed) => Topology.RowGroups(size, rows, cols, nnz, seed);
+
     /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, a multiple of m.</param>

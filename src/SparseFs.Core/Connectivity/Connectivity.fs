@@ -291,3 +291,6 @@ module Connectivity =
     let isSubset (inner: Connectivity) (outer: Connectivity) =
         checkSameShape inner outer (nameof outer)
         (difference inner outer).Nnz = 0
+
+    [<CompiledName "RowGroupSize">]
+    let rowGroupSize (c: Connectivity) : int = RowGroups.size c.rowPtr c.colIdx

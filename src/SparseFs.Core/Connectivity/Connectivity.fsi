@@ -293,6 +293,16 @@ module Connectivity =
     [<CompiledName "IsSubset">]
     val isSubset: inner: Connectivity -> outer: Connectivity -> bool
 
+    /// <summary>The largest size of groups of neighbouring rows that share their columns.</summary>
+    /// <param name="c">The pattern.</param>
+    /// <returns>Rows 0 to size − 1 have the same columns, so have the next ones, and so on; the last group may be smaller. 1
+    /// where they differ, and all rows where they are all alike. Kernels use groups of 4 and 2 by themselves.</returns>
+    /// <example><code>
+    /// Connectivity.rowGroupSize (Topology.rowGroups 4 300 784 23_520 seed) // = 4
+    /// </code></example>
+    [<CompiledName "RowGroupSize">]
+    val rowGroupSize: c: Connectivity -> int
+
     /// Takes the arrays themselves, unchecked: for what was derived from a pattern and obeys its rules.
     val internal ofTrusted: rows: int -> cols: int -> rowPtr: int[] -> colIdx: int[] -> Connectivity
 

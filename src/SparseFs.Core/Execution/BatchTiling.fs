@@ -34,13 +34,7 @@ type internal BatchTiling =
         let samples = c.N - c.Whole * c.Vectors * c.Lanes
         (samples + c.Lanes - 1) / c.Lanes
 
-    /// Three vectors are a tile of two and one of one.
-    member c.Tiles =
-        c.Whole
-        + (match c.Rest with
-           | 0 -> 0
-           | 3 -> 2
-           | _ -> 1)
+    member c.Tiles = c.Whole + (if c.Rest = 0 then 0 else 1)
 
     member c.Tile(index: int) : Tile =
         let before = min index c.Whole * c.Vectors * c.Lanes
@@ -50,15 +44,9 @@ type internal BatchTiling =
               Samples = c.Vectors * c.Lanes
               Vectors = c.Vectors }
         else
-            let sample, vectors =
-                match c.Rest with
-                | 3 when index = c.Whole -> before, 2
-                | 3 -> before + 2 * c.Lanes, 1
-                | rest -> before, rest
-
-            { Sample = sample
-              Samples = min (vectors * c.Lanes) (c.N - sample)
-              Vectors = vectors }
+            { Sample = before
+              Samples = c.N - before
+              Vectors = c.Rest }
 
     /// Samples of a tile with its padding.
     member c.Wide(tile: Tile) = tile.Vectors * c.Lanes

@@ -59,7 +59,7 @@ module internal CpuGradients =
         let inOnePass =
             wantsInput
             && (wantsValues || wantsBias)
-            && not (CpuSpmm.scatters c pattern)
+            && not (CpuSpmm.scatters c plan)
             && groups >= machine.Threads
 
         if wantsInput && not inOnePass then
@@ -108,14 +108,14 @@ module internal CpuGradients =
             let allX = { Data = x; Stride = cols }
             let dInput = { Data = wanted.Input; Stride = cols }
 
-            CsrView.pinned pattern (CpuSpmm.fetchTo c pattern) (fun p ->
-                CsrView.pinned patternT (CpuSpmm.fetchTo c patternT) (fun pT ->
+            CsrView.pinned pattern plan.RowGroup (CpuSpmm.fetchTo c pattern) (fun p ->
+                CsrView.pinned patternT 1 (CpuSpmm.fetchTo c patternT) (fun pT ->
                     machine.Team.Run(
                         machine.Threads,
                         groups * shares,
                         fun part ->
                             let group, share = part / shares, part % shares
-                            let own = RowPartition.ofWork rowPtr share shares
+                            let own = RowPartition.ofWork plan.RowGroup rowPtr share shares
                             let tileFrom = c.Tiles * group / groups
 
                             let scratch = ScratchPool.rent (c.Floats cols + c.Floats own.Count)

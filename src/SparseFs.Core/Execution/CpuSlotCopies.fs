@@ -9,11 +9,11 @@ open SparseFs
 module internal CpuSlotCopies =
 
     let private byRows (machine: ExecutionPolicy) (pattern: Connectivity) (body: CsrView -> RowRange -> unit) =
-        CsrView.pinned pattern -1L (fun p ->
+        CsrView.pinned pattern 1 -1L (fun p ->
             machine.Team.Run(
                 machine.Threads,
                 machine.Threads,
-                fun part -> body p (RowPartition.ofWork pattern.RowPtrArray part machine.Threads)
+                fun part -> body p (RowPartition.ofWork 1 pattern.RowPtrArray part machine.Threads)
             ))
 
     /// w [rows, cols] = the values at the pattern, 0 elsewhere; w is overwritten.

@@ -40,7 +40,7 @@ module internal CpuSparseActivations =
 
         let values = if inPlace then values else ScratchPool.floats ordered
 
-        CsrView.pinned t -1L (fun columns ->
+        CsrView.pinned t 1 -1L (fun columns ->
             machine.Team.Run(
                 parts,
                 parts,
@@ -73,12 +73,12 @@ module internal CpuSparseActivations =
         Pointer.clear sums (int64 pattern.Nnz)
 
         // A part owns columns, and their slots.
-        CsrView.pinned t -1L (fun columns ->
+        CsrView.pinned t 1 -1L (fun columns ->
             machine.Team.Run(
                 parts,
                 parts,
                 fun part ->
-                    let own = RowPartition.ofWork t.RowPtrArray part parts
+                    let own = RowPartition.ofWork 1 t.RowPtrArray part parts
                     let packed = ScratchPool.rent (c.Floats own.Count)
 
                     for index in 0 .. c.Tiles - 1 do

@@ -74,7 +74,7 @@ module internal CpuSpmm =
     /// A part of a product: some rows of a tile.
     let private spmmPart (s: SpmmCall) (part: int) : unit =
         let tile, group = s.Cut.Tile(part / s.Groups), part % s.Groups
-        let own = RowPartition.ofWork s.RowPtr group s.Groups
+        let own = RowPartition.ofWork s.Pattern.Group s.RowPtr group s.Groups
 
         if s.Cut.N = 1 then
             // One sample is its own tile, and its outputs lie as the rows do.
@@ -99,6 +99,7 @@ module internal CpuSpmm =
     let private spmmOf
         (machine: ExecutionPolicy)
         (pattern: Connectivity)
+        (rowGroup: int)
         values
         bias
         (x: nativeptr<float32>)
@@ -109,7 +110,7 @@ module internal CpuSpmm =
         let tiles = c.Tiles
         let groups = groupsOfTile machine tiles
 
-        CsrView.pinned pattern (fetchTo c pattern) (fun p ->
+        CsrView.pinned pattern rowGroup (fetchTo c pattern) (fun p ->
             let s =
                 { Cut = c
                   Groups = groups
@@ -131,12 +132,13 @@ module internal CpuSpmm =
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
     let spmm (machine: ExecutionPolicy) (plan: SpmmPlan) values bias x n y =
-        spmmOf machine plan.Connectivity values bias x n y
+        spmmOf machine plan.Connectivity plan.RowGroup values bias x n y
 
     /// Adding to the columns, row by row, costs less than bringing the values into their order for one tile only, and
-    /// than walking columns that hold hardly a slot.
-    let scatters (c: BatchTiling) (pattern: Connectivity) : bool =
-        c.Tiles <= 1 || int64 pattern.Nnz < 2L * int64 pattern.Cols
+    /// than walking columns that hold hardly a slot. Rows that share their columns add four products at once.
+    let scatters (c: BatchTiling) (plan: SpmmPlan) : bool =
+        let pattern = plan.Connectivity
+        plan.RowGroup > 1 || c.Tiles <= 1 || int64 pattern.Nnz < 2L * int64 pattern.Cols
 
     /// Some columns of one tile's product with W, added up row by row.
     let private scatterPart (c: BatchTiling) (tile: Tile) p values (g: MatrixView) (columns: RowRange) (x: MatrixView) =
@@ -181,12 +183,12 @@ module internal CpuSpmm =
         let pattern = plan.Connectivity
         let c = cutOf machine pattern n
 
-        if scatters c pattern then
+        if scatters c plan then
             let groups = groupsOfTile machine c.Tiles
             let g = { Data = g; Stride = pattern.Rows }
             let x = { Data = x; Stride = pattern.Cols }
 
-            CsrView.pinned pattern (fetchTo c pattern) (fun p ->
+            CsrView.pinned pattern plan.RowGroup (fetchTo c pattern) (fun p ->
                 machine.Team.Run(
                     machine.Threads,
                     c.Tiles * groups,
@@ -196,5 +198,5 @@ module internal CpuSpmm =
                 ))
         else
             let valuesT = transposedValues machine plan values
-            spmmOf machine (plan.Transposed machine) valuesT.Floats Pointer.nothing g n x
+            spmmOf machine (plan.Transposed machine) 1 valuesT.Floats Pointer.nothing g n x
             ScratchPool.giveBack valuesT

@@ -4,6 +4,7 @@ namespace SparseFs.Kernels
 #nowarn "3535"
 #nowarn "3536"
 
+open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 
@@ -84,6 +85,68 @@ type internal TileKernels() =
     /// As Reduce.addGroups.
     abstract AddGroups: groups: int * length: int * partial: nativeptr<float32> * total: nativeptr<float32> -> unit
 
+/// The products at one width of tiles: rows that share their columns by groups, and the rows behind the last whole group.
+[<AbstractClass; Sealed>]
+type internal TileWidth<'L, 'V, 'K
+    when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors> =
+
+    /// The rows behind the last whole group.
+    static member inline private Rest(p: CsrView, rows: RowRange) : RowRange =
+        { rows with
+            From = rows.From + (rows.Count - rows.Count % p.Group) }
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Spmm(p: CsrView, values, bias, packed, rows: RowRange, y) =
+        match p.Group with
+        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, FourRows> p values bias packed rows y
+        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, TwoRows> p values bias packed rows y
+        | _ -> ()
+
+        let rest =
+            if p.Group = 1 then
+                rows
+            else
+                TileWidth<'L, 'V, 'K>.Rest(p, rows)
+
+        if rest.Count > 0 then
+            let before = int64 (rest.From - rows.From) * int64 ('K.Count * 'L.Count)
+            Spmm.rows<'L, 'V, 'K> p values bias packed rest (Pointer.at y before)
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Sddmm(p: CsrView, g, packed, rows: RowRange, accumulate, d) =
+        match p.Group with
+        | 4 -> SddmmRowGroups.rows<'L, 'V, 'K, FourRows> p g packed rows accumulate d
+        | 2 -> SddmmRowGroups.rows<'L, 'V, 'K, TwoRows> p g packed rows accumulate d
+        | _ -> ()
+
+        let rest =
+            if p.Group = 1 then
+                rows
+            else
+                TileWidth<'L, 'V, 'K>.Rest(p, rows)
+
+        if rest.Count > 0 then
+            let before = int64 (rest.From - rows.From) * int64 ('K.Count * 'L.Count)
+            Sddmm.rows<'L, 'V, 'K> p (Pointer.at g before) packed rest accumulate d
+
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Scatter(p: CsrView, values, g, rows: int, cols, columns, packed) =
+        let all = { From = 0; To = rows }
+
+        match p.Group with
+        | 4 -> SpmmTranspose.groups<'L, 'V, 'K, FourRows> p values g all cols columns packed
+        | 2 -> SpmmTranspose.groups<'L, 'V, 'K, TwoRows> p values g all cols columns packed
+        | _ -> ()
+
+        let rest =
+            if p.Group = 1 then
+                all
+            else
+                TileWidth<'L, 'V, 'K>.Rest(p, all)
+
+        if rest.Count > 0 then
+            SpmmTranspose.rows<'L, 'V, 'K> p values g rest cols columns packed
+
 [<Sealed>]
 type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>() =
     inherit TileKernels()
@@ -101,21 +164,24 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
         match tile.Vectors with
-        | 4 -> Spmm.rows4<'L, 'V> p values bias packed rows block
-        | 2 -> Spmm.rows2<'L, 'V> p values bias packed rows block
-        | _ -> Spmm.rows1<'L, 'V> p values bias packed rows block
+        | 4 -> TileWidth<'L, 'V, FourVectors>.Spmm(p, values, bias, packed, rows, block)
+        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Spmm(p, values, bias, packed, rows, block)
+        | 2 -> TileWidth<'L, 'V, TwoVectors>.Spmm(p, values, bias, packed, rows, block)
+        | _ -> TileWidth<'L, 'V, OneVector>.Spmm(p, values, bias, packed, rows, block)
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
-        | 4 -> Sddmm.rows4<'L, 'V> p g packed rows accumulate d
-        | 2 -> Sddmm.rows2<'L, 'V> p g packed rows accumulate d
-        | _ -> Sddmm.rows1<'L, 'V> p g packed rows accumulate d
+        | 4 -> TileWidth<'L, 'V, FourVectors>.Sddmm(p, g, packed, rows, accumulate, d)
+        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Sddmm(p, g, packed, rows, accumulate, d)
+        | 2 -> TileWidth<'L, 'V, TwoVectors>.Sddmm(p, g, packed, rows, accumulate, d)
+        | _ -> TileWidth<'L, 'V, OneVector>.Sddmm(p, g, packed, rows, accumulate, d)
 
     override _.Scatter(tile, p, values, g, rows, cols, columns, packed) =
         match tile.Vectors with
-        | 4 -> SpmmTranspose.rows4<'L, 'V> p values g rows cols columns packed
-        | 2 -> SpmmTranspose.rows2<'L, 'V> p values g rows cols columns packed
-        | _ -> SpmmTranspose.rows1<'L, 'V> p values g rows cols columns packed
+        | 4 -> TileWidth<'L, 'V, FourVectors>.Scatter(p, values, g, rows, cols, columns, packed)
+        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Scatter(p, values, g, rows, cols, columns, packed)
+        | 2 -> TileWidth<'L, 'V, TwoVectors>.Scatter(p, values, g, rows, cols, columns, packed)
+        | _ -> TileWidth<'L, 'V, OneVector>.Scatter(p, values, g, rows, cols, columns, packed)
 
     override _.MultiplySparse(columns, from, values, bias, x, samples, y) =
         SparseActivations.multiply<'L, 'V> columns from values bias x samples y

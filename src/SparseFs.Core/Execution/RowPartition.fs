@@ -24,8 +24,8 @@ module internal RowPartition =
         { From = bound part
           To = bound (part + 1) }
 
-    /// Rows of equal work: a slot and a row count alike.
-    let ofWork (rowPtr: int[]) (part: int) (parts: int) : RowRange =
+    /// Rows of equal work, in whole groups of so many: a slot and a row count alike.
+    let ofWork (group: int) (rowPtr: int[]) (part: int) (parts: int) : RowRange =
         let rows = rowPtr.Length - 1
 
         let bound part =
@@ -41,7 +41,7 @@ module internal RowPartition =
                 else
                     high <- mid
 
-            low
+            if low = rows then low else low - low % group
 
         { From = bound part
           To = bound (part + 1) }

@@ -92,6 +92,7 @@ type SpmmPlan
     let gate = obj ()
     let mutable transposed: Connectivity | null = null
     // The `lazy` of F# cannot be trimmed.
+    let rowGroup = Lazy<int>(fun () -> RowGroups.ofKernels rowPtr colIdx)
     let sources = Lazy<int[]>(fun () -> snd (Connectivity.transpose connectivity))
 
     /// A number for each part and column must not cost more than the slots do.
@@ -105,7 +106,7 @@ type SpmmPlan
         machine.Team.Run(
             threads,
             threads,
-            fun part -> body (RowPartition.ofWork rowPtr part threads) (room.AsMemory(part * cols, cols))
+            fun part -> body (RowPartition.ofWork 1 rowPtr part threads) (room.AsMemory(part * cols, cols))
         )
 
         room
@@ -136,12 +137,15 @@ type SpmmPlan
             threads,
             threads,
             fun part ->
-                let own = RowPartition.ofWork rowPtr part threads
+                let own = RowPartition.ofWork 1 rowPtr part threads
                 CscBuilder.fill rowPtr colIdx own (places.AsSpan(part * cols, cols)) rowsOf
         )
 
         Buffers.ArrayPool<int>.Shared.Return places
         Connectivity.ofTrusted cols rows colPtr rowsOf
+
+    /// Neighbouring rows that share their columns, as many as the kernels take together: 1, 2 or 4.
+    member internal _.RowGroup: int = rowGroup.Value
 
     /// <summary>The pattern.</summary>
     member _.Connectivity: Connectivity = connectivity

@@ -9,7 +9,7 @@ open SparseFs
 
 /// <summary>The products for inputs of which few are not 0: only those are walked, and the slots of their columns.</summary>
 /// <remarks>
-/// The pattern comes ordered by column: column j owns slots RowPtr[j] .. RowPtr[j + 1] − 1, and ColIdx has the row of each.
+/// The pattern comes ordered by column: column j owns slots Begin[j] .. Begin[j + 1] − 1, and ColIdx has the row of each.
 /// An input of 0, −0 too, is passed over, whatever weights or gradients it would meet; NaN is not 0. Each multiply-add is
 /// two roundings, on every machine the same. Oracle: Wanted.spmm and Wanted.sddmm of the tests, and one lane to the bit.
 /// </remarks>
@@ -98,7 +98,7 @@ module internal SparseActivations =
                 for r in 0 .. y.Stride - 1 do
                     Pointer.set yRow r (Pointer.get bias r)
 
-        let colPtr, rowsOf, cols = columns.RowPtr, columns.ColIdx, x.Stride
+        let colPtr, rowsOf, cols = columns.Begin, columns.ColIdx, x.Stride
         // Stepped from row to row: that leaves a register for each pointer of the innermost loop.
         let mutable xRow = x.Row samples.From
         let mutable yRow = y.Row samples.From
@@ -146,8 +146,8 @@ module internal SparseActivations =
         let rowsOf = columns.ColIdx
 
         for j in own.From .. own.To - 1 do
-            let first = int64 (Pointer.get columns.RowPtr j)
-            let last = int64 (Pointer.get columns.RowPtr (j + 1))
+            let first = int64 (Pointer.get columns.Begin j)
+            let last = int64 (Pointer.get columns.Begin (j + 1))
 
             if first < last then
                 forEach<'L, 'V> (tile.Row(j - own.From)) samples (fun i input ->

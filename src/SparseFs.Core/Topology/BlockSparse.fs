@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>Patterns of blocks: whole blocks at drawn places, and N of every M columns.</summary>
+/// <summary>Patterns of blocks: whole blocks at drawn places, groups of rows that share their columns, and N of every M columns.</summary>
 module internal BlockSparse =
 
     /// As Topology.block.
@@ -49,6 +49,42 @@ module internal BlockSparse =
                     slot <- slot + 1
 
             rowPtr[row + 1] <- slot
+
+        Connectivity.ofTrusted rows cols rowPtr colIdx
+
+    /// As Topology.rowGroups.
+    let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
+        Sparsity.checkNnz rows cols nnz
+
+        if size < 1 then
+            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more rows, got {size}")))
+
+        let struct (ofWhole, ofLast) = RowGroups.counts size rows cols nnz
+        let whole, left = rows / size, rows % size
+
+        let draw (groups: int) (count: int) (seed: Seed) =
+            SampleWithoutReplacement.distinct (Sparsity.cells groups cols) count (Draws seed)
+            |> Connectivity.ofSortedCells groups cols
+
+        let groups = draw whole ofWhole (Seed.child 0 seed)
+        let last = draw (min left 1) ofLast (Seed.child 1 seed)
+        let rowPtr: int[] = Array.zeroCreate (rows + 1)
+        let colIdx: int[] = Array.zeroCreate (int (RowGroups.nnz size rows cols nnz))
+        let mutable slot = 0
+
+        let copy (row: int) (from: Connectivity) (group: int) =
+            let columns =
+                from.ColIdx.Slice(from.RowPtr[group], from.RowPtr[group + 1] - from.RowPtr[group])
+
+            columns.CopyTo(colIdx.AsSpan slot)
+            slot <- slot + columns.Length
+            rowPtr[row + 1] <- slot
+
+        for row in 0 .. rows - 1 do
+            if row / size < whole then
+                copy row groups (row / size)
+            else
+                copy row last 0
 
         Connectivity.ofTrusted rows cols rowPtr colIdx
 

@@ -2,7 +2,7 @@ namespace SparseFs
 
 open System
 
-/// <summary>Generators of patterns: each exact in nnz, each a pure function of its arguments and a seed.</summary>
+/// <summary>Generators of patterns: each exact in nnz (row groups to whole groups), each a pure function of its arguments and a seed.</summary>
 [<RequireQualifiedAccess>]
 module Topology =
 
@@ -222,6 +222,27 @@ module Topology =
     [<CompiledName "Block">]
     let block (rows: int) (cols: int) (size: int) (blocks: int) (seed: Seed) : Connectivity =
         BlockSparse.block rows cols size blocks seed
+
+    /// <summary>Groups of neighbouring rows that share their columns: blocks of size rows by one column, at uniformly drawn
+    /// places.</summary>
+    /// <param name="size">Rows of a group, 1 or more: 4 is the fastest.</param>
+    /// <param name="rows">out_features, 0 or more; where it is no multiple of size, the last group is smaller.</param>
+    /// <param name="cols">in_features, 0 or more.</param>
+    /// <param name="nnz">Slots that are wanted, 0..rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>As many slots as whole groups have, nearest to nnz: the cells of the groups are counted by the one rounding
+    /// rule, those of a smaller last group by themselves. SparseLinear takes this number over.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is negative or nnz is outside
+    /// 0..rows·cols.</exception>
+    /// <remarks>A product loads each input once for all rows of a group: docs/performance.md, "Which pattern for speed", says
+    /// what that is worth. An update of a rewirer keeps no groups.</remarks>
+    /// <example><code>
+    /// let layer = new SparseLinear(784, 300, sparsity = 0.9, topology = Topology.rowGroups 4)
+    /// Connectivity.rowGroupSize layer.Connectivity // = 4
+    /// </code></example>
+    [<CompiledName "RowGroups">]
+    let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
+        BlockSparse.rowGroups size rows cols nnz seed
 
     /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>

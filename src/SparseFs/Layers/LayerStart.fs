@@ -108,8 +108,16 @@ module internal LayerStart =
 
             versions.Replace(c, own (InitialNumbers.weight c numbers), bias))
 
+    /// Whether a pattern has the number of slots that was asked for, or the one that its row groups round it to.
+    let private hasSlots (nnz: int) (c: Connectivity) =
+        c.Nnz = nnz
+        || (let size = Connectivity.rowGroupSize c
+
+            seq { 2..size }
+            |> Seq.exists (fun part -> size % part = 0 && RowGroups.nnz part c.Rows c.Cols nnz = int64 c.Nnz))
+
     let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
-        if isNull (box c) || c.Rows <> rows || c.Cols <> cols || c.Nnz <> nnz then
+        if isNull (box c) || c.Rows <> rows || c.Cols <> cols || not (hasSlots nnz c) then
             let got =
                 if isNull (box c) then
                     "null"
@@ -144,6 +152,16 @@ module internal LayerStart =
                 Seed = Some seed }
         | None ->
             use _ = torch.NewDisposeScope()
+            use before = torch.random.get_rng_state ()
             let numbers = InitialNumbers.draw settings.Init nnz outFeatures settings.HasBias
             let seed = DrawnSeed.draw ()
-            ofNumbers settings (drawn seed) (Some seed) numbers
+            let c = drawn seed
+
+            if c.Nnz = nnz then
+                ofNumbers settings c (Some seed) numbers
+            else
+                // Row groups have another number of slots, as many from any seed: the numbers are drawn again.
+                torch.random.set_rng_state before
+                let numbers = InitialNumbers.draw settings.Init c.Nnz outFeatures settings.HasBias
+                let seed = DrawnSeed.draw ()
+                ofNumbers settings (drawn seed) (Some seed) numbers

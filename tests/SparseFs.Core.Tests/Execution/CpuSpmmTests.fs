@@ -157,39 +157,43 @@ let dispatchTests =
               "threads"
               [ for name, _, run in operations do
                     for width in CpuSpmm.widths do
-                        testCase $"{name} at {width} gives the same bits for 1, 2 and 3 threads" (fun () ->
-                            for n in splitBatches do
-                                let c = wide n
-                                let one = run (CpuSpmm.machineOf width 1) c
-                                Expect.equal (run (CpuSpmm.machineOf width 2) c) one $"2 threads, N = {n}"
-                                Expect.equal (run (CpuSpmm.machineOf width 3) c) one $"3 threads, N = {n}") ]
+                        for groups, wide in shared do
+                            testCase $"{name} at {width}{groups} gives the same bits for 1, 2 and 3 threads" (fun () ->
+                                for n in splitBatches do
+                                    let c = wide n
+                                    let one = run (CpuSpmm.machineOf width 1) c
+                                    Expect.equal (run (CpuSpmm.machineOf width 2) c) one $"2 threads, N = {n}"
+                                    Expect.equal (run (CpuSpmm.machineOf width 3) c) one $"3 threads, N = {n}") ]
 
           testList
               "gradients"
               [ for width in CpuSpmm.widths do
-                    testCase $"at {width}, in one pass or not, are to the bit what the operations give" (fun () ->
-                        for n in 0 :: splitBatches do
-                            let c = wide n
-                            let one = CpuSpmm.machineOf width 1
-                            let alone = sddmm one c, spmmT one c
-                            let _, bias, _ = gradients one (true, true, true) c
-                            let bound, wanted = Wanted.biasGradient c
-                            expectWithin "bias" bound wanted bias
+                    for groups, wide in shared do
+                        testCase
+                            $"at {width}{groups}, in one pass or not, are to the bit what the operations give"
+                            (fun () ->
+                                for n in 0 :: splitBatches do
+                                    let c = wide n
+                                    let one = CpuSpmm.machineOf width 1
+                                    let alone = sddmm one c, spmmT one c
+                                    let _, bias, _ = gradients one (true, true, true) c
+                                    let bound, wanted = Wanted.biasGradient c
+                                    expectWithin "bias" bound wanted bias
 
-                            for threads in 1..3 do
-                                for (wantsValues, wantsBias, wantsInput) as wants in subsets do
-                                    let all = gradients (CpuSpmm.machineOf width threads) wants c
-                                    let what = $"N = {n}, {threads} threads, {wants}"
+                                    for threads in 1..3 do
+                                        for (wantsValues, wantsBias, wantsInput) as wants in subsets do
+                                            let all = gradients (CpuSpmm.machineOf width threads) wants c
+                                            let what = $"N = {n}, {threads} threads, {wants}"
 
-                                    let same (got: float32[]) isWanted wanted (name: string) =
-                                        let wanted = if isWanted then wanted else garbage got.Length
-                                        let bits = Array.map BitConverter.SingleToInt32Bits
-                                        Expect.equal (bits got) (bits wanted) $"{name}, {what}"
+                                            let same (got: float32[]) isWanted wanted (name: string) =
+                                                let wanted = if isWanted then wanted else garbage got.Length
+                                                let bits = Array.map BitConverter.SingleToInt32Bits
+                                                Expect.equal (bits got) (bits wanted) $"{name}, {what}"
 
-                                    let gotValues, gotBias, gotInput = all
-                                    same gotValues wantsValues (fst alone) "values"
-                                    same gotBias wantsBias bias "bias"
-                                    same gotInput wantsInput (snd alone) "input") ]
+                                            let gotValues, gotBias, gotInput = all
+                                            same gotValues wantsValues (fst alone) "values"
+                                            same gotBias wantsBias bias "bias"
+                                            same gotInput wantsInput (snd alone) "input") ]
 
           testCase "more threads than rows is no harm" (fun () ->
               let c = make (Connectivity.full 2 5) 40 1
@@ -232,6 +236,13 @@ let dispatchTests =
 
               let has what test =
                   Expect.isTrue (Array.exists test drawn) what
+
+              for group in [ 2; 4 ] do
+                  has $"groups of {group} rows" (fun c -> c.Pattern.Nnz > 0 && (SpmmPlan c.Pattern).RowGroup = group)
+
+              has "a last group of fewer rows" (fun c ->
+                  let group = (SpmmPlan c.Pattern).RowGroup
+                  group > 1 && c.Pattern.Rows % group <> 0 && c.Pattern.Nnz > 0)
 
               has "nnz 0" (fun c -> c.Pattern.Nnz = 0 && c.Pattern.Cells > 0L)
               has "N 0" (fun c -> c.N = 0)

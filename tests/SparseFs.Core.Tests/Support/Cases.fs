@@ -64,7 +64,15 @@ let patterns: Gen<Connectivity> =
         let! cols = Gen.choose (0, 40)
         let! percent = Gen.elements [ 0; 3; 10; 30; 100 ] // few slots leave rows and columns empty
         let! seed = Gen.choose (0, 1_000_000)
-        return Topology.uniform rows cols (rows * cols * percent / 100) (Seed.ofInt seed)
+        // Groups that the kernels take together, groups that they do not, and a last group of fewer rows.
+        let! group = Gen.elements [ 1; 1; 1; 2; 3; 4; 4; 5; 8; 16 ]
+        let nnz = rows * cols * percent / 100
+
+        return
+            if group = 1 then
+                Topology.uniform rows cols nnz (Seed.ofInt seed)
+            else
+                Topology.rowGroups group rows cols nnz (Seed.ofInt seed)
     }
 
 let cases: Arbitrary<Case> =
@@ -87,6 +95,17 @@ let law name (count: int) (body: Case -> unit) =
 let wide (n: int) : Case =
     let pattern = Topology.uniform 300 200 9_000 (Seed.ofInt 7)
     make pattern n 11
+
+/// The same in groups of so many rows, which do not divide the rows evenly.
+let wideGroups (group: int) (n: int) : Case =
+    make (Topology.rowGroups group 301 200 9_000 (Seed.ofInt 7)) n 11
+
+/// Shapes that threads can split: without groups, and with those that the kernels take together.
+let shared: (string * (int -> Case)) list =
+    [ "", wide
+      ", groups of 2", wideGroups 2
+      ", groups of 4", wideGroups 4
+      ", groups of 6", wideGroups 6 ]
 
 /// Fails with the first number that is further from the wanted one than its bound.
 let expectWithin (what: string) (bound: float[]) (wanted: float[]) (got: float32[]) =

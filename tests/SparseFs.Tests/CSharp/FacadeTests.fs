@@ -155,6 +155,10 @@ let counterparts =
       "Topology.scaleFree", [ "Topologies.ScaleFree" ]
       "Topology.banded", [ "Topologies.Banded" ]
       "Topology.block", [ "Topologies.Block" ]
+      "Topology.rowGroups",
+      [ "Topologies.RowGroups(size, rows, cols, nnz, seed)"
+        "Topologies.RowGroups(size)" ]
+      "Connectivity.rowGroupSize", [ "ConnectivityReading.RowGroupSize" ]
       "Topology.nOfM", [ "Topologies.NOfM" ]
       "GraphMetrics.fanInDistribution", [ "ConnectivityMetrics.FanInDistribution" ]
       "GraphMetrics.fanOutDistribution", [ "ConnectivityMetrics.FanOutDistribution" ]
@@ -428,6 +432,18 @@ let parity =
                   "fan-out"
 
               Expect.equal (Topologies.Banded(20, 30, 77)) (Topology.banded 20 30 77) "Banded"
+              Expect.equal (Topologies.RowGroups(4, 22, 30, 70, seed)) (Topology.rowGroups 4 22 30 70 seed) "RowGroups"
+
+              Expect.equal
+                  (Topologies.RowGroups(4).Invoke(22, 30, 70, seed))
+                  (Topology.rowGroups 4 22 30 70 seed)
+                  "RowGroups"
+
+              Expect.equal
+                  (Topologies.RowGroups(4, 22, 30, 70, seed).RowGroupSize())
+                  (Connectivity.rowGroupSize (Topology.rowGroups 4 22 30 70 seed))
+                  "RowGroupSize"
+
               Expect.equal (Topologies.Block(20, 30, 5, 7, seed)) (Topology.block 20 30 5 7 seed) "Block"
               Expect.equal (Topologies.NOfM(20, 30, 2, 5, seed)) (Topology.nOfM 20 30 2 5 seed) "NOfM")
 

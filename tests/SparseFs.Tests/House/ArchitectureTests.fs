@@ -76,7 +76,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Execution/SpmmPlan.fs"
           "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
           "src/SparseFs.Core/Kernels/Adam/YoungMoments.fs"
-          "src/SparseFs.Core/Kernels/CsrView.fs"
+          "src/SparseFs.Core/Kernels/Products/CsrView.fs"
           "src/SparseFs.Core/Kernels/DenseConversion.fs"
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
           "src/SparseFs.Core/Kernels/GatherSlots.fs"
@@ -85,13 +85,17 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Pointer.fs"
           "src/SparseFs.Core/Kernels/Reduce.fs"
           "src/SparseFs.Core/Kernels/ScoreScan.fs"
-          "src/SparseFs.Core/Kernels/Sddmm.fs"
+          "src/SparseFs.Core/Kernels/Products/Sddmm.fs"
+          "src/SparseFs.Core/Kernels/RowGroups/RowGroup.fs"
+          "src/SparseFs.Core/Kernels/RowGroups/SddmmRowGroups.fs"
+          "src/SparseFs.Core/Kernels/RowGroups/SpmmRowGroups.fs"
+          "src/SparseFs.Core/Kernels/RowGroups/SpmmTransposeRowGroups.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeyLanes.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdKeys.fs"
           "src/SparseFs.Core/Kernels/Simd/SimdVector.fs"
           "src/SparseFs.Core/Kernels/SparseActivations.fs"
-          "src/SparseFs.Core/Kernels/Spmm.fs"
-          "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
+          "src/SparseFs.Core/Kernels/Products/Spmm.fs"
+          "src/SparseFs.Core/Kernels/Products/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
           "src/SparseFs.Core/Selection/StreamingTopK.fs"
           "src/SparseFs/Backends/CpuBackend.fs"
@@ -251,9 +255,9 @@ let architecture =
                     "budget", "budget", "src/SparseFs.Core/Rules/Budget.fs"
                     "redistribution", "redistribution", "src/SparseFs.Core/Update/Redistribution.fs"
                     "fingerprint", "fingerprint", "src/SparseFs.Core/Connectivity/Fingerprint.fs"
-                    "sddmm", "sddmm", "src/SparseFs.Core/Kernels/Sddmm.fs"
+                    "sddmm", "sddmm", "src/SparseFs.Core/Kernels/Products/Sddmm.fs"
                     "gemm", "gemm", "src/SparseFs.Core/Kernels/Gemm.fs"
-                    "spmm transpose", "transpose", "src/SparseFs.Core/Kernels/SpmmTranspose.fs"
+                    "spmm transpose", "transpose", "src/SparseFs.Core/Kernels/Products/SpmmTranspose.fs"
                     "small world", "smallworld", "src/SparseFs.Core/Topology/SmallWorld.fs"
                     "Curveball", "curveball", "src/SparseFs.Core/Topology/Curveball.fs"
                     "duty cycle", "dutycycle", "src/SparseFs.Core/KWinners/DutyCycle.fs"
@@ -405,7 +409,8 @@ let architecture =
               (fun () ->
                   let known =
                       dict
-                          [ "src/SparseFs/Checkpoints/Checkpoint.fs", 329
+                          [ "src/SparseFs.Core/Connectivity/Connectivity.fsi", 311
+                            "src/SparseFs/Checkpoints/Checkpoint.fs", 329
                             "src/SparseFs/Layers/SparseLinear.fs", 326
                             "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
                             "src/SparseFs/Training/Rewirer.fs", 320 ]
@@ -432,9 +437,10 @@ let architecture =
               let kernels =
                   [ "tile"
                     "untile"
-                    "rows4"
-                    "rows2"
-                    "rows1"
+                    "rows"
+                    "groups"
+                    "group"
+                    "some"
                     "rowSums"
                     "order"
                     "transpose"

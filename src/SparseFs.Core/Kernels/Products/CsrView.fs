@@ -29,14 +29,19 @@ type internal MatrixView =
         { Data = Pointer.at m.Data (int64 col)
           Stride = m.Stride }
 
-/// A CSR pattern as addresses, for as long as its arrays are pinned.
+/// A CSR pattern, or a block of its columns, as addresses, for as long as its arrays are pinned.
 [<Struct>]
 type internal CsrView =
     {
-        RowPtr: nativeptr<int>
+        /// The first slot of each row.
+        Begin: nativeptr<int>
+        /// The slot behind the last of each row.
+        End: nativeptr<int>
         ColIdx: nativeptr<int>
         /// The last slot whose input is fetched ahead of its use, or −1 where tiles are near without that.
         FetchTo: int64
+        /// Rows of a group that share their columns: 1, 2 or 4. Groups begin at multiples of it; a last one may be smaller.
+        Group: int
     }
 
     /// Calls body with each row and its slots, from and to.
@@ -45,19 +50,20 @@ type internal CsrView =
         let mutable r = rows.From
 
         while r < last do
-            body r (int64 (Pointer.get p.RowPtr r)) (int64 (Pointer.get p.RowPtr (r + 1)))
+            body r (int64 (Pointer.get p.Begin r)) (int64 (Pointer.get p.End r))
             r <- r + 1
 
     /// The row of a tile [cols, width] that a slot reads.
     member inline p.Input(tile: nativeptr<float32>, width: int64, slot: int64) : nativeptr<float32> =
         Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * width)
 
-    /// Fetches the row of a tile that a later slot reads: four vectors.
-    // Asked once, not for each line: of many questions, sddmm's sums no longer all stay in registers.
-    member inline p.Fetch<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+    /// Fetches the row of a tile that a later slot reads, in tiles of four vectors; narrower ones are near.
+    // Asked once: F# makes a method of its own of a branch that asks again, and sums no longer stay in registers.
+    member inline p.Fetch<'L, 'V, 'K
+        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
         (tile: nativeptr<float32>, slot: int64)
         =
-        if Pointer.hasPrefetch () && p.FetchTo >= 0L then
+        if 'K.Count = 4 && Pointer.hasPrefetch () && p.FetchTo >= 0L then
             let x = p.Input(tile, 4L * int64 'L.Count, min (slot + 16L) p.FetchTo)
             Pointer.prefetch x
 
@@ -72,11 +78,18 @@ type internal CsrView =
 module internal CsrView =
 
     /// The result of body, during which the pattern's arrays stay where they are.
-    let inline pinned (pattern: Connectivity) (fetchTo: int64) ([<InlineIfLambda>] body: CsrView -> 'result) : 'result =
+    let inline pinned
+        (pattern: Connectivity)
+        (group: int)
+        (fetchTo: int64)
+        ([<InlineIfLambda>] body: CsrView -> 'result)
+        : 'result =
         use rowPtr = fixed pattern.RowPtrArray
         use colIdx = fixed pattern.ColIdxArray
 
         body
-            { RowPtr = rowPtr
+            { Begin = rowPtr
+              End = Pointer.at rowPtr 1L
               ColIdx = colIdx
-              FetchTo = fetchTo }
+              FetchTo = fetchTo
+              Group = group }

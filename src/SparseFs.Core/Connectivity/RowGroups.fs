@@ -1,0 +1,64 @@
+namespace SparseFs
+
+open System
+
+/// <summary>Groups of neighbouring rows that share their columns: blocks of so many rows by one column.</summary>
+module internal RowGroups =
+
+    let rec private commonDivisor (a: int) (b: int) : int =
+        if b = 0 then a else commonDivisor b (a % b)
+
+    /// <summary>The largest group size of a CSR pattern: rows 0 to size − 1 have the same columns, so have the next ones, and
+    /// so on; the last group may be smaller.</summary>
+    /// <remarks>A size fits if it divides the number of every row that differs from the row before it: so the largest is their
+    /// greatest common divisor, or all rows where none differs. Slots are compared until it is 1.</remarks>
+    let size (rowPtr: int[]) (colIdx: int[]) : int =
+        let rows = rowPtr.Length - 1
+        let mutable size = 0
+        let mutable row = 1
+
+        while size <> 1 && row < rows do
+            let before, first = rowPtr[row - 1], rowPtr[row]
+            let fanIn = rowPtr[row + 1] - first
+
+            if
+                first - before <> fanIn
+                || not (colIdx.AsSpan(first, fanIn).SequenceEqual(ReadOnlySpan(colIdx, before, fanIn)))
+            then
+                size <- commonDivisor size row
+
+            row <- row + 1
+
+        if size = 0 then max 1 rows else size
+
+    /// <summary>How many rows of a group the kernels take together: 4, 2 or 1.</summary>
+    /// <remarks>A last group of fewer rows goes row by row; where all rows are one group, it is the only one.</remarks>
+    let ofKernels (rowPtr: int[]) (colIdx: int[]) : int =
+        let size = size rowPtr colIdx
+
+        if size % 4 = 0 || size = rowPtr.Length - 1 && size > 4 then
+            4
+        elif size % 2 = 0 then
+            2
+        else
+            1
+
+    /// <summary>Columns that each whole group has together, and those of a last group of fewer rows, for so many slots.</summary>
+    /// <remarks>Each by the one rounding rule, as the groups' part of all cells: so the slots of whole groups are a little more
+    /// or fewer than were asked for.</remarks>
+    let counts (size: int) (rows: int) (cols: int) (nnz: int) : struct (int * int) =
+        let whole, left = rows / size, rows % size
+
+        /// The part of the slots of this many rows.
+        let share (groups: int) =
+            if rows = 0 then
+                0
+            else
+                int (Rounding.halfToEven (bigint nnz * bigint groups) (bigint rows))
+
+        struct (share whole, (if left = 0 then 0 else share 1))
+
+    /// The slots of whole groups, nearest to so many.
+    let nnz (size: int) (rows: int) (cols: int) (nnz: int) : int64 =
+        let struct (whole, last) = counts size rows cols nnz
+        int64 whole * int64 size + int64 last * int64 (rows % size)

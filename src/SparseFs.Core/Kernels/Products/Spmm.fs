@@ -1,0 +1,203 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+#nowarn "3536"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>y[r − rows.From, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
+/// <remarks>
+/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors: a constant. bias
+/// [rows] may be null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are
+/// dealt to 2 (three vectors wide or more) or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one
+/// before it; these are added at the end. Oracle: the dense product in float64, Wanted.spmm of the tests.
+/// </remarks>
+module internal Spmm =
+
+    let inline private weight<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (values: nativeptr<float32>)
+        (slot: int64)
+        : 'V =
+        'L.Broadcast(NativePtr.read (Pointer.at values slot))
+
+    let inline private next<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (w: 'V)
+        (x: nativeptr<float32>)
+        (vector: int)
+        (sum: 'V)
+        : 'V =
+        'L.MultiplyAdd(w, 'L.Load(Pointer.at x (int64 (vector * 'L.Count))), sum)
+
+    /// A whole tile's vectors, of some rows.
+    [<AggressiveOptimization>]
+    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+        (p: CsrView)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (tile: nativeptr<float32>)
+        (rows: RowRange)
+        (y: nativeptr<float32>)
+        =
+        let lanes = 'L.Count
+        let width = int64 ('K.Count * lanes)
+        let rowFrom = rows.From
+
+        p.ForRows(
+            rows,
+            fun r slotFrom slotTo ->
+                let yRow = Pointer.at y (int64 (r - rowFrom) * width)
+                let mutable a0 = 'L.Zero
+                let mutable a1 = 'L.Zero
+                let mutable a2 = 'L.Zero
+                let mutable a3 = 'L.Zero
+                let mutable a4 = 'L.Zero
+                let mutable a5 = 'L.Zero
+                let mutable b0 = 'L.Zero
+                let mutable b1 = 'L.Zero
+                let mutable b2 = 'L.Zero
+                let mutable b3 = 'L.Zero
+                let mutable b4 = 'L.Zero
+                let mutable b5 = 'L.Zero
+                let mutable c0 = 'L.Zero
+                let mutable c1 = 'L.Zero
+                let mutable d0 = 'L.Zero
+                let mutable d1 = 'L.Zero
+
+                if not (Pointer.isNull bias) then
+                    let start = 'L.Broadcast(Pointer.get bias r)
+                    a0 <- start
+
+                    if 'K.Count > 1 then
+                        a1 <- start
+
+                    if 'K.Count > 2 then
+                        a2 <- start
+
+                    if 'K.Count > 3 then
+                        a3 <- start
+
+                    if 'K.Count > 4 then
+                        a4 <- start
+
+                    if 'K.Count > 5 then
+                        a5 <- start
+
+                let mutable s = slotFrom
+
+                if 'K.Count <= 2 then
+                    while s + 3L < slotTo do
+                        let w = weight<'L, 'V> values s
+                        let x = p.Input(tile, width, s)
+                        a0 <- next<'L, 'V> w x 0 a0
+
+                        if 'K.Count > 1 then
+                            a1 <- next<'L, 'V> w x 1 a1
+
+                        let w = weight<'L, 'V> values (s + 1L)
+                        let x = p.Input(tile, width, (s + 1L))
+                        b0 <- next<'L, 'V> w x 0 b0
+
+                        if 'K.Count > 1 then
+                            b1 <- next<'L, 'V> w x 1 b1
+
+                        let w = weight<'L, 'V> values (s + 2L)
+                        let x = p.Input(tile, width, (s + 2L))
+                        c0 <- next<'L, 'V> w x 0 c0
+
+                        if 'K.Count > 1 then
+                            c1 <- next<'L, 'V> w x 1 c1
+
+                        let w = weight<'L, 'V> values (s + 3L)
+                        let x = p.Input(tile, width, (s + 3L))
+                        d0 <- next<'L, 'V> w x 0 d0
+
+                        if 'K.Count > 1 then
+                            d1 <- next<'L, 'V> w x 1 d1
+
+                        s <- s + 4L
+                else
+                    while s + 1L < slotTo do
+                        p.Fetch<'L, 'V, 'K>(tile, s)
+                        p.Fetch<'L, 'V, 'K>(tile, s + 1L)
+                        let w = weight<'L, 'V> values s
+                        let x = p.Input(tile, width, s)
+                        a0 <- next<'L, 'V> w x 0 a0
+
+                        if 'K.Count > 1 then
+                            a1 <- next<'L, 'V> w x 1 a1
+
+                        if 'K.Count > 2 then
+                            a2 <- next<'L, 'V> w x 2 a2
+
+                        if 'K.Count > 3 then
+                            a3 <- next<'L, 'V> w x 3 a3
+
+                        if 'K.Count > 4 then
+                            a4 <- next<'L, 'V> w x 4 a4
+
+                        if 'K.Count > 5 then
+                            a5 <- next<'L, 'V> w x 5 a5
+
+                        let w = weight<'L, 'V> values (s + 1L)
+                        let x = p.Input(tile, width, (s + 1L))
+                        b0 <- next<'L, 'V> w x 0 b0
+
+                        if 'K.Count > 1 then
+                            b1 <- next<'L, 'V> w x 1 b1
+
+                        if 'K.Count > 2 then
+                            b2 <- next<'L, 'V> w x 2 b2
+
+                        if 'K.Count > 3 then
+                            b3 <- next<'L, 'V> w x 3 b3
+
+                        if 'K.Count > 4 then
+                            b4 <- next<'L, 'V> w x 4 b4
+
+                        if 'K.Count > 5 then
+                            b5 <- next<'L, 'V> w x 5 b5
+
+                        s <- s + 2L
+
+                while s < slotTo do
+                    let w = weight<'L, 'V> values s
+                    let x = p.Input(tile, width, s)
+                    a0 <- next<'L, 'V> w x 0 a0
+
+                    if 'K.Count > 1 then
+                        a1 <- next<'L, 'V> w x 1 a1
+
+                    if 'K.Count > 2 then
+                        a2 <- next<'L, 'V> w x 2 a2
+
+                    if 'K.Count > 3 then
+                        a3 <- next<'L, 'V> w x 3 a3
+
+                    if 'K.Count > 4 then
+                        a4 <- next<'L, 'V> w x 4 a4
+
+                    if 'K.Count > 5 then
+                        a5 <- next<'L, 'V> w x 5 a5
+
+                    s <- s + 1L
+
+                if 'K.Count <= 2 then
+                    'L.Store(yRow, 'L.Add('L.Add(a0, b0), 'L.Add(c0, d0)))
+
+                    if 'K.Count > 1 then
+                        'L.Store(Pointer.at yRow (int64 lanes), 'L.Add('L.Add(a1, b1), 'L.Add(c1, d1)))
+                else
+                    'L.Store(yRow, 'L.Add(a0, b0))
+                    'L.Store(Pointer.at yRow (int64 (1 * lanes)), 'L.Add(a1, b1))
+                    'L.Store(Pointer.at yRow (int64 (2 * lanes)), 'L.Add(a2, b2))
+
+                    if 'K.Count > 3 then
+                        'L.Store(Pointer.at yRow (int64 (3 * lanes)), 'L.Add(a3, b3))
+
+                    if 'K.Count > 4 then
+                        'L.Store(Pointer.at yRow (int64 (4 * lanes)), 'L.Add(a4, b4))
+
+                    if 'K.Count > 5 then
+                        'L.Store(Pointer.at yRow (int64 (5 * lanes)), 'L.Add(a5, b5))
+        )
