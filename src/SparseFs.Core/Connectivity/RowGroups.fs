@@ -31,6 +31,11 @@ module internal RowGroups =
 
         if size = 0 then max 1 rows else size
 
+    /// Whether the rows come in groups of this size, or of a multiple of it.
+    let has (wanted: int) (rowPtr: int[]) (colIdx: int[]) : bool =
+        let size = size rowPtr colIdx
+        size % wanted = 0 || size >= rowPtr.Length - 1
+
     /// <summary>How many rows of a group the kernels take together: 4, 2 or 1.</summary>
     /// <remarks>A last group of fewer rows goes row by row; where all rows are one group, it is the only one.</remarks>
     let ofKernels (rowPtr: int[]) (colIdx: int[]) : int =

@@ -164,6 +164,18 @@ module internal PolicyText =
 
         (invariant $"{{ {fields values} }}")
 
+    let private ofRowGroup (policy: Policy) : string =
+        let norm =
+            match policy.GroupNorm with
+            | GroupNorm.L1 -> "L1"
+            | GroupNorm.L2 -> "L2"
+            | norm -> unknown "a norm of groups" norm
+
+        if policy.RowGroup = 1 then
+            "1"
+        else
+            (invariant $"{{ {fields [ \"Size\", MetadataFields.ofInteger (int64 policy.RowGroup); \"Norm\", norm ]} }}")
+
     /// <summary>All parts, in the order of files.</summary>
     let parts (policy: Policy) : PolicyPart list =
         [ known "Schedule" (ofSchedule policy.Schedule)
@@ -175,7 +187,9 @@ module internal PolicyText =
           known "Moments" (ofMoments policy.Moments)
           known "StepsAtUpdates" (MetadataFields.ofBool (not policy.SkipGradientsAtUpdates))
           { known "Momentum" (ofMomentum policy.Momentum) with
-              Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" } ]
+              Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" }
+          { known "RowGroup" (ofRowGroup policy) with
+              Absent = ValueSome "1" } ]
 
     /// <summary>Holds a part against what a file has for it.</summary>
     let compare (part: PolicyPart) (stored: string) : PartMatch =

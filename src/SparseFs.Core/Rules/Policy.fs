@@ -24,11 +24,22 @@ type Policy =
         SkipGradientsAtUpdates: bool
         /// <summary>The running mean of gradients, for rules that look at momentum.</summary>
         Momentum: MomentumWindow
+        /// <summary>Rows that are rewired together, 1 for each by itself: of a pattern of row groups of that size
+        /// (<c>Topology.rowGroups</c>), whole columns of groups go and come, so that it stays one.</summary>
+        RowGroup: int
+        /// <summary>What the weights, and the gradients, of a group's column are worth together.</summary>
+        GroupNorm: GroupNorm
     }
 
     override p.ToString() =
         invariant
-            $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}; {p.Schedule}"
+            $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}{p.Groups}; {p.Schedule}"
+
+    member private p.Groups =
+        if p.RowGroup = 1 then
+            ""
+        else
+            invariant $", groups of {p.RowGroup} rows by {p.GroupNorm}"
 
 /// <summary>The policies of the literature, and their parts.</summary>
 [<RequireQualifiedAccess>]
@@ -52,7 +63,9 @@ module Policy =
           GrownWeight = GrownWeight.Zero
           Moments = Moments.Zero
           SkipGradientsAtUpdates = false
-          Momentum = MomentumWindow.standard }
+          Momentum = MomentumWindow.standard
+          RowGroup = 1
+          GroupNorm = GroupNorm.L2 }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -228,6 +241,20 @@ module Policy =
 
             if not (lambda >= 0.0 && lambda <= 1000.0) then
                 refuse "lambda" (invariant $"expected λ in [0, 1000], got {lambda}")
+        | _ -> ()
+
+        if policy.RowGroup < 1 then
+            refuse "rowGroup" (invariant $"expected 1 row or more, got {policy.RowGroup}")
+
+        if not (Enum.IsDefined policy.GroupNorm) then
+            refuse "groupNorm" (invariant $"expected L1 or L2, got {policy.GroupNorm}")
+
+        match policy.Grow with
+        | Grow.DistanceDecay _ when policy.RowGroup > 1 ->
+            refuse
+                "grow"
+                (invariant
+                    $"expected Gradient, Momentum, Random or a score for groups of {policy.RowGroup} rows, which have no one distance, got DistanceDecay")
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then

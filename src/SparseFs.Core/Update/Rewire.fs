@@ -28,6 +28,21 @@ module Rewire =
                 )
             )
 
+    /// Whether the pattern has the groups that the policy rewires.
+    let private checkGroups (policy: Policy) (state: LayerState) =
+        let c = state.Connectivity
+
+        if policy.RowGroup > 1 && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray) then
+            let size = RowGroups.size c.RowPtrArray c.ColIdxArray
+
+            raise (
+                ArgumentException(
+                    (invariant
+                        $"expected a pattern whose rows share their columns in groups of {policy.RowGroup}, got {c} in groups of {size}: draw it with Topology.rowGroups {policy.RowGroup} (C#: Topologies.RowGroups), or leave the policy's RowGroup at 1"),
+                    "policy"
+                )
+            )
+
     /// <summary>A layer as it is before its first update, for rules that need nothing but its weights.</summary>
     /// <param name="connectivity">Which weights exist.</param>
     /// <param name="weight">Length nnz, in slot order; not copied.</param>
@@ -81,7 +96,9 @@ module Rewire =
         checkState state
         checkFraction fraction
 
-        let exchange () : Exchange =
+        checkGroups policy state
+
+        let exchange (policy: Policy) (state: LayerState) : Exchange =
             match policy.Budget with
             | Budget.Layer -> Redistribution.ofLayer policy fraction state
             | Budget.Row -> Redistribution.ofRows policy fraction state
@@ -99,7 +116,12 @@ module Rewire =
         let rewired =
             finite {
                 do! DropSlots.checkFinite "weight" state.Weight
-                let! struct (dropped, grown) = exchange ()
+                let! struct (dropped, grown) =
+                    if policy.RowGroup > 1 then
+                        RowGroupExchange.ofLayer exchange policy state
+                    else
+                        exchange policy state
+
                 return! finish policy state dropped grown
             }
 
