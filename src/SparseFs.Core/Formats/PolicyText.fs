@@ -174,7 +174,10 @@ module internal PolicyText =
         if policy.RowGroup = 1 then
             "1"
         else
-            (invariant $"{{ {fields [ \"Size\", MetadataFields.ofInteger (int64 policy.RowGroup); \"Norm\", norm ]} }}")
+            let values =
+                [ "Size", MetadataFields.ofInteger (int64 policy.RowGroup); "Norm", norm ]
+
+            (invariant $"{{ {fields values} }}")
 
     /// <summary>All parts, in the order of files.</summary>
     let parts (policy: Policy) : PolicyPart list =

@@ -45,6 +45,10 @@ type Policy =
 [<RequireQualifiedAccess>]
 module Policy =
 
+    let private noDistance (size: int) : string =
+        invariant
+            $"expected Gradient, Momentum, Random or a score for groups of {size} rows, which have no one distance, got DistanceDecay"
+
     /// <summary>Static sparsity: nothing is ever rewired.</summary>
     /// <example><code>
     /// let policy =
@@ -150,6 +154,28 @@ module Policy =
             Schedule = schedule
             Budget = Budget.GradualPruning(initial, final) }
 
+    /// <summary>The same policy over groups of rows that share their columns: whole columns of groups go and come, so that
+    /// groups stay groups.</summary>
+    /// <param name="size">Rows of a group, 1 or more; the pattern's groups are as large or a multiple of it.</param>
+    /// <param name="norm">What the weights, and the gradients, of a group's column are worth together.</param>
+    /// <param name="policy">Any but one that grows by distance. Scores of its own rules count by their mean over the rows.</param>
+    /// <exception cref="T:System.ArgumentException">size is below 1, or the policy grows by distance.</exception>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L) |> Policy.inRowGroups 4 GroupNorm.L2
+    /// let layer = new SparseLinear(784, 300, topology = Topology.rowGroups 4, policy = policy)
+    /// </code></example>
+    [<CompiledName "InRowGroups">]
+    let inRowGroups (size: int) (norm: GroupNorm) (policy: Policy) : Policy =
+        if size < 1 then
+            raise (ArgumentException((invariant $"expected 1 row or more, got {size}"), nameof size))
+
+        match policy.Grow with
+        | Grow.DistanceDecay _ when size > 1 -> raise (ArgumentException(noDistance size, nameof policy))
+        | _ ->
+            { policy with
+                RowGroup = size
+                GroupNorm = norm }
+
     /// <summary>Inputs of a policy's rules beside the weights.</summary>
     /// <param name="policy">The policy.</param>
     /// <example><code>
@@ -250,11 +276,7 @@ module Policy =
             refuse "groupNorm" (invariant $"expected L1 or L2, got {policy.GroupNorm}")
 
         match policy.Grow with
-        | Grow.DistanceDecay _ when policy.RowGroup > 1 ->
-            refuse
-                "grow"
-                (invariant
-                    $"expected Gradient, Momentum, Random or a score for groups of {policy.RowGroup} rows, which have no one distance, got DistanceDecay")
+        | Grow.DistanceDecay _ when policy.RowGroup > 1 -> refuse "grow" (noDistance policy.RowGroup)
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then

@@ -32,16 +32,12 @@ module Rewire =
     let private checkGroups (policy: Policy) (state: LayerState) =
         let c = state.Connectivity
 
-        if policy.RowGroup > 1 && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray) then
+        if
+            policy.RowGroup > 1
+            && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray)
+        then
             let size = RowGroups.size c.RowPtrArray c.ColIdxArray
-
-            raise (
-                ArgumentException(
-                    (invariant
-                        $"expected a pattern whose rows share their columns in groups of {policy.RowGroup}, got {c} in groups of {size}: draw it with Topology.rowGroups {policy.RowGroup} (C#: Topologies.RowGroups), or leave the policy's RowGroup at 1"),
-                    "policy"
-                )
-            )
+            raise (ArgumentException(RowGroups.refusal policy.RowGroup (string c) size, "policy"))
 
     /// <summary>A layer as it is before its first update, for rules that need nothing but its weights.</summary>
     /// <param name="connectivity">Which weights exist.</param>
@@ -116,6 +112,7 @@ module Rewire =
         let rewired =
             finite {
                 do! DropSlots.checkFinite "weight" state.Weight
+
                 let! struct (dropped, grown) =
                     if policy.RowGroup > 1 then
                         RowGroupExchange.ofLayer exchange policy state
@@ -148,8 +145,9 @@ module Rewire =
 
                 Redistribution.shareOut total contributions room)
 
-    let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
-        let mark (state: LayerState) =
+    /// Marks and cells of layers that share a budget; none of them has groups.
+    let private exchangeAcross (policy: Policy) (fraction: float) (states: (Policy * LayerState)[]) =
+        let mark (policy: Policy, state: LayerState) =
             let struct (ofDrop, _, _) = seeds state.Seed
             let c = state.Connectivity
 
@@ -159,19 +157,40 @@ module Rewire =
                 ofDrop
                 (min (Redistribution.part fraction c.Nnz) (Redistribution.most policy c))
 
-        let grow (state: LayerState, marked: bool[], count: int) =
+        let grow ((policy: Policy, state: LayerState), marked: bool[], count: int) =
             let struct (_, ofGrow, _) = seeds state.Seed
 
-            finite {
-                let! cells =
-                    Growth.ofLayer
-                        policy.Grow
-                        state
-                        ofGrow
-                        (Redistribution.takenOf policy state.Connectivity marked)
-                        count
+            Growth.ofLayer policy.Grow state ofGrow (Redistribution.takenOf policy state.Connectivity marked) count
+            |> Result.map (fun cells -> struct (marked, cells))
 
-                return! finish policy state marked cells
+        finite {
+            let! dropped = allFinite mark states
+            let! counts = shares policy (Array.map snd states) dropped
+            return! Array.zip3 states dropped counts |> allFinite grow
+        }
+
+    let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
+        /// Layers share the slots of whole groups; a last group of fewer rows keeps its own number.
+        let inGroups () =
+            let wholes = states |> Array.map (RowGroupExchange.whole policy)
+            let of' (struct (rows: GroupedRows, policy: Policy)) = policy, rows.State
+
+            let ofLast (state: LayerState) =
+                match RowGroupExchange.last policy state with
+                | ValueNone -> Ok []
+                | ValueSome(struct (rows, policy)) ->
+                    Redistribution.ofLayer policy fraction rows.State
+                    |> Result.map (fun (struct (dropped, grown)) -> [ struct (rows, dropped, grown) ])
+
+            finite {
+                let! exchanged = exchangeAcross policy fraction (Array.map of' wholes)
+                let! lasts = allFinite ofLast states
+
+                return
+                    Array.init states.Length (fun i ->
+                        let struct (rows, _) = wholes[i]
+                        let struct (dropped, grown) = exchanged[i]
+                        RowGroupExchange.expand states[i] (struct (rows, dropped, grown) :: lasts[i]))
             }
 
         let rewired =
@@ -179,9 +198,15 @@ module Rewire =
                 let! _ =
                     states |> allFinite (fun state -> DropSlots.checkFinite "weight" state.Weight)
 
-                let! dropped = allFinite mark states
-                let! counts = shares policy states dropped
-                return! Array.zip3 states dropped counts |> allFinite grow
+                let! exchanged =
+                    if policy.RowGroup > 1 then
+                        inGroups ()
+                    else
+                        exchangeAcross policy fraction (states |> Array.map (fun state -> policy, state))
+
+                return!
+                    Array.zip states exchanged
+                    |> allFinite (fun (state, struct (dropped, grown)) -> finish policy state dropped grown)
             }
 
         match rewired with
@@ -211,6 +236,7 @@ module Rewire =
             Policy.check policy |> ignore
             checkFraction fraction
             Array.iter checkState states
+            Array.iter (checkGroups policy) states
             across policy fraction states
         | _ -> states |> Array.map (layerBy policy fraction)
 

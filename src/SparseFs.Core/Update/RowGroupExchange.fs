@@ -47,7 +47,14 @@ type internal GroupedRows =
 module internal RowGroupExchange =
 
     /// One number for each slot of the groups, from those of their rows' slots.
-    let private together (c: Connectivity) (first: int) (size: int) (groups: Connectivity) (combine: float32[] -> float32) values =
+    let private together
+        (c: Connectivity)
+        (first: int)
+        (size: int)
+        (groups: Connectivity)
+        (combine: float32[] -> float32)
+        values
+        =
         let result: float32[] = Array.zeroCreate groups.Nnz
         let own: float32[] = Array.zeroCreate size
 
@@ -73,14 +80,21 @@ module internal RowGroupExchange =
     /// So many groups from a row on, each of the same number of rows.
     let private grouped (policy: Policy) (state: LayerState) (first: int) (size: int) (count: int) (seed: Seed) =
         let c = state.Connectivity
-        let fanIn group = c.RowPtrArray[first + group * size + 1] - c.RowPtrArray[first + group * size]
+
+        let fanIn group =
+            c.RowPtrArray[first + group * size + 1] - c.RowPtrArray[first + group * size]
+
         let rowPtr = Array.scan (+) 0 (Array.init count fanIn)
 
         let colIdx =
-            Array.concat [ for group in 0 .. count - 1 -> Array.sub c.ColIdxArray c.RowPtrArray[first + group * size] (fanIn group) ]
+            Array.concat
+                [ for group in 0 .. count - 1 ->
+                      Array.sub c.ColIdxArray c.RowPtrArray[first + group * size] (fanIn group) ]
 
         let groups = Connectivity.ofTrusted count c.Cols rowPtr colIdx
-        let scores (source: CellScores) = GroupScores(source, first, size, ValueSome policy.GroupNorm)
+
+        let scores (source: CellScores) =
+            GroupScores(source, first, size, ValueSome policy.GroupNorm)
 
         { First = first
           Size = size
@@ -105,7 +119,10 @@ module internal RowGroupExchange =
                     together state.Connectivity rows.First rows.Size rows.State.Connectivity mean scores)
 
         let grow (inputs: GrowthInputs) (score: LayerState -> CellScores) =
-            Grow.Score(inputs, (fun (_: LayerState) -> GroupScores(score state, rows.First, rows.Size, ValueNone) :> CellScores))
+            Grow.Score(
+                inputs,
+                (fun (_: LayerState) -> GroupScores(score state, rows.First, rows.Size, ValueNone) :> CellScores)
+            )
 
         { policy with
             RowGroup = 1
@@ -123,7 +140,9 @@ module internal RowGroupExchange =
 
     /// The whole groups of a layer, and the policy over them.
     let whole (policy: Policy) (state: LayerState) : struct (GroupedRows * Policy) =
-        let rows = grouped policy state 0 policy.RowGroup (state.Connectivity.Rows / policy.RowGroup) state.Seed
+        let rows =
+            grouped policy state 0 policy.RowGroup (state.Connectivity.Rows / policy.RowGroup) state.Seed
+
         struct (rows, over policy state rows)
 
     /// A last group of fewer rows, if there is one, and the policy over it.
@@ -133,11 +152,16 @@ module internal RowGroupExchange =
         if left = 0 then
             ValueNone
         else
-            let rows = grouped policy state (state.Connectivity.Rows - left) left 1 (Seed.child 3 state.Seed)
+            let rows =
+                grouped policy state (state.Connectivity.Rows - left) left 1 (Seed.child 3 state.Seed)
+
             ValueSome(struct (rows, over policy state rows))
 
     /// What was exchanged in groups, in their rows.
-    let expand (state: LayerState) (exchanged: struct (GroupedRows * bool[] * int64[]) list) : struct (bool[] * int64[]) =
+    let expand
+        (state: LayerState)
+        (exchanged: struct (GroupedRows * bool[] * int64[]) list)
+        : struct (bool[] * int64[]) =
         let c = state.Connectivity
         let dropped: bool[] = Array.zeroCreate c.Nnz
         let grown = ResizeArray<int64>()
