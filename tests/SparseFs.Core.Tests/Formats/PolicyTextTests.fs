@@ -154,6 +154,17 @@ let private moments: (Moments * string) list =
       Moments.Fresh, "Fresh"
       Moments.Seeded, "Seeded" ]
 
+let private groups: ((int * GroupNorm) * string) list =
+    [ (1, GroupNorm.L2), "1"
+      (4, GroupNorm.L1), "{ Size = 4; Norm = L1 }"
+      (4, GroupNorm.L2), "{ Size = 4; Norm = L2 }"
+      (16, GroupNorm.L2), "{ Size = 16; Norm = L2 }" ]
+
+let private inGroups (size: int, norm: GroupNorm) =
+    { any with
+        RowGroup = size
+        GroupNorm = norm }
+
 /// Each value of a part has its text, and no other value of the table has it.
 let private pinned (part: string) (table: ('a * string) list) (withPart: 'a -> Policy) =
     testCase $"{part}: the texts of files" (fun () ->
@@ -197,6 +208,22 @@ let policyTexts =
           pinned "GrownWeight" grownWeights (fun weight -> { any with GrownWeight = weight })
           pinned "Moments" moments (fun moments -> { any with Moments = moments })
           pinned "Momentum" windows (fun window -> { any with Momentum = window })
+
+          pinned "RowGroup" groups inGroups
+          allValues [ for (_, norm), _ in groups -> norm ]
+
+          testCase "files without groups of rows were written with groups of one" (fun () ->
+              for group, text in groups do
+                  let part =
+                      PolicyText.parts (inGroups group)
+                      |> List.find (fun part -> part.Name = "RowGroup")
+
+                  Expect.equal part.IsWritten (fst group > 1) text
+
+                  Expect.equal
+                      (PolicyText.compare part part.Absent.Value)
+                      (if fst group = 1 then PartMatch.Same else PartMatch.Other)
+                      text)
 
           testCase "files without a window of momentum were written with the standard one" (fun () ->
               let part (window: MomentumWindow) =
