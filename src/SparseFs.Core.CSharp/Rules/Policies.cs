@@ -70,6 +70,9 @@ public static class Policies
     /// <param name="momentumBeta">β of rules that look at momentum: the factor by which the weight of a step's gradient falls
     /// with each later step, in [0, 1).</param>
     /// <param name="momentumSteps">Optimizer steps that such rules look back, 1 or more.</param>
+    /// <param name="rowGroup">Rows that are rewired together, 1 for each by itself: whole columns of the groups of
+    /// <c>Topologies.RowGroups</c> go and come.</param>
+    /// <param name="groupNorm">What the weights, and the gradients, of a group's column are worth together.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentException">A part is null or outside its range, or a name has no score.</exception>
     public static Policy Custom(
@@ -87,7 +90,9 @@ public static class Policies
         string? dropName = null,
         string? growName = null,
         double momentumBeta = 0.9,
-        int momentumSteps = 32) =>
+        int momentumSteps = 32,
+        int rowGroup = 1,
+        GroupNorm groupNorm = GroupNorm.L2) =>
         PolicyModule.Check(
             new Policy(
                 Require.NotNull(schedule),
@@ -107,7 +112,19 @@ public static class Policies
                 skipGradientsAtUpdates,
                 new MomentumWindow(
                     RuleChecks.MomentumBeta(momentumBeta),
-                    RuleChecks.MomentumSteps(momentumSteps))));
+                    RuleChecks.MomentumSteps(momentumSteps)),
+                rowGroup,
+                groupNorm));
+
+    /// <summary>The same policy over groups of rows that share their columns: whole columns of groups go and come, by the
+    /// norms of their weights and gradients.</summary>
+    /// <param name="policy">Any but one that grows by distance.</param>
+    /// <param name="size">Rows of a group, as <c>Topologies.RowGroups</c> drew them; 1 or more.</param>
+    /// <param name="norm">What a group's column is worth.</param>
+    /// <returns>The policy.</returns>
+    /// <exception cref="ArgumentException">size is below 1, or the policy grows by distance.</exception>
+    public static Policy InRowGroups(this Policy policy, int size, GroupNorm norm = GroupNorm.L2) =>
+        PolicyModule.InRowGroups(size, norm, Require.NotNull(policy));
 
     private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>
         (score, name) switch

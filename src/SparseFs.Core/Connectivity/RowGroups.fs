@@ -31,6 +31,16 @@ module internal RowGroups =
 
         if size = 0 then max 1 rows else size
 
+    /// Whether the rows come in groups of this size, or of a multiple of it.
+    let has (wanted: int) (rowPtr: int[]) (colIdx: int[]) : bool =
+        let size = size rowPtr colIdx
+        size % wanted = 0 || size >= rowPtr.Length - 1
+
+    /// Why a pattern of groups of another size is not rewired in groups of this one.
+    let refusal (wanted: int) (pattern: string) (size: int) : string =
+        invariant
+            $"expected a pattern whose rows share their columns in groups of {wanted}, got {pattern} in groups of {size}: draw it with Topology.rowGroups {wanted} (C#: Topologies.RowGroups), or leave the policy's RowGroup at 1"
+
     /// <summary>How many rows of a group the kernels take together: 4, 2 or 1.</summary>
     /// <remarks>A last group of fewer rows goes row by row; where all rows are one group, it is the only one.</remarks>
     let ofKernels (rowPtr: int[]) (colIdx: int[]) : int =

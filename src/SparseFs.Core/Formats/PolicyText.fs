@@ -164,6 +164,12 @@ module internal PolicyText =
 
         (invariant $"{{ {fields values} }}")
 
+    let private ofNorm (norm: GroupNorm) : string =
+        match norm with
+        | GroupNorm.L1 -> "L1"
+        | GroupNorm.L2 -> "L2"
+        | _ -> unknown "a norm of groups" norm
+
     /// <summary>All parts, in the order of files.</summary>
     let parts (policy: Policy) : PolicyPart list =
         [ known "Schedule" (ofSchedule policy.Schedule)
@@ -175,7 +181,11 @@ module internal PolicyText =
           known "Moments" (ofMoments policy.Moments)
           known "StepsAtUpdates" (MetadataFields.ofBool (not policy.SkipGradientsAtUpdates))
           { known "Momentum" (ofMomentum policy.Momentum) with
-              Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" } ]
+              Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" }
+          { known "RowGroup" (MetadataFields.ofInteger (int64 policy.RowGroup)) with
+              Absent = ValueSome "1" }
+          { known "GroupNorm" (ofNorm policy.GroupNorm) with
+              Absent = ValueSome "L2" } ]
 
     /// <summary>Holds a part against what a file has for it.</summary>
     let compare (part: PolicyPart) (stored: string) : PartMatch =

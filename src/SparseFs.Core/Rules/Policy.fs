@@ -24,15 +24,30 @@ type Policy =
         SkipGradientsAtUpdates: bool
         /// <summary>The running mean of gradients, for rules that look at momentum.</summary>
         Momentum: MomentumWindow
+        /// <summary>Rows that are rewired together, 1 for each by itself: of a pattern of row groups of that size
+        /// (<c>Topology.rowGroups</c>), whole columns of groups go and come, so that it stays one.</summary>
+        RowGroup: int
+        /// <summary>What the weights, and the gradients, of a group's column are worth together.</summary>
+        GroupNorm: GroupNorm
     }
 
     override p.ToString() =
         invariant
-            $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}; {p.Schedule}"
+            $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}{p.Groups}; {p.Schedule}"
+
+    member private p.Groups =
+        if p.RowGroup = 1 then
+            ""
+        else
+            invariant $", groups of {p.RowGroup} rows by {p.GroupNorm}"
 
 /// <summary>The policies of the literature, and their parts.</summary>
 [<RequireQualifiedAccess>]
 module Policy =
+
+    let private noDistance (size: int) : string =
+        invariant
+            $"expected Gradient, Momentum, Random or a score for groups of {size} rows, which have no one distance, got DistanceDecay"
 
     /// <summary>Static sparsity: nothing is ever rewired.</summary>
     /// <example><code>
@@ -52,7 +67,9 @@ module Policy =
           GrownWeight = GrownWeight.Zero
           Moments = Moments.Zero
           SkipGradientsAtUpdates = false
-          Momentum = MomentumWindow.standard }
+          Momentum = MomentumWindow.standard
+          RowGroup = 1
+          GroupNorm = GroupNorm.L2 }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -136,6 +153,28 @@ module Policy =
         { staticSparse with
             Schedule = schedule
             Budget = Budget.GradualPruning(initial, final) }
+
+    /// <summary>The same policy over groups of rows that share their columns: whole columns of groups go and come, so that
+    /// groups stay groups.</summary>
+    /// <param name="size">Rows of a group, 1 or more; the pattern's groups are as large or a multiple of it.</param>
+    /// <param name="norm">What the weights, and the gradients, of a group's column are worth together.</param>
+    /// <param name="policy">Any but one that grows by distance. Scores of its own rules count by their mean over the rows.</param>
+    /// <exception cref="T:System.ArgumentException">size is below 1, or the policy grows by distance.</exception>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L) |> Policy.inRowGroups 4 GroupNorm.L2
+    /// let layer = new SparseLinear(784, 300, topology = Topology.rowGroups 4, policy = policy)
+    /// </code></example>
+    [<CompiledName "InRowGroups">]
+    let inRowGroups (size: int) (norm: GroupNorm) (policy: Policy) : Policy =
+        if size < 1 then
+            raise (ArgumentException((invariant $"expected 1 row or more, got {size}"), nameof size))
+
+        match policy.Grow with
+        | Grow.DistanceDecay _ when size > 1 -> raise (ArgumentException(noDistance size, nameof policy))
+        | _ ->
+            { policy with
+                RowGroup = size
+                GroupNorm = norm }
 
     /// <summary>Inputs of a policy's rules beside the weights.</summary>
     /// <param name="policy">The policy.</param>
@@ -228,6 +267,16 @@ module Policy =
 
             if not (lambda >= 0.0 && lambda <= 1000.0) then
                 refuse "lambda" (invariant $"expected λ in [0, 1000], got {lambda}")
+        | _ -> ()
+
+        if policy.RowGroup < 1 then
+            refuse "rowGroup" (invariant $"expected 1 row or more, got {policy.RowGroup}")
+
+        if not (Enum.IsDefined policy.GroupNorm) then
+            refuse "groupNorm" (invariant $"expected L1 or L2, got {policy.GroupNorm}")
+
+        match policy.Grow with
+        | Grow.DistanceDecay _ when policy.RowGroup > 1 -> refuse "grow" (noDistance policy.RowGroup)
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then

@@ -235,7 +235,7 @@ module Topology =
     /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is negative or nnz is outside
     /// 0..rows·cols.</exception>
     /// <remarks>A product loads each input once for all rows of a group: docs/performance.md, "Which pattern for speed", says
-    /// what that is worth. An update of a rewirer keeps no groups.</remarks>
+    /// what that is worth. <c>Policy.inRowGroups</c> makes policies that keep groups.</remarks>
     /// <example><code>
     /// let layer = new SparseLinear(784, 300, sparsity = 0.9, topology = Topology.rowGroups 4)
     /// Connectivity.rowGroupSize layer.Connectivity // = 4

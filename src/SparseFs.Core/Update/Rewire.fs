@@ -28,6 +28,17 @@ module Rewire =
                 )
             )
 
+    /// Whether the pattern has the groups that the policy rewires.
+    let private checkGroups (policy: Policy) (state: LayerState) =
+        let c = state.Connectivity
+
+        if
+            policy.RowGroup > 1
+            && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray)
+        then
+            let size = RowGroups.size c.RowPtrArray c.ColIdxArray
+            raise (ArgumentException(RowGroups.refusal policy.RowGroup (string c) size, "policy"))
+
     /// <summary>A layer as it is before its first update, for rules that need nothing but its weights.</summary>
     /// <param name="connectivity">Which weights exist.</param>
     /// <param name="weight">Length nnz, in slot order; not copied.</param>
@@ -81,7 +92,9 @@ module Rewire =
         checkState state
         checkFraction fraction
 
-        let exchange () : Exchange =
+        checkGroups policy state
+
+        let exchange (policy: Policy) (state: LayerState) : Exchange =
             match policy.Budget with
             | Budget.Layer -> Redistribution.ofLayer policy fraction state
             | Budget.Row -> Redistribution.ofRows policy fraction state
@@ -99,7 +112,13 @@ module Rewire =
         let rewired =
             finite {
                 do! DropSlots.checkFinite "weight" state.Weight
-                let! struct (dropped, grown) = exchange ()
+
+                let! struct (dropped, grown) =
+                    if policy.RowGroup > 1 then
+                        RowGroupExchange.ofLayer exchange policy state
+                    else
+                        exchange policy state
+
                 return! finish policy state dropped grown
             }
 
@@ -126,8 +145,9 @@ module Rewire =
 
                 Redistribution.shareOut total contributions room)
 
-    let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
-        let mark (state: LayerState) =
+    /// Marks and cells of layers that share a budget; none of them has groups.
+    let private exchangeAcross (policy: Policy) (fraction: float) (states: (Policy * LayerState)[]) =
+        let mark (policy: Policy, state: LayerState) =
             let struct (ofDrop, _, _) = seeds state.Seed
             let c = state.Connectivity
 
@@ -137,19 +157,40 @@ module Rewire =
                 ofDrop
                 (min (Redistribution.part fraction c.Nnz) (Redistribution.most policy c))
 
-        let grow (state: LayerState, marked: bool[], count: int) =
+        let grow ((policy: Policy, state: LayerState), marked: bool[], count: int) =
             let struct (_, ofGrow, _) = seeds state.Seed
 
-            finite {
-                let! cells =
-                    Growth.ofLayer
-                        policy.Grow
-                        state
-                        ofGrow
-                        (Redistribution.takenOf policy state.Connectivity marked)
-                        count
+            Growth.ofLayer policy.Grow state ofGrow (Redistribution.takenOf policy state.Connectivity marked) count
+            |> Result.map (fun cells -> struct (marked, cells))
 
-                return! finish policy state marked cells
+        finite {
+            let! dropped = allFinite mark states
+            let! counts = shares policy (Array.map snd states) dropped
+            return! Array.zip3 states dropped counts |> allFinite grow
+        }
+
+    let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
+        /// Layers share the slots of whole groups; a last group of fewer rows keeps its own number.
+        let inGroups () =
+            let wholes = states |> Array.map (RowGroupExchange.whole policy)
+            let of' (struct (rows: GroupedRows, policy: Policy)) = policy, rows.State
+
+            let ofLast (state: LayerState) =
+                match RowGroupExchange.last policy state with
+                | ValueNone -> Ok []
+                | ValueSome(struct (rows, policy)) ->
+                    Redistribution.ofLayer policy fraction rows.State
+                    |> Result.map (fun (struct (dropped, grown)) -> [ struct (rows, dropped, grown) ])
+
+            finite {
+                let! exchanged = exchangeAcross policy fraction (Array.map of' wholes)
+                let! lasts = allFinite ofLast states
+
+                return
+                    Array.init states.Length (fun i ->
+                        let struct (rows, _) = wholes[i]
+                        let struct (dropped, grown) = exchanged[i]
+                        RowGroupExchange.expand states[i] (struct (rows, dropped, grown) :: lasts[i]))
             }
 
         let rewired =
@@ -157,9 +198,15 @@ module Rewire =
                 let! _ =
                     states |> allFinite (fun state -> DropSlots.checkFinite "weight" state.Weight)
 
-                let! dropped = allFinite mark states
-                let! counts = shares policy states dropped
-                return! Array.zip3 states dropped counts |> allFinite grow
+                let! exchanged =
+                    if policy.RowGroup > 1 then
+                        inGroups ()
+                    else
+                        exchangeAcross policy fraction (states |> Array.map (fun state -> policy, state))
+
+                return!
+                    Array.zip states exchanged
+                    |> allFinite (fun (state, struct (dropped, grown)) -> finish policy state dropped grown)
             }
 
         match rewired with
@@ -189,6 +236,7 @@ module Rewire =
             Policy.check policy |> ignore
             checkFraction fraction
             Array.iter checkState states
+            Array.iter (checkGroups policy) states
             across policy fraction states
         | _ -> states |> Array.map (layerBy policy fraction)
 

@@ -94,6 +94,19 @@ module internal RewiredLayerChecks =
 
             raise (ArgumentException(message, "policy"))
 
+    /// <exception cref="T:System.ArgumentException">The policy rewires groups of rows, and the layer has not such.</exception>
+    let hasGroups (name: string) (layer: SparseLinear) (policy: Policy) : unit =
+        let c = layer.Connectivity
+
+        if
+            policy.RowGroup > 1
+            && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray)
+        then
+            let refusal =
+                RowGroups.refusal policy.RowGroup $"'{name}'" (Connectivity.rowGroupSize c)
+
+            raise (ArgumentException(refusal, "policy"))
+
     /// <exception cref="T:System.ArgumentException">The optimizer trains another parameter than the layer's weight. A frozen
     /// weight need not be the optimizer's.</exception>
     let isTrained (optimizer: OptimizerStates) (name: string) (layer: SparseLinear) : unit =

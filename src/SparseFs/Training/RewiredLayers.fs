@@ -30,6 +30,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                        nullArg (nameof layers)
 
                    RewiredLayerChecks.fires name policy
+                   RewiredLayerChecks.hasGroups name layer policy
                    RewiredLayerChecks.isTrained optimizer name layer
                    RewiredLayerChecks.hasAges optimizer name policy
                    RewiredLayer(place, name, layer, policy, optimizer) |]

@@ -31,7 +31,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "True"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "rigL",
       Policy.rigL schedule,
       [ "Schedule", cosine
@@ -42,7 +44,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "False"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "set",
       Policy.set schedule,
       [ "Schedule", cosine
@@ -53,7 +57,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "True"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "snfs",
       Policy.snfs schedule,
       [ "Schedule", cosine
@@ -64,7 +70,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "True"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "srigL",
       Policy.srigL ValueNone schedule,
       [ "Schedule", cosine
@@ -75,7 +83,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "False"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "srigL with ablation",
       Policy.srigL (ValueSome 0.3) schedule,
       [ "Schedule", cosine
@@ -86,7 +96,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "False"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ]
       "gradual",
       Policy.gradual 0.5 0.8 schedule,
       [ "Schedule", cosine
@@ -97,7 +109,9 @@ let private policies: (string * Policy * (string * string) list) list =
         "GrownWeight", "Zero"
         "Moments", "Zero"
         "StepsAtUpdates", "True"
-        "Momentum", "{ Beta = 0.9; Steps = 32 }" ] ]
+        "Momentum", "{ Beta = 0.9; Steps = 32 }"
+        "RowGroup", "1"
+        "GroupNorm", "L2" ] ]
 
 let private decays: (Decay * string) list =
     [ Decay.Constant, "{ Fraction = 0; Decay = Constant; Start = 0; End = 40; Every = 4 }"
@@ -154,6 +168,11 @@ let private moments: (Moments * string) list =
       Moments.Fresh, "Fresh"
       Moments.Seeded, "Seeded" ]
 
+let private groups: (int * string) list = [ 1, "1"; 4, "4"; 16, "16" ]
+
+let private norms: (GroupNorm * string) list =
+    [ GroupNorm.L1, "L1"; GroupNorm.L2, "L2" ]
+
 /// Each value of a part has its text, and no other value of the table has it.
 let private pinned (part: string) (table: ('a * string) list) (withPart: 'a -> Policy) =
     testCase $"{part}: the texts of files" (fun () ->
@@ -198,6 +217,21 @@ let policyTexts =
           pinned "Moments" moments (fun moments -> { any with Moments = moments })
           pinned "Momentum" windows (fun window -> { any with Momentum = window })
 
+          pinned "RowGroup" groups (fun group -> { any with RowGroup = group })
+          pinned "GroupNorm" norms (fun norm -> { any with GroupNorm = norm })
+          allValues (List.map fst norms)
+
+          testCase "files without groups of rows were written with groups of one, whose norm is L2" (fun () ->
+              let written (policy: Policy) =
+                  [ for part in PolicyText.parts policy do
+                        if part.Name = "RowGroup" || part.Name = "GroupNorm" then
+                            part.IsWritten, PolicyText.compare part part.Absent.Value ]
+
+              let same, other = (false, PartMatch.Same), (true, PartMatch.Other)
+              Expect.equal (written any) [ same; same ] "none"
+              Expect.equal (written { any with RowGroup = 4 }) [ other; same ] "groups"
+              Expect.equal (written { any with GroupNorm = GroupNorm.L1 }) [ same; other ] "a norm")
+
           testCase "files without a window of momentum were written with the standard one" (fun () ->
               let part (window: MomentumWindow) =
                   PolicyText.parts { any with Momentum = window }
@@ -215,7 +249,11 @@ let policyTexts =
 
               for policy in [ any; Policy.snfs schedule ] do
                   let left = PolicyText.parts policy |> List.filter (_.IsWritten >> not)
-                  Expect.equal (left |> List.map _.Name) [ "Momentum" ] "all others are written in any case")
+
+                  Expect.equal
+                      (left |> List.map _.Name)
+                      [ "Momentum"; "RowGroup"; "GroupNorm" ]
+                      "all others are written in any case")
 
           allCases decays
           allCases drops
@@ -238,6 +276,7 @@ let policyTexts =
                           m.ReturnType = typeof<Policy>
                           && not (m.Name.StartsWith "get_")
                           && m.Name <> "Check"
+                          && m.Name <> "InRowGroups" // makes one of another
                       | :? Reflection.PropertyInfo as p -> p.PropertyType = typeof<Policy>
                       | _ -> false)
                   |> Array.map SourceNames.fsharpName

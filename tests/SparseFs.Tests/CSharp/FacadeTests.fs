@@ -188,6 +188,7 @@ let counterparts =
       "Policy.snfs", [ "Policies.Snfs" ]
       "Policy.srigL", [ "Policies.SRigL" ]
       "Policy.gradual", [ "Policies.Gradual" ]
+      "Policy.inRowGroups", [ "Policies.InRowGroups" ]
       "Policy.growthInputs", [ "Policies.GetGrowthInputs" ]
       "CellScores.map", [ "CellScoring.Map" ]
       "CellScores.mapi", [ "CellScoring.MapCells" ]

@@ -69,4 +69,69 @@ let tests =
                                  ofDense[row][col] |]
 
               let ofSlotsWanted = torch.tensor wanted
-              Expect.isTrue (close (grad layer.weight) ofSlotsWanted) "the weights' gradient") ]
+              Expect.isTrue (close (grad layer.weight) ofSlotsWanted) "the weights' gradient")
+
+          testCase "RigL in groups trains, and groups, slots and Adam's moments stay in step" (fun () ->
+              use _ = torch.NewDisposeScope()
+              torch.manual_seed 7L |> ignore
+
+              let layer =
+                  new SparseLinear(40, 22, sparsity = 0.8, topology = Topology.rowGroups 4)
+
+              let start = layer.Connectivity
+              let optimizer = torch.optim.Adam(layer.parameters (), 1e-2)
+
+              let policy =
+                  Policy.rigL (Schedule.cosine 0.3 2L 40L) |> Policy.inRowGroups 4 GroupNorm.L2
+
+              use rewirer = new Rewirer(layer, optimizer, policy, Seed.ofInt 1)
+              let x, y = torch.randn (32L, 40L), torch.randn (32L, 22L)
+
+              let losses =
+                  [ for _ in 1..40 do
+                        optimizer.zero_grad ()
+                        let loss = torch.nn.functional.mse_loss (layer.call x, y)
+                        loss.backward ()
+
+                        for event in rewirer.Step() do
+                            Expect.isTrue event.Outcome.IsDone $"{event}"
+
+                        Expect.equal layer.Connectivity.Nnz start.Nnz "nnz"
+                        let c = layer.Connectivity
+
+                        for row in 0..21 do
+                            let first = row / 4 * 4
+
+                            let columns (r: int) =
+                                c.ColIdx.Slice(c.RowPtr[r], c.RowPtr[r + 1] - c.RowPtr[r]).ToArray()
+
+                            Expect.equal (columns row) (columns first) $"the columns of row {row}"
+
+                        loss.item<float32>() ]
+
+              Expect.notEqual layer.Connectivity start "another pattern"
+              Expect.isLessThan (List.last losses) (0.8f * List.head losses) "a smaller loss")
+
+          testCase "a rewirer in groups refuses a layer without them by its name" (fun () ->
+              use model =
+                  torch.nn.Sequential(
+                      struct ("first",
+                              new SparseLinear(8, 8, seed = Seed.ofInt 1)
+                              :> torch.nn.Module<torch.Tensor, torch.Tensor>)
+                  )
+
+              let policy =
+                  Policy.set (Schedule.constant 0.3 2L 40L) |> Policy.inRowGroups 4 GroupNorm.L2
+
+              let refusal =
+                  Expect.throwsC
+                      (fun () ->
+                          new Rewirer(model, torch.optim.SGD(model.parameters (), 0.1), policy, Seed.ofInt 1)
+                          |> ignore)
+                      (fun e -> e.Message)
+
+              Expect.equal
+                  refusal
+                  ("expected a pattern whose rows share their columns in groups of 4, got 'first' in groups of 1: draw it with "
+                   + "Topology.rowGroups 4 (C#: Topologies.RowGroups), or leave the policy's RowGroup at 1 (Parameter 'policy')")
+                  "the message") ]

@@ -1,0 +1,8 @@
+namespace SparseFs
+
+/// <summary>What the weights of a column of a row group are worth together, and their gradients.</summary>
+type GroupNorm =
+    /// <summary>The sum of magnitudes.</summary>
+    | L1 = 0
+    /// <summary>The root of the sum of squares.</summary>
+    | L2 = 1
