@@ -6,19 +6,25 @@ open SparseFs
 open TorchSharp
 open SparseFs.Benchmarks.Timing
 
-let private layerOf (size: int) (sparsity: float) =
-    new SparseLinear(size, size, sparsity = sparsity, seed = Seed.ofInt 1)
+/// In groups of four rows where the policy rewires such.
+let private layerOf (size: int) (sparsity: float) (policy: Policy) =
+    let topology =
+        if policy.RowGroup > 1 then
+            Topology.rowGroups policy.RowGroup
+        else
+            Topology.uniform
+
+    new SparseLinear(size, size, sparsity = sparsity, topology = topology, seed = Seed.ofInt 1)
 
 /// Milliseconds of a training step and of an update. A step is forward, backward and the optimizer's; an update is what
 /// stands in the optimizer's place, and what the step after it takes more than others do: its backward makes the
 /// transpose of the new pattern.
 let private times (size: int) (sparsity: float) (batch: int) (make: Schedule -> Policy) (rounds: int) =
-    use layer = layerOf size sparsity
-    use optimizer = torch.optim.SGD(layer.parameters (), 0.01, momentum = 0.9)
     let every = 4
-
-    let rewirer =
-        new Rewirer(layer, optimizer, make (Schedule.constant 0.3 (int64 every) 1_000_000L), Seed.ofInt 2)
+    let policy = make (Schedule.constant 0.3 (int64 every) 1_000_000L)
+    use layer = layerOf size sparsity policy
+    use optimizer = torch.optim.SGD(layer.parameters (), 0.01, momentum = 0.9)
+    let rewirer = new Rewirer(layer, optimizer, policy, Seed.ofInt 2)
 
     use x = torch.randn (int64 batch, int64 size)
 
@@ -46,7 +52,10 @@ let private times (size: int) (sparsity: float) (batch: int) (make: Schedule -> 
     step, median updates + max 0.0 (median after - step)
 
 let private policies =
-    [ "RigL", Policy.rigL; "SET", Policy.set; "SRigL", Policy.srigL ValueNone ]
+    [ "RigL", Policy.rigL
+      "SET", Policy.set
+      "SRigL", Policy.srigL ValueNone
+      "RigL/4", Policy.rigL >> Policy.inRowGroups 4 GroupNorm.L2 ]
 
 /// Milliseconds of optimizer.step() and of Rewirer.Step() on steps that are no updates, in turn, of twins.
 let private ordinarySteps (rows: int) (cols: int) (moments: Moments) (make: SparseLinear -> torch.optim.Optimizer) =
@@ -125,7 +134,7 @@ let run () =
                 $"{size} x {size}, {100.0 * sparsity} %%, batch {batch, 4}  {name, -6} step {step, 7:F1}  update {update, 7:F1}  {update / step:F1} steps"
 
     let size, sparsity, batch = 50_000, 0.999, 64
-    use layer = layerOf size sparsity
+    use layer = layerOf size sparsity Policy.staticSparse
     use optimizer = torch.optim.SGD(layer.parameters (), 0.01, momentum = 0.9)
 
     let rewirer =

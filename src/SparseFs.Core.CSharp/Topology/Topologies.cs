@@ -135,9 +135,11 @@ public static class Topologies
     /// <c>sparsenn.SparseLinear(784, 300, sparsity: 0.9, topology: Topologies.RowGroups(4))</c>.</summary>
     /// <param name="size">Rows of a group, 1 or more: 4 is the fastest.</param>
     /// <returns>A function of rows, columns, slots and a seed.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">size is below 1, when the function is called.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">size is below 1.</exception>
     public static Func<int, int, int, Seed, Connectivity> RowGroups(int size) =>
-        (rows, cols, nnz, seed) => Topology.RowGroups(size, rows, cols, nnz, seed);
+        size >= 1
+            ? (rows, cols, nnz, seed) => Topology.RowGroups(size, rows, cols, nnz, seed)
+            : throw new ArgumentOutOfRangeException(nameof(size), size, $"expected 1 or more rows, got {size}");
 
     /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>

@@ -88,25 +88,24 @@ type internal TileKernels() =
 /// The products at one width of tiles: rows that share their columns by groups, and the rows behind the last whole group.
 [<AbstractClass; Sealed>]
 type internal TileWidth<'L, 'V, 'K
-    when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors> =
+    when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount> =
 
-    /// The rows behind the last whole group.
+    /// The rows behind the last whole group; all of them where there are no groups.
     static member inline private Rest(p: CsrView, rows: RowRange) : RowRange =
-        { rows with
-            From = rows.From + (rows.Count - rows.Count % p.Group) }
+        if p.Group = 1 then
+            rows
+        else
+            { rows with
+                From = rows.To - rows.Count % p.Group }
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Spmm(p: CsrView, values, bias, packed, rows: RowRange, y) =
         match p.Group with
-        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, FourRows> p values bias packed rows y
-        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, TwoRows> p values bias packed rows y
+        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four> p values bias packed rows y
+        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two> p values bias packed rows y
         | _ -> ()
 
-        let rest =
-            if p.Group = 1 then
-                rows
-            else
-                TileWidth<'L, 'V, 'K>.Rest(p, rows)
+        let rest = TileWidth<'L, 'V, 'K>.Rest(p, rows)
 
         if rest.Count > 0 then
             let before = int64 (rest.From - rows.From) * int64 ('K.Count * 'L.Count)
@@ -115,15 +114,11 @@ type internal TileWidth<'L, 'V, 'K
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Sddmm(p: CsrView, g, packed, rows: RowRange, accumulate, d) =
         match p.Group with
-        | 4 -> SddmmRowGroups.rows<'L, 'V, 'K, FourRows> p g packed rows accumulate d
-        | 2 -> SddmmRowGroups.rows<'L, 'V, 'K, TwoRows> p g packed rows accumulate d
+        | 4 -> SddmmRowGroups.rows<'L, 'V, 'K, Four> p g packed rows accumulate d
+        | 2 -> SddmmRowGroups.rows<'L, 'V, 'K, Two> p g packed rows accumulate d
         | _ -> ()
 
-        let rest =
-            if p.Group = 1 then
-                rows
-            else
-                TileWidth<'L, 'V, 'K>.Rest(p, rows)
+        let rest = TileWidth<'L, 'V, 'K>.Rest(p, rows)
 
         if rest.Count > 0 then
             let before = int64 (rest.From - rows.From) * int64 ('K.Count * 'L.Count)
@@ -134,15 +129,11 @@ type internal TileWidth<'L, 'V, 'K
         let all = { From = 0; To = rows }
 
         match p.Group with
-        | 4 -> SpmmTranspose.groups<'L, 'V, 'K, FourRows> p values g all cols columns packed
-        | 2 -> SpmmTranspose.groups<'L, 'V, 'K, TwoRows> p values g all cols columns packed
+        | 4 -> SpmmTranspose.groups<'L, 'V, 'K, Four> p values g all cols columns packed
+        | 2 -> SpmmTranspose.groups<'L, 'V, 'K, Two> p values g all cols columns packed
         | _ -> ()
 
-        let rest =
-            if p.Group = 1 then
-                all
-            else
-                TileWidth<'L, 'V, 'K>.Rest(p, all)
+        let rest = TileWidth<'L, 'V, 'K>.Rest(p, all)
 
         if rest.Count > 0 then
             SpmmTranspose.rows<'L, 'V, 'K> p values g rest cols columns packed
@@ -164,24 +155,24 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
         match tile.Vectors with
-        | 4 -> TileWidth<'L, 'V, FourVectors>.Spmm(p, values, bias, packed, rows, block)
-        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Spmm(p, values, bias, packed, rows, block)
-        | 2 -> TileWidth<'L, 'V, TwoVectors>.Spmm(p, values, bias, packed, rows, block)
-        | _ -> TileWidth<'L, 'V, OneVector>.Spmm(p, values, bias, packed, rows, block)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm(p, values, bias, packed, rows, block)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm(p, values, bias, packed, rows, block)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm(p, values, bias, packed, rows, block)
+        | _ -> TileWidth<'L, 'V, One>.Spmm(p, values, bias, packed, rows, block)
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
-        | 4 -> TileWidth<'L, 'V, FourVectors>.Sddmm(p, g, packed, rows, accumulate, d)
-        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Sddmm(p, g, packed, rows, accumulate, d)
-        | 2 -> TileWidth<'L, 'V, TwoVectors>.Sddmm(p, g, packed, rows, accumulate, d)
-        | _ -> TileWidth<'L, 'V, OneVector>.Sddmm(p, g, packed, rows, accumulate, d)
+        | 4 -> TileWidth<'L, 'V, Four>.Sddmm(p, g, packed, rows, accumulate, d)
+        | 3 -> TileWidth<'L, 'V, Three>.Sddmm(p, g, packed, rows, accumulate, d)
+        | 2 -> TileWidth<'L, 'V, Two>.Sddmm(p, g, packed, rows, accumulate, d)
+        | _ -> TileWidth<'L, 'V, One>.Sddmm(p, g, packed, rows, accumulate, d)
 
     override _.Scatter(tile, p, values, g, rows, cols, columns, packed) =
         match tile.Vectors with
-        | 4 -> TileWidth<'L, 'V, FourVectors>.Scatter(p, values, g, rows, cols, columns, packed)
-        | 3 -> TileWidth<'L, 'V, ThreeVectors>.Scatter(p, values, g, rows, cols, columns, packed)
-        | 2 -> TileWidth<'L, 'V, TwoVectors>.Scatter(p, values, g, rows, cols, columns, packed)
-        | _ -> TileWidth<'L, 'V, OneVector>.Scatter(p, values, g, rows, cols, columns, packed)
+        | 4 -> TileWidth<'L, 'V, Four>.Scatter(p, values, g, rows, cols, columns, packed)
+        | 3 -> TileWidth<'L, 'V, Three>.Scatter(p, values, g, rows, cols, columns, packed)
+        | 2 -> TileWidth<'L, 'V, Two>.Scatter(p, values, g, rows, cols, columns, packed)
+        | _ -> TileWidth<'L, 'V, One>.Scatter(p, values, g, rows, cols, columns, packed)
 
     override _.MultiplySparse(columns, from, values, bias, x, samples, y) =
         SparseActivations.multiply<'L, 'V> columns from values bias x samples y

@@ -172,25 +172,30 @@ module Rewire =
     let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
         /// Layers share the slots of whole groups; a last group of fewer rows keeps its own number.
         let inGroups () =
-            let wholes = states |> Array.map (RowGroupExchange.whole policy)
-            let of' (struct (rows: GroupedRows, policy: Policy)) = policy, rows.State
+            let split = states |> Array.map (RowGroupExchange.split policy)
 
-            let ofLast (state: LayerState) =
-                match RowGroupExchange.last policy state with
+            let wholes =
+                split |> Array.map (fun (struct (whole, _)) -> whole.Policy, whole.State)
+
+            let ofLast (struct (_: GroupedRows, last: GroupedRows voption)) =
+                match last with
                 | ValueNone -> Ok []
-                | ValueSome(struct (rows, policy)) ->
-                    Redistribution.ofLayer policy fraction rows.State
+                | ValueSome rows ->
+                    Redistribution.ofLayer rows.Policy fraction rows.State
                     |> Result.map (fun (struct (dropped, grown)) -> [ struct (rows, dropped, grown) ])
+                    |> RowGroupExchange.inLastGroup
 
             finite {
-                let! exchanged = exchangeAcross policy fraction (Array.map of' wholes)
-                let! lasts = allFinite ofLast states
+                let! exchanged =
+                    exchangeAcross policy fraction wholes |> RowGroupExchange.inGroups policy
+
+                let! lasts = allFinite ofLast split
 
                 return
                     Array.init states.Length (fun i ->
-                        let struct (rows, _) = wholes[i]
+                        let struct (whole, _) = split[i]
                         let struct (dropped, grown) = exchanged[i]
-                        RowGroupExchange.expand states[i] (struct (rows, dropped, grown) :: lasts[i]))
+                        RowGroupExchange.expand states[i] (struct (whole, dropped, grown) :: lasts[i]))
             }
 
         let rewired =

@@ -2,43 +2,13 @@ namespace SparseFs
 
 open System
 
-/// Scores of the columns of groups, from those of their rows.
-[<Sealed>]
-type internal GroupScores(source: CellScores, first: int, size: int, worth: GroupNorm voption) =
-    inherit CellScores()
-
-    override _.Rows(group, count) =
-        let scores = source.Rows(first + group * size, count * size)
-        let cols = scores.Length / (count * size)
-        let together: float32[] = Array.zeroCreate (count * cols)
-
-        for row in 0 .. count * size - 1 do
-            let target = Span(together, row / size * cols, cols)
-            let own = ReadOnlySpan(scores, row * cols, cols)
-
-            match worth with
-            | ValueSome GroupNorm.L2 ->
-                for col in 0 .. cols - 1 do
-                    target[col] <- target[col] + own[col] * own[col]
-            | ValueSome _ ->
-                for col in 0 .. cols - 1 do
-                    target[col] <- target[col] + abs own[col]
-            | ValueNone ->
-                for col in 0 .. cols - 1 do
-                    target[col] <- target[col] + own[col] / float32 size
-
-        if worth = ValueSome GroupNorm.L2 then
-            for i in 0 .. together.Length - 1 do
-                together[i] <- MathF.Sqrt together[i]
-
-        together
-
-/// Groups of one size of a layer, as a layer with a row for each group.
+/// Groups of one size of a layer, as a layer with a row for each group, and the policy over them.
 [<NoEquality; NoComparison>]
 type internal GroupedRows =
     { First: int
       Size: int
-      State: LayerState }
+      State: LayerState
+      Policy: Policy }
 
 /// <summary>Updates of patterns whose rows come in groups: those of the pattern of groups, a row each, whose weights and gradients
 /// are norms.</summary>
@@ -71,14 +41,22 @@ module internal RowGroupExchange =
 
     let private norm (norm: GroupNorm) (values: float32[]) : float32 =
         match norm with
-        | GroupNorm.L1 -> Array.sumBy abs values
-        | _ -> MathF.Sqrt(Array.sumBy (fun v -> v * v) values)
+        | GroupNorm.L1 -> float32 (Array.sumBy (fun (v: float32) -> abs (float v)) values)
+        | _ -> float32 (sqrt (Array.sumBy (fun (v: float32) -> float v * float v) values))
 
-    let private mean (values: float32[]) : float32 =
-        Array.sum values / float32 values.Length
+    let private mean (values: float32[]) : float32 = float32 (Array.averageBy float values)
 
-    /// So many groups from a row on, each of the same number of rows.
-    let private grouped (policy: Policy) (state: LayerState) (first: int) (size: int) (count: int) (seed: Seed) =
+    /// So many groups from a row on, each of the same number of rows, under a policy whose own scores are these.
+    let private grouped
+        (policy: Policy)
+        (state: LayerState)
+        (ownDrop: Lazy<float32[]>)
+        (ownGrow: Lazy<CellScores>)
+        (first: int)
+        (size: int)
+        (count: int)
+        (seed: Seed)
+        : GroupedRows =
         let c = state.Connectivity
 
         let fanIn group =
@@ -93,69 +71,81 @@ module internal RowGroupExchange =
 
         let groups = Connectivity.ofTrusted count c.Cols rowPtr colIdx
 
-        let scores (source: CellScores) =
-            GroupScores(source, first, size, ValueSome policy.GroupNorm)
+        let scores (source: CellScores) (worth: GroupNorm voption) : CellScores =
+            GroupScores(source, c.Rows, first, size, worth)
+
+        let drop (_: LayerState) =
+            let scores = ownDrop.Value
+
+            if isNull (box scores) || scores.Length <> c.Nnz then
+                scores // refused where it is used
+            else
+                together c first size groups mean scores
 
         { First = first
           Size = size
           State =
             { Connectivity = groups
               Weight = together c first size groups (norm policy.GroupNorm) state.Weight
-              Gradient = scores state.Gradient
-              Momentum = scores state.Momentum
+              Gradient = scores state.Gradient (ValueSome policy.GroupNorm)
+              Momentum = scores state.Momentum (ValueSome policy.GroupNorm)
               Explored = ExploredCells.Of groups
               Step = state.Step
-              Seed = seed } }
+              Seed = seed }
+          Policy =
+            { policy with
+                RowGroup = 1
+                Drop =
+                    match policy.Drop with
+                    | Drop.Score _
+                    | Drop.NamedScore _ -> Drop.Score drop
+                    | Drop.NearestZero -> Drop.Magnitude // norms have no sign
+                    | rule -> rule
+                Grow =
+                    match policy.Grow with
+                    | Grow.Score(inputs, _)
+                    | Grow.NamedScore(_, inputs, _) ->
+                        Grow.Score(inputs, (fun (_: LayerState) -> scores ownGrow.Value ValueNone))
+                    | rule -> rule } }
 
-    /// The policy as it goes over the groups, from that row on: a score of the user's is the mean of the rows' own.
-    let private over (policy: Policy) (state: LayerState) (rows: GroupedRows) : Policy =
-        let drop (score: LayerState -> float32[]) =
-            Drop.Score(fun (_: LayerState) ->
-                let scores = score state
+    /// <summary>The whole groups of a layer, and a last group of fewer rows, if there is one.</summary>
+    /// <remarks>A score of the user's is asked for once, and counts by its mean over the rows.</remarks>
+    let split (policy: Policy) (state: LayerState) : struct (GroupedRows * GroupedRows voption) =
+        let rows, size = state.Connectivity.Rows, policy.RowGroup
 
-                if isNull (box scores) || scores.Length <> state.Weight.Length then
-                    scores // refused where it is used
-                else
-                    together state.Connectivity rows.First rows.Size rows.State.Connectivity mean scores)
-
-        let grow (inputs: GrowthInputs) (score: LayerState -> CellScores) =
-            Grow.Score(
-                inputs,
-                (fun (_: LayerState) -> GroupScores(score state, rows.First, rows.Size, ValueNone) :> CellScores)
-            )
-
-        { policy with
-            RowGroup = 1
-            Drop =
+        let ownDrop =
+            Lazy<float32[]>(fun () ->
                 match policy.Drop with
                 | Drop.Score score
-                | Drop.NamedScore(_, score) -> drop score
-                | Drop.NearestZero -> Drop.Magnitude // norms have no sign
-                | rule -> rule
-            Grow =
+                | Drop.NamedScore(_, score) -> score state
+                | _ -> [||])
+
+        let ownGrow =
+            Lazy<CellScores>(fun () ->
                 match policy.Grow with
-                | Grow.Score(inputs, score)
-                | Grow.NamedScore(_, inputs, score) -> grow inputs score
-                | rule -> rule }
+                | Grow.Score(_, score)
+                | Grow.NamedScore(_, _, score) -> score state
+                | _ -> state.Gradient)
 
-    /// The whole groups of a layer, and the policy over them.
-    let whole (policy: Policy) (state: LayerState) : struct (GroupedRows * Policy) =
-        let rows =
-            grouped policy state 0 policy.RowGroup (state.Connectivity.Rows / policy.RowGroup) state.Seed
+        let grouped = grouped policy state ownDrop ownGrow
 
-        struct (rows, over policy state rows)
+        let last =
+            if rows % size = 0 then
+                ValueNone
+            else
+                ValueSome(grouped (rows - rows % size) (rows % size) 1 (Seed.child 3 state.Seed))
 
-    /// A last group of fewer rows, if there is one, and the policy over it.
-    let last (policy: Policy) (state: LayerState) : struct (GroupedRows * Policy) voption =
-        let left = state.Connectivity.Rows % policy.RowGroup
+        struct (grouped 0 size (rows / size) state.Seed, last)
 
-        if left = 0 then
-            ValueNone
-        else
-            let rows =
-                grouped policy state (state.Connectivity.Rows - left) left 1 (Seed.child 3 state.Seed)
+    /// A number that is not finite is told by the row of the groups' pattern.
+    let inGroups (policy: Policy) (result: Result<'a, NonFinite>) : Result<'a, NonFinite> =
+        result
+        |> Result.mapError (fun (NonFinite what) ->
+            NonFinite(invariant $"{what}, rows counted in groups of {policy.RowGroup}"))
 
-            ValueSome(struct (rows, over policy state rows))
+    let inLastGroup (result: Result<'a, NonFinite>) : Result<'a, NonFinite> =
+        result
+        |> Result.mapError (fun (NonFinite what) -> NonFinite $"{what} of the last group")
 
     /// What was exchanged in groups, in their rows.
     let expand
@@ -192,16 +182,18 @@ module internal RowGroupExchange =
     /// <param name="policy">One with groups.</param>
     /// <param name="state">The layer.</param>
     let ofLayer (exchange: Policy -> LayerState -> Exchange) (policy: Policy) (state: LayerState) : Exchange =
-        let one (struct (rows: GroupedRows, policy: Policy)) =
-            exchange policy rows.State
+        let struct (whole, last) = split policy state
+
+        let one (rows: GroupedRows) =
+            exchange rows.Policy rows.State
             |> Result.map (fun (struct (dropped, grown)) -> struct (rows, dropped, grown))
 
         finite {
-            let! ofWhole = one (whole policy state)
+            let! ofWhole = one whole |> inGroups policy
 
             let! ofLast =
-                match last policy state with
-                | ValueSome rows -> one rows |> Result.map List.singleton
+                match last with
+                | ValueSome rows -> one rows |> Result.map List.singleton |> inLastGroup
                 | ValueNone -> Ok []
 
             return expand state (ofWhole :: ofLast)

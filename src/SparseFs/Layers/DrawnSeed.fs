@@ -8,9 +8,10 @@ open TorchSharp
 /// torch.manual_seed governs it.</summary>
 module internal DrawnSeed =
 
-    let draw () : Seed =
+    /// From a generator, or from torch's own.
+    let draw (generator: torch.Generator | null) : Seed =
         use number =
-            torch.randint (Int64.MaxValue, [| 1L |], dtype = torch.int64, device = torch.CPU)
+            torch.randint (Int64.MaxValue, [| 1L |], dtype = torch.int64, device = torch.CPU, generator = generator)
 
         Seed.ofInt64 (number.item<int64>())
 
@@ -18,4 +19,4 @@ module internal DrawnSeed =
     let orDraw (given: Seed option) : Seed =
         match given with
         | Some seed -> seed
-        | None -> draw ()
+        | None -> draw null

@@ -17,11 +17,11 @@ type internal InitialNumbers =
 
 module internal InitialNumbers =
 
-    let private uniform (count: int) =
-        torch.rand(int64 count, device = torch.CPU).mul_(Scalars.Of 2.0).sub_(Scalars.Of 1.0)
+    let private uniform (generator: torch.Generator | null) (count: int) =
+        torch.rand(int64 count, device = torch.CPU, generator = generator).mul_(Scalars.Of 2.0).sub_(Scalars.Of 1.0)
 
-    /// The weight's numbers, then the bias's. Zeros leaves the generator where it is.
-    let draw (init: Init) (nnz: int) (rows: int) (hasBias: bool) : InitialNumbers =
+    /// The weight's numbers, then the bias's, from a generator, or from torch's own. Zeros leaves it where it is.
+    let draw (generator: torch.Generator | null) (init: Init) (nnz: int) (rows: int) (hasBias: bool) : InitialNumbers =
         use _ = torch.no_grad ()
 
         let weight =
@@ -29,16 +29,16 @@ module internal InitialNumbers =
             | Init.FanIn
             | Init.DenseFanIn
             | Init.KaimingUniform
-            | Init.XavierUniform -> uniform nnz
+            | Init.XavierUniform -> uniform generator nnz
             | Init.KaimingNormal
-            | Init.XavierNormal -> torch.randn (int64 nnz, device = torch.CPU)
+            | Init.XavierNormal -> torch.randn (int64 nnz, device = torch.CPU, generator = generator)
             | Init.Zeros -> torch.zeros (int64 nnz, device = torch.CPU)
 
         let bias: torch.Tensor | null =
             match init with
             | _ when not hasBias -> null
             | Init.Zeros -> torch.zeros (int64 rows, device = torch.CPU)
-            | _ -> uniform rows
+            | _ -> uniform generator rows
 
         { Init = init
           Weight = weight

@@ -80,7 +80,7 @@ module internal LayerStart =
 
         use _ = torch.NewDisposeScope()
 
-        InitialNumbers.draw settings.Init connectivity.Nnz connectivity.Rows settings.HasBias
+        InitialNumbers.draw null settings.Init connectivity.Nnz connectivity.Rows settings.HasBias
         |> ofNumbers settings connectivity None
 
     /// <summary>Over a pattern that is given, with all weights 0: those of a file or of another layer come into it.</summary>
@@ -99,7 +99,8 @@ module internal LayerStart =
             let own (t: torch.Tensor) =
                 t.``to`` (like.dtype, like.device, copy = true)
 
-            let numbers = InitialNumbers.draw init c.Nnz c.Rows (not (isNull versions.Bias))
+            let numbers =
+                InitialNumbers.draw null init c.Nnz c.Rows (not (isNull versions.Bias))
 
             let bias: torch.Tensor | null =
                 match InitialNumbers.bias c numbers with
@@ -108,23 +109,28 @@ module internal LayerStart =
 
             versions.Replace(c, own (InitialNumbers.weight c numbers), bias))
 
-    /// Whether a pattern has the number of slots that was asked for, or the one that its row groups round it to.
-    let private hasSlots (nnz: int) (c: Connectivity) =
-        c.Nnz = nnz
-        || (let size = Connectivity.rowGroupSize c
+    /// Whether row groups round the number of slots that was asked for to that of the pattern.
+    let private isRounded (nnz: int) (c: Connectivity) =
+        let size = Connectivity.rowGroupSize c
 
-            seq { 2..size }
-            |> Seq.exists (fun part -> size % part = 0 && RowGroups.nnz part c.Rows c.Cols nnz = int64 c.Nnz))
+        seq { 2..size }
+        |> Seq.exists (fun part -> size % part = 0 && RowGroups.nnz part c.Rows c.Cols nnz = int64 c.Nnz)
 
     let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
-        if isNull (box c) || c.Rows <> rows || c.Cols <> cols || not (hasSlots nnz c) then
-            let got =
-                if isNull (box c) then
-                    "null"
-                else
-                    $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
-
+        let refuse (got: string) =
             raise (ArgumentException($"expected a pattern [{rows}, {cols}] with {nnz} slots, got {got}", "topology"))
+
+        if isNull (box c) then
+            refuse "null"
+        elif c.Rows <> rows || c.Cols <> cols then
+            refuse $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
+        elif c.Nnz <> nnz then
+            match isRounded nnz c, c.Nnz with
+            | true, 0 -> // a layer without weights cannot learn
+                refuse
+                    $"[{c.Rows}, {c.Cols}] with 0: row groups round so few to none, so take smaller groups or a lower sparsity"
+            | true, _ -> ()
+            | false, _ -> refuse $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
 
     /// <summary>Over a pattern that is drawn by a topology, from rows, columns, nnz and a seed.</summary>
     /// <remarks>Where no seed is given, one is drawn after the initial numbers: these are the ones that a layer with a seed
@@ -153,15 +159,23 @@ module internal LayerStart =
         | None ->
             use _ = torch.NewDisposeScope()
             use before = torch.random.get_rng_state ()
-            let numbers = InitialNumbers.draw settings.Init nnz outFeatures settings.HasBias
-            let seed = DrawnSeed.draw ()
+
+            let numbers =
+                InitialNumbers.draw null settings.Init nnz outFeatures settings.HasBias
+
+            let seed = DrawnSeed.draw null
             let c = drawn seed
 
             if c.Nnz = nnz then
                 ofNumbers settings c (Some seed) numbers
             else
-                // Row groups have another number of slots, as many from any seed: the numbers are drawn again.
-                torch.random.set_rng_state before
-                let numbers = InitialNumbers.draw settings.Init c.Nnz outFeatures settings.HasBias
-                let seed = DrawnSeed.draw ()
+                // Row groups have another number of slots, as many from any seed: the numbers are drawn again, by a generator
+                // of their own, since other threads may have drawn from torch's meanwhile.
+                use again = new torch.Generator()
+                again.set_state before
+
+                let numbers =
+                    InitialNumbers.draw again settings.Init c.Nnz outFeatures settings.HasBias
+
+                let seed = DrawnSeed.draw again
                 ofNumbers settings (drawn seed) (Some seed) numbers

@@ -236,6 +236,130 @@ let tests =
                               (snd (parts size l.Pattern))
                               "the last group's slots")
 
+          law "numbers whose squares no float32 holds rank as others do" (Gen.zip layers policies) (fun (l, policy) ->
+              let policy =
+                  { policy with
+                      RowGroup = l.Size
+                      Drop = Drop.Magnitude
+                      Grow = Grow.Gradient
+                      Budget = Budget.Layer }
+
+              let wanted = (Rewire.layerBy policy 0.5 l.State).Connectivity
+
+              for power in [ -100; 100 ] do
+                  // A power of two changes no bit but the exponent's.
+                  let scaled = Array.map (fun (x: float32) -> MathF.ScaleB(x, power))
+
+                  let there =
+                      { l with
+                          Weight = scaled l.Weight
+                          Gradient = scaled l.Gradient }
+
+                  let r = Rewire.layerBy policy 0.5 there.State
+                  done' r |> ignore
+                  Expect.equal r.Connectivity wanted $"times two to the {power}")
+
+          law
+              "the parts that compute scores side by side change nothing"
+              (Gen.zip3 layers policies (Gen.zip (Gen.choose (1, 5)) (Gen.choose (1, 7))))
+              (fun (l, policy, (parts, together)) ->
+                  let rows, cols = l.Pattern.Rows, l.Pattern.Cols
+                  let stride = cols + 3
+
+                  let inParts =
+                      BlockScores(
+                          (fun first count -> Array.sub l.Gradient (first * cols) (count * cols)),
+                          parts,
+                          fun body ->
+                              for part in 0 .. parts - 1 do
+                                  let from, until = rows * part / parts, rows * (part + 1) / parts
+
+                                  for first in from..together .. until - 1 do
+                                      let count = min together (until - first)
+                                      let block = Array.create (count * stride) nanf // beyond the columns
+
+                                      for row in 0 .. count - 1 do
+                                          Array.blit l.Gradient ((first + row) * cols) block (row * stride) cols
+
+                                      body.Invoke(part, first, count, block, stride)
+                      )
+
+                  let policy = { policy with RowGroup = l.Size }
+
+                  let there =
+                      { l.State with
+                          Gradient = inParts
+                          Momentum = inParts }
+
+                  Expect.equal
+                      (Rewire.layerBy policy 0.5 there).Connectivity
+                      (Rewire.layerBy policy 0.5 l.State).Connectivity
+                      $"{parts} parts, {together} rows together")
+
+          testCase "a gradient that is no number refuses the update, and says how its row is counted" (fun () ->
+              let refusal (row: int) (rows: int) =
+                  let c = Topology.rowGroups 4 rows 6 24 (Seed.ofInt 1)
+                  let gradient = Array.create (rows * 6) 1.0f
+                  gradient[row * 6 + 2] <- nanf
+
+                  let l =
+                      { Size = 4
+                        Pattern = c
+                        Weight = Array.create c.Nnz 1.0f
+                        Gradient = gradient
+                        Seed = 1 }
+
+                  let policy =
+                      Policy.rigL (Schedule.constant 0.3 10L 1000L)
+                      |> Policy.inRowGroups 4 GroupNorm.L2
+
+                  let r = Rewire.layerBy policy 0.5 l.State
+                  Expect.equal r.Connectivity c "unchanged"
+
+                  match r.Outcome with
+                  | RewireOutcome.Refused reason -> reason
+                  | RewireOutcome.Done _ -> failtest "done"
+
+              Expect.equal
+                  (refusal 5 8)
+                  "expected finite numbers, got gradient NaN at (1, 2), rows counted in groups of 4"
+                  "whole groups"
+
+              Expect.equal
+                  (refusal 9 10)
+                  "expected finite numbers, got gradient NaN at (0, 2) of the last group"
+                  "the last group")
+
+          testCase "a score of one's own is asked for once an update" (fun () ->
+              let counted = [| 0; 0 |]
+
+              let policy =
+                  { Policy.staticSparse with
+                      RowGroup = 4
+                      Drop =
+                          Drop.Score(fun state ->
+                              counted[0] <- counted[0] + 1
+                              state.Weight)
+                      Grow =
+                          Grow.Score(
+                              GrowthInputs.Gradient,
+                              fun state ->
+                                  counted[1] <- counted[1] + 1
+                                  state.Gradient
+                          ) }
+
+              let c = Topology.rowGroups 4 10 6 24 (Seed.ofInt 1)
+
+              let l =
+                  { Size = 4
+                    Pattern = c
+                    Weight = Array.init c.Nnz float32
+                    Gradient = Array.init 60 float32
+                    Seed = 1 }
+
+              Rewire.layerBy policy 0.5 l.State |> done' |> ignore
+              Expect.equal counted [| 1; 1 |] "calls of drop and grow")
+
           law "gradual pruning counts the cells of groups" layers (fun l ->
               let schedule = Schedule.constant 0.0 10L 100L
 

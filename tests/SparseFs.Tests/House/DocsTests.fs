@@ -2,7 +2,6 @@
 module SparseFs.Tests.DocsTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Text.RegularExpressions
 open Expecto

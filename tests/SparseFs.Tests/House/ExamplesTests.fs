@@ -2,7 +2,6 @@
 module SparseFs.Tests.ExamplesTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Reflection
 open System.Text.RegularExpressions

@@ -55,6 +55,27 @@ let readme =
 
               Expect.equal broken [] "links to nothing")
 
+          testCase
+              "wherever libtorch's package is named with a version, it is that of the TorchSharp that is built with"
+              (fun () ->
+                  let locked =
+                      Regex
+                          .Match(read "paket.lock", @"^    TorchSharp \(([^)]+)\)", RegexOptions.Multiline)
+                          .Groups[1].Value
+
+                  Expect.isNotEmpty locked "paket.lock"
+
+                  for file in
+                      [ "README.md"
+                        "docs/running.md"
+                        "src/SparseFs/buildTransitive/SparseFs.targets" ] do
+                      let named =
+                          [ for found in Regex.Matches(read file, @"TorchSharp-cpu(?: --version|,) ([0-9.]+[0-9])") ->
+                                found.Groups[1].Value ]
+
+                      Expect.isNonEmpty named file
+                      Expect.all named ((=) locked) file)
+
           testCase "what it is comes first, in at most seven lines" (fun () ->
               let first = lines () |> Array.skip 2 |> Array.takeWhile ((<>) "")
               Expect.isLessThanOrEqual first.Length 7 "lines") ]

@@ -34,6 +34,31 @@ let tests =
               Expect.equal drawn.Connectivity given.Connectivity "pattern"
               Expect.equal (numbers drawn.weight) (numbers given.weight) "weight")
 
+          testCase "groups that round all slots away are refused, with what mends it" (fun () ->
+              let refusal =
+                  Expect.throwsC
+                      (fun () ->
+                          (new SparseLinear(4, 16, sparsity = 0.95, topology = Topology.rowGroups 16)).Dispose())
+                      (fun e -> e.Message)
+
+              Expect.equal
+                  refusal
+                  ("expected a pattern [16, 4] with 3 slots, got [16, 4] with 0: row groups round so few to none, so take smaller "
+                   + "groups or a lower sparsity (Parameter 'topology')")
+                  "the message")
+
+          testCase "torch's generator is not turned back, whatever groups round to" (fun () ->
+              // 195 slots are wanted and 196 made: all that is drawn after the layer is new.
+              torch.manual_seed 3L |> ignore
+              let stream = numbers (torch.rand 2000L)
+              torch.manual_seed 3L |> ignore
+
+              use layer =
+                  new SparseLinear(50, 30, sparsity = 0.87, topology = Topology.rowGroups 4)
+
+              let next = (numbers (torch.rand 1L))[0]
+              Expect.isGreaterThanOrEqual (Array.IndexOf(stream, next)) 195 "the place in the stream")
+
           testCase "a number of slots that no groups explain is refused" (fun () ->
               let few (rows: int) (cols: int) (nnz: int) (seed: Seed) =
                   Topology.rowGroups 4 rows cols (nnz - 60) seed

@@ -60,7 +60,7 @@ type internal CsrView =
     /// Fetches the row of a tile that a later slot reads, in tiles of four vectors; narrower ones are near.
     // Asked once: F# makes a method of its own of a branch that asks again, and sums no longer stay in registers.
     member inline p.Fetch<'L, 'V, 'K
-        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (tile: nativeptr<float32>, slot: int64)
         =
         if 'K.Count = 4 && Pointer.hasPrefetch () && p.FetchTo >= 0L then

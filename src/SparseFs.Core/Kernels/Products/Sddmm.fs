@@ -50,7 +50,7 @@ module internal Sddmm =
 
     /// A vector of a row of a tile; zeros where the tile has not so many.
     let inline private vector<'L, 'V, 'K
-        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (row: nativeptr<float32>)
         (index: int)
         : 'V =
@@ -61,7 +61,7 @@ module internal Sddmm =
 
     /// A whole tile's vectors, of some rows.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (p: CsrView)
         (g: nativeptr<float32>)
         (tile: nativeptr<float32>)

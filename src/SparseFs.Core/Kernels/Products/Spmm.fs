@@ -8,9 +8,8 @@ open SparseFs
 
 /// <summary>y[r − rows.From, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>
-/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors: a constant. bias
-/// [rows] may be null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are
-/// dealt to 2 (three vectors wide or more) or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one
+/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors. bias [rows] may be
+/// null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are dealt to 2 (three vectors wide or more) or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one
 /// before it; these are added at the end. Oracle: the dense product in float64, Wanted.spmm of the tests.
 /// </remarks>
 module internal Spmm =
@@ -31,7 +30,7 @@ module internal Spmm =
 
     /// A whole tile's vectors, of some rows.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
@@ -51,14 +50,10 @@ module internal Spmm =
                 let mutable a1 = 'L.Zero
                 let mutable a2 = 'L.Zero
                 let mutable a3 = 'L.Zero
-                let mutable a4 = 'L.Zero
-                let mutable a5 = 'L.Zero
                 let mutable b0 = 'L.Zero
                 let mutable b1 = 'L.Zero
                 let mutable b2 = 'L.Zero
                 let mutable b3 = 'L.Zero
-                let mutable b4 = 'L.Zero
-                let mutable b5 = 'L.Zero
                 let mutable c0 = 'L.Zero
                 let mutable c1 = 'L.Zero
                 let mutable d0 = 'L.Zero
@@ -76,12 +71,6 @@ module internal Spmm =
 
                     if 'K.Count > 3 then
                         a3 <- start
-
-                    if 'K.Count > 4 then
-                        a4 <- start
-
-                    if 'K.Count > 5 then
-                        a5 <- start
 
                 let mutable s = slotFrom
 
@@ -123,40 +112,20 @@ module internal Spmm =
                         let w = weight<'L, 'V> values s
                         let x = p.Input(tile, width, s)
                         a0 <- next<'L, 'V> w x 0 a0
-
-                        if 'K.Count > 1 then
-                            a1 <- next<'L, 'V> w x 1 a1
-
-                        if 'K.Count > 2 then
-                            a2 <- next<'L, 'V> w x 2 a2
+                        a1 <- next<'L, 'V> w x 1 a1
+                        a2 <- next<'L, 'V> w x 2 a2
 
                         if 'K.Count > 3 then
                             a3 <- next<'L, 'V> w x 3 a3
 
-                        if 'K.Count > 4 then
-                            a4 <- next<'L, 'V> w x 4 a4
-
-                        if 'K.Count > 5 then
-                            a5 <- next<'L, 'V> w x 5 a5
-
                         let w = weight<'L, 'V> values (s + 1L)
                         let x = p.Input(tile, width, (s + 1L))
                         b0 <- next<'L, 'V> w x 0 b0
-
-                        if 'K.Count > 1 then
-                            b1 <- next<'L, 'V> w x 1 b1
-
-                        if 'K.Count > 2 then
-                            b2 <- next<'L, 'V> w x 2 b2
+                        b1 <- next<'L, 'V> w x 1 b1
+                        b2 <- next<'L, 'V> w x 2 b2
 
                         if 'K.Count > 3 then
                             b3 <- next<'L, 'V> w x 3 b3
-
-                        if 'K.Count > 4 then
-                            b4 <- next<'L, 'V> w x 4 b4
-
-                        if 'K.Count > 5 then
-                            b5 <- next<'L, 'V> w x 5 b5
 
                         s <- s + 2L
 
@@ -174,12 +143,6 @@ module internal Spmm =
                     if 'K.Count > 3 then
                         a3 <- next<'L, 'V> w x 3 a3
 
-                    if 'K.Count > 4 then
-                        a4 <- next<'L, 'V> w x 4 a4
-
-                    if 'K.Count > 5 then
-                        a5 <- next<'L, 'V> w x 5 a5
-
                     s <- s + 1L
 
                 if 'K.Count <= 2 then
@@ -195,9 +158,4 @@ module internal Spmm =
                     if 'K.Count > 3 then
                         'L.Store(Pointer.at yRow (int64 (3 * lanes)), 'L.Add(a3, b3))
 
-                    if 'K.Count > 4 then
-                        'L.Store(Pointer.at yRow (int64 (4 * lanes)), 'L.Add(a4, b4))
-
-                    if 'K.Count > 5 then
-                        'L.Store(Pointer.at yRow (int64 (5 * lanes)), 'L.Add(a5, b5))
         )

@@ -65,7 +65,7 @@ module internal SpmmTranspose =
 
     /// A vector of a row of a tile; zeros where the tile has not so many.
     let inline private vector<'L, 'V, 'K
-        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+        when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (row: nativeptr<float32>)
         (index: int)
         : 'V =
@@ -83,7 +83,7 @@ module internal SpmmTranspose =
 
     /// A whole tile's vectors.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ITileVectors>
+    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
@@ -126,9 +126,9 @@ module internal SpmmTranspose =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows>
+        and 'G :> ICount>
         (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)

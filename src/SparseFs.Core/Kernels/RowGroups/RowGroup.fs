@@ -1,25 +1,10 @@
 namespace SparseFs.Kernels
 
 #nowarn "9"
-#nowarn "3535"
 #nowarn "3536"
 
 open Microsoft.FSharp.NativeInterop
 open SparseFs
-
-/// <summary>How many neighbouring rows share their columns: a type, as ITileVectors is one.</summary>
-type internal IGroupRows =
-    static abstract Count: int
-
-[<Struct>]
-type internal TwoRows =
-    interface IGroupRows with
-        static member Count = 2
-
-[<Struct>]
-type internal FourRows =
-    interface IGroupRows with
-        static member Count = 4
 
 /// <summary>A group of rows that share their columns: 'G values a column, which are read beside each other.</summary>
 /// <remarks>Slots keep the order of their rows: slot k of row r + i is the i-th row's first slot + k.</remarks>
@@ -41,7 +26,7 @@ type internal RowGroup =
 module internal RowGroup =
 
     /// The group that begins at a row.
-    let inline at<'G when 'G: struct and 'G :> IGroupRows> (p: CsrView) (row: int) : RowGroup =
+    let inline at<'G when 'G: struct and 'G :> ICount> (p: CsrView) (row: int) : RowGroup =
         let first = int64 (Pointer.get p.Begin row)
 
         { Cols = Pointer.at p.ColIdx first
@@ -60,7 +45,7 @@ module internal RowGroup =
                 first }
 
     /// Calls body with each whole group of some rows, which begin with a group.
-    let inline each<'G when 'G: struct and 'G :> IGroupRows>
+    let inline each<'G when 'G: struct and 'G :> ICount>
         (p: CsrView)
         (rows: RowRange)
         ([<InlineIfLambda>] body: int -> RowGroup -> unit)

@@ -32,9 +32,9 @@ module internal SddmmRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'R: struct
-        and 'R :> IGroupRows>
+        and 'R :> ICount>
         (g: RowGroup)
         (second: bool)
         (upstream: nativeptr<float32>)
@@ -268,9 +268,9 @@ module internal SddmmRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows>
+        and 'G :> ICount>
         (p: CsrView)
         (upstream: nativeptr<float32>)
         (tile: nativeptr<float32>)
@@ -285,9 +285,9 @@ module internal SddmmRowGroups =
 
             // Sixteen registers hold the sums of two rows by four slots, thirty-two those of four.
             if 'G.Count = 2 then
-                some<'L, 'V, 'K, TwoRows> g false upstream tile accumulate d
+                some<'L, 'V, 'K, Two> g false upstream tile accumulate d
             elif 'L.Count >= 16 then
-                some<'L, 'V, 'K, FourRows> g false upstream tile accumulate d
+                some<'L, 'V, 'K, Four> g false upstream tile accumulate d
             else
-                some<'L, 'V, 'K, TwoRows> g false upstream tile accumulate d
-                some<'L, 'V, 'K, TwoRows> g true (Pointer.at upstream (2L * width)) tile accumulate d)
+                some<'L, 'V, 'K, Two> g false upstream tile accumulate d
+                some<'L, 'V, 'K, Two> g true (Pointer.at upstream (2L * width)) tile accumulate d)

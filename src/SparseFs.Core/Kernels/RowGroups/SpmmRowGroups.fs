@@ -18,11 +18,11 @@ module internal SpmmRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows
+        and 'G :> ICount
         and 'P: struct
-        and 'P :> ITileVectors>
+        and 'P :> ICount>
         (g: RowGroup)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
@@ -229,9 +229,9 @@ module internal SpmmRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows>
+        and 'G :> ICount>
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
@@ -253,19 +253,14 @@ module internal SpmmRowGroups =
 
             // Sixteen registers hold the sums of four rows by two vectors, thirty-two those of four by four.
             if 'K.Count = 1 then
-                group<'L, 'V, 'K, 'G, OneVector> g values bias tile y
+                group<'L, 'V, 'K, 'G, One> g values bias tile y
             elif 'K.Count = 2 then
-                group<'L, 'V, 'K, 'G, TwoVectors> g values bias tile y
+                group<'L, 'V, 'K, 'G, Two> g values bias tile y
             elif 'K.Count = 3 then
-                group<'L, 'V, 'K, 'G, ThreeVectors> g values bias tile y
+                group<'L, 'V, 'K, 'G, Three> g values bias tile y
             elif 'L.Count >= 16 || 'G.Count < 4 then
-                group<'L, 'V, 'K, 'G, FourVectors> g values bias tile y
+                group<'L, 'V, 'K, 'G, Four> g values bias tile y
             else
-                group<'L, 'V, 'K, 'G, TwoVectors> g values bias tile y
+                group<'L, 'V, 'K, 'G, Two> g values bias tile y
 
-                group<'L, 'V, 'K, 'G, TwoVectors>
-                    g
-                    values
-                    bias
-                    (Pointer.at tile (2L * lanes))
-                    (Pointer.at y (2L * lanes)))
+                group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (2L * lanes)) (Pointer.at y (2L * lanes)))

@@ -17,11 +17,11 @@ module internal SpmmTransposeRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows
+        and 'G :> ICount
         and 'P: struct
-        and 'P :> ITileVectors>
+        and 'P :> ICount>
         (g: RowGroup)
         (slots: RowRange)
         (values: nativeptr<float32>)
@@ -201,9 +201,9 @@ module internal SpmmTransposeRowGroups =
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
-        and 'K :> ITileVectors
+        and 'K :> ICount
         and 'G: struct
-        and 'G :> IGroupRows>
+        and 'G :> ICount>
         (p: CsrView)
         (values: nativeptr<float32>)
         (upstream: nativeptr<float32>)
@@ -220,19 +220,19 @@ module internal SpmmTransposeRowGroups =
 
             // Sixteen registers hold four rows by two vectors, thirty-two four by four.
             if 'K.Count = 1 then
-                group<'L, 'V, 'K, 'G, OneVector> g slots values upstream x
+                group<'L, 'V, 'K, 'G, One> g slots values upstream x
             elif 'K.Count = 2 then
-                group<'L, 'V, 'K, 'G, TwoVectors> g slots values upstream x
+                group<'L, 'V, 'K, 'G, Two> g slots values upstream x
             elif 'L.Count >= 16 then
                 if 'K.Count = 3 then
-                    group<'L, 'V, 'K, 'G, ThreeVectors> g slots values upstream x
+                    group<'L, 'V, 'K, 'G, Three> g slots values upstream x
                 else
-                    group<'L, 'V, 'K, 'G, FourVectors> g slots values upstream x
+                    group<'L, 'V, 'K, 'G, Four> g slots values upstream x
             else
-                group<'L, 'V, 'K, 'G, TwoVectors> g slots values upstream x
+                group<'L, 'V, 'K, 'G, Two> g slots values upstream x
                 let upstream, x = Pointer.at upstream (2L * lanes), Pointer.at x (2L * lanes)
 
                 if 'K.Count = 3 then
-                    group<'L, 'V, 'K, 'G, OneVector> g slots values upstream x
+                    group<'L, 'V, 'K, 'G, One> g slots values upstream x
                 else
-                    group<'L, 'V, 'K, 'G, TwoVectors> g slots values upstream x)
+                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x)
