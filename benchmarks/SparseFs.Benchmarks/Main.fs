@@ -14,6 +14,7 @@ type Arguments =
     | Topologies
     | Rewire
     | Steps
+    | Callers of int list
     | Sparse_Inputs
     | [<CustomCommandLine "--kwinners">] KWinners
     | Replot of path: string
@@ -40,6 +41,7 @@ type Arguments =
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
             | Rewire -> "an update of dynamic training beside a training step, in place of the comparison"
             | Steps -> "Rewirer.Step between updates beside optimizer.step(), in place of the comparison"
+            | Callers _ -> "requests of so many threads at once to one model (1 2 16), in place of the comparison"
             | Sparse_Inputs -> "where walking only the inputs that are not 0 is faster, in place of the comparison"
             | KWinners ->
                 "k-winners beside topk and scatter, and its share of a training step, in place of the comparison"
@@ -131,6 +133,8 @@ let main args =
             RewireBenchmark.run ()
         elif given.Contains Steps then
             RewireBenchmark.runSteps ()
+        elif given.Contains Callers then
+            CallersBenchmark.run (given.GetResult Callers)
         elif given.Contains Sparse_Inputs then
             SparseActivationsBenchmark.run ()
         elif given.Contains KWinners then

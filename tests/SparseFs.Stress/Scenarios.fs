@@ -2,6 +2,7 @@
 module SparseFs.Stress.Scenarios
 
 open System
+open System.Diagnostics
 open System.Threading
 open SparseFs
 open SparseFs.Stress.Coded
@@ -115,6 +116,49 @@ let private allReaders (calls: int) : string list =
               if actor.Kind = Kind.Reads then
                   actor.Name, int (float calls * actor.Share), actor.Start w ]
 
+/// Many threads call layers of several sizes, each call large enough for several processors: every answer is that of a
+/// lone caller, and the process keeps few threads.
+let private callers (calls: int) : string list =
+    let count = 16
+    torch.set_num_threads Environment.ProcessorCount
+    use w = new World(Shape.Alone)
+
+    let layers =
+        [| for cols, rows, samples in [ 512, 512, 1; 512, 512, 33; 300, 700, 64; 100, 2000, 17; 1024, 1024, 9 ] do
+               let layer = new SparseLinear(cols, rows, sparsity = 0.8, seed = Seed.ofInt rows)
+               let x = torch.randn (int64 samples, int64 cols)
+               use _ = torch.no_grad ()
+               struct (layer, x, layer.call x) |]
+
+    let threadsOfProcess () =
+        use own = Process.GetCurrentProcess()
+        own.Threads.Count
+
+    let before = threadsOfProcess ()
+    let mutable most = 0
+
+    let call (caller: int) (i: int) =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let struct (layer, x, answer) = layers[(caller + i) % layers.Length]
+
+        if not ((layer.call x).equal answer) then
+            failwith "not the answer of a lone caller"
+
+        if i % 100 = 99 then
+            most <- max most (threadsOfProcess ())
+
+    let failures =
+        together w [ for caller in 1..count -> $"caller {caller}", calls, call caller ]
+
+    // Workers, libtorch's own team of one caller, and what .NET starts by itself.
+    let mayHave = before + count + 2 * (Environment.ProcessorCount - 1) + 8
+
+    if most > mayHave then
+        $"expected at most {mayHave} threads, got {most}" :: failures
+    else
+        failures
+
 /// Calls where a forward has one, in a pair.
 [<Literal>]
 let private Forwards = 400
@@ -148,6 +192,7 @@ let all: (string * (int -> string list)) list =
       "training-by-rigl", (fun times -> training (Policy.rigL (Schedule.constant 0.3 2L Int64.MaxValue)) (300 * times))
       "hot-reload", (fun times -> hotReload "load" (1000 * times))
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
+      "callers", (fun times -> callers (400 * times))
       "two-savers", (fun times -> twoSavers (2000 * times))
       "all-readers", (fun times -> allReaders (1000 * times)) ]
 

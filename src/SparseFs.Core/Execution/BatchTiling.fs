@@ -1,12 +1,5 @@
 namespace SparseFs.Kernels
 
-/// What a call may use; a test forces each.
-[<Struct>]
-type internal ExecutionPolicy =
-    { Width: Width
-      Threads: int
-      Team: ParallelFor }
-
 /// Some samples of a batch: as many as one kernel call takes, the last ones made up to whole vectors with zeros.
 [<Struct>]
 type internal Tile =

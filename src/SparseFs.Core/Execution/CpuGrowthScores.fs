@@ -32,45 +32,41 @@ module internal CpuGrowthScores =
 
         let g = { Data = g; Stride = rows }
         let x = { Data = x; Stride = cols }
-        let parts = machine.Threads
+        let parts = machine.Threads // promised to body, however many threads there are when the turn comes
         let together = productRows stride
 
-        machine.Team.Run(
-            parts,
-            parts,
-            fun part ->
-                let own = RowPartition.range columns part parts
+        let pack part =
+            let own = RowPartition.range columns part parts
 
-                let ofX =
-                    { From = own.From * width
-                      To = min cols (own.To * width) }
+            let ofX =
+                { From = own.From * width
+                  To = min cols (own.To * width) }
 
-                if ofX.Count > 0 then
-                    let into = Pointer.at strips.Floats (int64 ofX.From * int64 n)
-                    Gemm.pack x n ofX width into
-        )
+            if ofX.Count > 0 then
+                let into = Pointer.at strips.Floats (int64 ofX.From * int64 n)
+                Gemm.pack x n ofX width into
 
-        machine.Team.Run(
-            parts,
-            parts,
-            fun part ->
-                let own = RowPartition.range rows part parts
-                let most = (min together own.Count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
+        let multiply part =
+            let own = RowPartition.range rows part parts
+            let most = (min together own.Count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
 
-                if most > 0 then
-                    let block: float32[] = Array.zeroCreate (most * stride)
-                    use pin = fixed block
-                    let gStrips = ScratchPool.rent (int64 n * int64 most)
+            if most > 0 then
+                let block: float32[] = Array.zeroCreate (most * stride)
+                use pin = fixed block
+                let gStrips = ScratchPool.rent (int64 n * int64 most)
 
-                    let mutable first = own.From
+                let mutable first = own.From
 
-                    while first < own.To do
-                        let count = min together (own.To - first)
-                        let whole = (count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
-                        Gemm.pack g n { From = first; To = first + count } Gemm.Rows gStrips.Floats
-                        TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
-                        body.Invoke(part, first, count, block, stride)
-                        first <- first + count
+                while first < own.To do
+                    let count = min together (own.To - first)
+                    let whole = (count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
+                    Gemm.pack g n { From = first; To = first + count } Gemm.Rows gStrips.Floats
+                    TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
+                    body.Invoke(part, first, count, block, stride)
+                    first <- first + count
 
-                    ScratchPool.giveBack gStrips
-        )
+                ScratchPool.giveBack gStrips
+
+        ExecutionPolicy.call machine (fun policy ->
+            policy.Team.Run(policy.Threads, parts, pack)
+            policy.Team.Run(policy.Threads, parts, multiply))

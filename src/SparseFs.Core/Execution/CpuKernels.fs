@@ -31,12 +31,12 @@ type CpuKernels
 
         ArgumentNullException.ThrowIfNull(team, nameof team)
 
-    static let shared = CpuKernels(Environment.ProcessorCount, ParallelFor.ThreadPool)
+    static let shared = CpuKernels(Environment.ProcessorCount, ParallelFor.Workers)
 
-    let machineFor (plan: SpmmPlan) (samples: int) =
-        CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples
+    let call (plan: SpmmPlan) (samples: int) (body: ExecutionPolicy -> unit) : unit =
+        ExecutionPolicy.call (CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples) body
 
-    /// <summary>Kernels on the thread pool, with as many threads as there are processors.</summary>
+    /// <summary>Kernels on the library's own threads, with as many of them as there are processors.</summary>
     static member Shared: CpuKernels = shared
 
     /// <summary>The most threads that a call uses.</summary>
@@ -81,7 +81,8 @@ type CpuKernels
             use biasPin = fixed bias
             use xPin = fixed x
             use yPin = fixed y
-            CpuSpmm.spmm (machineFor plan samples) plan valuesPin biasPin xPin samples yPin
+            let values, bias, x, y = valuesPin, biasPin, xPin, yPin
+            call plan samples (fun policy -> CpuSpmm.spmm policy plan values bias x samples y)
 
     /// <summary>x = g · W: what flows back to the inputs.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -104,7 +105,8 @@ type CpuKernels
             use valuesPin = fixed values
             use gPin = fixed g
             use xPin = fixed x
-            CpuSpmm.spmmT (machineFor plan samples) plan valuesPin gPin samples xPin
+            let values, g, x = valuesPin, gPin, xPin
+            call plan samples (fun policy -> CpuSpmm.spmmT policy plan values g samples x)
 
     /// <summary>d = gᵀ · x at the pattern: the gradient of the values.</summary>
     /// <param name="plan">The plan of the pattern.</param>
@@ -129,7 +131,8 @@ type CpuKernels
             use gPin = fixed g
             use xPin = fixed x
             use dPin = fixed d
-            CpuGradients.sddmm (machineFor plan samples) plan gPin xPin samples dPin
+            let g, x, d = gPin, xPin, dPin
+            call plan samples (fun policy -> CpuGradients.sddmm policy plan g x samples d)
 
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -196,16 +199,14 @@ type CpuKernels
             use dBiasPin = fixed dBias
             use dxPin = fixed dx
 
-            CpuGradients.gradients
-                (machineFor plan samples)
-                plan
-                valuesPin
-                gPin
-                xPin
-                samples
+            let values, g, x = valuesPin, gPin, xPin
+
+            let wanted =
                 { Values = dValuesPin
                   Bias = dBiasPin
                   Input = dxPin }
+
+            call plan samples (fun policy -> CpuGradients.gradients policy plan values g x samples wanted)
 
     /// <summary>The k largest numbers of each row, and 0 elsewhere; a tie keeps the lower place.</summary>
     /// <param name="x">[rows, n]; NaN counts as more than any number.</param>
@@ -235,18 +236,20 @@ type CpuKernels
             use yPin = fixed y
             let mask = ScratchPool.rent (int64 rows * int64 (TopKRows.blocks n))
 
+            let request =
+                { X = xPin
+                  Form = Scores.Inputs
+                  Terms = Pointer.nothing
+                  Rows = rows
+                  N = n
+                  K = k
+                  Y = yPin
+                  Mask = NativePtr.ofNativeInt (NativePtr.toNativeInt mask.Floats)
+                  Wins = Pointer.nothing }
+
             try
-                CpuTopK.select
-                    (CpuTopK.machineFor team threads rows n)
-                    { X = xPin
-                      Form = Scores.Inputs
-                      Terms = Pointer.nothing
-                      Rows = rows
-                      N = n
-                      K = k
-                      Y = yPin
-                      Mask = NativePtr.ofNativeInt (NativePtr.toNativeInt mask.Floats)
-                      Wins = Pointer.nothing }
+                ExecutionPolicy.call (CpuTopK.machineFor team threads rows n) (fun policy ->
+                    CpuTopK.select policy request)
             finally
                 ScratchPool.giveBack mask
 

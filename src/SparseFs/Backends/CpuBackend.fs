@@ -40,14 +40,11 @@ module internal CpuBackend =
         let samples = int x.shape[0]
         let y = empty [| int64 samples; int64 (outputs plan) |]
 
-        multiply
-            (policies.Products plan.Connectivity.Nnz samples)
-            plan
-            (TensorView.floats "values" values)
-            (TensorView.floatsOrNull "bias" bias)
-            (TensorView.floats "x" x)
-            samples
-            (TensorView.floats "y" y)
+        let ofValues, ofBias = TensorView.floats "values" values, TensorView.floatsOrNull "bias" bias
+        let ofX, ofY = TensorView.floats "x" x, TensorView.floats "y" y
+
+        ExecutionPolicy.call (policies.Products plan.Connectivity.Nnz samples) (fun policy ->
+            multiply policy plan ofValues ofBias ofX samples ofY)
 
         GC.KeepAlive(struct (values, bias, x))
         y
@@ -64,13 +61,10 @@ module internal CpuBackend =
         let samples = int x.shape[0]
         let d = empty [| int64 plan.Connectivity.Nnz |]
 
-        multiply
-            (policies.Products plan.Connectivity.Nnz samples)
-            plan
-            (TensorView.floats "g" g)
-            (TensorView.floats "x" x)
-            samples
-            (TensorView.floats "d" d)
+        let ofG, ofX, ofD = TensorView.floats "g" g, TensorView.floats "x" x, TensorView.floats "d" d
+
+        ExecutionPolicy.call (policies.Products plan.Connectivity.Nnz samples) (fun policy ->
+            multiply policy plan ofG ofX samples ofD)
 
         GC.KeepAlive(struct (g, x))
         d
@@ -113,16 +107,16 @@ module internal CpuBackend =
             else
                 empty [| int64 samples; int64 c.Cols |]
 
-        CpuGradients.gradients
-            (policies.Products c.Nnz samples)
-            plan
-            (TensorView.floatsOrNull "values" values)
-            (TensorView.floats "g" g)
-            (TensorView.floatsOrNull "x" x)
-            samples
+        let numbers, upstream, inputs =
+            TensorView.floatsOrNull "values" values, TensorView.floats "g" g, TensorView.floatsOrNull "x" x
+
+        let wanted =
             { Values = TensorView.floatsOrNull "dValues" together
               Bias = TensorView.floatsOrNull "dBias" ofBias
               Input = TensorView.floatsOrNull "dX" ofInput }
+
+        ExecutionPolicy.call (policies.Products c.Nnz samples) (fun policy ->
+            CpuGradients.gradients policy plan numbers upstream inputs samples wanted)
 
         GC.KeepAlive(struct (values, x, g))
 
@@ -137,8 +131,11 @@ module internal CpuBackend =
         let c = plan.Connectivity
         let values = TensorView.contiguous values
         let w = empty [| int64 c.Rows; int64 c.Cols |]
-        let policy = policies.Products c.Nnz SamplesOfCopy
-        CpuSlotCopies.spread policy c (TensorView.floats "values" values) (TensorView.floats "w" w)
+        let source, target = TensorView.floats "values" values, TensorView.floats "w" w
+
+        ExecutionPolicy.call (policies.Products c.Nnz SamplesOfCopy) (fun policy ->
+            CpuSlotCopies.spread policy c source target)
+
         GC.KeepAlive values
         w
 
@@ -146,8 +143,11 @@ module internal CpuBackend =
         let c = plan.Connectivity
         let w = TensorView.contiguous w
         let d = empty [| int64 c.Nnz |]
-        let policy = policies.Products c.Nnz SamplesOfCopy
-        CpuSlotCopies.collect policy c (TensorView.floats "w" w) (TensorView.floats "d" d)
+        let source, target = TensorView.floats "w" w, TensorView.floats "d" d
+
+        ExecutionPolicy.call (policies.Products c.Nnz SamplesOfCopy) (fun policy ->
+            CpuSlotCopies.collect policy c source target)
+
         GC.KeepAlive w
         d
 
@@ -197,9 +197,11 @@ module internal CpuBackend =
         else
             let values = TensorView.contiguous values
             let y = empty [| int64 remap.After |]
-            let policy = policies.Products remap.After 1
-            let target = TensorView.floats "y" y
-            CpuSlotCopies.carry policy remap.FromArray (TensorView.floats "values" values) (float32 number) target
+            let source, target = TensorView.floats "values" values, TensorView.floats "y" y
+
+            ExecutionPolicy.call (policies.Products remap.After 1) (fun policy ->
+                CpuSlotCopies.carry policy remap.FromArray source (float32 number) target)
+
             GC.KeepAlive values
             y
 

@@ -27,8 +27,7 @@ module internal CpuWinners =
             else
                 null
 
-        CpuTopK.select
-            (policies.TopK rows n)
+        let request =
             { X = TensorView.floats "x" x
               Form = top.Form
               Terms = TensorView.floatsOrNull "terms" terms
@@ -39,6 +38,8 @@ module internal CpuWinners =
               Mask = TensorView.ints "mask" mask
               Wins = TensorView.intsOrNull "wins" wins }
 
+        ExecutionPolicy.call (policies.TopK rows n) (fun policy -> CpuTopK.select policy request)
+
         GC.KeepAlive(struct (x, terms))
 
         { Values = y; Mask = mask; Wins = wins }
@@ -48,13 +49,8 @@ module internal CpuWinners =
         let rows, n = int u.shape[0], int u.shape[1]
         let d = torch.empty_like u
 
-        CpuTopK.keep
-            (policies.TopK rows n)
-            (TensorView.ints "mask" mask)
-            (TensorView.floats "u" u)
-            rows
-            n
-            (TensorView.floats "d" d)
+        let bits, source, target = TensorView.ints "mask" mask, TensorView.floats "u" u, TensorView.floats "d" d
+        ExecutionPolicy.call (policies.TopK rows n) (fun policy -> CpuTopK.keep policy bits source rows n target)
 
         GC.KeepAlive(struct (mask, u))
         d

@@ -2,34 +2,10 @@ namespace SparseFs.Torch
 
 open System
 open System.IO
-open System.Runtime.ExceptionServices
 open System.Runtime.InteropServices
 open System.Threading
 open SparseFs.Kernels
 open TorchSharp
-
-/// The parts of one call: each is taken by one thread, once.
-[<Sealed>]
-type private WorkItems(count: int, body: int -> unit) =
-    let mutable taken = 0
-    let mutable failure: ExceptionDispatchInfo | null = null
-
-    /// Runs parts until none is left. An exception waits for the end: it may not leave a thread that is not ours.
-    member _.Work() =
-        let mutable part = Interlocked.Increment &taken - 1
-
-        while part < count do
-            try
-                body part
-            with e ->
-                failure <- ExceptionDispatchInfo.Capture e
-
-            part <- Interlocked.Increment &taken - 1
-
-    member _.ThrowIfFailed() =
-        match failure with
-        | null -> ()
-        | failure -> failure.Throw()
 
 [<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
 type private Region = delegate of nativeint -> unit
@@ -37,36 +13,65 @@ type private Region = delegate of nativeint -> unit
 [<UnmanagedFunctionPointer(CallingConvention.Cdecl)>]
 type private GompParallel = delegate of region: nativeint * data: nativeint * threads: uint32 * flags: uint32 -> unit
 
+/// <summary>The thread that calls alone.</summary>
+/// <remarks>GNU's OpenMP keeps threads of their own for each thread that has called it. A second caller of the kernels
+/// shares the library's workers instead, until the first has not called for a second.</remarks>
+module private FirstCaller =
+
+    let private silence = 1000L
+    let private gate = obj ()
+    let mutable private first: Thread | null = null
+    let mutable private called = 0L
+
+    /// Whether this thread is the one, from now on.
+    let isThis () : bool =
+        let now, me = Environment.TickCount64, Thread.CurrentThread
+
+        lock gate (fun () ->
+            let isFree =
+                match first with
+                | null -> true
+                | first -> obj.ReferenceEquals(first, me) || now - called > silence || not first.IsAlive
+
+            if isFree then
+                first <- me
+                called <- now
+
+            isFree)
+
 /// <summary>GNU's OpenMP threads, those that libtorch's own operations run on.</summary>
 [<Sealed>]
 type private GompTeam(start: GompParallel) =
-    inherit ParallelFor()
+    inherit ParallelFor(true)
 
     // Kept for good, so that the address stays valid; it is a field because Share names it.
     static let region =
         Region(fun data ->
             match GCHandle.FromIntPtr(data).Target with
-            | :? WorkItems as items -> items.Work()
+            | :? WorkItems as items -> items.Work() |> ignore
             | _ -> Environment.FailFast "expected the parts of a call that waits for them, got none")
 
     static let regionAddress = Marshal.GetFunctionPointerForDelegate region
 
     override _.Share(threads, parts, body) =
-        let items = WorkItems(parts, body)
-        let handle = GCHandle.Alloc items
+        if FirstCaller.isThis () then
+            let items = WorkItems(parts, body)
+            let handle = GCHandle.Alloc items
 
-        try
-            start.Invoke(regionAddress, GCHandle.ToIntPtr handle, uint32 threads, 0u)
-        finally
-            handle.Free()
-            GC.KeepAlive region
+            try
+                start.Invoke(regionAddress, GCHandle.ToIntPtr handle, uint32 threads, 0u)
+            finally
+                handle.Free()
+                GC.KeepAlive region
 
-        items.ThrowIfFailed()
+            items.ThrowIfFailed()
+        else
+            ParallelFor.Workers.Share(threads, parts, body)
 
 /// <summary>The threads of libtorch's operations.</summary>
 /// <remarks>
 /// libtorch's operations run on OpenMP threads that spin for milliseconds after each of them, so other threads find the
-/// cores taken. Where that OpenMP is GNU's (Linux), the parts run on the same threads; elsewhere on the thread pool.
+/// cores taken. Where that OpenMP is GNU's (Linux), the parts run on the same threads; elsewhere on the library's workers.
 /// </remarks>
 module internal OpenMpTeam =
 
@@ -112,7 +117,7 @@ module internal OpenMpTeam =
         if symbol <> 0n then
             GompTeam(Marshal.GetDelegateForFunctionPointer<GompParallel> symbol)
         else
-            ParallelFor.ThreadPool
+            ParallelFor.Workers
 
     let private found = lazy (find ())
 

@@ -313,10 +313,8 @@ let scratchTests =
 let teamTests =
     testList
         "Team"
-        [ for place, team in [ "the thread pool", (fun () -> ParallelFor.ThreadPool) ] do
+        [ for place, team in [ "the thread pool", ParallelFor.ThreadPool; "the workers", ParallelFor.Workers ] do
               testCase $"every part runs exactly once on {place}" (fun () ->
-                  let team: ParallelFor = team ()
-
                   for threads in 1..4 do
                       for parts in [ 0; 1; 2; 7; 64 ] do
                           let runs: int[] = Array.zeroCreate parts
@@ -324,11 +322,11 @@ let teamTests =
                           Expect.all runs ((=) 1) $"{threads} threads, {parts} parts")
 
           testCase "an exception in a part reaches the caller, and the other parts have run" (fun () ->
-              for threads in [ 1; 2; 3 ] do
+              for team, threads in List.allPairs [ ParallelFor.ThreadPool; ParallelFor.Workers ] [ 1; 2; 3 ] do
                   let ran: int[] = [| 0 |]
 
                   let fail () =
-                      ParallelFor.ThreadPool.Run(
+                      team.Run(
                           threads,
                           8,
                           fun part ->

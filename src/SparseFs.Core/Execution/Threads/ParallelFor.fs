@@ -6,8 +6,8 @@ open System.Threading.Tasks
 /// <remarks>Results never depend on it, nor on the number of threads.</remarks>
 [<AbstractClass>]
 type ParallelFor
-    /// <summary>For those who inherit.</summary>
-    () =
+    /// Whether its calls take turns on the machine's processors with those of the library's other teams.
+    internal (takesTurns: bool) =
 
     static let threadPool =
         { new ParallelFor() with
@@ -15,8 +15,22 @@ type ParallelFor
                 Parallel.For(0, parts, ParallelOptions(MaxDegreeOfParallelism = threads), body)
                 |> ignore }
 
+    static let workers =
+        { new ParallelFor(true) with
+            member _.Share(threads, parts, body) = Processors.Machine.Share(threads, parts, body) }
+
+    /// <summary>For those who inherit.</summary>
+    new() = ParallelFor false
+
     /// <summary>.NET's thread pool.</summary>
     static member ThreadPool: ParallelFor = threadPool
+
+    /// <summary>The library's own threads, fewer by one than the machine's processors.</summary>
+    /// <remarks>Calls of many threads take turns: each has a processor at least from its beginning to its end, and takes
+    /// more where they are free. They are served in the order in which they come.</remarks>
+    static member Workers: ParallelFor = workers
+
+    member internal _.TakesTurns: bool = takesTurns
 
     /// <summary>Calls body for each part from 0 to parts − 1, on so many threads at most; returns when all are done, and
     /// raises what a part has raised.</summary>
