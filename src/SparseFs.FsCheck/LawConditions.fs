@@ -79,3 +79,22 @@ module internal LawConditions =
 
         [ "the same pattern after another seed was used", generate seed = first
           "the same pattern on another thread", elsewhere.Result = first ]
+
+    /// Neighbouring rows share their columns, so many rows at a time.
+    let ofRowGroups (size: int) (c: Connectivity) : (string * bool) list =
+        let rowPtr = c.RowPtr.ToArray()
+        let colIdx = c.ColIdx.ToArray()
+
+        let columns (row: int) =
+            colIdx[rowPtr[row] .. rowPtr[row + 1] - 1]
+
+        let sharesColumns (row: int) =
+            columns row = columns (row / size * size)
+
+        let found = Connectivity.rowGroupSize c
+
+        [ "a group has 1 row or more", size >= 1
+          $"the rows of each group of {size} have the columns of its first",
+          size >= 1 && Seq.forall sharesColumns (seq { 0 .. c.Rows - 1 })
+          $"rowGroupSize is a multiple of {size}, or all rows: got {found} of {c.Rows}",
+          size >= 1 && (found % size = 0 || found >= c.Rows) ]

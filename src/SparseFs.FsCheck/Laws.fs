@@ -24,6 +24,19 @@ module Laws =
     let isPattern (c: Connectivity) : Property =
         LawConditions.all (LawConditions.ofPattern c)
 
+    /// <summary>A pattern's rows come in groups of neighbours that share their columns.</summary>
+    /// <param name="size">Rows of a group; the last one may have fewer.</param>
+    /// <param name="c">Any pattern.</param>
+    /// <returns>It is a pattern; the rows of each group have the same columns; <c>Connectivity.rowGroupSize</c> is a multiple of
+    /// the size, or all rows.</returns>
+    /// <example><code>
+    /// Prop.forAll Generators.seed (fun seed -> Laws.hasRowGroups 4 (Topology.rowGroups 4 30 40 240 seed))
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "HasRowGroups">]
+    let hasRowGroups (size: int) (c: Connectivity) : Property =
+        LawConditions.all (LawConditions.ofPattern c @ LawConditions.ofRowGroups size c)
+
     /// <summary>The transpose swaps every pair, and its slot map says where each value comes from.</summary>
     /// <param name="c">Any pattern, shape [rows, cols].</param>
     /// <returns>Transposing twice gives the pattern back; the transpose is a pattern that holds exactly the swapped pairs;
@@ -162,8 +175,8 @@ module Laws =
 
     /// <summary>An update of a layer by a policy whose budget is not shared between layers.</summary>
     /// <param name="policy">Yours, or one of <c>Policy</c>'s.</param>
-    /// <returns>For any layer and any part of its slots: nnz stays (or falls, if it is to); the result is a pattern of the
-    /// same shape; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
+    /// <returns>For any layer, in row groups if the policy is, and any part of its slots: nnz stays (or falls, if it is to); the
+    /// result is a pattern of the same shape, and groups stay groups; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
     /// been absent, or the policy lets it come back; a part of 0 changes nothing; equal arguments give equal results;
     /// the outcome counts what happened.</returns>
     /// <example><code>
@@ -213,6 +226,7 @@ module Laws =
                   "the result is a pattern",
                   Connectivity.tryCreate after.Rows after.Cols (after.RowPtr.ToArray()) (after.ColIdx.ToArray()) =
                       Ok after
+                  yield! LawConditions.ofRowGroups policy.RowGroup after
                   "the remap is between the two", (r.Remap.Before, r.Remap.After) = (before.Nnz, after.Nnz)
                   "no old slot is continued twice", (Array.distinct kept).Length = kept.Length
                   "a continued slot is in the same cell",
@@ -230,7 +244,13 @@ module Laws =
                   "explored are all cells of before and after",
                   r.Explored.Count = int64 (Set.union known (Set.ofArray now)).Count ]
 
-        Prop.forAll (Arb.zip (RewireGenerators.states, Arb.fromGen (Gen.choose (0, 10)))) holds
+        let states =
+            if policy.RowGroup > 1 then
+                RewireGenerators.statesInRowGroups policy.RowGroup
+            else
+                RewireGenerators.states
+
+        Prop.forAll (Arb.zip (states, Arb.fromGen (Gen.choose (0, 10)))) holds
 
     /// <summary>A schedule from its first step to beyond its last.</summary>
     /// <param name="schedule">Yours; Start, End and Every in the thousands at most.</param>

@@ -12,10 +12,21 @@ public static class Conversions
     /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="rowGroup">Rows whose columns stay or go together, 1 for each by itself: the layer then has as many slots
+    /// as one over <c>Topologies.RowGroups</c> of that size.</param>
+    /// <param name="groupNorm">What the weights of a group's column are worth together.</param>
     /// <returns>A new layer.</returns>
-    /// <exception cref="ArgumentException">The layer is null or of another dtype, a weight is NaN, or the sparsity is
-    /// outside [0, 1) or leaves no weight.</exception>
-    public static SparseLinear ToSparse(this Linear dense, double sparsity) => SparseFs.Conversion.OfDense(sparsity, dense);
+    /// <exception cref="ArgumentException">The layer is null or of another dtype, a weight is NaN, the sparsity is
+    /// outside [0, 1) or leaves no weight, or rowGroup is below 1.</exception>
+    public static SparseLinear ToSparse(
+        this Linear dense,
+        double sparsity,
+        int rowGroup = 1,
+        GroupNorm groupNorm = GroupNorm.L2) =>
+        Named.Call(
+            () => SparseFs.Conversion.OfDenseInRowGroups(rowGroup, groupNorm, sparsity, dense),
+            ("size", nameof(rowGroup)),
+            ("norm", nameof(groupNorm)));
 
     /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>

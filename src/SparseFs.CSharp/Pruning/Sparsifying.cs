@@ -32,6 +32,9 @@ public static class Sparsifying
     /// their moments; null for none.</param>
     /// <param name="layers">The layers that may be replaced, such as <c>Layers.Named("encoder.*")</c>: the others stay as they
     /// are, and no budget counts them; null for all.</param>
+    /// <param name="rowGroup">Rows whose columns stay or go together, 1 for each by itself: the columns of groups whose weights
+    /// have the largest norms stay, and a budget is met as nearly as whole ones allow.</param>
+    /// <param name="groupNorm">What the weights of a group's column are worth together.</param>
     /// <returns>One row for each Linear, replaced or not.</returns>
     /// <exception cref="ArgumentException">The model is null, a name of layers is no Linear's, a number is outside its range, more than one of allocation,
     /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
@@ -47,7 +50,9 @@ public static class Sparsifying
         long minCells = 0,
         int? fasterAt = null,
         optim.Optimizer? optimizer = null,
-        Layers? layers = null)
+        Layers? layers = null,
+        int rowGroup = 1,
+        GroupNorm groupNorm = GroupNorm.L2)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 
@@ -81,7 +86,9 @@ public static class Sparsifying
             layers ?? Layers.All,
             minCells,
             budget,
-            fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone);
+            fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone,
+            rowGroup,
+            groupNorm);
 
         var chosen = namePattern is null
             ? all
@@ -91,7 +98,9 @@ public static class Sparsifying
             () => optimizer is null
                 ? SparseFs.Sparsify.Model(chosen, model)
                 : SparseFs.Sparsify.ModelWith(optimizer, chosen, model),
-            ("rule", nameof(allocation)));
+            ("rule", nameof(allocation)),
+            ("RowGroup", nameof(rowGroup)),
+            ("GroupNorm", nameof(groupNorm)));
     }
 
     /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>

@@ -116,6 +116,8 @@ public static class Topologies
     /// <returns>blocks · size² slots.</returns>
     /// <exception cref="ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is outside its
     /// range, or nnz would exceed 2^31 − 1.</exception>
+    /// <remarks>Such a pattern has row groups of size, or of a multiple of it, which products take together:
+    /// <c>RowGroups</c> draws blocks of one column.</remarks>
     public static Connectivity Block(int rows, int cols, int size, int blocks, Seed seed) =>
         Topology.Block(rows, cols, size, blocks, seed);
 
@@ -141,11 +143,11 @@ public static class Topologies
             ? (rows, cols, nnz, seed) => Topology.RowGroups(size, rows, cols, nnz, seed)
             : throw new ArgumentOutOfRangeException(nameof(size), size, $"expected 1 or more rows, got {size}");
 
-    /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
+    /// <summary>N of every M columns that follow each other, in each row by itself: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, a multiple of m.</param>
-    /// <param name="n">Slots of each group, 0..m.</param>
-    /// <param name="m">Columns of each group, 1 or more.</param>
+    /// <param name="n">Slots of each m columns, 0..m.</param>
+    /// <param name="m">Columns that a choice is made of, 1 or more. They are no row group: each row chooses by itself.</param>
     /// <param name="seed">The same seed gives the same pattern on every machine.</param>
     /// <returns>rows · cols · n / m slots.</returns>
     /// <exception cref="ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or nnz would

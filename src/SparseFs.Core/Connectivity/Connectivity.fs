@@ -150,23 +150,10 @@ module Connectivity =
 
     /// The largest magnitudes of several layers; the caller has checked the count.
     let private largest (nnz: int64) (weights: float32[,][]) =
-        let struct (threshold, ties) =
-            if nnz = 0L then
-                struct (Single.PositiveInfinity, 0L)
-            else
-                MagnitudeThreshold.threshold nnz weights
+        let isLargest =
+            MagnitudeThreshold.largest nnz (Array.create weights.Length 1) weights
 
-        // All above the threshold stay; of those that equal it, the lower cells, as many as are left.
-        let mutable tied = ties
-
-        let keepTie () =
-            tied <- tied - 1L
-            tied >= 0L
-
-        weights
-        |> Array.map (fun weight ->
-            weight
-            |> ofDense (fun value -> abs value > threshold || (abs value = threshold && keepTie ())))
+        weights |> Array.mapi (fun layer weight -> ofDense (isLargest layer) weight)
 
     [<CompiledName "OfMagnitude">]
     let ofMagnitude (nnz: int) (weight: float32[,]) =

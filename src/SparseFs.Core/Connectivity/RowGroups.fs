@@ -52,23 +52,3 @@ module internal RowGroups =
             2
         else
             1
-
-    /// <summary>Columns that each whole group has together, and those of a last group of fewer rows, for so many slots.</summary>
-    /// <remarks>Each by the one rounding rule, as the groups' part of all cells: so the slots of whole groups are a little more
-    /// or fewer than were asked for.</remarks>
-    let counts (size: int) (rows: int) (cols: int) (nnz: int) : struct (int * int) =
-        let whole, left = rows / size, rows % size
-
-        /// The part of the slots of this many rows.
-        let share (groups: int) =
-            if rows = 0 then
-                0
-            else
-                int (Rounding.halfToEven (bigint nnz * bigint groups) (bigint rows))
-
-        struct (share whole, (if left = 0 then 0 else share 1))
-
-    /// The slots of whole groups, nearest to so many.
-    let nnz (size: int) (rows: int) (cols: int) (nnz: int) : int64 =
-        let struct (whole, last) = counts size rows cols nnz
-        int64 whole * int64 size + int64 last * int64 (rows % size)

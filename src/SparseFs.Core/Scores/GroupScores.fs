@@ -10,9 +10,12 @@ open System.Collections.Generic
 /// <param name="sourceRows">How many rows there are.</param>
 /// <param name="first">The row with which the groups begin.</param>
 /// <param name="size">Rows of a group.</param>
+/// <param name="comparedTo">Rows of the groups that these are ranked with: a norm is that of so many rows which are like these
+/// in the mean. As many as size where they are ranked among themselves.</param>
 /// <param name="worth">The norm that is taken; the mean if none.</param>
 [<Sealed>]
-type internal GroupScores(source: CellScores, sourceRows: int, first: int, size: int, worth: GroupNorm voption) =
+type internal GroupScores
+    (source: CellScores, sourceRows: int, first: int, size: int, comparedTo: int, worth: GroupNorm voption) =
     inherit CellScores()
 
     let add (row: ReadOnlySpan<float32>) (sums: float[]) =
@@ -27,13 +30,20 @@ type internal GroupScores(source: CellScores, sourceRows: int, first: int, size:
             for col in 0 .. row.Length - 1 do
                 sums[col] <- sums[col] + float row[col]
 
+    /// What a sum over the rows would be over those that it is compared to.
+    let compared (sum: float) =
+        if comparedTo = size then
+            sum
+        else
+            sum * float comparedTo / float size
+
     /// Scores of a group from the sums of its rows, which begin anew.
     let finish (sums: float[]) (target: Span<float32>) =
         for col in 0 .. sums.Length - 1 do
             target[col] <-
                 match worth with
-                | ValueSome GroupNorm.L2 -> float32 (sqrt sums[col])
-                | ValueSome _ -> float32 sums[col]
+                | ValueSome GroupNorm.L2 -> float32 (sqrt (compared sums[col]))
+                | ValueSome _ -> float32 (compared sums[col])
                 | ValueNone -> float32 (sums[col] / float size)
 
         Array.Clear sums

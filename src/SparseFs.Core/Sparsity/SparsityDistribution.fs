@@ -104,3 +104,35 @@ module SparsityDistribution =
         Array.init shapes.Length (fun layer ->
             (if isKept[layer] then cells[layer] else counts[layer])
             |> Sparsity.toNnz (invariant $"layer {layer}"))
+
+    /// <summary>Slots of each layer whose rows come in groups: counts that <c>Topology.rowGroups</c> meets exactly.</summary>
+    /// <param name="size">Rows of a group, 1 or more.</param>
+    /// <param name="rule">How the densities of the layers are related.</param>
+    /// <param name="keptDense">Layers, by index, that keep all their weights; empty for none.</param>
+    /// <param name="sparsity">The part of all cells, of all layers, that is absent, in [0, 1).</param>
+    /// <param name="shapes">A layer each: out, in, and the kernel's sizes if it has any.</param>
+    /// <returns>One count a layer, at most its cells: that of <c>counts</c>, rounded to whole cells of groups, so that a layer
+    /// without enough slots for one has 0. In a layer of out rows it is at most (size + out mod size) / 2 slots away, and as
+    /// much for each layer is the most by which the sum misses the budget.</returns>
+    /// <exception cref="T:System.ArgumentException">size is below 1, or as <c>counts</c>.</exception>
+    /// <remarks>Each layer is rounded by itself, whole groups and a last group of fewer rows each by the one rounding rule, as
+    /// <c>Topology.rowGroups</c> does it.</remarks>
+    /// <example><code>
+    /// let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |] |]
+    /// let counts = SparsityDistribution.countsInRowGroups 4 SparsityDistribution.ErdosRenyi [| 2 |] 0.9 shapes
+    /// let first = new SparseLinear(Topology.rowGroups 4 300 784 counts[0] seed)
+    /// first.Connectivity.Nnz = counts[0] // = true
+    /// </code></example>
+    [<CompiledName "CountsInRowGroups">]
+    let countsInRowGroups
+        (size: int)
+        (rule: SparsityDistribution)
+        (keptDense: int[])
+        (sparsity: float)
+        (shapes: int[][])
+        : int[] =
+        if size < 1 then
+            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 row or more, got {size}")))
+
+        counts rule keptDense sparsity shapes
+        |> Array.map2 (fun (shape: int[]) -> RowGroupCounts.settled size shape[0]) shapes

@@ -3,6 +3,8 @@ namespace SparseFs
 open System
 
 /// <summary>Patterns of blocks: whole blocks at drawn places, groups of rows that share their columns, and N of every M columns.</summary>
+/// <remarks>A row group's column is a block of size by 1, so blocks of b by b are row groups of b. N:M is of columns within a
+/// row, and its rows share nothing.</remarks>
 module internal BlockSparse =
 
     /// As Topology.block.
@@ -52,27 +54,26 @@ module internal BlockSparse =
 
         Connectivity.ofTrusted rows cols rowPtr colIdx
 
-    /// As Topology.rowGroups.
-    let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
-        Sparsity.checkNnz rows cols nnz
-
-        if size < 1 then
-            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more rows, got {size}")))
-
-        let struct (ofWhole, ofLast) = RowGroups.counts size rows cols nnz
-        let whole, left = rows / size, rows % size
-
-        let draw (groups: int) (count: int) (seed: Seed) =
-            SampleWithoutReplacement.distinct (Sparsity.cells groups cols) count (Draws seed)
-            |> Connectivity.ofSortedCells groups cols
-
-        let groups = draw whole ofWhole (Seed.child 0 seed)
-        let last = draw (min left 1) ofLast (Seed.child 1 seed)
+    /// <summary>Groups of so many rows, each with the columns of a row of a pattern.</summary>
+    /// <param name="size">Rows of a group.</param>
+    /// <param name="rows">All rows: those of the last group are fewer where they are no multiple of size.</param>
+    /// <param name="whole">A row for each whole group.</param>
+    /// <param name="last">The columns of the last group, a row if there is one.</param>
+    let ofGroups (size: int) (rows: int) (whole: Connectivity) (last: Connectivity) : Connectivity =
+        let nnz = whole.Nnz * size + last.Nnz * (rows % size)
         let rowPtr: int[] = Array.zeroCreate (rows + 1)
-        let colIdx: int[] = Array.zeroCreate (int (RowGroups.nnz size rows cols nnz))
+        let colIdx: int[] = Array.zeroCreate nnz
         let mutable slot = 0
 
-        let copy (row: int) (from: Connectivity) (group: int) =
+        for row in 0 .. rows - 1 do
+            let group = row / size
+
+            let struct (from, group) =
+                if group < whole.Rows then
+                    struct (whole, group)
+                else
+                    struct (last, 0)
+
             let columns =
                 from.ColIdx.Slice(from.RowPtr[group], from.RowPtr[group + 1] - from.RowPtr[group])
 
@@ -80,13 +81,26 @@ module internal BlockSparse =
             slot <- slot + columns.Length
             rowPtr[row + 1] <- slot
 
-        for row in 0 .. rows - 1 do
-            if row / size < whole then
-                copy row groups (row / size)
-            else
-                copy row last 0
+        Connectivity.ofTrusted rows whole.Cols rowPtr colIdx
 
-        Connectivity.ofTrusted rows cols rowPtr colIdx
+    /// As Topology.rowGroups.
+    let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
+        Sparsity.checkNnz rows cols nnz
+
+        if size < 1 then
+            raise (ArgumentOutOfRangeException(nameof size, size, (invariant $"expected 1 or more rows, got {size}")))
+
+        let struct (ofWhole, ofLast) = RowGroupCounts.cells size rows nnz
+
+        let draw (groups: int) (count: int) (seed: Seed) =
+            SampleWithoutReplacement.distinct (Sparsity.cells groups cols) count (Draws seed)
+            |> Connectivity.ofSortedCells groups cols
+
+        ofGroups
+            size
+            rows
+            (draw (rows / size) ofWhole (Seed.child 0 seed))
+            (draw (min (rows % size) 1) ofLast (Seed.child 1 seed))
 
     /// As Topology.nOfM.
     let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity =

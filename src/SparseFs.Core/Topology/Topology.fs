@@ -215,6 +215,8 @@ module Topology =
     /// <returns>blocks · size² slots.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">size is below 1, a size is not a multiple of it, blocks is
     /// outside its range, or nnz would exceed 2^31 − 1.</exception>
+    /// <remarks>Such a pattern has row groups of size, or of a multiple of it, which products take together:
+    /// <c>rowGroups</c> draws blocks of one column.</remarks>
     /// <example><code>
     /// let pattern = Topology.block 320 768 16 96 seed // 96 of the 20 x 48 blocks, a sparsity of 0.9
     /// pattern.Nnz // = 24576
@@ -244,13 +246,13 @@ module Topology =
     let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         BlockSparse.rowGroups size rows cols nnz seed
 
-    /// <summary>N of every M columns that follow each other, in each row: N:M sparsity.</summary>
+    /// <summary>N of every M columns that follow each other, in each row by itself: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, a multiple of m.</param>
-    /// <param name="n">Slots of each group, 0..m.</param>
-    /// <param name="m">Columns of each group, 1 or more.</param>
+    /// <param name="n">Slots of each m columns, 0..m.</param>
+    /// <param name="m">Columns that a choice is made of, 1 or more. They are no row group: each row chooses by itself.</param>
     /// <param name="seed">The same seed gives the same pattern on every machine.</param>
-    /// <returns>rows · cols · n / m slots; each choice within a group is equally likely.</returns>
+    /// <returns>rows · cols · n / m slots; each choice of n of m columns is equally likely.</returns>
     /// <exception cref="T:System.ArgumentOutOfRangeException">m is below 1, n is outside 0..m, cols is not a multiple of m, or
     /// nnz would exceed 2^31 − 1.</exception>
     /// <remarks>Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch", ICLR 2021.</remarks>

@@ -72,7 +72,7 @@ module internal RowGroupExchange =
         let groups = Connectivity.ofTrusted count c.Cols rowPtr colIdx
 
         let scores (source: CellScores) (worth: GroupNorm voption) : CellScores =
-            GroupScores(source, c.Rows, first, size, worth)
+            GroupScores(source, c.Rows, first, size, size, worth)
 
         let drop (_: LayerState) =
             let scores = ownDrop.Value

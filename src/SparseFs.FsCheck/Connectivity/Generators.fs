@@ -156,6 +156,54 @@ module Generators =
 
         Arb.fromGenShrink (draw, shrink)
 
+    /// The columns of each row of a pattern for so many rows, the last for those that are left.
+    let private inGroups (size: int) (rows: int) (groups: Connectivity) : Connectivity =
+        let columns = columnsOf groups
+        ofColumns groups.Cols (Array.init rows (fun row -> columns[row / size]))
+
+    let private shrinkGroups (size: int, c: Connectivity) : (int * Connectivity) seq =
+        let columns = columnsOf c
+        let groups = ofColumns c.Cols [| for row in 0..size .. c.Rows - 1 -> columns[row] |]
+        let ofLast = c.Rows - (groups.Rows - 1) * size // no less than 1, where there is a group
+
+        seq {
+            for smaller in List.distinct [ 1; size / 2; size - 1 ] do
+                if smaller >= 1 && smaller < size then
+                    let rows = max 0 ((groups.Rows - 1) * smaller + min ofLast smaller)
+                    smaller, inGroups smaller rows groups
+
+            for fewer in dropRows groups do
+                size, inGroups size (max 0 (c.Rows - (groups.Rows - fewer.Rows) * size)) fewer
+
+            if groups.Rows > 0 && ofLast > 1 then
+                size, inGroups size (c.Rows - 1) groups
+
+            for smaller in Seq.append (dropCols groups) (dropSlots groups) do
+                size, inGroups size c.Rows smaller
+        }
+
+    /// <summary>A size and a pattern in row groups of that size: neighbouring rows that share their columns, as
+    /// <c>Topology.rowGroups</c> draws them.</summary>
+    /// <returns>Sizes of 1 to 16, and patterns of any shape up to 70 × 70; often the last group has fewer rows, some are
+    /// empty or full, and some are alike, so that <c>Connectivity.rowGroupSize</c> may be a multiple of the size. Shrinks
+    /// within groups: by smaller ones, and by dropping groups, columns, and slots of whole groups.</returns>
+    /// <example><code>
+    /// Prop.forAll Generators.rowGroups (fun (size, pattern) -> Laws.hasRowGroups size pattern) |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "RowGroups">]
+    let rowGroups: Arbitrary<int * Connectivity> =
+        let draw =
+            gen {
+                let! group =
+                    Gen.frequency [ 3, Gen.elements [ 1; 2; 4; 8; 16 ]; 2, Gen.choose (1, 16) ]
+
+                let! struct (rows, cols) = shape
+                let! groups = drawOfShape ((rows + group - 1) / group) cols
+                return group, inGroups group rows groups
+            }
+
+        Arb.fromGenShrink (draw, shrinkGroups)
+
     /// <summary>Several patterns of one shape, for laws of the set algebra.</summary>
     /// <param name="count">How many, 1 or more.</param>
     /// <returns>Valid by construction, all of one shape up to 70 × 70. Shrinks by dropping a slot of one of them.</returns>

@@ -23,6 +23,27 @@ module RewireGenerators =
     let private numbers (length: int) : Gen<float32[]> =
         Gen.arrayOfLength length (Gen.choose (-6, 6) |> Gen.map (fun n -> float32 n / 4.0f))
 
+    /// Layers over a pattern that is drawn by a topology.
+    let private over (draw: Seed -> Connectivity) : Gen<LayerState> =
+        gen {
+            let! number = Gen.choose (0, 1_000_000)
+            let c = draw (Seed.ofInt number)
+            let! weight = numbers c.Nnz
+            let! gradient = numbers (c.Rows * c.Cols)
+            let! momentum = numbers (c.Rows * c.Cols)
+            let! step = Gen.choose (1, 1000)
+
+            return
+                { Rewire.state c weight (int64 step) (Seed.ofInt (number + 1)) with
+                    Gradient = scoresOf c.Cols gradient
+                    Momentum = scoresOf c.Cols momentum }
+        }
+
+    /// None, all, or some of the cells of a shape.
+    let private slots (rows: int) (cols: int) : Gen<int> =
+        let cells = rows * cols
+        Gen.frequency [ 4, Gen.choose (0, cells); 1, Gen.constant 0; 1, Gen.constant cells ]
+
     /// <summary>Layers of one shape and one number of slots, with a gradient and a momentum for every cell; many numbers
     /// are equal, and many 0.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
@@ -34,20 +55,7 @@ module RewireGenerators =
     /// rewired.Connectivity.Nnz // = 50
     /// </code></example>
     [<CompiledName "Layer">]
-    let layer (rows: int) (cols: int) (nnz: int) : Gen<LayerState> =
-        gen {
-            let! number = Gen.choose (0, 1_000_000)
-            let! weight = numbers nnz
-            let! gradient = numbers (rows * cols)
-            let! momentum = numbers (rows * cols)
-            let! step = Gen.choose (1, 1000)
-            let c = Topology.uniform rows cols nnz (Seed.ofInt number)
-
-            return
-                { Rewire.state c weight (int64 step) (Seed.ofInt (number + 1)) with
-                    Gradient = scoresOf cols gradient
-                    Momentum = scoresOf cols momentum }
-        }
+    let layer (rows: int) (cols: int) (nnz: int) : Gen<LayerState> = over (Topology.uniform rows cols nnz)
 
     /// <summary>Layers of up to 12 by 12, empty and full ones and single rows among them, with a gradient and a momentum
     /// for every cell; many numbers are equal, and many 0.</summary>
@@ -61,11 +69,26 @@ module RewireGenerators =
         gen {
             let! rows = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]
             let! cols = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]
-            let cells = rows * cols
-
-            let! nnz =
-                Gen.frequency [ 4, Gen.choose (0, cells); 1, Gen.constant 0; 1, Gen.constant cells ]
-
+            let! nnz = slots rows cols
             return! layer rows cols nnz
+        }
+        |> Arb.fromGen
+
+    /// <summary>As <c>states</c>, over patterns in row groups, for policies that keep them.</summary>
+    /// <param name="size">Rows of a group, 1 or more; up to three groups, and often a smaller last one.</param>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.constant 0.3 100L 1000L) |> Policy.inRowGroups 4 GroupNorm.L2
+    ///
+    /// Prop.forAll (RewireGenerators.statesInRowGroups 4) (fun state ->
+    ///     Laws.hasRowGroups 4 (Rewire.layerBy policy 0.3 state).Connectivity)
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "StatesInRowGroups">]
+    let statesInRowGroups (size: int) : Arbitrary<LayerState> =
+        gen {
+            let! rows = Gen.choose (0, 4 * size - 1)
+            let! cols = Gen.frequency [ 1, Gen.elements [ 0; 1 ]; 4, Gen.choose (0, 12) ]
+            let! nnz = slots rows cols
+            return! over (Topology.rowGroups size rows cols nnz)
         }
         |> Arb.fromGen

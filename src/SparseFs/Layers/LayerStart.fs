@@ -114,7 +114,7 @@ module internal LayerStart =
         let size = Connectivity.rowGroupSize c
 
         seq { 2..size }
-        |> Seq.exists (fun part -> size % part = 0 && RowGroups.nnz part c.Rows c.Cols nnz = int64 c.Nnz)
+        |> Seq.exists (fun part -> size % part = 0 && RowGroupCounts.nnz part c.Rows nnz = int64 c.Nnz)
 
     let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
         let refuse (got: string) =

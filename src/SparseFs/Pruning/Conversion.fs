@@ -97,6 +97,22 @@ module Conversion =
         made.train dense.training
         made
 
+    /// The largest norms of a layer's groups, whose size has been checked.
+    let private ofLargest (size: int) (norm: SparseFs.GroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
+        checkLinear dense
+        let weight = matrix dense.weight
+        let rows, cols = Array2D.length1 weight, Array2D.length2 weight
+        let nnz = Sparsity.nnzOfLayer rows cols sparsity
+        let pattern = GroupMagnitude.ofLayer size norm nnz weight
+
+        if pattern.Nnz = 0 && nnz > 0 then
+            let got =
+                $"expected slots for a column of a group, got {nnz} in a layer [{rows}, {cols}] in groups of {size}"
+
+            raise (ArgumentException($"{got}: take smaller groups or a lower sparsity", nameof sparsity))
+
+        ofDensePattern pattern dense
+
     /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
@@ -110,13 +126,26 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
-        checkLinear dense
-        let weight = matrix dense.weight
+        ofLargest 1 SparseFs.GroupNorm.L2 sparsity dense
 
-        let nnz =
-            Sparsity.nnzOfLayer (Array2D.length1 weight) (Array2D.length2 weight) sparsity
-
-        ofDensePattern (Connectivity.ofMagnitude nnz weight) dense
+    /// <summary>The sparse layer whose rows come in groups, and that keeps the columns of groups with the largest norms; a tie
+    /// keeps the lower group, then the lower column.</summary>
+    /// <param name="size">Rows of a group, 1 or more; where out_features is no multiple of it, the last group is smaller.</param>
+    /// <param name="norm">What the weights of a group's column are worth together.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
+    /// <returns>A new layer, with as many slots as a layer over <c>Topology.rowGroups size</c> at this sparsity.</returns>
+    /// <exception cref="T:System.ArgumentException">size is below 1, the norm does not exist, the sparsity leaves no whole
+    /// column of a group, or as <c>ofDense</c>.</exception>
+    /// <remarks>Norms are summed in float64 and compared as float32.</remarks>
+    /// <example><code>
+    /// let pruned = Conversion.ofDenseInRowGroups 4 GroupNorm.L2 0.9 linear
+    /// Connectivity.rowGroupSize pruned.Connectivity // = 4
+    /// </code></example>
+    [<CompiledName "OfDenseInRowGroups">]
+    let ofDenseInRowGroups (size: int) (norm: SparseFs.GroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
+        GroupMagnitude.check (nameof size) size (nameof norm) norm
+        ofLargest size norm sparsity dense
 
     /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
     /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>

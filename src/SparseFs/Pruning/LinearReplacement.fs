@@ -82,12 +82,15 @@ module internal LinearReplacement =
             let got = $"got {Registration.typeName model} without any"
             raise (ArgumentException($"expected a model with Linear layers, {got}: {cure}", nameof model))
 
-    let private patterns (budget: SparsifyBudget) (layers: HeldModule[]) : Connectivity[] =
+    let private patterns (rule: SparsifyRule) (layers: HeldModule[]) : Connectivity[] =
         let matrix (held: HeldModule) =
             Conversion.matrix (linearOf held).weight
 
         let ofCounts (counts: int[]) =
-            Array.map2 (fun count held -> Connectivity.ofMagnitude count (matrix held)) counts layers
+            Array.map2
+                (fun count held -> GroupMagnitude.ofLayer rule.RowGroup rule.GroupNorm count (matrix held))
+                counts
+                layers
 
         let each (sparsityOf: HeldModule -> float) =
             layers
@@ -105,21 +108,21 @@ module internal LinearReplacement =
 
             sparsity
 
-        match budget with
+        match rule.Budget with
         | SparsifyBudget.Each sparsity -> each (fun _ -> sparsity)
         | SparsifyBudget.ByName sparsityOf -> each (named sparsityOf)
-        | SparsifyBudget.Shared(rule, sparsity) ->
+        | SparsifyBudget.Shared(distribution, sparsity) ->
             layers
             |> Array.map (fun held ->
                 let struct (rows, cols) = shapeOf held
                 [| rows; cols |])
-            |> SparsityDistribution.counts rule [||] sparsity
+            |> SparsityDistribution.countsInRowGroups rule.RowGroup distribution [||] sparsity
             |> ofCounts
         | SparsifyBudget.Magnitude sparsity ->
             let cells = layers |> Array.sumBy cellsOf
 
             let nnz = Rounding.part (Sparsity.density sparsity) (bigint cells)
-            Connectivity.ofMagnitudes (int64 nnz) (Array.map matrix layers)
+            GroupMagnitude.ofLayers rule.RowGroup rule.GroupNorm (int64 nnz) (Array.map matrix layers)
 
     let rowOf (held: HeldModule) (nnz: int64) (why: string) (times: struct (float * float) voption) : SparsifyRow =
         let struct (rows, cols) =
@@ -191,7 +194,7 @@ module internal LinearReplacement =
             |> Array.filter (fun (_, why) -> why = "")
             |> Array.map fst
 
-        let patterns = patterns rule.Budget candidates
+        let patterns = patterns rule candidates
 
         let struct (made, times, isFaster) =
             Array.zip candidates patterns

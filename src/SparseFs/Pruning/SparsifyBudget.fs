@@ -1,6 +1,8 @@
 namespace SparseFs
 
 /// <summary>How many weights stay in each layer, and which.</summary>
+/// <remarks>In a rule over row groups, the columns of groups with the largest norms stay in place of the largest magnitudes, and
+/// counts are rounded to whole ones: docs/conversions.md, "In row groups".</remarks>
 [<RequireQualifiedAccess>]
 type SparsifyBudget =
     /// <summary>In each layer the part 1 − sparsity of its weights, the largest magnitudes.</summary>

@@ -15,6 +15,11 @@ type SparsifyRule =
         /// <summary>Where a batch size is given, a layer is replaced only if its forward and backward for so many samples
         /// is measured to be faster.</summary>
         FasterAt: int voption
+        /// <summary>Rows whose columns stay or go together, 1 for each by itself: the new layers have row groups of that size,
+        /// as <c>Topology.rowGroups</c> draws them.</summary>
+        RowGroup: int
+        /// <summary>What the weights of a group's column are worth together.</summary>
+        GroupNorm: GroupNorm
     }
 
     override r.ToString() =
@@ -25,4 +30,6 @@ type SparsifyRule =
                   $"layers of {r.MinCells} cells or more"
               match r.FasterAt with
               | ValueSome samples -> $"where it is faster for {samples} samples"
-              | ValueNone -> () ]
+              | ValueNone -> ()
+              if r.RowGroup <> 1 then
+                  $"in groups of {r.RowGroup} rows by {r.GroupNorm}" ]

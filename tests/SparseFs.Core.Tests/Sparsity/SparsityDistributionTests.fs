@@ -94,6 +94,39 @@ let allocationTests =
                   Expect.equal counts[2] 1000 "dense"
                   Expect.equal (Array.sum counts) 26620 "the same budget")
 
+          testProperty
+              "in row groups, Topology.rowGroups meets each count, and each is as near as its groups allow"
+              (Prop.forAll (Arb.fromGen (Gen.zip networks (Gen.choose (1, 17)))) (fun ((shapes, sparsity), size) ->
+                  for rule in rules do
+                      let counts = SparsityDistribution.counts rule [||] sparsity shapes
+
+                      let inGroups = SparsityDistribution.countsInRowGroups size rule [||] sparsity shapes
+
+                      for shape, count, wanted in Array.zip3 shapes inGroups counts do
+                          let rows, cols = shape[0], cellsOf shape[1..]
+                          let pattern = Topology.rowGroups size rows cols count (Seed.ofInt 1)
+                          Expect.equal pattern.Nnz count $"{rule}: slots of the pattern"
+                          let most = size + rows % size
+                          Expect.isLessThanOrEqual (2 * abs (count - wanted)) most $"{rule}: twice the distance"
+
+                      if size = 1 then
+                          Expect.equal inGroups counts $"{rule}: groups of one row"))
+
+          testCase "in row groups, layers that are kept dense are, and small ones may end up empty" (fun () ->
+              let shapes = [| [| 300; 784 |]; [| 100; 300 |]; [| 10; 100 |]; [| 2; 3 |] |]
+
+              let counts =
+                  SparsityDistribution.countsInRowGroups 4 SparsityDistribution.Uniform [| 2 |] 0.9 shapes
+
+              // 26621 slots in all, so 25621 for the others: 22722, 2898 and 1. These are 5680.5 and 724.5 cells of four rows,
+              // and half a cell of two.
+              Expect.equal counts [| 22720; 2896; 1000; 0 |] "counts")
+
+          refuses "a group of no row" "size" "1 row or more, got 0" (fun () ->
+              SparsityDistribution.countsInRowGroups 0 SparsityDistribution.Uniform [||] 0.9 [| [| 10; 10 |] |])
+          refuses "a budget in row groups below what is kept dense" "keptDense" "at most the budget of 10" (fun () ->
+              SparsityDistribution.countsInRowGroups 4 SparsityDistribution.Uniform [| 0 |] 0.9 [| [| 10; 10 |] |])
+
           refuses "a budget below what is kept dense" "keptDense" "at most the budget of 10 slots, got 100" (fun () ->
               SparsityDistribution.counts SparsityDistribution.Uniform [| 0 |] 0.9 [| [| 10; 10 |] |])
           refuses "a layer that is not there" "keptDense" "in 0..0, got 1" (fun () ->

@@ -6,6 +6,7 @@ open FsCheck
 open FsCheck.FSharp
 open Expecto
 open SparseFs
+open SparseFs.Testing
 
 type Case =
     { Pattern: Connectivity
@@ -58,31 +59,40 @@ let batches =
       128
       131 ]
 
-let patterns: Gen<Connectivity> =
-    gen {
-        let! rows = Gen.choose (0, 40)
-        let! cols = Gen.choose (0, 40)
-        let! percent = Gen.elements [ 0; 3; 10; 30; 100 ] // few slots leave rows and columns empty
-        let! seed = Gen.choose (0, 1_000_000)
-        // Groups that the kernels take together, groups that they do not, and a last group of fewer rows.
-        let! group = Gen.elements [ 1; 1; 1; 2; 3; 4; 4; 5; 8; 16 ]
-        let nnz = rows * cols * percent / 100
+/// Groups that the kernels take together, groups that they do not, and a last group of fewer rows, in half of them.
+let private patterns: Gen<Connectivity> =
+    Gen.oneof
+        [ Generators.connectivity.Generator
+          Generators.rowGroups.Generator |> Gen.map snd ]
 
-        return
-            if group = 1 then
-                Topology.uniform rows cols nnz (Seed.ofInt seed)
-            else
-                Topology.rowGroups group rows cols nnz (Seed.ofInt seed)
-    }
+let private shrinkPattern (c: Connectivity) : Connectivity seq =
+    let size = Connectivity.rowGroupSize c
+
+    if size = 1 then
+        Generators.connectivity.Shrinker c
+    else
+        Generators.rowGroups.Shrinker(size, c) |> Seq.map snd
 
 let cases: Arbitrary<Case> =
-    gen {
-        let! pattern = patterns
-        let! n = Gen.elements batches
-        let! seed = Gen.choose (0, 1_000_000)
-        return make pattern n seed
-    }
-    |> Arb.fromGen
+    let draw =
+        gen {
+            let! pattern = patterns
+            let! n = Gen.elements batches
+            let! seed = Gen.choose (0, 1_000_000)
+            return make pattern n seed
+        }
+
+    let shrink (c: Case) =
+        seq {
+            for pattern in shrinkPattern c.Pattern do
+                make pattern c.N 1
+
+            for n in batches do
+                if n < c.N then
+                    make c.Pattern n 1
+        }
+
+    Arb.fromGenShrink (draw, shrink)
 
 let law name (count: int) (body: Case -> unit) =
     testPropertyWithConfig

@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open SparseFs
+open SparseFs.Testing
 
 /// Whole numbers, whose sums and squares are exact, so that ties are ties.
 type private Layer =
@@ -329,6 +330,17 @@ let tests =
                   (refusal 9 10)
                   "expected finite numbers, got gradient NaN at (0, 2) of the last group"
                   "the last group")
+
+          for size, name, policy in
+              [ 4, "RigL", Policy.rigL (Schedule.constant 0.3 10L 1000L)
+                2, "SET", Policy.set (Schedule.constant 0.3 10L 1000L)
+                5, "SRigL", Policy.srigL (ValueSome 0.3) (Schedule.constant 0.3 10L 1000L)
+                16, "gradual pruning", Policy.gradual 0.2 0.9 (Schedule.constant 0.0 10L 1000L) ] do
+              testPropertyWithConfig
+                  { FsCheckConfig.defaultConfig with
+                      maxTest = 60 }
+                  $"the laws of rewiring hold for {name} in groups of {size}"
+                  (Laws.rewire (Policy.inRowGroups size GroupNorm.L1 policy))
 
           testCase "a score of one's own is asked for once an update" (fun () ->
               let counted = [| 0; 0 |]

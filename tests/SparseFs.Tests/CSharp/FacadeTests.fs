@@ -143,6 +143,7 @@ let counterparts =
       "Seed.split", [ "Seeds.Split" ]
       "Arithmetic.breakEven", [ "Arithmetics.BreakEven" ]
       "SparsityDistribution.counts", [ "SparsityDistributions.Counts" ]
+      "SparsityDistribution.countsInRowGroups", [ "SparsityDistributions.CountsInRowGroups" ]
       "Sparsity.nnz", [ "Sparsities.ToNnz" ]
       "Sparsity.ofNnz", [ "Sparsities.FromNnz" ]
       "Topology.uniform", [ "Topologies.Uniform" ]
@@ -227,7 +228,8 @@ let counterparts =
       "Checkpoint.resume", [ "Checkpoints.Resume" ]
       "Checkpoint.resumeScheduler", [ "Checkpoints.ResumeScheduler(optimizer, make, steps)" ]
       "Checkpoint.resumeSchedulerOn", [ "Checkpoints.ResumeScheduler(optimizer, make, metrics)" ]
-      "Conversion.ofDense", [ "Conversions.ToSparse(dense, sparsity)" ]
+      "Conversion.ofDense", [ "Conversions.ToSparse(dense, sparsity, rowGroup, groupNorm)" ]
+      "Conversion.ofDenseInRowGroups", [] // rowGroup of ToSparse
       "Conversion.ofDensePattern", [ "Conversions.ToSparse(dense, connectivity)" ]
       "Conversion.ofDenseMask", [ "Conversions.ToSparse(dense, mask)" ]
       "Conversion.ofValues", [ "Conversions.FromValues" ]
@@ -238,6 +240,7 @@ let counterparts =
       "Sparsify.globally", []
       "Sparsify.matching", []
       "Sparsify.only", []
+      "Sparsify.inRowGroups", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
       "Sparsify.modelWith", []
       "Sparsify.densify", [ "Sparsifying.Densify" ]
@@ -402,7 +405,17 @@ let parity =
                   Expect.equal
                       (SparsityDistributions.Counts(rule, 0.9, shapes, [| 2 |]))
                       (SparsityDistribution.counts rule [| 2 |] 0.9 shapes)
-                      "one dense")
+                      "one dense"
+
+                  Expect.equal
+                      (SparsityDistributions.CountsInRowGroups(4, rule, 0.9, shapes))
+                      (SparsityDistribution.countsInRowGroups 4 rule [||] 0.9 shapes)
+                      "all sparse, in row groups"
+
+                  Expect.equal
+                      (SparsityDistributions.CountsInRowGroups(3, rule, 0.9, shapes, [| 2 |]))
+                      (SparsityDistribution.countsInRowGroups 3 rule [| 2 |] 0.9 shapes)
+                      "one dense, in row groups")
 
           testCase "the generators are the core's" (fun () ->
               let seed = Seed.ofInt 4

@@ -92,6 +92,15 @@ let mistakes =
               "expected 1 or more samples, got 0 (Parameter 'fasterAt')\nActual value was 0."
               (fun () -> (dense ()).Sparsify(0.5, fasterAt = 0) |> ignore)
 
+          expect "groups of no row" "expected 1 row or more, got 0 (Parameter 'rowGroup')" (fun () ->
+              (dense ()).Sparsify(0.5, rowGroup = 0) |> ignore)
+
+          expect "a norm that is none" "expected L1 or L2, got 7 (Parameter 'groupNorm')" (fun () ->
+              (dense ()).Sparsify(0.5, rowGroup = 4, groupNorm = enum<GroupNorm> 7) |> ignore)
+
+          expect "a layer in groups of no row" "expected 1 row or more, got -4 (Parameter 'rowGroup')" (fun () ->
+              torch.nn.Linear(4L, 8L).ToSparse(0.5, rowGroup = -4) |> ignore)
+
           expect
               "a count of steps is negative"
               "expected 0 steps or more, got -1 (Parameter 'step')\nActual value was -1."

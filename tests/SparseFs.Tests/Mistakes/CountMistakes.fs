@@ -77,6 +77,37 @@ let tests =
                   Conversion.ofDense 0.95 linear |> ignore)
 
           expect
+              "a dense layer too small for its groups"
+              "expected slots for a column of a group, got 3 in a layer [16, 4] in groups of 16: take smaller groups or a lower sparsity (Parameter 'sparsity')"
+              (fun () ->
+                  use linear = torch.nn.Linear(4L, 16L)
+                  Conversion.ofDenseInRowGroups 16 GroupNorm.L2 0.95 linear |> ignore)
+
+          expect "groups of no row in a conversion" "expected 1 row or more, got 0 (Parameter 'size')" (fun () ->
+              use linear = torch.nn.Linear(4L, 16L)
+              Conversion.ofDenseInRowGroups 0 GroupNorm.L2 0.5 linear |> ignore)
+
+          expect "groups of no row in Sparsify" "expected 1 row or more, got 0 (Parameter 'size')" (fun () ->
+              Sparsify.each 0.5 |> Sparsify.inRowGroups 0 GroupNorm.L2 |> ignore)
+
+          expect "a norm that is none in Sparsify" "expected L1 or L2, got 2 (Parameter 'norm')" (fun () ->
+              Sparsify.each 0.5 |> Sparsify.inRowGroups 4 (enum<GroupNorm> 2) |> ignore)
+
+          expect
+              "groups of no row, written into a rule"
+              "expected 1 row or more, got -1 (Parameter 'RowGroup')"
+              (fun () ->
+                  use model = torch.nn.Sequential(torch.nn.Linear(20L, 10L))
+                  Sparsify.model { Sparsify.each 0.5 with RowGroup = -1 } model |> ignore)
+
+          expect
+              "groups of no row in a budget over layers"
+              "expected 1 row or more, got 0 (Parameter 'size')\nActual value was 0."
+              (fun () ->
+                  SparsityDistribution.countsInRowGroups 0 SparsityDistribution.Uniform [||] 0.9 [| [| 10; 20 |] |]
+                  |> ignore)
+
+          expect
               "a negative size"
               "expected a size in 0..2147483590, got -784 (Parameter 'inFeatures')\nActual value was -784."
               (fun () -> new SparseLinear(-784, 300) |> ignore)
