@@ -55,7 +55,7 @@ let private policies =
     [ "RigL", Policy.rigL
       "SET", Policy.set
       "SRigL", Policy.srigL ValueNone
-      "RigL/4", Policy.rigL >> Policy.inRowGroups 4 GroupNorm.L2 ]
+      "RigL/4", Policy.rigL >> Policy.inRowGroups 4 RowGroupNorm.L2 ]
 
 /// Milliseconds of optimizer.step() and of Rewirer.Step() on steps that are no updates, in turn, of twins.
 let private ordinarySteps (rows: int) (cols: int) (moments: Moments) (make: SparseLinear -> torch.optim.Optimizer) =

@@ -22,7 +22,7 @@ public static class Conversions
         this Linear dense,
         double sparsity,
         int rowGroup = 1,
-        GroupNorm groupNorm = GroupNorm.L2) =>
+        RowGroupNorm groupNorm = RowGroupNorm.L2) =>
         Named.Call(
             () => SparseFs.Conversion.OfDenseInRowGroups(rowGroup, groupNorm, sparsity, dense),
             ("size", nameof(rowGroup)),

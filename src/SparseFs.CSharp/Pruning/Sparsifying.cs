@@ -52,7 +52,7 @@ public static class Sparsifying
         optim.Optimizer? optimizer = null,
         Layers? layers = null,
         int rowGroup = 1,
-        GroupNorm groupNorm = GroupNorm.L2)
+        RowGroupNorm groupNorm = RowGroupNorm.L2)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 

@@ -92,7 +92,7 @@ public static class Policies
         double momentumBeta = 0.9,
         int momentumSteps = 32,
         int rowGroup = 1,
-        GroupNorm groupNorm = GroupNorm.L2) =>
+        RowGroupNorm groupNorm = RowGroupNorm.L2) =>
         PolicyModule.Check(
             new Policy(
                 Require.NotNull(schedule),
@@ -123,7 +123,7 @@ public static class Policies
     /// <param name="norm">What a group's column is worth.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentException">size is below 1, or the policy grows by distance.</exception>
-    public static Policy InRowGroups(this Policy policy, int size, GroupNorm norm = GroupNorm.L2) =>
+    public static Policy InRowGroups(this Policy policy, int size, RowGroupNorm norm = RowGroupNorm.L2) =>
         PolicyModule.InRowGroups(size, norm, Require.NotNull(policy));
 
     private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>

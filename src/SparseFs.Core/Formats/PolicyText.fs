@@ -164,10 +164,10 @@ module internal PolicyText =
 
         (invariant $"{{ {fields values} }}")
 
-    let private ofNorm (norm: GroupNorm) : string =
+    let private ofNorm (norm: RowGroupNorm) : string =
         match norm with
-        | GroupNorm.L1 -> "L1"
-        | GroupNorm.L2 -> "L2"
+        | RowGroupNorm.L1 -> "L1"
+        | RowGroupNorm.L2 -> "L2"
         | _ -> unknown "a norm of groups" norm
 
     /// <summary>All parts, in the order of files.</summary>

@@ -28,7 +28,7 @@ type Policy =
         /// (<c>Topology.rowGroups</c>), whole columns of groups go and come, so that it stays one.</summary>
         RowGroup: int
         /// <summary>What the weights, and the gradients, of a group's column are worth together.</summary>
-        GroupNorm: GroupNorm
+        GroupNorm: RowGroupNorm
     }
 
     override p.ToString() =
@@ -69,7 +69,7 @@ module Policy =
           SkipGradientsAtUpdates = false
           Momentum = MomentumWindow.standard
           RowGroup = 1
-          GroupNorm = GroupNorm.L2 }
+          GroupNorm = RowGroupNorm.L2 }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
     /// <param name="schedule">RigL's own is <c>Schedule.cosine 0.3 100L end</c>, with the end at three quarters of the
@@ -161,11 +161,11 @@ module Policy =
     /// <param name="policy">Any but one that grows by distance. Scores of its own rules count by their mean over the rows.</param>
     /// <exception cref="T:System.ArgumentException">size is below 1, or the policy grows by distance.</exception>
     /// <example><code>
-    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L) |> Policy.inRowGroups 4 GroupNorm.L2
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L) |> Policy.inRowGroups 4 RowGroupNorm.L2
     /// let layer = new SparseLinear(784, 300, topology = Topology.rowGroups 4, policy = policy)
     /// </code></example>
     [<CompiledName "InRowGroups">]
-    let inRowGroups (size: int) (norm: GroupNorm) (policy: Policy) : Policy =
+    let inRowGroups (size: int) (norm: RowGroupNorm) (policy: Policy) : Policy =
         if size < 1 then
             raise (ArgumentException((invariant $"expected 1 row or more, got {size}"), nameof size))
 

@@ -15,12 +15,12 @@ open System.Collections.Generic
 /// <param name="worth">The norm that is taken; the mean if none.</param>
 [<Sealed>]
 type internal GroupScores
-    (source: CellScores, sourceRows: int, first: int, size: int, comparedTo: int, worth: GroupNorm voption) =
+    (source: CellScores, sourceRows: int, first: int, size: int, comparedTo: int, worth: RowGroupNorm voption) =
     inherit CellScores()
 
     let add (row: ReadOnlySpan<float32>) (sums: float[]) =
         match worth with
-        | ValueSome GroupNorm.L2 ->
+        | ValueSome RowGroupNorm.L2 ->
             for col in 0 .. row.Length - 1 do
                 sums[col] <- sums[col] + float row[col] * float row[col]
         | ValueSome _ ->
@@ -42,7 +42,7 @@ type internal GroupScores
         for col in 0 .. sums.Length - 1 do
             target[col] <-
                 match worth with
-                | ValueSome GroupNorm.L2 -> float32 (sqrt (compared sums[col]))
+                | ValueSome RowGroupNorm.L2 -> float32 (sqrt (compared sums[col]))
                 | ValueSome _ -> float32 (compared sums[col])
                 | ValueNone -> float32 (sums[col] / float size)
 

@@ -39,9 +39,9 @@ module internal RowGroupExchange =
 
         result
 
-    let private norm (norm: GroupNorm) (values: float32[]) : float32 =
+    let private norm (norm: RowGroupNorm) (values: float32[]) : float32 =
         match norm with
-        | GroupNorm.L1 -> float32 (Array.sumBy (fun (v: float32) -> abs (float v)) values)
+        | RowGroupNorm.L1 -> float32 (Array.sumBy (fun (v: float32) -> abs (float v)) values)
         | _ -> float32 (sqrt (Array.sumBy (fun (v: float32) -> float v * float v) values))
 
     let private mean (values: float32[]) : float32 = float32 (Array.averageBy float values)
@@ -71,7 +71,7 @@ module internal RowGroupExchange =
 
         let groups = Connectivity.ofTrusted count c.Cols rowPtr colIdx
 
-        let scores (source: CellScores) (worth: GroupNorm voption) : CellScores =
+        let scores (source: CellScores) (worth: RowGroupNorm voption) : CellScores =
             GroupScores(source, c.Rows, first, size, size, worth)
 
         let drop (_: LayerState) =

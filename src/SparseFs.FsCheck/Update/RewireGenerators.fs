@@ -77,7 +77,7 @@ module RewireGenerators =
     /// <summary>As <c>states</c>, over patterns in row groups, for policies that keep them.</summary>
     /// <param name="size">Rows of a group, 1 or more; up to three groups, and often a smaller last one.</param>
     /// <example><code>
-    /// let policy = Policy.rigL (Schedule.constant 0.3 100L 1000L) |> Policy.inRowGroups 4 GroupNorm.L2
+    /// let policy = Policy.rigL (Schedule.constant 0.3 100L 1000L) |> Policy.inRowGroups 4 RowGroupNorm.L2
     ///
     /// Prop.forAll (RewireGenerators.statesInRowGroups 4) (fun state ->
     ///     Laws.hasRowGroups 4 (Rewire.layerBy policy 0.3 state).Connectivity)

@@ -98,7 +98,7 @@ module Conversion =
         made
 
     /// The largest norms of a layer's groups, whose size has been checked.
-    let private ofLargest (size: int) (norm: SparseFs.GroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
+    let private ofLargest (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
         checkLinear dense
         let weight = matrix dense.weight
         let rows, cols = Array2D.length1 weight, Array2D.length2 weight
@@ -126,7 +126,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
-        ofLargest 1 SparseFs.GroupNorm.L2 sparsity dense
+        ofLargest 1 RowGroupNorm.L2 sparsity dense
 
     /// <summary>The sparse layer whose rows come in groups, and that keeps the columns of groups with the largest norms; a tie
     /// keeps the lower group, then the lower column.</summary>
@@ -139,11 +139,11 @@ module Conversion =
     /// column of a group, or as <c>ofDense</c>.</exception>
     /// <remarks>Norms are summed in float64 and compared as float32.</remarks>
     /// <example><code>
-    /// let pruned = Conversion.ofDenseInRowGroups 4 GroupNorm.L2 0.9 linear
+    /// let pruned = Conversion.ofDenseInRowGroups 4 RowGroupNorm.L2 0.9 linear
     /// Connectivity.rowGroupSize pruned.Connectivity // = 4
     /// </code></example>
     [<CompiledName "OfDenseInRowGroups">]
-    let ofDenseInRowGroups (size: int) (norm: SparseFs.GroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
+    let ofDenseInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
         ofLargest size norm sparsity dense
 

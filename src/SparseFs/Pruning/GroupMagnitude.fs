@@ -10,7 +10,7 @@ open SparseFs
 module internal GroupMagnitude =
 
     /// <exception cref="T:System.ArgumentException">A group of no row, or a norm that is none; by these names.</exception>
-    let check (nameOfSize: string) (size: int) (nameOfNorm: string) (norm: GroupNorm) : unit =
+    let check (nameOfSize: string) (size: int) (nameOfNorm: string) (norm: RowGroupNorm) : unit =
         if size < 1 then
             raise (ArgumentException($"expected 1 row or more, got {size}", nameOfSize))
 
@@ -30,7 +30,7 @@ module internal GroupMagnitude =
     /// <summary>Norms of the columns of a weight's groups: those of whole groups, and those of a last group of fewer rows.</summary>
     /// <remarks>A column of the last group counts as one of a whole group whose weights are like its own in the mean: by what a
     /// slot of it is worth, whatever the number of its rows.</remarks>
-    let private norms (size: int) (norm: GroupNorm) (weight: float32[,]) : struct (float32[,] * float32[,]) =
+    let private norms (size: int) (norm: RowGroupNorm) (weight: float32[,]) : struct (float32[,] * float32[,]) =
         let rows, cols = Array2D.length1 weight, Array2D.length2 weight
         let whole, left = rows / size, rows % size
         let source = rowsOf weight
@@ -61,7 +61,7 @@ module internal GroupMagnitude =
     /// <param name="nnz">Slots that are wanted, 0..rows·cols.</param>
     /// <param name="weight">Shape [rows, cols].</param>
     /// <exception cref="T:System.ArgumentException">nnz is outside its range, or a weight is NaN.</exception>
-    let ofLayer (size: int) (norm: GroupNorm) (nnz: int) (weight: float32[,]) : Connectivity =
+    let ofLayer (size: int) (norm: RowGroupNorm) (nnz: int) (weight: float32[,]) : Connectivity =
         if size = 1 then
             Connectivity.ofMagnitude nnz weight
         else
@@ -85,7 +85,7 @@ module internal GroupMagnitude =
     /// <param name="weights">A layer each, without NaN.</param>
     /// <returns>A pattern a layer; all their slots are half a group away from nnz at most, and of two numbers that are as near
     /// the one of an even number of groups' columns.</returns>
-    let ofLayers (size: int) (norm: GroupNorm) (nnz: int64) (weights: float32[,][]) : Connectivity[] =
+    let ofLayers (size: int) (norm: RowGroupNorm) (nnz: int64) (weights: float32[,][]) : Connectivity[] =
         if size = 1 then
             Connectivity.ofMagnitudes nnz weights
         else

@@ -25,7 +25,7 @@ module Sparsify =
           Budget = budget
           FasterAt = ValueNone
           RowGroup = 1
-          GroupNorm = SparseFs.GroupNorm.L2 }
+          GroupNorm = RowGroupNorm.L2 }
 
     /// <summary>All layers, each at the same sparsity: the largest magnitudes of each stay.</summary>
     /// <param name="sparsity">In [0, 1).</param>
@@ -121,11 +121,11 @@ module Sparsify =
     /// the same mean square, or mean magnitude with L1. A tie keeps the lower layer, then the lower group, then the lower
     /// column. <c>Policy.inRowGroups</c> makes policies that keep the groups.</remarks>
     /// <example><code>
-    /// let report = Sparsify.model (Sparsify.each 0.9 |> Sparsify.inRowGroups 4 GroupNorm.L2) dense
+    /// let report = Sparsify.model (Sparsify.each 0.9 |> Sparsify.inRowGroups 4 RowGroupNorm.L2) dense
     /// report.Rows |> Array.map _.Nnz // = [|23520L; 300L|]
     /// </code></example>
     [<CompiledName "InRowGroups">]
-    let inRowGroups (size: int) (norm: SparseFs.GroupNorm) (rule: SparsifyRule) : SparsifyRule =
+    let inRowGroups (size: int) (norm: RowGroupNorm) (rule: SparsifyRule) : SparsifyRule =
         if isNull (box rule) then
             nullArg (nameof rule)
 

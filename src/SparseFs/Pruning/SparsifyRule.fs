@@ -19,7 +19,7 @@ type SparsifyRule =
         /// as <c>Topology.rowGroups</c> draws them.</summary>
         RowGroup: int
         /// <summary>What the weights of a group's column are worth together.</summary>
-        GroupNorm: GroupNorm
+        GroupNorm: RowGroupNorm
     }
 
     override r.ToString() =

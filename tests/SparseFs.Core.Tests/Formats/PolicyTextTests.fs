@@ -170,8 +170,8 @@ let private moments: (Moments * string) list =
 
 let private groups: (int * string) list = [ 1, "1"; 4, "4"; 16, "16" ]
 
-let private norms: (GroupNorm * string) list =
-    [ GroupNorm.L1, "L1"; GroupNorm.L2, "L2" ]
+let private norms: (RowGroupNorm * string) list =
+    [ RowGroupNorm.L1, "L1"; RowGroupNorm.L2, "L2" ]
 
 /// Each value of a part has its text, and no other value of the table has it.
 let private pinned (part: string) (table: ('a * string) list) (withPart: 'a -> Policy) =
@@ -230,7 +230,7 @@ let policyTexts =
               let same, other = (false, PartMatch.Same), (true, PartMatch.Other)
               Expect.equal (written any) [ same; same ] "none"
               Expect.equal (written { any with RowGroup = 4 }) [ other; same ] "groups"
-              Expect.equal (written { any with GroupNorm = GroupNorm.L1 }) [ same; other ] "a norm")
+              Expect.equal (written { any with GroupNorm = RowGroupNorm.L1 }) [ same; other ] "a norm")
 
           testCase "files without a window of momentum were written with the standard one" (fun () ->
               let part (window: MomentumWindow) =

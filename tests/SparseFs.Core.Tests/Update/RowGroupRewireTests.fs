@@ -68,7 +68,7 @@ let private policies: Gen<Policy> =
 
         let! regrow = Gen.elements [ Regrow.Never; Regrow.Reinitialize; Regrow.Restore ]
         let! budget = Gen.elements [ Budget.Layer; Budget.Row; Budget.RowWithAblation 0.3 ]
-        let! norm = Gen.elements [ GroupNorm.L1; GroupNorm.L2 ]
+        let! norm = Gen.elements [ RowGroupNorm.L1; RowGroupNorm.L2 ]
 
         return
             { Policy.staticSparse with
@@ -118,7 +118,7 @@ let private wanted (policy: Policy) (fraction: float) (l: Layer) : Set<int * int
 
     let worth (values: seq<float32>) =
         match policy.GroupNorm with
-        | GroupNorm.L1 -> values |> Seq.sumBy abs
+        | RowGroupNorm.L1 -> values |> Seq.sumBy abs
         | _ -> values |> Seq.sumBy (fun v -> v * v)
 
     let slotOf = dict [ for i, cell in Array.indexed (cells c) -> cell, i ]
@@ -312,7 +312,7 @@ let tests =
 
                   let policy =
                       Policy.rigL (Schedule.constant 0.3 10L 1000L)
-                      |> Policy.inRowGroups 4 GroupNorm.L2
+                      |> Policy.inRowGroups 4 RowGroupNorm.L2
 
                   let r = Rewire.layerBy policy 0.5 l.State
                   Expect.equal r.Connectivity c "unchanged"
@@ -340,7 +340,7 @@ let tests =
                   { FsCheckConfig.defaultConfig with
                       maxTest = 60 }
                   $"the laws of rewiring hold for {name} in groups of {size}"
-                  (Laws.rewire (Policy.inRowGroups size GroupNorm.L1 policy))
+                  (Laws.rewire (Policy.inRowGroups size RowGroupNorm.L1 policy))
 
           testCase "a score of one's own is asked for once an update" (fun () ->
               let counted = [| 0; 0 |]
@@ -398,7 +398,7 @@ let tests =
 
               let policy =
                   Policy.set (Schedule.constant 0.3 10L 1000L)
-                  |> Policy.inRowGroups 4 GroupNorm.L1
+                  |> Policy.inRowGroups 4 RowGroupNorm.L1
 
               let r = Rewire.layerBy policy 0.3 state
               done' r |> ignore
@@ -413,7 +413,7 @@ let tests =
               let policy = Policy.set (Schedule.constant 0.3 10L 1000L)
 
               Expect.equal
-                  (Rewire.layerBy (Policy.inRowGroups 1 GroupNorm.L2 policy) 0.3 state).Connectivity
+                  (Rewire.layerBy (Policy.inRowGroups 1 RowGroupNorm.L2 policy) 0.3 state).Connectivity
                   (Rewire.layerBy policy 0.3 state).Connectivity
                   "pattern")
 
@@ -423,7 +423,7 @@ let tests =
 
               let policy =
                   Policy.set (Schedule.constant 0.3 10L 1000L)
-                  |> Policy.inRowGroups 4 GroupNorm.L2
+                  |> Policy.inRowGroups 4 RowGroupNorm.L2
 
               let c = Topology.uniform 20 30 150 (Seed.ofInt 1)
 
@@ -446,6 +446,6 @@ let tests =
                   "distance"
 
               Expect.equal
-                  (refusal (fun () -> Policy.inRowGroups 0 GroupNorm.L1 policy |> ignore))
+                  (refusal (fun () -> Policy.inRowGroups 0 RowGroupNorm.L1 policy |> ignore))
                   "expected 1 row or more, got 0 (Parameter 'size')"
                   "size") ]

@@ -84,18 +84,18 @@ let conversionFacade =
                   MinCells = 30L }
               (fun m -> Sparsifying.Sparsify(m, 0.5, wanted = (fun n -> n <> "x"), minCells = 30L))
 
-          sameSparsified "in row groups" (Sparsify.each 0.5 |> Sparsify.inRowGroups 4 SparseFs.GroupNorm.L2) (fun m ->
+          sameSparsified "in row groups" (Sparsify.each 0.5 |> Sparsify.inRowGroups 4 RowGroupNorm.L2) (fun m ->
               Sparsifying.Sparsify(m, 0.5, rowGroup = 4))
           sameSparsified
               "in row groups by sums"
-              (Sparsify.globally 0.6 |> Sparsify.inRowGroups 3 SparseFs.GroupNorm.L1)
+              (Sparsify.globally 0.6 |> Sparsify.inRowGroups 3 RowGroupNorm.L1)
               (fun m ->
                   Sparsifying.Sparsify(
                       m,
                       0.6,
                       byGlobalMagnitude = true,
                       rowGroup = 3,
-                      groupNorm = SparseFs.GroupNorm.L1
+                      groupNorm = RowGroupNorm.L1
                   ))
 
           testCase "a batch size has layers timed" (fun () ->

@@ -107,7 +107,7 @@ let tests =
               let optimizer = torch.optim.Adam(layer.parameters (), 1e-2)
 
               let policy =
-                  Policy.rigL (Schedule.cosine 0.3 2L 40L) |> Policy.inRowGroups 4 GroupNorm.L2
+                  Policy.rigL (Schedule.cosine 0.3 2L 40L) |> Policy.inRowGroups 4 RowGroupNorm.L2
 
               use rewirer = new Rewirer(layer, optimizer, policy, Seed.ofInt 1)
               let x, y = torch.randn (32L, 40L), torch.randn (32L, 22L)
@@ -146,7 +146,7 @@ let tests =
                   )
 
               let policy =
-                  Policy.set (Schedule.constant 0.3 2L 40L) |> Policy.inRowGroups 4 GroupNorm.L2
+                  Policy.set (Schedule.constant 0.3 2L 40L) |> Policy.inRowGroups 4 RowGroupNorm.L2
 
               let refusal =
                   Expect.throwsC

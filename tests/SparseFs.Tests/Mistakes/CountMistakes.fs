@@ -81,17 +81,17 @@ let tests =
               "expected slots for a column of a group, got 3 in a layer [16, 4] in groups of 16: take smaller groups or a lower sparsity (Parameter 'sparsity')"
               (fun () ->
                   use linear = torch.nn.Linear(4L, 16L)
-                  Conversion.ofDenseInRowGroups 16 GroupNorm.L2 0.95 linear |> ignore)
+                  Conversion.ofDenseInRowGroups 16 RowGroupNorm.L2 0.95 linear |> ignore)
 
           expect "groups of no row in a conversion" "expected 1 row or more, got 0 (Parameter 'size')" (fun () ->
               use linear = torch.nn.Linear(4L, 16L)
-              Conversion.ofDenseInRowGroups 0 GroupNorm.L2 0.5 linear |> ignore)
+              Conversion.ofDenseInRowGroups 0 RowGroupNorm.L2 0.5 linear |> ignore)
 
           expect "groups of no row in Sparsify" "expected 1 row or more, got 0 (Parameter 'size')" (fun () ->
-              Sparsify.each 0.5 |> Sparsify.inRowGroups 0 GroupNorm.L2 |> ignore)
+              Sparsify.each 0.5 |> Sparsify.inRowGroups 0 RowGroupNorm.L2 |> ignore)
 
           expect "a norm that is none in Sparsify" "expected L1 or L2, got 2 (Parameter 'norm')" (fun () ->
-              Sparsify.each 0.5 |> Sparsify.inRowGroups 4 (enum<GroupNorm> 2) |> ignore)
+              Sparsify.each 0.5 |> Sparsify.inRowGroups 4 (enum<RowGroupNorm> 2) |> ignore)
 
           expect
               "groups of no row, written into a rule"

@@ -19,7 +19,7 @@ type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 /// A model's weights in quarters, a matrix of whole numbers each, so that norms that are equal are ties.
 type private Spec =
     { Size: int
-      Norm: SparseFs.GroupNorm
+      Norm: RowGroupNorm
       Permille: int
       Weights: int[,] list }
 
@@ -34,7 +34,7 @@ let private specs: Arbitrary<Spec> =
     let draw =
         gen {
             let! size = Gen.frequency [ 4, Gen.elements [ 1; 2; 4 ]; 3, Gen.choose (1, 9) ]
-            let! norm = Gen.elements [ SparseFs.GroupNorm.L1; SparseFs.GroupNorm.L2 ]
+            let! norm = Gen.elements [ RowGroupNorm.L1; RowGroupNorm.L2 ]
 
             let! permille =
                 Gen.frequency [ 1, Gen.elements [ 0; 500; 750 ]; 4, Gen.choose (0, 999) ]
@@ -98,7 +98,7 @@ let private cells (s: Spec) : Cell list =
 
               for col in 0 .. Array2D.length2 weight - 1 do
                   let ofRow w =
-                      if s.Norm = SparseFs.GroupNorm.L1 then abs w else w * w
+                      if s.Norm = RowGroupNorm.L1 then abs w else w * w
 
                   let sum =
                       Seq.sumBy (fun row -> ofRow weight[row, col]) (seq { first .. first + height - 1 })
@@ -264,22 +264,22 @@ let tests =
                           new Parameter(torch.tensor (array2D [ [ 3f * scale; scale ]; [ scale; 4f * scale ] ]), true)
                       )
 
-                  use layer = Conversion.ofDenseInRowGroups 2 SparseFs.GroupNorm.L2 0.5 dense
+                  use layer = Conversion.ofDenseInRowGroups 2 RowGroupNorm.L2 0.5 dense
                   Expect.equal (layer.Connectivity.ColIdx.ToArray()) [| 1; 1 |] "the second column")
 
           testCase "layers without cells have no groups" (fun () ->
               for rows, cols in [ 5, 0; 0, 5 ] do
                   use dense = linearOf torch.ScalarType.Float32 true rows cols 1
-                  use layer = Conversion.ofDenseInRowGroups 4 SparseFs.GroupNorm.L2 0.5 dense
+                  use layer = Conversion.ofDenseInRowGroups 4 RowGroupNorm.L2 0.5 dense
                   Expect.equal layer.Connectivity (Connectivity.empty rows cols) $"[{rows}, {cols}]"
                   use model = torch.nn.Sequential(dense :> Layer)
-                  let rule = Sparsify.globally 0.5 |> Sparsify.inRowGroups 4 SparseFs.GroupNorm.L2
+                  let rule = Sparsify.globally 0.5 |> Sparsify.inRowGroups 4 RowGroupNorm.L2
                   Expect.equal (Sparsify.model rule model).Replaced 1 "replaced")
 
           testCase "large layers are read in several blocks" (fun () ->
               // More cells than a block of scores has, in groups that do not divide a block's rows.
               use dense = torch.nn.Linear(2000L, 700L, false)
-              use layer = Conversion.ofDenseInRowGroups 3 SparseFs.GroupNorm.L2 0.9 dense
+              use layer = Conversion.ofDenseInRowGroups 3 RowGroupNorm.L2 0.9 dense
               use _ = torch.NewDisposeScope()
               let whole = dense.weight.detach()[torch.TensorIndex.Slice(0L, 699L)]
               let squares = whole.``to``(torch.float64).square().reshape(233L, 3L, 2000L).sum 1L
@@ -302,12 +302,12 @@ let tests =
               use model =
                   modelOf
                       { Size = 4
-                        Norm = SparseFs.GroupNorm.L2
+                        Norm = RowGroupNorm.L2
                         Permille = 500
                         Weights = [ Array2D.init 12 8 (fun r c -> r + c) ] }
 
               let rule =
-                  { Sparsify.inRowGroups 4 SparseFs.GroupNorm.L2 (Sparsify.each 0.5) with
+                  { Sparsify.inRowGroups 4 RowGroupNorm.L2 (Sparsify.each 0.5) with
                       FasterAt = ValueSome 4 }
 
               let row = Array.exactlyOne (Sparsify.model rule model).Rows
@@ -315,7 +315,7 @@ let tests =
 
           testCase "a rule prints its groups" (fun () ->
               Expect.equal
-                  (string (Sparsify.each 0.9 |> Sparsify.inRowGroups 4 SparseFs.GroupNorm.L1))
+                  (string (Sparsify.each 0.9 |> Sparsify.inRowGroups 4 RowGroupNorm.L1))
                   "Each(0.9), in groups of 4 rows by L1"
                   "text")
 
@@ -352,7 +352,7 @@ let tests =
                   let report =
                       Sparsify.modelWith
                           optimizer
-                          (Sparsify.globally 0.6 |> Sparsify.inRowGroups 4 SparseFs.GroupNorm.L2)
+                          (Sparsify.globally 0.6 |> Sparsify.inRowGroups 4 RowGroupNorm.L2)
                           model
 
                   Expect.equal report.Replaced 2 "both"
@@ -370,7 +370,7 @@ let tests =
 
                   let policy =
                       Policy.rigL (Schedule.cosine 0.3 2L 40L)
-                      |> Policy.inRowGroups 4 SparseFs.GroupNorm.L2
+                      |> Policy.inRowGroups 4 RowGroupNorm.L2
 
                   use rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 1)
                   use averaging = Averaging.Exponential(model, 0.9)

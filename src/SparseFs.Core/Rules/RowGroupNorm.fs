@@ -1,7 +1,7 @@
 namespace SparseFs
 
 /// <summary>What the weights of a column of a row group are worth together, and their gradients.</summary>
-type GroupNorm =
+type RowGroupNorm =
     /// <summary>The sum of magnitudes.</summary>
     | L1 = 0
     /// <summary>The root of the sum of squares.</summary>
