@@ -9,15 +9,8 @@ open SparseFs
 open SparseFs.Kernels
 open SparseFs.Benchmarks.Grid
 open SparseFs.Benchmarks.MachineLimits
+open SparseFs.Benchmarks.RooflinePlot
 open SparseFs.Benchmarks.Timing
-
-/// A product's rate, and the limit that binds it.
-type Rate =
-    { Setting: Setting
-      Product: string
-      Gflops: float
-      Limit: string
-      OfLimit: float }
 
 /// Milliseconds of the products of some patterns of one shape, in turn.
 let private times (seconds: float) (settings: Setting list) : Map<string, float> =
@@ -74,7 +67,7 @@ let private toJson (limits: Limits) (rates: Rate list) : JsonNode =
     o["products"] <- all
     o
 
-/// Prints the machine's limits and each product's share, and writes both to a file.
+/// Prints the machine's limits and each product's share, writes both to a file, and draws them in one beside it.
 let run (path: string) =
     let limits = ofThisMachine CpuSpmm.widest
     let l1, l2 = cacheBytes ()
@@ -86,7 +79,7 @@ let run (path: string) =
 
     let rates =
         [ for cols, rows, batch in [ 4096, 4096, 256; 1024, 1024, 256; 784, 2000, 64; 384, 1536, 2048 ] do
-              for sparsity in [ 0.9; 0.95; 0.99 ] do
+              for sparsity in [ 0.9; 0.95; 0.98; 0.99 ] do
                   let settings =
                       [ for layout in [ Layout.Uniform; Layout.Groups4 ] ->
                             { Op = "kernels"
@@ -116,4 +109,6 @@ let run (path: string) =
 
     makeFolderOf path
     File.WriteAllText(path, (toJson limits rates).ToJsonString(JsonSerializerOptions(WriteIndented = true)))
-    printfn $"\nwritten to {path}"
+    let picture = present "the path of a picture" (Path.ChangeExtension(path, ".svg"))
+    RooflinePlot.write picture limits rates
+    printfn $"\nwritten to {path} and {picture}"
