@@ -27,8 +27,7 @@ let private shapesOf (rates: Rate list) : (string * string) list =
     |> List.mapi (fun i name -> name, colours[i % colours.Length])
 
 let private densities (rates: Rate list) : Axis =
-    let all =
-        rates |> List.map (fun r -> 1.0 - r.Setting.Sparsity) |> List.distinct
+    let all = rates |> List.map (fun r -> 1.0 - r.Setting.Sparsity) |> List.distinct
 
     let percent (density: float) =
         (Math.Round(100.0 * density, 3)).ToString "0.###" + " %"
@@ -95,5 +94,8 @@ let internal write (path: string) (limits: Limits) (rates: Rate list) =
     [ for product in Products.names ->
           { panel limits rates product with
               Title = titles[product] } ]
-    |> draw $"Products with a sparse matrix on one core, {limits.Width}" Products.names.Length legend
+    |> draw
+        $"Products with a sparse matrix on one core, vectors of {int limits.Width} floats"
+        Products.names.Length
+        legend
     |> fun lines -> File.WriteAllLines(path, lines)

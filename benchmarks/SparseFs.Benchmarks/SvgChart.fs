@@ -41,7 +41,7 @@ type Panel =
         Y: Axis
         Curves: Curve list
         Marks: Mark list
-        /// Heights of lines across the panel, and what is written over each at its right end.
+        /// Heights of lines across the panel, and what is written at each one's right end.
         Levels: (float * string) list
     }
 
@@ -60,7 +60,7 @@ type Entry =
 // Pixels. A panel's frame, and the room that its texts have around it.
 let private frameWidth, frameHeight = 300.0, 270.0
 let private left, right, top, bottom = 62.0, 14.0, 34.0, 52.0
-let private entryWidth, entryHeight = 190.0, 22.0
+let private entryWidth, entryHeight = 184.0, 22.0
 
 let private px (value: float) : string =
     value.ToString("0.#", CultureInfo.InvariantCulture)
@@ -113,25 +113,45 @@ let private panel (x0: float) (y0: float) (p: Panel) : string list =
       text "middle" middle (frameBottom + 37.0) "" p.X.Title
       let down = frameTop + frameHeight / 2.0
       text "middle" (x0 + 16.0) down $""" transform="rotate(-90 {px (x0 + 16.0)} {px down})" """ p.Y.Title
-      for at, word in p.Levels do
+
+      for at, _ in p.Levels do
           line (frameLeft, y at) (frameRight, y at) """stroke="#555" stroke-width="1.2" stroke-dasharray="2 3" """
-          text "end" (frameRight - 5.0) (y at - 4.0) " fill=\"#555\" font-size=\"11\"" word
+
       for c in p.Curves do
           let all =
-              c.Points |> List.map (fun (a, b) -> $"{px (x a)},{px (y b)}") |> String.concat " "
+              c.Points
+              |> List.map (fun (a, b) -> $"{px (x a)},{px (y b)}")
+              |> String.concat " "
 
           $"""<polyline points="{all}" fill="none" stroke="{c.Colour}" stroke-width="2"{dashes c.IsDashed}/>"""
 
           for a, b in c.Points do
               disc (x a) (y b) 3.0 c.Colour (not c.IsDashed)
+
       for m in p.Marks do
           let low, high = m.Interval
           line (x m.X, y low) (x m.X, y high) $"""stroke="{m.Colour}" stroke-opacity="0.45" """
+
       for m in p.Marks do
           disc (x m.X) (y m.Y) 8.0 m.Colour m.IsFilled
           let colour = if m.IsFilled then "white" else m.Colour
 
-          text "middle" (x m.X) (y m.Y + 3.0) $""" fill="{colour}" font-size="9" """ m.Word ]
+          text "middle" (x m.X) (y m.Y + 3.0) $""" fill="{colour}" font-size="9" """ m.Word
+
+      for at, word in p.Levels do
+          // Over its line, or under it where another one is close above.
+          let isCrowded =
+              p.Levels
+              |> List.exists (fun (other, _) -> y other < y at && y at - y other < 16.0)
+
+          let down = if isCrowded then y at + 12.0 else y at - 4.0
+
+          text
+              "end"
+              (frameRight - 5.0)
+              down
+              """ fill="#333" font-size="11" paint-order="stroke" stroke="white" stroke-width="3" """
+              word ]
 
 let private entry (x0: float) (y0: float) (e: Entry) : string list =
     let middle = y0 - 4.0
@@ -148,13 +168,12 @@ let private entry (x0: float) (y0: float) (e: Entry) : string list =
 
 /// The lines of a picture: panels from left to right, so many in a row, and the legend under all of them.
 let draw (title: string) (columns: int) (legend: Entry list) (panels: Panel list) : string list =
-    let panelWidth, panelHeight =
-        left + frameWidth + right, top + frameHeight + bottom
+    let panelWidth, panelHeight = left + frameWidth + right, top + frameHeight + bottom
 
     let columns = min columns panels.Length
     let rows = (panels.Length + columns - 1) / columns
     let width = float columns * panelWidth
-    let entries = max 1 (int ((width - left) / entryWidth))
+    let entries = max 1 (int ((width - 20.0) / entryWidth))
     let legendTop = 30.0 + float rows * panelHeight + 24.0
 
     let height =
@@ -168,8 +187,5 @@ let draw (title: string) (columns: int) (legend: Entry list) (panels: Panel list
           yield! panel (float (index % columns) * panelWidth) (30.0 + float (index / columns) * panelHeight) p
       for index, e in List.indexed legend do
           yield!
-              entry
-                  (left + float (index % entries) * entryWidth)
-                  (legendTop + float (index / entries) * entryHeight)
-                  e
+              entry (20.0 + float (index % entries) * entryWidth) (legendTop + float (index / entries) * entryHeight) e
       "</svg>" ]
