@@ -246,7 +246,7 @@ let panel (dataset: string) (network: string) : Panel =
     { Title = $"{dataset}, {network}"
       X =
         axis
-            "time of a step, over that of the unstructured pattern"
+            "step time, over the unstructured pattern's"
             0.1
             "0.0"
             [ for c in shown do
@@ -291,8 +291,12 @@ let epochs =
     |> List.distinct
     |> String.concat " and "
 
+let picture = Path.ChangeExtension(page, ".svg")
+
 let tables =
     [ $"{results.Length} runs of {epochs} epochs."
+      ""
+      $"![accuracy against step time]({Path.GetFileName picture})"
       ""
       yield! summary
       for dataset in distinct _.Dataset do
@@ -317,7 +321,6 @@ match text.IndexOf before, text.IndexOf after with
     eprintfn $"{page}: expected the marks {before} and {after}, got none"
     exit 1
 
-let picture = Path.ChangeExtension(page, ".svg")
 let columns = (distinct _.Network).Length
 
 [ for dataset in distinct _.Dataset do

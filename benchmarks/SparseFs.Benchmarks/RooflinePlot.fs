@@ -43,11 +43,11 @@ let private gflops (limits: Limits) (rates: Rate list) : Axis =
 
     { Title = "GFLOP/s of one core"
       From = 0.8 * least
-      To = 1.25 * limits.Peak
+      To = 1.6 * limits.Peak
       Scale = Scale.Log
       Ticks =
         [ for at in [ 1.0; 2.0; 5.0; 10.0; 20.0; 50.0; 100.0; 200.0 ] do
-              if at > 0.8 * least && at < 1.25 * limits.Peak then
+              if at > 0.8 * least && at < 1.6 * limits.Peak then
                   at, string at ] }
 
 let private panel (limits: Limits) (all: Rate list) (product: string) : Panel =

@@ -60,7 +60,7 @@ type Entry =
 // Pixels. A panel's frame, and the room that its texts have around it.
 let private frameWidth, frameHeight = 300.0, 270.0
 let private left, right, top, bottom = 62.0, 14.0, 34.0, 52.0
-let private entryWidth, entryHeight = 184.0, 22.0
+let private entryWidth, entryHeight = 205.0, 22.0
 
 let private px (value: float) : string =
     value.ToString("0.#", CultureInfo.InvariantCulture)

@@ -111,21 +111,14 @@ let private over (times: Times) (of': float[] -> float) : float = median (Resize
 let private ratio (times: Times) (n: int) (m: int) : float =
     over times (fun pass -> pass[n - 1] / pass[m - 1])
 
-/// The ratio of n over m samples; where the passes say that it is above a bar, that of many calls in turn.
+/// The ratio of n over m samples; where the passes say that it is above a bar, that of both in turn, and of nothing between.
 let private ratioUnder (bar: float) (swept: Swept) (times: Times) (n: int) (m: int) : float =
     let first = ratio times n m
 
     if first <= bar then
         first
     else
-        let contender samples =
-            { Name = string samples
-              Prepare = fun () -> swept.Prepare samples
-              Run = fun () -> swept.Run samples
-              Seconds = 0.2 }
-
-        let ms = inTurn 200 [ contender n; contender m ]
-        ms[string n] / ms[string m]
+        median (ResizeArray [ for _ in 1..20 -> time swept n / time swept m ])
 
 /// A call's ratios, of which those that look bad have been measured twice.
 type private Ratios =
