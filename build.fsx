@@ -192,6 +192,16 @@ let testElsewhere (script: string) (arguments: string list) =
     setUp ()
     loudly ("fsi" :: script :: arguments)
 
+/// The benchmarks, or with --against COMMIT first, the library of this tree beside that of another commit.
+let bench (arguments: string list) =
+    let folder = "benchmarks/SparseFs.Benchmarks"
+
+    match arguments with
+    | "--against" :: _ ->
+        build folder
+        loudly ("fsi" :: "eng/against.fsx" :: arguments)
+    | _ -> runProject folder arguments
+
 let libraries =
     [ "src/SparseFs.Core"
       "src/SparseFs"
@@ -312,7 +322,7 @@ let targets: (string * string * (string list -> unit)) list =
       "test-arm64", "run the tests of the core for Arm64, under qemu", testElsewhere "eng/test-arm64.fsx"
       "test-windows", "run all tests for Windows, under Wine", testElsewhere "eng/test-windows.fsx"
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
-      "bench", "build and run the benchmarks", runProject "benchmarks/SparseFs.Benchmarks"
+      "bench", "build and run the benchmarks; --against COMMIT: beside another commit", bench
       "aot", "compile a program over the core ahead of time", ignore >> aot
       "pack", "write the NuGet packages to artifacts/packages: [--release]", pack
       "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> comparePackages

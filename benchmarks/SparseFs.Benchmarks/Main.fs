@@ -10,6 +10,7 @@ type Arguments =
     | Wide
     | Kernels
     | Roofline
+    | Sweep
     | Costs
     | Topologies
     | Rewire
@@ -36,6 +37,8 @@ type Arguments =
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
             | Roofline -> "the kernels by themselves, as shares of what the machine can do, in place of the comparison"
+            | Sweep ->
+                "one layer (1024 x 1024, 90 %; --shape, --sparsity, --groups) at 1 to 300 samples: where a few more cost too much"
             | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
             | Topologies ->
                 "seconds and memory of the generators of patterns at a million rows and columns, in place of the comparison"
@@ -114,6 +117,11 @@ let main args =
         let path =
             IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/linear.json"))
 
+        let layout =
+            if given.Contains Local then Layout.Local
+            elif given.Contains Groups then Layout.Groups4
+            else Layout.Uniform
+
         let rivals = given.GetResult(Rivals, List.tail contenders)
 
         let compare effort settings =
@@ -125,6 +133,13 @@ let main args =
             KernelBenchmarks.run ()
         elif given.Contains Roofline then
             RooflineBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/roofline.json")))
+        elif given.Contains Sweep then
+            let shape = given.GetResult(Shape, (1024, 1024))
+            let sparsity = List.head (given.GetResult(Sparsity, [ 0.9 ]))
+
+            settings [ "sweep" ] [ 1 ] layout [ shape ] [ 1 ] [ sparsity ]
+            |> List.head
+            |> SweepBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/sweep.json")))
         elif given.Contains Costs then
             CostsBenchmark.run ()
         elif given.Contains Topologies then
@@ -146,9 +161,7 @@ let main args =
             settings
                 (given.GetResult(Ops, both))
                 threads
-                (if given.Contains Local then Layout.Local
-                 elif given.Contains Groups then Layout.Groups4
-                 else Layout.Uniform)
+                layout
                 (given.GetResults Shape)
                 (given.GetResult(Batch, [ 256 ]))
                 (given.GetResult(Sparsity, [ 0.9; 0.95; 0.99 ]))

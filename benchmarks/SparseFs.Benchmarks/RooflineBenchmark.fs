@@ -1,73 +1,35 @@
 /// The kernels by themselves, on one thread, as shares of what binds them.
 module SparseFs.Benchmarks.RooflineBenchmark
 
-#nowarn "9"
-
 open System
 open System.IO
-open System.Runtime.InteropServices
 open System.Text.Json
 open System.Text.Json.Nodes
-open Microsoft.FSharp.NativeInterop
 open SparseFs
 open SparseFs.Kernels
 open SparseFs.Benchmarks.Grid
 open SparseFs.Benchmarks.MachineLimits
+open SparseFs.Benchmarks.RooflinePlot
 open SparseFs.Benchmarks.Timing
-
-/// A product's rate, and the limit that binds it.
-type Rate =
-    { Setting: Setting
-      Product: string
-      Gflops: float
-      Limit: string
-      OfLimit: float }
-
-let private buffer (length: int64) : nativeptr<float32> =
-    let p =
-        NativePtr.ofVoidPtr<float32>(NativeMemory.AlignedAlloc(unativeint (4L * length), 64un))
-
-    let random = Random 1
-
-    for i in 0 .. int length - 1 do
-        NativePtr.set p i (random.NextSingle() - 0.5f)
-
-    p
-
-let private free (p: nativeptr<float32>) =
-    NativeMemory.AlignedFree(NativePtr.toVoidPtr p)
 
 /// Milliseconds of the products of some patterns of one shape, in turn.
 let private times (seconds: float) (settings: Setting list) : Map<string, float> =
     let first = List.head settings
     let machine = CpuSpmm.machineOf CpuSpmm.widest 1
-    let n, rows, cols = int64 first.Batch, int64 first.Rows, int64 first.Cols
     let patterns = [ for s in settings -> s, pattern s ]
-    let most = patterns |> List.map (fun (_, c) -> int64 c.Nnz) |> List.max
-    let x, dx = buffer (n * cols), buffer (n * cols)
-    let y, g = buffer (n * rows), buffer (n * rows)
-    let values, d = buffer most, buffer most
+    let most = patterns |> List.map (fun (_, c) -> c.Nnz) |> List.max
+    use operands = new Operands(first.Batch, first.Rows, first.Cols, most)
 
-    let contenders =
+    inTurn
+        10_000
         [ for s, pattern in patterns do
               let plan = SpmmPlan pattern
 
-              for product, run in
-                  [ "forward", (fun () -> CpuSpmm.spmm machine plan values Pointer.nothing x s.Batch y)
-                    "dX", (fun () -> CpuSpmm.spmmT machine plan values g s.Batch dx)
-                    "dW", (fun () -> CpuGradients.sddmm machine plan g x s.Batch d) ] do
+              for product in Products.names do
                   { Name = $"{s.Layout} {product}"
                     Prepare = ignore
-                    Run = run
+                    Run = fun () -> operands.Run(product, machine, plan, s.Batch)
                     Seconds = seconds } ]
-
-    try
-        inTurn 10_000 contenders
-    finally
-        for p in [ x; dx; y; g; values; d ] do
-            free p
-
-let private products = [ "forward"; "dX"; "dW" ]
 
 /// Without groups each multiply-add loads its input, at best from the first-level cache; groups load one for several.
 let private limitOf (limits: Limits) (s: Setting) =
@@ -105,7 +67,7 @@ let private toJson (limits: Limits) (rates: Rate list) : JsonNode =
     o["products"] <- all
     o
 
-/// Prints the machine's limits and each product's share, and writes both to a file.
+/// Prints the machine's limits and each product's share, writes both to a file, and draws them in one beside it.
 let run (path: string) =
     let limits = ofThisMachine CpuSpmm.widest
     let l1, l2 = cacheBytes ()
@@ -117,7 +79,7 @@ let run (path: string) =
 
     let rates =
         [ for cols, rows, batch in [ 4096, 4096, 256; 1024, 1024, 256; 784, 2000, 64; 384, 1536, 2048 ] do
-              for sparsity in [ 0.9; 0.95; 0.99 ] do
+              for sparsity in [ 0.9; 0.95; 0.98; 0.99 ] do
                   let settings =
                       [ for layout in [ Layout.Uniform; Layout.Groups4 ] ->
                             { Op = "kernels"
@@ -131,7 +93,7 @@ let run (path: string) =
                   let times = times 1.0 settings
 
                   for s in settings do
-                      for product in products do
+                      for product in Products.names do
                           let flops = 2.0 * float (pattern s).Nnz * float s.Batch
                           let gflops = flops / (times[$"{s.Layout} {product}"] * 1e6)
                           let limit, most = limitOf limits s
@@ -147,4 +109,6 @@ let run (path: string) =
 
     makeFolderOf path
     File.WriteAllText(path, (toJson limits rates).ToJsonString(JsonSerializerOptions(WriteIndented = true)))
-    printfn $"\nwritten to {path}"
+    let picture = present "the path of a picture" (Path.ChangeExtension(path, ".svg"))
+    RooflinePlot.write picture limits rates
+    printfn $"\nwritten to {path} and {picture}"
