@@ -132,7 +132,8 @@ let run (counts: int list) =
         |> List.groupBy fst
         |> List.map (fun (key, found) -> key, List.map snd found)
 
-    printfn "layers     callers  calls/s  processors busy  p99 over p50, worst request  threads  ms computed in 0.1 s after the last call"
+    printfn
+        "layers     callers  calls/s  processors busy  p99 over p50, worst request  threads  ms computed in 0.1 s after the last call"
 
     for (name, callers), found in outcomes do
         let worst =
@@ -146,7 +147,9 @@ let run (counts: int list) =
         let busy = middle [ for o in found -> o.Busy ]
         let threads = found |> List.map _.Threads |> List.max
         let after = middle [ for o in found -> o.After ]
-        printfn $"{name, -9}  {callers, 7}  {perSecond, 7:F0}  {busy, 15:F2}  {worst, 28:F1}  {threads, 7}  {after, 10:F1}"
+
+        printfn
+            $"{name, -9}  {callers, 7}  {perSecond, 7:F0}  {busy, 15:F2}  {worst, 28:F1}  {threads, 7}  {after, 10:F1}"
 
     printfn "\nmedian milliseconds of a request"
 

@@ -2,6 +2,7 @@ namespace SparseFs.Kernels
 
 #nowarn "9"
 
+open System
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
@@ -11,6 +12,23 @@ module internal CpuGrowthScores =
     /// Rows of a dense product that are handed on together: up to 64, and 6 MB of them.
     let private productRows (stride: int) =
         max Gemm.Rows (min 64 (1_572_864 / max 1 stride / Gemm.Rows * Gemm.Rows))
+
+    /// Some rows [count, cols] of gᵀ · x, for g [n, rows] and x [n, cols], by the definition.
+    let someRows (g: float32[]) (x: float32[]) (n: int) (rows: int) (cols: int) (first: int) (count: int) : float32[] =
+        let block: float32[] = Array.zeroCreate (count * cols)
+
+        for sample in 0 .. n - 1 do
+            for row in 0 .. count - 1 do
+                let upstream = g[sample * rows + first + row]
+
+                if upstream <> 0.0f then
+                    let inputs = ReadOnlySpan(x, sample * cols, cols)
+                    let sums = Span(block, row * cols, cols)
+
+                    for col in 0 .. cols - 1 do
+                        sums[col] <- sums[col] + upstream * inputs[col]
+
+        block
 
     /// <summary>gᵀ · x, for g [n, rows] and x [n, cols], handed to body some rows at a time by as many parts side by side
     /// as there are threads.</summary>

@@ -6,6 +6,15 @@ open System
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
+module private KernelCall =
+
+    /// As ExecutionPolicy.call; one thread allocates nothing.
+    let inline run (policy: ExecutionPolicy) ([<InlineIfLambda>] body: ExecutionPolicy -> unit) : unit =
+        if policy.Threads = 1 then
+            body policy
+        else
+            ExecutionPolicy.call policy (fun granted -> body granted)
+
 /// <summary>Products with a sparse matrix on the CPU, over spans of float32.</summary>
 /// <remarks>
 /// Matrices are row-major: x [samples, cols], y and g [samples, rows]; values has one number for each slot of the plan's
@@ -33,8 +42,8 @@ type CpuKernels
 
     static let shared = CpuKernels(Environment.ProcessorCount, ParallelFor.Workers)
 
-    let call (plan: SpmmPlan) (samples: int) (body: ExecutionPolicy -> unit) : unit =
-        ExecutionPolicy.call (CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples) body
+    let machineFor (plan: SpmmPlan) (samples: int) =
+        CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples
 
     /// <summary>Kernels on the library's own threads, with as many of them as there are processors.</summary>
     static member Shared: CpuKernels = shared
@@ -82,7 +91,7 @@ type CpuKernels
             use xPin = fixed x
             use yPin = fixed y
             let values, bias, x, y = valuesPin, biasPin, xPin, yPin
-            call plan samples (fun policy -> CpuSpmm.spmm policy plan values bias x samples y)
+            KernelCall.run (machineFor plan samples) (fun policy -> CpuSpmm.spmm policy plan values bias x samples y)
 
     /// <summary>x = g · W: what flows back to the inputs.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -106,7 +115,7 @@ type CpuKernels
             use gPin = fixed g
             use xPin = fixed x
             let values, g, x = valuesPin, gPin, xPin
-            call plan samples (fun policy -> CpuSpmm.spmmT policy plan values g samples x)
+            KernelCall.run (machineFor plan samples) (fun policy -> CpuSpmm.spmmT policy plan values g samples x)
 
     /// <summary>d = gᵀ · x at the pattern: the gradient of the values.</summary>
     /// <param name="plan">The plan of the pattern.</param>
@@ -132,7 +141,7 @@ type CpuKernels
             use xPin = fixed x
             use dPin = fixed d
             let g, x, d = gPin, xPin, dPin
-            call plan samples (fun policy -> CpuGradients.sddmm policy plan g x samples d)
+            KernelCall.run (machineFor plan samples) (fun policy -> CpuGradients.sddmm policy plan g x samples d)
 
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -206,7 +215,8 @@ type CpuKernels
                   Bias = dBiasPin
                   Input = dxPin }
 
-            call plan samples (fun policy -> CpuGradients.gradients policy plan values g x samples wanted)
+            KernelCall.run (machineFor plan samples) (fun policy ->
+                CpuGradients.gradients policy plan values g x samples wanted)
 
     /// <summary>The k largest numbers of each row, and 0 elsewhere; a tie keeps the lower place.</summary>
     /// <param name="x">[rows, n]; NaN counts as more than any number.</param>
@@ -248,8 +258,7 @@ type CpuKernels
                   Wins = Pointer.nothing }
 
             try
-                ExecutionPolicy.call (CpuTopK.machineFor team threads rows n) (fun policy ->
-                    CpuTopK.select policy request)
+                KernelCall.run (CpuTopK.machineFor team threads rows n) (fun policy -> CpuTopK.select policy request)
             finally
                 ScratchPool.giveBack mask
 
@@ -273,21 +282,7 @@ type CpuKernels
         let cells = int (min (int64 rows * int64 cols) (int64 Int32.MaxValue))
         let machine = CpuSpmm.machineFor team threads cells samples
 
-        let rowsOf (first: int) (count: int) : float32[] =
-            let block: float32[] = Array.zeroCreate (count * cols)
-
-            for sample in 0 .. samples - 1 do
-                for row in 0 .. count - 1 do
-                    let upstream = g[sample * rows + first + row]
-
-                    if upstream <> 0.0f then
-                        let inputs = ReadOnlySpan(x, sample * cols, cols)
-                        let sums = Span(block, row * cols, cols)
-
-                        for col in 0 .. cols - 1 do
-                            sums[col] <- sums[col] + upstream * inputs[col]
-
-            block
+        let rowsOf = CpuGrowthScores.someRows g x samples rows cols
 
         if samples = 0 then
             RowScores rowsOf

@@ -40,7 +40,9 @@ module internal CpuBackend =
         let samples = int x.shape[0]
         let y = empty [| int64 samples; int64 (outputs plan) |]
 
-        let ofValues, ofBias = TensorView.floats "values" values, TensorView.floatsOrNull "bias" bias
+        let ofValues, ofBias =
+            TensorView.floats "values" values, TensorView.floatsOrNull "bias" bias
+
         let ofX, ofY = TensorView.floats "x" x, TensorView.floats "y" y
 
         ExecutionPolicy.call (policies.Products plan.Connectivity.Nnz samples) (fun policy ->
@@ -61,7 +63,8 @@ module internal CpuBackend =
         let samples = int x.shape[0]
         let d = empty [| int64 plan.Connectivity.Nnz |]
 
-        let ofG, ofX, ofD = TensorView.floats "g" g, TensorView.floats "x" x, TensorView.floats "d" d
+        let ofG, ofX, ofD =
+            TensorView.floats "g" g, TensorView.floats "x" x, TensorView.floats "d" d
 
         ExecutionPolicy.call (policies.Products plan.Connectivity.Nnz samples) (fun policy ->
             multiply policy plan ofG ofX samples ofD)

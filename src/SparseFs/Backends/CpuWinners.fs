@@ -49,7 +49,9 @@ module internal CpuWinners =
         let rows, n = int u.shape[0], int u.shape[1]
         let d = torch.empty_like u
 
-        let bits, source, target = TensorView.ints "mask" mask, TensorView.floats "u" u, TensorView.floats "d" d
+        let bits, source, target =
+            TensorView.ints "mask" mask, TensorView.floats "u" u, TensorView.floats "d" d
+
         ExecutionPolicy.call (policies.TopK rows n) (fun policy -> CpuTopK.keep policy bits source rows n target)
 
         GC.KeepAlive(struct (mask, u))

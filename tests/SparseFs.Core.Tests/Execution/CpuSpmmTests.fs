@@ -313,7 +313,9 @@ let scratchTests =
 let teamTests =
     testList
         "Team"
-        [ for place, team in [ "the thread pool", ParallelFor.ThreadPool; "the workers", ParallelFor.Workers ] do
+        [ for place, team in
+              [ "the thread pool", ParallelFor.ThreadPool
+                "the workers", ParallelFor.Workers ] do
               testCase $"every part runs exactly once on {place}" (fun () ->
                   for threads in 1..4 do
                       for parts in [ 0; 1; 2; 7; 64 ] do

@@ -20,38 +20,41 @@ let private join (threads: Thread list) =
 let processorsTests =
     testList
         "Processors"
-        [ testCase "never more than there are, each call at least one and at most what it wants, and none is lost" (fun () ->
-              for count in [ 1; 2; 3; 8 ] do
-                  let processors = Processors count
-                  let held: int[] = [| 0 |]
-                  let ran: int[] = [| 0 |]
-                  let wrong = ResizeArray<string>()
+        [ testCase
+              "never more than there are, each call at least one and at most what it wants, and none is lost"
+              (fun () ->
+                  for count in [ 1; 2; 3; 8 ] do
+                      let processors = Processors count
+                      let held: int[] = [| 0 |]
+                      let ran: int[] = [| 0 |]
+                      let wrong = ResizeArray<string>()
 
-                  let calls (seed: int) () =
-                      let random = Random seed
+                      let calls (seed: int) () =
+                          let random = Random seed
 
-                      for _ in 1..300 do
-                          let wanted = random.Next(1, 2 * count + 1)
-                          let pause = random.Next 200
+                          for _ in 1..300 do
+                              let wanted = random.Next(1, 2 * count + 1)
+                              let pause = random.Next 200
 
-                          processors.Call(
-                              wanted,
-                              fun granted ->
-                                  let now = Interlocked.Add(&held[0], granted)
+                              processors.Call(
+                                  wanted,
+                                  fun granted ->
+                                      let now = Interlocked.Add(&held[0], granted)
 
-                                  if granted < 1 || granted > wanted || now > count then
-                                      lock wrong (fun () -> wrong.Add $"{granted} of {wanted}, {now} of {count} at a time")
+                                      if granted < 1 || granted > wanted || now > count then
+                                          lock wrong (fun () ->
+                                              wrong.Add $"{granted} of {wanted}, {now} of {count} at a time")
 
-                                  Thread.SpinWait pause
-                                  Interlocked.Increment &ran[0] |> ignore
-                                  Interlocked.Add(&held[0], -granted) |> ignore
-                          )
+                                      Thread.SpinWait pause
+                                      Interlocked.Increment &ran[0] |> ignore
+                                      Interlocked.Add(&held[0], -granted) |> ignore
+                              )
 
-                  join (start [ for seed in 1..12 -> calls seed ])
-                  Expect.isEmpty wrong $"of {count}"
-                  Expect.equal ran[0] (12 * 300) "each once"
-                  Thread.Sleep 100 // until nobody but the next call counts as a caller
-                  processors.Call(count + 1, (fun granted -> Expect.equal granted count "all are free again")))
+                      join (start [ for seed in 1..12 -> calls seed ])
+                      Expect.isEmpty wrong $"of {count}"
+                      Expect.equal ran[0] (12 * 300) "each once"
+                      Thread.Sleep 100 // until nobody but the next call counts as a caller
+                      processors.Call(count + 1, (fun granted -> Expect.equal granted count "all are free again")))
 
           testCase "calls are served in the order in which they came" (fun () ->
               let processors = Processors 1
@@ -64,7 +67,9 @@ let processorsTests =
                       threads <-
                           [ for caller in 1..10 do
                                 // There is one processor, so only one adds at a time.
-                                let call () = processors.Call(4, (fun _ -> served.Add caller))
+                                let call () =
+                                    processors.Call(4, (fun _ -> served.Add caller))
+
                                 yield! start [ call ]
 
                                 while processors.Waiting < caller do
@@ -86,7 +91,9 @@ let processorsTests =
 
                       threads <-
                           [ for caller in 0..1 do
-                                let call () = processors.Call(9, (fun count -> granted[caller] <- count))
+                                let call () =
+                                    processors.Call(9, (fun count -> granted[caller] <- count))
+
                                 yield! start [ call ]
 
                                 while processors.Waiting <= caller do
@@ -179,8 +186,13 @@ let workersTests =
                   [| for rows, cols, samples in [ 300, 200, 40; 64, 900, 9; 700, 100, 65; 500, 500, 1 ] do
                          let pattern = Topology.uniform rows cols (rows * cols / 5) (Seed.ofInt rows)
                          let random = Random(rows + cols)
-                         let numbers count = Array.init count (fun _ -> random.NextSingle() - 0.5f)
-                         let plan, values, x = SpmmPlan pattern, numbers pattern.Nnz, numbers (samples * cols)
+
+                         let numbers count =
+                             Array.init count (fun _ -> random.NextSingle() - 0.5f)
+
+                         let plan, values, x =
+                             SpmmPlan pattern, numbers pattern.Nnz, numbers (samples * cols)
+
                          let g = numbers (samples * rows)
 
                          let products (kernels: CpuKernels) () =

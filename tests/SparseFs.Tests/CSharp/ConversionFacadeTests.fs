@@ -90,13 +90,7 @@ let conversionFacade =
               "in row groups by sums"
               (Sparsify.globally 0.6 |> Sparsify.inRowGroups 3 RowGroupNorm.L1)
               (fun m ->
-                  Sparsifying.Sparsify(
-                      m,
-                      0.6,
-                      byGlobalMagnitude = true,
-                      rowGroup = 3,
-                      groupNorm = RowGroupNorm.L1
-                  ))
+                  Sparsifying.Sparsify(m, 0.6, byGlobalMagnitude = true, rowGroup = 3, groupNorm = RowGroupNorm.L1))
 
           testCase "a batch size has layers timed" (fun () ->
               use model = network ()

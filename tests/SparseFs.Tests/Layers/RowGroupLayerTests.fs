@@ -146,7 +146,8 @@ let tests =
                   )
 
               let policy =
-                  Policy.set (Schedule.constant 0.3 2L 40L) |> Policy.inRowGroups 4 RowGroupNorm.L2
+                  Policy.set (Schedule.constant 0.3 2L 40L)
+                  |> Policy.inRowGroups 4 RowGroupNorm.L2
 
               let refusal =
                   Expect.throwsC

@@ -96,7 +96,8 @@ let mistakes =
               (dense ()).Sparsify(0.5, rowGroup = 0) |> ignore)
 
           expect "a norm that is none" "expected L1 or L2, got 7 (Parameter 'groupNorm')" (fun () ->
-              (dense ()).Sparsify(0.5, rowGroup = 4, groupNorm = enum<RowGroupNorm> 7) |> ignore)
+              (dense ()).Sparsify(0.5, rowGroup = 4, groupNorm = enum<RowGroupNorm> 7)
+              |> ignore)
 
           expect "a layer in groups of no row" "expected 1 row or more, got -4 (Parameter 'rowGroup')" (fun () ->
               torch.nn.Linear(4L, 8L).ToSparse(0.5, rowGroup = -4) |> ignore)

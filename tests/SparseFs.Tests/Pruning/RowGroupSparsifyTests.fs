@@ -369,8 +369,7 @@ let tests =
                   let start = patterns ()
 
                   let policy =
-                      Policy.rigL (Schedule.cosine 0.3 2L 40L)
-                      |> Policy.inRowGroups 4 RowGroupNorm.L2
+                      Policy.rigL (Schedule.cosine 0.3 2L 40L) |> Policy.inRowGroups 4 RowGroupNorm.L2
 
                   use rewirer = new Rewirer(model, optimizer, policy, Seed.ofInt 1)
                   use averaging = Averaging.Exponential(model, 0.9)

@@ -17,7 +17,8 @@ type ParallelFor
 
     static let workers =
         { new ParallelFor(true) with
-            member _.Share(threads, parts, body) = Processors.Machine.Share(threads, parts, body) }
+            member _.Share(threads, parts, body) =
+                Processors.Machine.Share(threads, parts, body) }
 
     /// <summary>For those who inherit.</summary>
     new() = ParallelFor false

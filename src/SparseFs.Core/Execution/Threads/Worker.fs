@@ -63,7 +63,9 @@ type internal Help(items: WorkItems) =
 type internal WaitingCall(wanted: int, body: int -> unit) =
     let gate = obj ()
     let mutable hasEnded = false
-    let mutable failure: System.Runtime.ExceptionServices.ExceptionDispatchInfo | null = null
+
+    let mutable failure: System.Runtime.ExceptionServices.ExceptionDispatchInfo | null =
+        null
 
     member _.Wanted: int = wanted
 
