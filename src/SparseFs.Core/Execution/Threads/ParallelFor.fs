@@ -47,3 +47,32 @@ type ParallelFor
                 body part
         else
             team.Share(threads, parts, body)
+
+/// What a call may use; a test forces each.
+[<Struct>]
+type internal ExecutionPolicy =
+    { Width: Width
+      Threads: int
+      Team: ParallelFor }
+
+[<RequireQualifiedAccess>]
+module internal ExecutionPolicy =
+
+    /// <summary>Runs a call with as many of a policy's threads as are free when its turn comes.</summary>
+    /// <remarks>All that is one call for its caller is one here: its parts keep what it was granted.</remarks>
+    let call (policy: ExecutionPolicy) (body: ExecutionPolicy -> unit) : unit =
+        if policy.Threads = 1 || not policy.Team.TakesTurns then
+            body policy
+        elif InsideCall.IsHere then
+            body { policy with Threads = 1 }
+        else
+            Processors.Machine.Call(policy.Threads, (fun granted -> body { policy with Threads = granted }))
+
+    /// Runs a call that is nothing but its parts.
+    let share (team: ParallelFor) (parts: int) (body: int -> unit) : unit =
+        let policy =
+            { Width = Width.Scalar
+              Threads = parts
+              Team = team }
+
+        call policy (fun granted -> team.Run(granted.Threads, parts, body))

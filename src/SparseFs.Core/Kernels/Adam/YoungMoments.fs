@@ -248,13 +248,7 @@ module internal YoungMoments =
         if parts = 1 then
             body { From = 0; To = slots }
         else
-            let policy =
-                { Width = Widths.widest
-                  Threads = parts
-                  Team = team }
-
-            ExecutionPolicy.call policy (fun policy ->
-                team.Run(policy.Threads, parts, (fun part -> body (RowPartition.aligned Few slots part parts))))
+            ExecutionPolicy.share team parts (fun part -> body (RowPartition.aligned Few slots part parts))
 
     /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
     let adamAt
