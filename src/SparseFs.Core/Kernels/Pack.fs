@@ -24,7 +24,7 @@ module internal Pack =
 
     /// A block of less than lanes by lanes, by way of two whole ones; samples from n to lanes read as 0.
     [<AggressiveOptimization>]
-    let private edge<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+    let private corner<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
         (n: int)
@@ -41,26 +41,21 @@ module internal Pack =
         'L.Transpose(room, int64 lanes, turned, int64 lanes)
         copy turned (int64 lanes) m writtenN dst ldd
 
-    /// Lanes by lanes at row i and column j of src.
-    let inline private block<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+    /// Some vectors, each a row of its matrix.
+    let inline private copyVectors<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (src: nativeptr<float32>)
         (lds: int64)
-        (n: int)
-        (m: int)
+        (count: int)
         (dst: nativeptr<float32>)
         (ldd: int64)
-        (width: int)
-        (i: int)
-        (j: int)
         =
-        let lanes = 'L.Count
-        let from = Pointer.at src (int64 i * lds + int64 j)
-        let into = Pointer.at dst (int64 j * ldd + int64 i)
+        let mutable from = src
+        let mutable into = dst
 
-        if i + lanes <= n && j + lanes <= m then
-            'L.Transpose(from, lds, into, ldd)
-        else
-            edge<'L, 'V> from lds (min lanes (n - i)) (min lanes (m - j)) into ldd (min lanes (width - i))
+        for _ in 1..count do
+            'L.Store(into, 'L.Load from)
+            from <- Pointer.at from lds
+            into <- Pointer.at into ldd
 
     /// Columns that are read in one go: four cache lines of a few rows at a time, so that the prefetcher can follow.
     let private run = 64
@@ -78,26 +73,58 @@ module internal Pack =
         (width: int)
         =
         let lanes = 'L.Count
+        let lanesApart, widthApart = int64 lanes, int64 width
+        let whole = n - n % lanes
+        // The last samples, where they fill no vector: zeros stand in for those that are missing.
+        let room = NativePtr.stackalloc<float32>(lanes * lanes)
+        Pointer.clear room (lanesApart * lanesApart)
         let mutable first = 0
 
         while first < m do
             let next = min m (first + run)
+            let wholeColumns = next - next % lanes
             let mutable i = 0
 
-            while i < n do
+            while i < whole do
+                let row = Pointer.at x (int64 i * lds)
                 let mutable j = first
 
-                while j < next do
-                    block<'L, 'V> x lds n m packed (int64 width) width i j
+                while j < wholeColumns do
+                    'L
+                        .Transpose(
+                            Pointer.at row (int64 j),
+                            lds,
+                            Pointer.at packed (int64 j * widthApart + int64 i),
+                            widthApart
+                        )
+
                     j <- j + lanes
 
                 i <- i + lanes
 
+            if whole < n then
+                let row = Pointer.at x (int64 whole * lds)
+                let mutable j = first
+
+                while j < wholeColumns do
+                    copyVectors<'L, 'V> (Pointer.at row (int64 j)) lds (n - whole) room lanesApart
+                    'L.Transpose(room, lanesApart, Pointer.at packed (int64 j * widthApart + int64 whole), widthApart)
+                    j <- j + lanes
+
+            if wholeColumns < next then
+                let mutable i = 0
+
+                while i < n do
+                    let from = Pointer.at x (int64 i * lds + int64 wholeColumns)
+                    let into = Pointer.at packed (int64 wholeColumns * widthApart + int64 i)
+                    corner<'L, 'V> from lds (min lanes (n - i)) (next - wholeColumns) into widthApart lanes
+                    i <- i + lanes
+
             first <- next
 
     /// <summary>Back: y[j, i] = block[i, j] for i &lt; n, j &lt; m.</summary>
-    /// <remarks>block is [n, m] with row stride lds, y is [m, n] with row stride ldy, in floats; y is overwritten and does
-    /// not overlap block. A row of y is written in one go.</remarks>
+    /// <remarks>block is [n, m] with row stride lds, m made up to whole vectors, y is [m, n] with row stride ldy, in floats; y is overwritten
+    /// and does not overlap block.</remarks>
     [<AggressiveOptimization>]
     let untile<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (rows: nativeptr<float32>)
@@ -108,13 +135,29 @@ module internal Pack =
         (ldy: int64)
         =
         let lanes = 'L.Count
+        let lanesApart = int64 lanes
+        let wholeRows = n - n % lanes
+        let room = NativePtr.stackalloc<float32>(lanes * lanes)
         let mutable j = 0
 
         while j < m do
+            let count = min lanes (m - j)
+            let into = Pointer.at y (int64 j * ldy)
             let mutable i = 0
 
-            while i < n do
-                block<'L, 'V> rows lds n m y ldy n i j
+            while i < wholeRows do
+                let from = Pointer.at rows (int64 i * lds + int64 j)
+
+                if count = lanes then
+                    'L.Transpose(from, lds, Pointer.at into (int64 i), ldy)
+                else
+                    'L.Transpose(from, lds, room, lanesApart)
+                    copyVectors<'L, 'V> room lanesApart count (Pointer.at into (int64 i)) ldy
+
                 i <- i + lanes
+
+            if i < n then
+                let from = Pointer.at rows (int64 i * lds + int64 j)
+                corner<'L, 'V> from lds (n - i) count (Pointer.at into (int64 i)) ldy (n - i)
 
             j <- j + lanes
