@@ -1,6 +1,7 @@
 namespace SparseFs.Kernels
 
 open System
+open System.Diagnostics
 open System.Runtime.ExceptionServices
 open System.Threading
 
@@ -30,7 +31,11 @@ type internal WorkItems(parts: int, body: int -> unit) =
     let mutable taken = 0
     let mutable finished = 0
     let mutable failure: ExceptionDispatchInfo | null = null
-    let allFinished = new ManualResetEventSlim((parts <= 0))
+    let allFinished = new ManualResetEventSlim((parts <= 0), 0)
+
+    /// How long a caller looks for the end of the last parts before it sleeps: they run, and to be woken up takes longer than
+    /// most of them.
+    static let awake = Stopwatch.Frequency / 1000L
 
     /// Runs parts until none is left, and returns how many. An exception waits for the end: it may not leave a thread that
     /// is not the caller's.
@@ -58,7 +63,14 @@ type internal WorkItems(parts: int, body: int -> unit) =
             allFinished.Set()
 
     /// Returns when all parts have run. Threads that come later find none, so they are not waited for.
-    member _.Wait() : unit = allFinished.Wait()
+    member _.Wait() : unit =
+        let until = Stopwatch.GetTimestamp() + awake
+
+        while Volatile.Read &finished < parts && Stopwatch.GetTimestamp() < until do
+            Thread.SpinWait 5
+
+        if Volatile.Read &finished < parts then
+            allFinished.Wait()
 
     member _.ThrowIfFailed() : unit =
         match failure with

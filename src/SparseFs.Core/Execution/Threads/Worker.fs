@@ -17,14 +17,14 @@ type internal Worker(name: string, isDone: Worker -> IWork -> unit) =
     let given = new SemaphoreSlim(0)
     let mutable next: IWork | null = null
 
-    /// How long it looks for work before it sleeps: the next layer's call is as near as that.
-    static let awake = Stopwatch.Frequency / 10_000L
+    /// How long it looks for work before it sleeps, half a millisecond: the next layer's call is as near as that.
+    static let awake = Stopwatch.Frequency / 2000L
 
     let await () : IWork =
         let until = Stopwatch.GetTimestamp() + awake
 
         while isNull (Volatile.Read &next) && Stopwatch.GetTimestamp() < until do
-            Thread.SpinWait 20
+            Thread.SpinWait 5
 
         given.Wait()
 
