@@ -109,7 +109,10 @@ let describe (commit: string) =
 
 let old =
     let name = given.GetResult Against
-    run root "git" [ "rev-parse"; "--verify"; "--quiet"; "--end-of-options"; $"{name}^{{commit}}" ]
+
+    match ended root "git" [ "rev-parse"; "--verify"; "--quiet"; "--end-of-options"; $"{name}^{{commit}}" ] with
+    | 0, commit, _ -> commit
+    | _ -> fail $"expected a commit of this repository, got '{name}'"
 
 printfn $"old: {describe old}"
 

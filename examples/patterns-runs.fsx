@@ -189,7 +189,7 @@ let samples =
 let policyOf (run: Run) (schedule: Schedule) : Policy =
     match run.Pattern with
     | "fan-in" -> Policy.srigL ValueNone schedule // RigL with the same number of slots in every row
-    | "groups-4" -> Policy.rigL schedule |> Policy.inRowGroups 4 GroupNorm.L2
+    | "groups-4" -> Policy.rigL schedule |> Policy.inRowGroups 4 RowGroupNorm.L2
     | _ -> Policy.rigL schedule
 
 type Outcome =
