@@ -123,8 +123,8 @@ module internal Pack =
             first <- next
 
     /// <summary>Back: y[j, i] = block[i, j] for i &lt; n, j &lt; m.</summary>
-    /// <remarks>block is [n, m] with row stride lds, m made up to whole vectors, y is [m, n] with row stride ldy, in floats; y is overwritten
-    /// and does not overlap block.</remarks>
+    /// <remarks>block is [n, m] with row stride lds, m made up to whole vectors, y is [m, n] with row stride ldy, in floats; y
+    /// is overwritten and does not overlap block.</remarks>
     [<AggressiveOptimization>]
     let untile<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (rows: nativeptr<float32>)

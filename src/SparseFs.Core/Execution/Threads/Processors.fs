@@ -5,10 +5,11 @@ open System.Collections.Generic
 
 /// <summary>Processors that calls of many threads share, and a worker thread for each.</summary>
 /// <remarks>
-/// A call takes its share of the processors: all that it wants where it is alone, one where there are as many callers as
-/// processors. It computes on the caller's thread, and workers help where it has several. Where no processor is free it waits, and a
-/// worker computes it, in the order in which calls came: so a processor that has become free goes on with the next call at once,
-/// while the system still wakes up the one who waited for the last. Workers start when they are first needed, and sleep when there is nothing to do.
+/// A call takes its share of the processors: all that it wants where it is alone, one where there are as many callers
+/// as processors. It computes on the caller's thread, and workers help where it has several. Where no processor is free
+/// it waits, and a worker computes it, in the order in which calls came: so a processor that has become free goes on
+/// with the next call at once, while the system still wakes up the one who waited for the last. Workers start when they
+/// are first needed, and sleep when there is nothing to do.
 /// </remarks>
 [<Sealed>]
 type internal Processors(count: int) =
