@@ -135,8 +135,13 @@ let private ofWidth (width: Width) =
               let bound, expected = wanted c
               run machine c |> expectWithin name bound expected) ]
 
-/// Batches that end in one vector, in two, in three and in four, whole and not, at each width; of up to ten tiles.
-let private splitBatches = [ 1; 3; 8; 16; 24; 33; 48; 64; 120; 131; 300 ]
+/// Batches that end in two vectors, in three, in four and in five, whole and not, at each width, or are one; of up to ten tiles.
+let private splitBatches =
+    [ 1; 3; 5; 8; 9; 16; 17; 24; 33; 40; 48; 64; 65; 80; 81; 120; 131; 300 ]
+
+/// Batches of which a tile is five vectors wide, or next to it, of 1, 4, 8 and 16 samples: that tile alone, or behind another.
+let private aboutFiveVectors =
+    [ 4; 5; 6; 9; 16; 17; 20; 21; 33; 36; 37; 40; 41; 64; 65; 72; 73; 80; 81; 131 ]
 
 let private subsets =
     [ for values in [ true; false ] do
@@ -152,6 +157,19 @@ let dispatchTests =
               Expect.equal (List.max CpuSpmm.widths) CpuSpmm.widest "widest last")
 
           testList "each width" (List.collect ofWidth CpuSpmm.widths)
+
+          testList
+              "five vectors"
+              [ for name, wanted, run in List.take 3 operations do
+                    for groups, wide in List.take 3 shared do
+                        testCase $"{name}{groups} of batches about five vectors is the dense product" (fun () ->
+                            for n in aboutFiveVectors do
+                                let c = wide n
+                                let bound, expected = wanted c
+
+                                for width in CpuSpmm.widths do
+                                    run (CpuSpmm.machineOf width 1) c
+                                    |> expectWithin $"{name}, {width}, N = {n}" bound expected) ]
 
           testList
               "threads"
