@@ -6,12 +6,14 @@ open SparseFs.Kernels
 /// A layer whose tiles are four vectors wide, and one whose tiles of 512-bit vectors are two.
 let private features = [ 100; 60_000 ]
 
-/// Every batch up to some tiles of 512-bit vectors, at every width, on the machine or not.
+/// Every batch up to some tiles of 512-bit vectors, at every width, on the machine or not, forward and of gradients.
 let private every (body: BatchTiling -> string -> unit) =
     for width in [ Width.Scalar; Width.V128; Width.V256; Width.V512 ] do
         for features in features do
             for n in 0..400 do
-                body (BatchTiling.ofBatch width n features) $"{width}, {features} features, N = {n}"
+                let c = BatchTiling.ofBatch width n features
+                body c $"{width}, {features} features, N = {n}"
+                body (BatchTiling.joining c) $"{width}, {features} features, N = {n}, of gradients"
 
 let private tilesOf (c: BatchTiling) =
     [ for index in 0 .. c.Tiles - 1 -> c.Tile index ]
@@ -33,14 +35,15 @@ let batchTilingTests =
                       Expect.equal t.Vectors ((t.Samples + c.Lanes - 1) / c.Lanes) what
                       Expect.equal (c.Wide t) (t.Vectors * c.Lanes) what))
 
-          testCase "all tiles but the last are whole, and it has one vector only where the batch has" (fun () ->
+          testCase "all tiles but the last are whole, and where a last vector joins, it has one only if the batch has" (fun () ->
               every (fun c what ->
                   for index, t in List.indexed (tilesOf c) do
                       if index < c.Tiles - 1 then
                           Expect.equal t.Vectors c.Vectors what
                       else
-                          let least = if c.N <= c.Lanes then 1 else 2
-                          Expect.isTrue (t.Vectors >= least && t.Vectors <= c.Vectors + 1) $"{what}: {t.Vectors}"))
+                          let least = if c.N <= c.Lanes || not c.Joins then 1 else 2
+                          let most = if c.Joins then c.Vectors + 1 else c.Vectors
+                          Expect.isTrue (t.Vectors >= least && t.Vectors <= most) $"{what}: {t.Vectors}"))
 
           testCase "the room for a tile holds each" (fun () ->
               every (fun c what ->

@@ -70,12 +70,9 @@ type internal CsrView =
             if 'L.Count >= 8 then
                 Pointer.prefetch (Pointer.at x 16L)
 
-            if 'L.Count >= 16 then
+            if 'K.Count * 'L.Count > 32 then
                 Pointer.prefetch (Pointer.at x 32L)
                 Pointer.prefetch (Pointer.at x 48L)
-
-            if 'K.Count > 4 then
-                Pointer.prefetch (Pointer.at x (4L * int64 'L.Count))
 
 [<RequireQualifiedAccess>]
 module internal CsrView =
