@@ -35,15 +35,17 @@ let batchTilingTests =
                       Expect.equal t.Vectors ((t.Samples + c.Lanes - 1) / c.Lanes) what
                       Expect.equal (c.Wide t) (t.Vectors * c.Lanes) what))
 
-          testCase "all tiles but the last are whole, and where a last vector joins, it has one only if the batch has" (fun () ->
-              every (fun c what ->
-                  for index, t in List.indexed (tilesOf c) do
-                      if index < c.Tiles - 1 then
-                          Expect.equal t.Vectors c.Vectors what
-                      else
-                          let least = if c.N <= c.Lanes || not c.Joins then 1 else 2
-                          let most = if c.Joins then c.Vectors + 1 else c.Vectors
-                          Expect.isTrue (t.Vectors >= least && t.Vectors <= most) $"{what}: {t.Vectors}"))
+          testCase
+              "all tiles but the last are whole, and where a last vector joins, it has one only if the batch has"
+              (fun () ->
+                  every (fun c what ->
+                      for index, t in List.indexed (tilesOf c) do
+                          if index < c.Tiles - 1 then
+                              Expect.equal t.Vectors c.Vectors what
+                          else
+                              let least = if c.N <= c.Lanes || not c.Joins then 1 else 2
+                              let most = if c.Joins then c.Vectors + 1 else c.Vectors
+                              Expect.isTrue (t.Vectors >= least && t.Vectors <= most) $"{what}: {t.Vectors}"))
 
           testCase "the room for a tile holds each" (fun () ->
               every (fun c what ->
@@ -60,10 +62,5 @@ let batchTilingTests =
 
               Expect.equal
                   (set widest)
-                  (set
-                      [ Width.Scalar, 5
-                        Width.V128, 5
-                        Width.V256, 5
-                        Width.V512, 5
-                        Width.V512, 3 ])
+                  (set [ Width.Scalar, 5; Width.V128, 5; Width.V256, 5; Width.V512, 5; Width.V512, 3 ])
                   "widths and vectors") ]

@@ -79,6 +79,28 @@ let private sddmmOfSparse (machine: ExecutionPolicy) (c: Case) : float32[] =
     d.CheckMargins "d"
     d.Values
 
+/// spmm with the tiles of gradients, which may be five vectors wide, and fetched ahead: no public call takes them so yet.
+let private spmmOfJoined (machine: ExecutionPolicy) (c: Case) : float32[] =
+    use values = new Guarded(c.Values)
+    use bias = new Guarded(c.Bias)
+    use x = new Guarded(flat c.X)
+    use y = new Guarded(garbage (c.N * c.Pattern.Rows))
+    let rows, cols = c.Pattern.Rows, c.Pattern.Cols
+    let cut = CpuSpmm.cutOfGradients machine c.Pattern c.N
+    let scratch = ScratchPool.rent (cut.Floats cols)
+
+    CsrView.pinned c.Pattern (SpmmPlans.planOf c.Pattern).RowGroup (int64 c.Pattern.Nnz - 1L) (fun p ->
+        for index in 0 .. cut.Tiles - 1 do
+            let tile = cut.Tile index
+            let x = { Data = x.Address; Stride = cols }
+            let y = { Data = y.Address; Stride = rows }
+            TileKernels.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
+            TileKernels.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y)
+
+    ScratchPool.giveBack scratch
+    y.CheckMargins "y"
+    y.Values
+
 /// The same case with few inputs that are not 0, some of them −0: whole samples and whole columns of zeros among them.
 let private withFewInputs (c: Case) : Case =
     { c with
@@ -160,7 +182,7 @@ let dispatchTests =
 
           testList
               "five vectors"
-              [ for name, wanted, run in List.take 3 operations do
+              [ for name, wanted, run in ("spmm of joined tiles", Wanted.spmm, spmmOfJoined) :: List.take 3 operations do
                     for groups, wide in List.take 3 shared do
                         testCase $"{name}{groups} of batches about five vectors is the dense product" (fun () ->
                             for n in aboutFiveVectors do
