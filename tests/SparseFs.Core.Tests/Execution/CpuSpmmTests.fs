@@ -89,13 +89,22 @@ let private spmmOfJoined (machine: ExecutionPolicy) (c: Case) : float32[] =
     let cut = CpuSpmm.cutOfGradients machine c.Pattern c.N
     let scratch = ScratchPool.rent (cut.Floats cols)
 
-    CsrView.pinned c.Pattern (SpmmPlans.planOf c.Pattern).RowGroup (int64 c.Pattern.Nnz - 1L) (fun p ->
-        for index in 0 .. cut.Tiles - 1 do
-            let tile = cut.Tile index
-            let x = { Data = x.Address; Stride = cols }
-            let y = { Data = y.Address; Stride = rows }
-            TileKernels.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
-            TileKernels.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y)
+    use rowPtr = fixed c.Pattern.RowPtrArray
+    use colIdx = fixed c.Pattern.ColIdxArray
+
+    let p =
+        { Begin = rowPtr
+          End = NativePtr.add rowPtr 1
+          ColIdx = colIdx
+          FetchTo = int64 c.Pattern.Nnz - 1L
+          Group = (SpmmPlans.planOf c.Pattern).RowGroup }
+
+    for index in 0 .. cut.Tiles - 1 do
+        let tile = cut.Tile index
+        let x = { Data = x.Address; Stride = cols }
+        let y = { Data = y.Address; Stride = rows }
+        TileKernels.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
+        TileKernels.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y
 
     ScratchPool.giveBack scratch
     y.CheckMargins "y"
