@@ -132,7 +132,7 @@ type KernelBenchmarks() =
         y <- room (n * int64 c.Rows)
         values <- room (int64 c.Nnz)
         d <- room (int64 c.Nnz)
-        packed <- room (64L * int64 c.Cols)
+        packed <- room (80L * int64 c.Cols)
 
     [<GlobalCleanup>]
     member _.Cleanup() =

@@ -7,7 +7,7 @@ type internal Tile =
       Samples: int
       Vectors: int }
 
-/// <summary>How a batch is cut into tiles of 4, 2 or 1 vectors.</summary>
+/// <summary>How a batch is cut into tiles of four vectors, or two, and a last one of what is left.</summary>
 /// <remarks>It follows from shapes alone, so that results do not depend on the number of threads.</remarks>
 [<Struct>]
 type internal BatchTiling =
@@ -16,37 +16,45 @@ type internal BatchTiling =
         N: int
         /// Vectors of a whole tile.
         Vectors: int
+        /// Whether a last vector joins the whole tile before it, which is one vector wider then, rather than cost a pass over the
+        /// pattern of its own.
+        Joins: bool
     }
 
     member c.Lanes = int c.Width
 
-    member private c.Whole = c.N / (c.Vectors * c.Lanes)
+    /// Vectors of the batch, the last one made up to a whole one.
+    member private c.AllVectors = c.N / c.Lanes + min 1 (c.N % c.Lanes)
 
-    /// The vectors of the samples behind the last whole tile.
-    member private c.Rest =
-        let samples = c.N - c.Whole * c.Vectors * c.Lanes
-        (samples + c.Lanes - 1) / c.Lanes
+    member c.Tiles =
+        let whole, rest = c.AllVectors / c.Vectors, c.AllVectors % c.Vectors
 
-    member c.Tiles = c.Whole + (if c.Rest = 0 then 0 else 1)
+        if rest = 0 || rest = 1 && whole > 0 && c.Joins then
+            whole
+        else
+            whole + 1
+
+    /// The last tile's vectors: 1 to Vectors + 1, but 0 of an empty batch.
+    member private c.LastVectors = c.AllVectors - max 0 (c.Tiles - 1) * c.Vectors
 
     member c.Tile(index: int) : Tile =
-        let before = min index c.Whole * c.Vectors * c.Lanes
+        let before = index * c.Vectors * c.Lanes
 
-        if index < c.Whole then
+        if index < c.Tiles - 1 then
             { Sample = before
               Samples = c.Vectors * c.Lanes
               Vectors = c.Vectors }
         else
             { Sample = before
               Samples = c.N - before
-              Vectors = c.Rest }
+              Vectors = c.LastVectors }
 
     /// Samples of a tile with its padding.
     member c.Wide(tile: Tile) = tile.Vectors * c.Lanes
 
     /// Floats of a packed tile of so many features, at most.
     member c.Floats(features: int) =
-        int64 c.Vectors * int64 c.Lanes * int64 features
+        int64 (max c.Vectors c.LastVectors) * int64 c.Lanes * int64 features
 
 [<RequireQualifiedAccess>]
 module internal BatchTiling =
@@ -62,7 +70,7 @@ module internal BatchTiling =
     /// 1 MiB, and an access to it is 128 bytes either way. Narrower vectors lose more than they win by fewer of them.
     let private wideTileBytes = 768L * 1024L
 
-    /// For n samples and a layer with so many features on its wider side.
+    /// For n samples and a layer with so many features on its wider side; a last vector is a tile of its own.
     let ofBatch (width: Width) (n: int) (features: int) : BatchTiling =
         let width = narrowed width n
 
@@ -74,4 +82,9 @@ module internal BatchTiling =
 
         { Width = width
           N = n
-          Vectors = vectors }
+          Vectors = vectors
+          Joins = false }
+
+    /// The same for gradients, where a last vector joins the tile before it: sddmm and the sums of columns win by it, a product lost
+    /// a little (decision 0021).
+    let joining (c: BatchTiling) : BatchTiling = { c with Joins = true }

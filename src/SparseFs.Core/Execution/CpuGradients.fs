@@ -53,7 +53,7 @@ module internal CpuGradients =
         let wantsValues = not (Pointer.isNull wanted.Values)
         let wantsBias = not (Pointer.isNull wanted.Bias)
         let wantsInput = not (Pointer.isNull wanted.Input)
-        let c = CpuSpmm.cutOf machine pattern n
+        let c = CpuSpmm.cutOfGradients machine pattern n
         let groups = groupsOfBatch c pattern
 
         let inOnePass =

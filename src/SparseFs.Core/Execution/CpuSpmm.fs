@@ -54,6 +54,9 @@ module internal CpuSpmm =
     let cutOf (machine: ExecutionPolicy) (pattern: Connectivity) (n: int) : BatchTiling =
         BatchTiling.ofBatch machine.Width n (max pattern.Rows pattern.Cols)
 
+    let cutOfGradients (machine: ExecutionPolicy) (pattern: Connectivity) (n: int) : BatchTiling =
+        BatchTiling.joining (cutOf machine pattern n)
+
     /// A tile up to this size lies in the second-level cache; from a larger one, inputs are fetched ahead.
     let private nearTileBytes = 256L * 1024L
 
@@ -98,15 +101,14 @@ module internal CpuSpmm =
 
     let private spmmOf
         (machine: ExecutionPolicy)
+        (c: BatchTiling)
         (pattern: Connectivity)
         (rowGroup: int)
         values
         bias
         (x: nativeptr<float32>)
-        (n: int)
         y
         =
-        let c = cutOf machine pattern n
         let tiles = c.Tiles
         let groups = groupsOfTile machine tiles
 
@@ -132,7 +134,8 @@ module internal CpuSpmm =
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias, with W's values at the pattern; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size.</remarks>
     let spmm (machine: ExecutionPolicy) (plan: SpmmPlan) values bias x n y =
-        spmmOf machine plan.Connectivity plan.RowGroup values bias x n y
+        let pattern = plan.Connectivity
+        spmmOf machine (cutOf machine pattern n) pattern plan.RowGroup values bias x y
 
     /// Adding to the columns, row by row, costs less than bringing the values into their order for one tile only, and
     /// than walking columns that hold hardly a slot. Rows that share their columns add four products at once.
@@ -181,7 +184,7 @@ module internal CpuSpmm =
         x
         =
         let pattern = plan.Connectivity
-        let c = cutOf machine pattern n
+        let c = cutOfGradients machine pattern n
 
         if scatters c plan then
             let groups = groupsOfTile machine c.Tiles
@@ -198,5 +201,5 @@ module internal CpuSpmm =
                 ))
         else
             let valuesT = transposedValues machine plan values
-            spmmOf machine (plan.Transposed machine) 1 valuesT.Floats Pointer.nothing g n x
+            spmmOf machine c (plan.Transposed machine) 1 valuesT.Floats Pointer.nothing g x
             ScratchPool.giveBack valuesT

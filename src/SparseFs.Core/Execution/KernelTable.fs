@@ -155,6 +155,7 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
         match tile.Vectors with
+        | 5 -> TileWidth<'L, 'V, Five>.Spmm(p, values, bias, packed, rows, block)
         | 4 -> TileWidth<'L, 'V, Four>.Spmm(p, values, bias, packed, rows, block)
         | 3 -> TileWidth<'L, 'V, Three>.Spmm(p, values, bias, packed, rows, block)
         | 2 -> TileWidth<'L, 'V, Two>.Spmm(p, values, bias, packed, rows, block)
@@ -162,6 +163,7 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
+        | 5 -> TileWidth<'L, 'V, Five>.Sddmm(p, g, packed, rows, accumulate, d)
         | 4 -> TileWidth<'L, 'V, Four>.Sddmm(p, g, packed, rows, accumulate, d)
         | 3 -> TileWidth<'L, 'V, Three>.Sddmm(p, g, packed, rows, accumulate, d)
         | 2 -> TileWidth<'L, 'V, Two>.Sddmm(p, g, packed, rows, accumulate, d)
@@ -169,6 +171,7 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
 
     override _.Scatter(tile, p, values, g, rows, cols, columns, packed) =
         match tile.Vectors with
+        | 5 -> TileWidth<'L, 'V, Five>.Scatter(p, values, g, rows, cols, columns, packed)
         | 4 -> TileWidth<'L, 'V, Four>.Scatter(p, values, g, rows, cols, columns, packed)
         | 3 -> TileWidth<'L, 'V, Three>.Scatter(p, values, g, rows, cols, columns, packed)
         | 2 -> TileWidth<'L, 'V, Two>.Scatter(p, values, g, rows, cols, columns, packed)

@@ -79,6 +79,37 @@ let private sddmmOfSparse (machine: ExecutionPolicy) (c: Case) : float32[] =
     d.CheckMargins "d"
     d.Values
 
+/// spmm with the tiles of gradients, which may be five vectors wide, and fetched ahead: no public call takes them so yet.
+let private spmmOfJoined (machine: ExecutionPolicy) (c: Case) : float32[] =
+    use values = new Guarded(c.Values)
+    use bias = new Guarded(c.Bias)
+    use x = new Guarded(flat c.X)
+    use y = new Guarded(garbage (c.N * c.Pattern.Rows))
+    let rows, cols = c.Pattern.Rows, c.Pattern.Cols
+    let cut = CpuSpmm.cutOfGradients machine c.Pattern c.N
+    let scratch = ScratchPool.rent (cut.Floats cols)
+
+    use rowPtr = fixed c.Pattern.RowPtrArray
+    use colIdx = fixed c.Pattern.ColIdxArray
+
+    let p =
+        { Begin = rowPtr
+          End = NativePtr.add rowPtr 1
+          ColIdx = colIdx
+          FetchTo = int64 c.Pattern.Nnz - 1L
+          Group = (SpmmPlans.planOf c.Pattern).RowGroup }
+
+    for index in 0 .. cut.Tiles - 1 do
+        let tile = cut.Tile index
+        let x = { Data = x.Address; Stride = cols }
+        let y = { Data = y.Address; Stride = rows }
+        TileKernels.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
+        TileKernels.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y
+
+    ScratchPool.giveBack scratch
+    y.CheckMargins "y"
+    y.Values
+
 /// The same case with few inputs that are not 0, some of them −0: whole samples and whole columns of zeros among them.
 let private withFewInputs (c: Case) : Case =
     { c with
@@ -135,8 +166,13 @@ let private ofWidth (width: Width) =
               let bound, expected = wanted c
               run machine c |> expectWithin name bound expected) ]
 
-/// Batches that end in one vector, in two, in three and in four, whole and not, at each width; of up to ten tiles.
-let private splitBatches = [ 1; 3; 8; 16; 24; 33; 48; 64; 120; 131; 300 ]
+/// Batches that end in two vectors, in three, in four and in five, whole and not, at each width, or are one; of up to ten tiles.
+let private splitBatches =
+    [ 1; 3; 5; 8; 9; 16; 17; 24; 33; 40; 48; 64; 65; 80; 81; 120; 131; 300 ]
+
+/// Batches of which a tile is five vectors wide, or next to it, of 1, 4, 8 and 16 samples: that tile alone, or behind another.
+let private aboutFiveVectors =
+    [ 4; 5; 6; 9; 16; 17; 20; 21; 33; 36; 37; 40; 41; 64; 65; 72; 73; 80; 81; 131 ]
 
 let private subsets =
     [ for values in [ true; false ] do
@@ -152,6 +188,19 @@ let dispatchTests =
               Expect.equal (List.max CpuSpmm.widths) CpuSpmm.widest "widest last")
 
           testList "each width" (List.collect ofWidth CpuSpmm.widths)
+
+          testList
+              "five vectors"
+              [ for name, wanted, run in ("spmm of joined tiles", Wanted.spmm, spmmOfJoined) :: List.take 3 operations do
+                    for groups, wide in List.take 3 shared do
+                        testCase $"{name}{groups} of batches about five vectors is the dense product" (fun () ->
+                            for n in aboutFiveVectors do
+                                let c = wide n
+                                let bound, expected = wanted c
+
+                                for width in CpuSpmm.widths do
+                                    run (CpuSpmm.machineOf width 1) c
+                                    |> expectWithin $"{name}, {width}, N = {n}" bound expected) ]
 
           testList
               "threads"

@@ -34,7 +34,7 @@ let make (pattern: Connectivity) (n: int) (seed: int) : Case =
       X = matrix random n pattern.Cols
       G = matrix random n pattern.Rows }
 
-/// Every tail of vectors of 4, 8 and 16 samples, of tiles of 16 to 64, and of two tiles.
+/// Every tail of vectors of 4, 8 and 16 samples, of tiles of 16 to 64 and of one vector more, and of two tiles.
 let batches =
     [ 0
       1
@@ -48,13 +48,20 @@ let batches =
       15
       16
       17
+      20
+      21
       31
       32
       33
+      40
+      41
       48
       63
       64
       65
+      73
+      80
+      81
       100
       128
       131 ]

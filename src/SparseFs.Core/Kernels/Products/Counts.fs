@@ -27,3 +27,8 @@ type internal Three =
 type internal Four =
     interface ICount with
         static member Count = 4
+
+[<Struct>]
+type internal Five =
+    interface ICount with
+        static member Count = 5

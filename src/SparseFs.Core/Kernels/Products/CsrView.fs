@@ -57,20 +57,21 @@ type internal CsrView =
     member inline p.Input(tile: nativeptr<float32>, width: int64, slot: int64) : nativeptr<float32> =
         Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * width)
 
-    /// Fetches the row of a tile that a later slot reads, in tiles of four vectors; narrower ones are near.
+    /// Fetches the row of a tile that a later slot reads, in tiles of four vectors or five; narrower ones are near. A row
+    /// that is no whole number of cache lines may ask for one line more than it has; the fifth line of five is left to the machine.
     // Asked once: F# makes a method of its own of a branch that asks again, and sums no longer stay in registers.
     member inline p.Fetch<'L, 'V, 'K
         when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
         (tile: nativeptr<float32>, slot: int64)
         =
-        if 'K.Count = 4 && Pointer.hasPrefetch () && p.FetchTo >= 0L then
-            let x = p.Input(tile, 4L * int64 'L.Count, min (slot + 16L) p.FetchTo)
+        if 'K.Count >= 4 && Pointer.hasPrefetch () && p.FetchTo >= 0L then
+            let x = p.Input(tile, int64 ('K.Count * 'L.Count), min (slot + 16L) p.FetchTo)
             Pointer.prefetch x
 
             if 'L.Count >= 8 then
                 Pointer.prefetch (Pointer.at x 16L)
 
-            if 'L.Count >= 16 then
+            if 'K.Count * 'L.Count > 32 then
                 Pointer.prefetch (Pointer.at x 32L)
                 Pointer.prefetch (Pointer.at x 48L)
 

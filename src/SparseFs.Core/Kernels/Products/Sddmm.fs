@@ -9,7 +9,7 @@ open SparseFs
 
 /// <summary>d[s] = Σ g[r − rows.From, i] · tile[ColIdx[s], i] over the samples i of one tile, for the slots s of row r.</summary>
 /// <remarks>
-/// g is [rows, W] and tile is [cols, W], both feature-major, where W is 'K vectors, at most four; d [nnz] is
+/// g is [rows, W] and tile is [cols, W], both feature-major, where W is 'K vectors, at most five; d [nnz] is
 /// overwritten or, with accumulate, added to, and overlaps nothing. The row's g stays in registers; the products of four
 /// slots are reduced together, which costs a third of a horizontal sum for each. Order of summation: the vectors of a
 /// slot in turn, then over the lanes. Oracle: the dense product in float64, Wanted.sddmm of the tests.
@@ -81,6 +81,7 @@ module internal Sddmm =
                 let g1 = vector<'L, 'V, 'K> gRow 1
                 let g2 = vector<'L, 'V, 'K> gRow 2
                 let g3 = vector<'L, 'V, 'K> gRow 3
+                let g4 = vector<'L, 'V, 'K> gRow 4
 
                 overSlots<'L, 'V> slotFrom slotTo accumulate d (fun s ->
                     p.Fetch<'L, 'V, 'K>(tile, s)
@@ -95,6 +96,9 @@ module internal Sddmm =
 
                     if 'K.Count > 3 then
                         sum <- 'L.MultiplyAdd(g3, vector<'L, 'V, 'K> x 3, sum)
+
+                    if 'K.Count > 4 then
+                        sum <- 'L.MultiplyAdd(g4, vector<'L, 'V, 'K> x 4, sum)
 
                     sum)
         )

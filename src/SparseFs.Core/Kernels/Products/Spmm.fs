@@ -8,9 +8,10 @@ open SparseFs
 
 /// <summary>y[r − rows.From, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>
-/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors. bias [rows] may be
-/// null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are dealt to 2 (three vectors wide or more) or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one
-/// before it; these are added at the end. Oracle: the dense product in float64, Wanted.spmm of the tests.
+/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors, at most five. bias [rows] may be
+/// null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are dealt to 2 (three vectors wide or more)
+/// or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one before it; these are added at the end.
+/// Oracle: the dense product in float64, Wanted.spmm of the tests.
 /// </remarks>
 module internal Spmm =
 
@@ -50,10 +51,12 @@ module internal Spmm =
                 let mutable a1 = 'L.Zero
                 let mutable a2 = 'L.Zero
                 let mutable a3 = 'L.Zero
+                let mutable a4 = 'L.Zero
                 let mutable b0 = 'L.Zero
                 let mutable b1 = 'L.Zero
                 let mutable b2 = 'L.Zero
                 let mutable b3 = 'L.Zero
+                let mutable b4 = 'L.Zero
                 let mutable c0 = 'L.Zero
                 let mutable c1 = 'L.Zero
                 let mutable d0 = 'L.Zero
@@ -71,6 +74,9 @@ module internal Spmm =
 
                     if 'K.Count > 3 then
                         a3 <- start
+
+                    if 'K.Count > 4 then
+                        a4 <- start
 
                 let mutable s = slotFrom
 
@@ -118,6 +124,9 @@ module internal Spmm =
                         if 'K.Count > 3 then
                             a3 <- next<'L, 'V> w x 3 a3
 
+                        if 'K.Count > 4 then
+                            a4 <- next<'L, 'V> w x 4 a4
+
                         let w = weight<'L, 'V> values (s + 1L)
                         let x = p.Input(tile, width, (s + 1L))
                         b0 <- next<'L, 'V> w x 0 b0
@@ -126,6 +135,9 @@ module internal Spmm =
 
                         if 'K.Count > 3 then
                             b3 <- next<'L, 'V> w x 3 b3
+
+                        if 'K.Count > 4 then
+                            b4 <- next<'L, 'V> w x 4 b4
 
                         s <- s + 2L
 
@@ -143,6 +155,9 @@ module internal Spmm =
                     if 'K.Count > 3 then
                         a3 <- next<'L, 'V> w x 3 a3
 
+                    if 'K.Count > 4 then
+                        a4 <- next<'L, 'V> w x 4 a4
+
                     s <- s + 1L
 
                 if 'K.Count <= 2 then
@@ -158,4 +173,6 @@ module internal Spmm =
                     if 'K.Count > 3 then
                         'L.Store(Pointer.at yRow (int64 (3 * lanes)), 'L.Add(a3, b3))
 
+                    if 'K.Count > 4 then
+                        'L.Store(Pointer.at yRow (int64 (4 * lanes)), 'L.Add(a4, b4))
         )

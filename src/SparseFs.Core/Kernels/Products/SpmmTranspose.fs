@@ -8,7 +8,7 @@ open SparseFs
 
 /// <summary>x[ColIdx[s], i] += values[s] · g[r, i] for the slots s of every row r that lie in some columns.</summary>
 /// <remarks>
-/// g is [rows, W] and x is [cols, W], both feature-major, where W is 'K vectors, at most four; x is added to, in those columns
+/// g is [rows, W] and x is [cols, W], both feature-major, where W is 'K vectors, at most five; x is added to, in those columns
 /// only, and overlaps nothing. Order of summation: the rows in turn. It needs no transposed pattern, and pays for that
 /// with a store for each multiply-add. Oracle: the dense product in float64, Wanted.spmmT of the tests.
 /// </remarks>
@@ -101,6 +101,7 @@ module internal SpmmTranspose =
             let g1 = vector<'L, 'V, 'K> gRow 1
             let g2 = vector<'L, 'V, 'K> gRow 2
             let g3 = vector<'L, 'V, 'K> gRow 3
+            let g4 = vector<'L, 'V, 'K> gRow 4
             let mutable s = slotFrom
 
             while s < slotTo do
@@ -116,6 +117,9 @@ module internal SpmmTranspose =
 
                 if 'K.Count > 3 then
                     add<'L, 'V> w g3 (Pointer.at x (int64 (3 * lanes)))
+
+                if 'K.Count > 4 then
+                    add<'L, 'V> w g4 (Pointer.at x (int64 (4 * lanes)))
 
                 s <- s + 1L)
 

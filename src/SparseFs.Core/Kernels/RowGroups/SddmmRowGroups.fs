@@ -185,6 +185,34 @@ module internal SddmmRowGroups =
                     e2 <- 'L.MultiplyAdd(u, x2, e2)
                     e3 <- 'L.MultiplyAdd(u, x3, e3)
 
+            if 'K.Count > 4 then
+                let x0 = 'L.Load(Pointer.at input0 (int64 (4 * lanes)))
+                let x1 = 'L.Load(Pointer.at input1 (int64 (4 * lanes)))
+                let x2 = 'L.Load(Pointer.at input2 (int64 (4 * lanes)))
+                let x3 = 'L.Load(Pointer.at input3 (int64 (4 * lanes)))
+                let u = 'L.Load(Pointer.at upstream (int64 (4 * lanes)))
+                a0 <- 'L.MultiplyAdd(u, x0, a0)
+                a1 <- 'L.MultiplyAdd(u, x1, a1)
+                a2 <- 'L.MultiplyAdd(u, x2, a2)
+                a3 <- 'L.MultiplyAdd(u, x3, a3)
+                let u = 'L.Load(Pointer.at g1 (int64 (4 * lanes)))
+                b0 <- 'L.MultiplyAdd(u, x0, b0)
+                b1 <- 'L.MultiplyAdd(u, x1, b1)
+                b2 <- 'L.MultiplyAdd(u, x2, b2)
+                b3 <- 'L.MultiplyAdd(u, x3, b3)
+
+                if 'R.Count > 2 then
+                    let u = 'L.Load(Pointer.at g2 (int64 (4 * lanes)))
+                    c0 <- 'L.MultiplyAdd(u, x0, c0)
+                    c1 <- 'L.MultiplyAdd(u, x1, c1)
+                    c2 <- 'L.MultiplyAdd(u, x2, c2)
+                    c3 <- 'L.MultiplyAdd(u, x3, c3)
+                    let u = 'L.Load(Pointer.at g3 (int64 (4 * lanes)))
+                    e0 <- 'L.MultiplyAdd(u, x0, e0)
+                    e1 <- 'L.MultiplyAdd(u, x1, e1)
+                    e2 <- 'L.MultiplyAdd(u, x2, e2)
+                    e3 <- 'L.MultiplyAdd(u, x3, e3)
+
             put4 accumulate (Pointer.at d0 (int64 k)) ('L.Sum4(a0, a1, a2, a3))
             put4 accumulate (Pointer.at d1 (int64 k)) ('L.Sum4(b0, b1, b2, b3))
 
@@ -200,56 +228,18 @@ module internal SddmmRowGroups =
             let mutable b0 = 'L.Zero
             let mutable c0 = 'L.Zero
             let mutable e0 = 'L.Zero
-            let x0 = 'L.Load input0
-            let u = 'L.Load upstream
-            a0 <- 'L.Multiply(u, x0)
-            let u = 'L.Load g1
-            b0 <- 'L.Multiply(u, x0)
+            let mutable v = 0L
 
-            if 'R.Count > 2 then
-                let u = 'L.Load g2
-                c0 <- 'L.Multiply(u, x0)
-                let u = 'L.Load g3
-                e0 <- 'L.Multiply(u, x0)
-
-            if 'K.Count > 1 then
-                let x0 = 'L.Load(Pointer.at input0 (int64 (1 * lanes)))
-                let u = 'L.Load(Pointer.at upstream (int64 (1 * lanes)))
-                a0 <- 'L.MultiplyAdd(u, x0, a0)
-                let u = 'L.Load(Pointer.at g1 (int64 (1 * lanes)))
-                b0 <- 'L.MultiplyAdd(u, x0, b0)
+            while v < width do
+                let x0 = 'L.Load(Pointer.at input0 v)
+                a0 <- 'L.MultiplyAdd('L.Load(Pointer.at upstream v), x0, a0)
+                b0 <- 'L.MultiplyAdd('L.Load(Pointer.at g1 v), x0, b0)
 
                 if 'R.Count > 2 then
-                    let u = 'L.Load(Pointer.at g2 (int64 (1 * lanes)))
-                    c0 <- 'L.MultiplyAdd(u, x0, c0)
-                    let u = 'L.Load(Pointer.at g3 (int64 (1 * lanes)))
-                    e0 <- 'L.MultiplyAdd(u, x0, e0)
+                    c0 <- 'L.MultiplyAdd('L.Load(Pointer.at g2 v), x0, c0)
+                    e0 <- 'L.MultiplyAdd('L.Load(Pointer.at g3 v), x0, e0)
 
-            if 'K.Count > 2 then
-                let x0 = 'L.Load(Pointer.at input0 (int64 (2 * lanes)))
-                let u = 'L.Load(Pointer.at upstream (int64 (2 * lanes)))
-                a0 <- 'L.MultiplyAdd(u, x0, a0)
-                let u = 'L.Load(Pointer.at g1 (int64 (2 * lanes)))
-                b0 <- 'L.MultiplyAdd(u, x0, b0)
-
-                if 'R.Count > 2 then
-                    let u = 'L.Load(Pointer.at g2 (int64 (2 * lanes)))
-                    c0 <- 'L.MultiplyAdd(u, x0, c0)
-                    let u = 'L.Load(Pointer.at g3 (int64 (2 * lanes)))
-                    e0 <- 'L.MultiplyAdd(u, x0, e0)
-
-            if 'K.Count > 3 then
-                let x0 = 'L.Load(Pointer.at input0 (int64 (3 * lanes)))
-                let u = 'L.Load(Pointer.at upstream (int64 (3 * lanes)))
-                a0 <- 'L.MultiplyAdd(u, x0, a0)
-                let u = 'L.Load(Pointer.at g1 (int64 (3 * lanes)))
-                b0 <- 'L.MultiplyAdd(u, x0, b0)
-
-                if 'R.Count > 2 then
-                    let u = 'L.Load(Pointer.at g2 (int64 (3 * lanes)))
-                    c0 <- 'L.MultiplyAdd(u, x0, c0)
-                    let u = 'L.Load(Pointer.at g3 (int64 (3 * lanes)))
-                    e0 <- 'L.MultiplyAdd(u, x0, e0)
+                v <- v + int64 lanes
 
             let sums = 'L.Sum4(a0, b0, c0, e0)
             put accumulate (Pointer.at d0 (int64 k)) (sums.GetElement 0)

@@ -258,6 +258,10 @@ module internal SpmmRowGroups =
                 group<'L, 'V, 'K, 'G, Two> g values bias tile y
             elif 'K.Count = 3 then
                 group<'L, 'V, 'K, 'G, Three> g values bias tile y
+            elif 'K.Count = 5 then
+                group<'L, 'V, 'K, 'G, Three> g values bias tile y
+
+                group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (3L * lanes)) (Pointer.at y (3L * lanes))
             elif 'L.Count >= 16 || 'G.Count < 4 then
                 group<'L, 'V, 'K, 'G, Four> g values bias tile y
             else

@@ -223,16 +223,21 @@ module internal SpmmTransposeRowGroups =
                 group<'L, 'V, 'K, 'G, One> g slots values upstream x
             elif 'K.Count = 2 then
                 group<'L, 'V, 'K, 'G, Two> g slots values upstream x
-            elif 'L.Count >= 16 then
-                if 'K.Count = 3 then
-                    group<'L, 'V, 'K, 'G, Three> g slots values upstream x
-                else
-                    group<'L, 'V, 'K, 'G, Four> g slots values upstream x
+            elif 'L.Count >= 16 && 'K.Count = 4 then
+                group<'L, 'V, 'K, 'G, Four> g slots values upstream x
+            elif 'L.Count >= 16 || 'G.Count = 2 && 'K.Count <> 4 then
+                group<'L, 'V, 'K, 'G, Three> g slots values upstream x
+
+                if 'K.Count = 5 then
+                    let upstream, x = Pointer.at upstream (3L * lanes), Pointer.at x (3L * lanes)
+                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x
             else
                 group<'L, 'V, 'K, 'G, Two> g slots values upstream x
                 let upstream, x = Pointer.at upstream (2L * lanes), Pointer.at x (2L * lanes)
 
-                if 'K.Count = 3 then
-                    group<'L, 'V, 'K, 'G, One> g slots values upstream x
-                else
-                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x)
+                if 'K.Count > 3 then
+                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x
+
+                if 'K.Count <> 4 then
+                    let last = int64 ('K.Count - 3) * lanes
+                    group<'L, 'V, 'K, 'G, One> g slots values (Pointer.at upstream last) (Pointer.at x last))
