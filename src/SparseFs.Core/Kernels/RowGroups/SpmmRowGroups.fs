@@ -241,6 +241,7 @@ module internal SpmmRowGroups =
         =
         let lanes = int64 'L.Count
         let width = int64 'K.Count * lanes
+        let fourAtOnce = 'L.Count >= 16 || 'G.Count < 4
 
         RowGroup.each<'G> p rows (fun row g ->
             let bias =
@@ -251,20 +252,23 @@ module internal SpmmRowGroups =
 
             let y = Pointer.at y (int64 (row - rows.From) * width)
 
-            // Sixteen registers hold the sums of four rows by two vectors, thirty-two those of four by four.
+            // Sixteen registers hold the sums of four rows by two vectors, or by three without another, thirty-two those of four by
+            // four. One condition a branch: F# makes a method of its own of branches within branches.
             if 'K.Count = 1 then
                 group<'L, 'V, 'K, 'G, One> g values bias tile y
-            elif 'K.Count = 2 then
+
+            if 'K.Count = 2 then
                 group<'L, 'V, 'K, 'G, Two> g values bias tile y
-            elif 'K.Count = 3 then
-                group<'L, 'V, 'K, 'G, Three> g values bias tile y
-            elif 'K.Count = 5 then
+
+            if 'K.Count = 3 || 'K.Count = 5 then
                 group<'L, 'V, 'K, 'G, Three> g values bias tile y
 
+            if 'K.Count = 5 then
                 group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (3L * lanes)) (Pointer.at y (3L * lanes))
-            elif 'L.Count >= 16 || 'G.Count < 4 then
-                group<'L, 'V, 'K, 'G, Four> g values bias tile y
-            else
-                group<'L, 'V, 'K, 'G, Two> g values bias tile y
 
+            if 'K.Count = 4 && fourAtOnce then
+                group<'L, 'V, 'K, 'G, Four> g values bias tile y
+
+            if 'K.Count = 4 && not fourAtOnce then
+                group<'L, 'V, 'K, 'G, Two> g values bias tile y
                 group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (2L * lanes)) (Pointer.at y (2L * lanes)))

@@ -213,31 +213,44 @@ module internal SpmmTransposeRowGroups =
         =
         let lanes = int64 'L.Count
         let width = int64 'K.Count * lanes
+        let last = width - lanes
+        let odd = 'K.Count = 3 || 'K.Count = 5
+        let threeAtOnce = odd && ('L.Count >= 16 || 'G.Count = 2)
+        let byTwo = not threeAtOnce && ('L.Count < 16 || 'K.Count = 2)
 
         RowGroup.each<'G> p rows (fun row g ->
             let slots = slotsOf g
             let upstream = Pointer.at upstream (int64 row * width)
 
-            // Sixteen registers hold four rows by two vectors, thirty-two four by four.
+            // Sixteen registers hold four rows by two vectors, thirty-two four by four. One condition a branch: F# makes a method of
+            // its own of branches within branches.
             if 'K.Count = 1 then
                 group<'L, 'V, 'K, 'G, One> g slots values upstream x
-            elif 'K.Count = 2 then
-                group<'L, 'V, 'K, 'G, Two> g slots values upstream x
-            elif 'L.Count >= 16 && 'K.Count = 4 then
-                group<'L, 'V, 'K, 'G, Four> g slots values upstream x
-            elif 'L.Count >= 16 || 'G.Count = 2 && 'K.Count <> 4 then
+
+            if threeAtOnce then
                 group<'L, 'V, 'K, 'G, Three> g slots values upstream x
 
-                if 'K.Count = 5 then
-                    let upstream, x = Pointer.at upstream (3L * lanes), Pointer.at x (3L * lanes)
-                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x
-            else
+            if 'K.Count = 4 && 'L.Count >= 16 then
+                group<'L, 'V, 'K, 'G, Four> g slots values upstream x
+
+            if 'K.Count >= 2 && byTwo then
                 group<'L, 'V, 'K, 'G, Two> g slots values upstream x
-                let upstream, x = Pointer.at upstream (2L * lanes), Pointer.at x (2L * lanes)
 
-                if 'K.Count > 3 then
-                    group<'L, 'V, 'K, 'G, Two> g slots values upstream x
+            if 'K.Count >= 4 && byTwo then
+                group<'L, 'V, 'K, 'G, Two>
+                    g
+                    slots
+                    values
+                    (Pointer.at upstream (2L * lanes))
+                    (Pointer.at x (2L * lanes))
 
-                if 'K.Count <> 4 then
-                    let last = int64 ('K.Count - 3) * lanes
-                    group<'L, 'V, 'K, 'G, One> g slots values (Pointer.at upstream last) (Pointer.at x last))
+            if 'K.Count = 5 && threeAtOnce then
+                group<'L, 'V, 'K, 'G, Two>
+                    g
+                    slots
+                    values
+                    (Pointer.at upstream (3L * lanes))
+                    (Pointer.at x (3L * lanes))
+
+            if odd && byTwo then
+                group<'L, 'V, 'K, 'G, One> g slots values (Pointer.at upstream last) (Pointer.at x last))
