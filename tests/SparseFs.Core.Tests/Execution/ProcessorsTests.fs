@@ -130,6 +130,52 @@ let processorsTests =
               Expect.equal inner[0] (8 * 16 * 4) "all parts of all calls, each on the thread of its outer part"
               Expect.isFalse InsideCall.IsHere "afterwards")
 
+          testCase "an interrupted caller leaves when its call has ended, and no earlier" (fun () ->
+              let processors = Processors 1
+              use mayEnd = new ManualResetEventSlim(false)
+              let ended: bool[] = [| false |]
+              let leftEarly: bool[] = [| false |]
+              let isInterrupted: bool[] = [| false |]
+              let mutable threads: Thread list = []
+
+              let call () =
+                  processors.Call(
+                      1,
+                      fun _ ->
+                          mayEnd.Wait()
+                          ended[0] <- true
+                  )
+
+                  leftEarly[0] <- not ended[0]
+
+                  try
+                      Thread.Sleep 0
+                      Thread.Sleep 1
+                  with :? ThreadInterruptedException ->
+                      isInterrupted[0] <- true
+
+              // It waits for the processor first, then for the worker that computes its call.
+              processors.Call(
+                  1,
+                  fun _ ->
+                      threads <- start [ call ]
+
+                      while processors.Waiting < 1 do
+                          Thread.Sleep 0
+
+                      threads.Head.Interrupt()
+                      Thread.Sleep 20
+              )
+
+              threads.Head.Interrupt()
+              Thread.Sleep 20
+              mayEnd.Set()
+              join threads
+              Expect.isTrue ended[0] "the call has ended"
+              Expect.isFalse leftEarly[0] "the caller was there until then"
+              Expect.isTrue isInterrupted[0] "and is interrupted afterwards"
+              processors.Call(1, (fun granted -> Expect.equal granted 1 "the processor is free again")))
+
           testCase "a call that fails raises at its caller, and its processors are free again" (fun () ->
               let processors = Processors 2
               let raised: int[] = [| 0 |]

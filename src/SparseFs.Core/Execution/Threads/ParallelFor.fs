@@ -1,5 +1,6 @@
 namespace SparseFs.Kernels
 
+open System.Threading
 open System.Threading.Tasks
 
 /// <summary>Threads for the parts of a call.</summary>
@@ -66,7 +67,23 @@ module internal ExecutionPolicy =
         elif InsideCall.IsHere then
             body { policy with Threads = 1 }
         else
-            Processors.Machine.Call(policy.Threads, (fun granted -> body { policy with Threads = granted }))
+            let caller = Thread.CurrentThread
+
+            Processors.Machine.Call(
+                policy.Threads,
+                fun granted ->
+                    // A worker that computes the call is helped by others of its kind, not by threads of its caller's.
+                    let team =
+                        if obj.ReferenceEquals(Thread.CurrentThread, caller) then
+                            policy.Team
+                        else
+                            ParallelFor.Workers
+
+                    body
+                        { policy with
+                            Threads = granted
+                            Team = team }
+            )
 
     /// Runs a call that is nothing but its parts.
     let share (team: ParallelFor) (parts: int) (body: int -> unit) : unit =

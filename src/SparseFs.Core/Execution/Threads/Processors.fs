@@ -101,10 +101,11 @@ type internal Processors(count: int) =
             try
                 InsideCall.Run(fun () -> body mine.Granted)
             finally
-                lock gate (fun () ->
-                    calls <- calls - 1
-                    free <- free + mine.Granted
-                    serve ())
+                Uninterrupted.wait (fun () ->
+                    lock gate (fun () ->
+                        calls <- calls - 1
+                        free <- free + mine.Granted
+                        serve ()))
         else
             mine.Wait()
 

@@ -25,6 +25,24 @@ type internal InsideCall =
         finally
             InsideCall.inside <- before
 
+module internal Uninterrupted =
+
+    /// Waits to the end, though the thread is interrupted meanwhile: others compute in its caller's memory. It is
+    /// interrupted again afterwards.
+    let wait (body: unit -> unit) : unit =
+        let mutable waits = true
+        let mutable wasInterrupted = false
+
+        while waits do
+            try
+                body ()
+                waits <- false
+            with :? ThreadInterruptedException ->
+                wasInterrupted <- true
+
+        if wasInterrupted then
+            Thread.CurrentThread.Interrupt()
+
 /// The parts of one call: each is taken by one thread, once.
 [<Sealed>]
 type internal WorkItems(parts: int, body: int -> unit) =
@@ -70,7 +88,7 @@ type internal WorkItems(parts: int, body: int -> unit) =
             Thread.SpinWait 5
 
         if Volatile.Read &finished < parts then
-            allFinished.Wait()
+            Uninterrupted.wait allFinished.Wait
 
     member _.ThrowIfFailed() : unit =
         match failure with

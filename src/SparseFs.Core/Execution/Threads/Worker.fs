@@ -74,9 +74,10 @@ type internal WaitingCall(wanted: int, body: int -> unit) =
 
     /// Returns when a worker has done it, and raises what it has raised.
     member _.Wait() : unit =
-        lock gate (fun () ->
-            while not hasEnded do
-                Monitor.Wait gate |> ignore)
+        Uninterrupted.wait (fun () ->
+            lock gate (fun () ->
+                while not hasEnded do
+                    Monitor.Wait gate |> ignore))
 
         match failure with
         | null -> ()
