@@ -81,17 +81,6 @@ type private Rate(name: string, unit: string, amount: KernelCase -> string -> fl
                 (amount case kernel / statistics.Median).ToString("F1", CultureInfo.InvariantCulture)
 
 type KernelBenchmarks() =
-    let buffer (length: int64) : nativeptr<float32> =
-        let p =
-            NativePtr.ofVoidPtr<float32>(NativeMemory.AlignedAlloc(unativeint (4L * length), 64un))
-
-        let random = Random 1
-
-        for i in 0 .. int length - 1 do
-            NativePtr.set p i (random.NextSingle() - 0.5f)
-
-        p
-
     let mutable plan = Unchecked.defaultof<SpmmPlan>
     let mutable x, g, y, dx = 0n, 0n, 0n, 0n
     let mutable values, d, packed = 0n, 0n, 0n
@@ -123,7 +112,10 @@ type KernelBenchmarks() =
     member b.Setup() =
         let c = b.Case
         let n = int64 c.Batch
-        let room length = NativePtr.toNativeInt (buffer length)
+
+        let room length =
+            NativePtr.toNativeInt (Products.buffer length)
+
         plan <- SpmmPlan(Topology.uniform c.Rows c.Cols c.Nnz (Seed.ofInt 1))
         plan.Transposed b.Machine |> ignore
         x <- room (n * int64 c.Cols)

@@ -14,9 +14,7 @@ module Products =
     /// The layer's output, the gradient of its input, and that of its weights.
     let names = [ "forward"; "dX"; "dW" ]
 
-/// Random operands of the products of layers of one shape, for so many samples and slots at most.
-type internal Operands(samples: int, rows: int, cols: int, slots: int) =
-
+    /// Random numbers around 0 on a cache line's boundary, to be freed.
     let buffer (length: int64) : nativeptr<float32> =
         let p =
             NativePtr.ofVoidPtr<float32>(NativeMemory.AlignedAlloc(unativeint (4L * length), 64un))
@@ -28,10 +26,13 @@ type internal Operands(samples: int, rows: int, cols: int, slots: int) =
 
         p
 
+/// Random operands of the products of layers of one shape, for so many samples and slots at most.
+type internal Operands(samples: int, rows: int, cols: int, slots: int) =
+
     let inputs, outputs = int64 samples * int64 cols, int64 samples * int64 rows
-    let x, dx = buffer inputs, buffer inputs
-    let y, g = buffer outputs, buffer outputs
-    let values, d = buffer (int64 slots), buffer (int64 slots)
+    let x, dx = Products.buffer inputs, Products.buffer inputs
+    let y, g = Products.buffer outputs, Products.buffer outputs
+    let values, d = Products.buffer (int64 slots), Products.buffer (int64 slots)
 
     /// One product of the first n samples.
     member _.Run(product: string, machine: ExecutionPolicy, plan: SpmmPlan, n: int) : unit =
