@@ -46,11 +46,37 @@ let private plans () =
         printfn
             $"  {name, -22} 1 thread {one, 8:F2}   2 threads {two, 8:F2}   step {ofStep, 8:F2}   {perWeight:F2} bytes a weight"
 
-let private tiny () =
+/// A layer's autograd function without its products: gradients and output as they come from the allocator.
+type private NothingFunction() =
+    inherit torch.autograd.SingleTensorFunction<NothingFunction>()
+
+    override _.Name = "nothing"
+
+    override _.forward(ctx, args) =
+        let x, values, bias =
+            args[0] :?> torch.Tensor, args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
+
+        ctx.save_for_backward (Collections.Generic.List [ x; values; bias ])
+        torch.empty (x.shape[0], bias.shape[0])
+
+    override _.backward(ctx, _) =
+        let saved = ctx.get_saved_variables ()
+        Collections.Generic.List [ for t in saved -> torch.empty_like t ]
+
+/// A layer that computes nothing: what a step costs beside its products, whoever computes them.
+type private Nothing(slots: int, rows: int) =
+    inherit Baselines.Layer("nothing")
+
+    let values = torch.randn (int64 slots, requires_grad = true)
+    let bias = torch.randn (int64 rows, requires_grad = true)
+    override _.forward(x) = NothingFunction.apply (x, values, bias)
+
+let private tiny (inputs: int) (outputs: int) (samples: int) =
     torch.set_num_threads 1
-    use sparse = new SparseLinear(784, 10, seed = Seed.ofInt 0)
-    use dense = torch.nn.Linear(784L, 10L)
-    let x = torch.randn (1L, 784L, requires_grad = true)
+    use sparse = new SparseLinear(inputs, outputs, seed = Seed.ofInt 0)
+    use dense = torch.nn.Linear(int64 inputs, int64 outputs)
+    use nothing = new Nothing(sparse.Connectivity.Nnz, outputs)
+    let x = torch.randn (int64 samples, int64 inputs, requires_grad = true)
 
     let step (layer: Baselines.Layer) () =
         use _ = torch.NewDisposeScope()
@@ -64,7 +90,11 @@ let private tiny () =
           Seconds = 5.0 }
 
     let ms =
-        inTurn 2000 [ contender "sparse" (sparse :> Baselines.Layer); contender "dense" dense ]
+        inTurn
+            2000
+            [ contender "sparse" (sparse :> Baselines.Layer)
+              contender "dense" dense
+              contender "nothing" nothing ]
 
     let allocated layer =
         let before = GC.GetAllocatedBytesForCurrentThread()
@@ -74,13 +104,16 @@ let private tiny () =
 
         (GC.GetAllocatedBytesForCurrentThread() - before) / 100L
 
-    let own, other = 1000.0 * ms["sparse"], 1000.0 * ms["dense"]
+    let own, other, floor =
+        1000.0 * ms["sparse"], 1000.0 * ms["dense"], 1000.0 * ms["nothing"]
 
     printfn
-        $"\n784 x 10, one sample, training step: SparseFs {own:F0} us, nn.Linear {other:F0} us, ratio {own / other:F2}"
+        $"\n{inputs} x {outputs}, {sparse.Connectivity.Sparsity:P0}, {samples} samples, training step: SparseFs {own:F0} us, nn.Linear {other:F0} us, ratio {own / other:F2}"
 
+    printfn $"the same step with an autograd function that computes nothing: {floor:F0} us, ratio {own / floor:F2}"
     printfn $"managed bytes a step: SparseFs {allocated (sparse :> Baselines.Layer)}, nn.Linear {allocated dense}"
 
 let run () =
     plans ()
-    tiny ()
+    tiny 784 10 1
+    tiny 2000 10 64

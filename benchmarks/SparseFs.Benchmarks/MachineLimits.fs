@@ -6,7 +6,6 @@ module SparseFs.Benchmarks.MachineLimits
 
 open System
 open System.Diagnostics
-open System.IO
 open System.Runtime.InteropServices
 open Microsoft.FSharp.NativeInterop
 open SparseFs.Kernels
@@ -179,30 +178,9 @@ let private ofLanes<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: str
 
         NativeMemory.AlignedFree(NativePtr.toVoidPtr picks)
 
-/// Bytes of the first two caches for data, as Linux tells them of the first core; elsewhere those of a small core.
-let cacheBytes () : int64 * int64 =
-    let folder = "/sys/devices/system/cpu/cpu0/cache"
-
-    let sizes =
-        [ if Directory.Exists folder then
-              for index in Directory.GetDirectories(folder, "index*") do
-                  let text (name: string) =
-                      File.ReadAllText(Path.Combine(index, name)).Trim()
-
-                  if text "type" <> "Instruction" then
-                      int (text "level"), 1024L * Int64.Parse((text "size").TrimEnd 'K') ]
-
-    let ofLevel (level: int) (otherwise: int64) =
-        sizes
-        |> List.tryFind (fun (l, _) -> l = level)
-        |> Option.map snd
-        |> Option.defaultValue otherwise
-
-    ofLevel 1 (32L * 1024L), ofLevel 2 (512L * 1024L)
-
 /// The limits of this thread's core at a width.
 let internal ofThisMachine (width: Width) : Limits =
-    let l1, l2 = cacheBytes ()
+    let l1, l2 = CacheLevels.first, CacheLevels.second
 
     match width with
     | Width.Scalar -> ofLanes<SimdScalar, float32> l1 l2

@@ -70,7 +70,7 @@ let private toJson (limits: Limits) (rates: Rate list) : JsonNode =
 /// Prints the machine's limits and each product's share, writes both to a file, and draws them in one beside it.
 let run (path: string) =
     let limits = ofThisMachine CpuSpmm.widest
-    let l1, l2 = cacheBytes ()
+    let l1, l2 = CacheLevels.first, CacheLevels.second
 
     printfn
         $"one core at {limits.Width}, caches of {l1 / 1024L} and {l2 / 1024L} KiB: multiply-adds {limits.Peak:F0} GFLOP/s; of gathered rows {limits.GatherL1:F0} from L1, {limits.GatherL2:F0} from L2; reading {limits.Bandwidth:F0} GB/s\n"

@@ -66,9 +66,9 @@ module internal BatchTiling =
         elif n <= 8 && width >= Width.V256 then Width.V256
         else width
 
-    /// A tile of 512-bit vectors up to this size is four vectors wide; beyond, two: it stays near a second-level cache of
-    /// 1 MiB, and an access to it is 128 bytes either way. Narrower vectors lose more than they win by fewer of them.
-    let private wideTileBytes = 768L * 1024L
+    /// A tile of 512-bit vectors up to this size is four vectors wide; beyond, two: it stays near three quarters of the
+    /// second-level cache, and an access to it is 128 bytes either way. Narrower vectors lose more than they win by fewer of them.
+    let private wideTileBytes = max (768L * 1024L) (CacheLevels.second / 4L * 3L)
 
     /// For n samples and a layer with so many features on its wider side; a last vector is a tile of its own.
     let ofBatch (width: Width) (n: int) (features: int) : BatchTiling =

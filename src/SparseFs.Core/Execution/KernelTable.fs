@@ -204,8 +204,11 @@ module internal TileKernels =
         | Width.V256 -> v256
         | _ -> v512
 
-    /// Rows of output that are transposed back together: a cache line of floats.
-    let private rowBlock = 16
+    /// Rows of output that are transposed back together, four cache lines of floats: a sample's lines follow each other.
+    let private rowBlock = 64
+
+    /// The same where they are fetched ahead, which asks for one line of each sample.
+    let private rowBlockFetched = 16
 
     /// An output beyond this size is fetched while its sums are computed; a smaller one is near already.
     let private nearBytes = 2L * 1024L * 1024L
@@ -230,10 +233,11 @@ module internal TileKernels =
         (y: MatrixView)
         =
         let kernels = ofWidth c.Width
+        let fetchesAhead = int64 c.N * int64 y.Stride * 4L > nearBytes
+        let rowBlock = if fetchesAhead then rowBlockFetched else rowBlock
         // On a cache line's boundary.
         let room = NativePtr.stackalloc<float32>(rowBlock * c.Wide tile + 16)
         let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let fetchesAhead = int64 c.N * int64 y.Stride * 4L > nearBytes
         let mutable row = rows.From
 
         while row < rows.To do

@@ -3,6 +3,7 @@ module SparseFs.Tests.WidthsTests
 #nowarn "9"
 
 open System
+open System.IO
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
@@ -194,6 +195,23 @@ let widths =
                               (adamOf width slots stride decay)
                               (adamOf Width.Scalar slots stride decay)
                               $"{slots} slots, {stride}, {decay}")
+
+          testCase "the processor's own caches are those that Linux tells" (fun () ->
+              let folder = "/sys/devices/system/cpu/cpu0/cache"
+
+              let told (level: int) =
+                  [ if Directory.Exists folder && X86Base.IsSupported then
+                        for index in Directory.GetDirectories(folder, "index*") do
+                            let text (name: string) =
+                                File.ReadAllText(Path.Combine(index, name)).Trim()
+
+                            if text "type" <> "Instruction" && int (text "level") = level then
+                                1024L * Int64.Parse((text "size").TrimEnd 'K') ]
+
+              for level, bytes in [ 1, CacheLevels.first; 2, CacheLevels.second ] do
+                  match told level with
+                  | [] -> Expect.isGreaterThan bytes 0L $"level {level}, of which nobody tells"
+                  | told -> Expect.equal [ bytes ] told $"level {level}")
 
           testCase "128 bits have the same bits by SSE as by any machine's own means" (fun () ->
               if Sse.IsSupported then
