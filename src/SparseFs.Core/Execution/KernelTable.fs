@@ -33,12 +33,36 @@ type internal TileKernels() =
         block: nativeptr<float32> ->
             unit
 
+    /// As Spmm over so many vectors of pixels, of planes in place of a tile.
+    abstract Convolve:
+        vectors: int *
+        p: CsrView *
+        values: nativeptr<float32> *
+        bias: nativeptr<float32> *
+        planes: nativeptr<float32> *
+        rows: RowRange *
+        y: nativeptr<float32> *
+        apart: int64 ->
+            unit
+
     /// As Sddmm.
     abstract Sddmm:
         tile: Tile *
         p: CsrView *
         g: nativeptr<float32> *
         packed: nativeptr<float32> *
+        rows: RowRange *
+        accumulate: bool *
+        d: nativeptr<float32> ->
+            unit
+
+    /// As SddmmPlanes.
+    abstract SddmmPlanes:
+        p: CsrView *
+        g: nativeptr<float32> *
+        apart: int64 *
+        planes: nativeptr<float32> *
+        run: int *
         rows: RowRange *
         accumulate: bool *
         d: nativeptr<float32> ->
@@ -99,17 +123,19 @@ type internal TileWidth<'L, 'V, 'K
                 From = rows.To - rows.Count % p.Group }
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    static member Spmm(p: CsrView, values, bias, packed, rows: RowRange, y) =
+    static member Spmm<'I when 'I: struct and 'I :> IInputs>
+        (p: CsrView, values, bias, inputs, rows: RowRange, y, apart: int64)
+        =
         match p.Group with
-        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four> p values bias packed rows y
-        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two> p values bias packed rows y
+        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four, 'I> p values bias inputs rows y apart
+        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two, 'I> p values bias inputs rows y apart
         | _ -> ()
 
         let rest = TileWidth<'L, 'V, 'K>.Rest(p, rows)
 
         if rest.Count > 0 then
-            let before = int64 (rest.From - rows.From) * int64 ('K.Count * 'L.Count)
-            Spmm.rows<'L, 'V, 'K> p values bias packed rest (Pointer.at y before)
+            let before = int64 (rest.From - rows.From) * apart
+            Spmm.rows<'L, 'V, 'K, 'I> p values bias inputs rest (Pointer.at y before) apart
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Sddmm(p: CsrView, g, packed, rows: RowRange, accumulate, d) =
@@ -154,12 +180,21 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
         Reduce.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
+        let wide = int64 (tile.Vectors * 'L.Count)
+
         match tile.Vectors with
-        | 5 -> TileWidth<'L, 'V, Five>.Spmm(p, values, bias, packed, rows, block)
-        | 4 -> TileWidth<'L, 'V, Four>.Spmm(p, values, bias, packed, rows, block)
-        | 3 -> TileWidth<'L, 'V, Three>.Spmm(p, values, bias, packed, rows, block)
-        | 2 -> TileWidth<'L, 'V, Two>.Spmm(p, values, bias, packed, rows, block)
-        | _ -> TileWidth<'L, 'V, One>.Spmm(p, values, bias, packed, rows, block)
+        | 5 -> TileWidth<'L, 'V, Five>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+
+    override _.Convolve(vectors, p, values, bias, planes, rows, y, apart) =
+        match vectors with
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
@@ -168,6 +203,20 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
         | 3 -> TileWidth<'L, 'V, Three>.Sddmm(p, g, packed, rows, accumulate, d)
         | 2 -> TileWidth<'L, 'V, Two>.Sddmm(p, g, packed, rows, accumulate, d)
         | _ -> TileWidth<'L, 'V, One>.Sddmm(p, g, packed, rows, accumulate, d)
+
+    override _.SddmmPlanes(p, g, apart, planes, run, rows, accumulate, d) =
+        let rest =
+            if p.Group = 4 then
+                SddmmPlanes.groups<'L, 'V> p g apart planes run rows accumulate d
+
+                { rows with
+                    From = rows.To - rows.Count % 4 }
+            else
+                rows
+
+        if rest.Count > 0 then
+            let before = int64 (rest.From - rows.From) * apart
+            SddmmPlanes.rows<'L, 'V> p (Pointer.at g before) apart planes run rest accumulate d
 
     override _.Scatter(tile, p, values, g, rows, cols, columns, packed) =
         match tile.Vectors with

@@ -1,6 +1,7 @@
 namespace SparseFs.Kernels
 
 #nowarn "9"
+#nowarn "3535"
 #nowarn "3536"
 
 open Microsoft.FSharp.NativeInterop
@@ -29,6 +30,23 @@ type internal MatrixView =
         { Data = Pointer.at m.Data (int64 col)
           Stride = m.Stride }
 
+/// Where the inputs of a pattern's columns lie, as a type.
+type internal IInputs =
+    /// Floats between the inputs of two neighbouring columns, for tiles of a width.
+    static abstract Apart: width: int64 -> int64
+
+/// A packed tile, which has a row for each column.
+[<Struct>]
+type internal TileRows =
+    interface IInputs with
+        static member Apart(width) = width
+
+/// Planes of pixels: in place of columns, a pattern has the place where each slot's inputs begin, in floats.
+[<Struct>]
+type internal PlanePlaces =
+    interface IInputs with
+        static member Apart _ = 1L
+
 /// A CSR pattern, or a block of its columns, as addresses, for as long as its arrays are pinned.
 [<Struct>]
 type internal CsrView =
@@ -53,9 +71,9 @@ type internal CsrView =
             body r (int64 (Pointer.get p.Begin r)) (int64 (Pointer.get p.End r))
             r <- r + 1
 
-    /// The row of a tile [cols, width] that a slot reads.
-    member inline p.Input(tile: nativeptr<float32>, width: int64, slot: int64) : nativeptr<float32> =
-        Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * width)
+    /// The row of a tile [cols, apart] that a slot reads.
+    member inline p.Input(tile: nativeptr<float32>, apart: int64, slot: int64) : nativeptr<float32> =
+        Pointer.at tile (int64 (NativePtr.read (Pointer.at p.ColIdx slot)) * apart)
 
     /// Fetches the row of a tile that a later slot reads, in tiles of four vectors or five; narrower ones are near. A row
     /// that is no whole number of cache lines may ask for one line more than it has; the fifth line of five is left to the machine.

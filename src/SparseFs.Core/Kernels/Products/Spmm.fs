@@ -8,8 +8,8 @@ open SparseFs
 
 /// <summary>y[r − rows.From, i] = bias[r] + Σ values[s] · tile[ColIdx[s], i] over the slots s of row r, for one tile of samples.</summary>
 /// <remarks>
-/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors, at most five. bias [rows] may be
-/// null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are dealt to 2 (three vectors wide or more)
+/// tile is [cols, W], y is [rows, W], both feature-major, where W is 'K vectors, at most five; or 'I says otherwise where inputs
+/// lie, and apart how far the rows of y. bias [rows] may be null. y is overwritten and overlaps nothing. Order of summation: the slots of a row are dealt to 2 (three vectors wide or more)
 /// or 4 (narrower) accumulators in turn, so that no multiply-add waits for the one before it; these are added at the end.
 /// Oracle: the dense product in float64, Wanted.spmm of the tests.
 /// </remarks>
@@ -31,22 +31,30 @@ module internal Spmm =
 
     /// A whole tile's vectors, of some rows.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
+    let rows<'L, 'V, 'K, 'I
+        when 'L: struct
+        and 'L :> ISimdVector<'V>
+        and 'V: struct
+        and 'K: struct
+        and 'K :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (rows: RowRange)
         (y: nativeptr<float32>)
+        (apart: int64)
         =
         let lanes = 'L.Count
-        let width = int64 ('K.Count * lanes)
+        let width = 'I.Apart(int64 ('K.Count * lanes))
         let rowFrom = rows.From
 
         p.ForRows(
             rows,
             fun r slotFrom slotTo ->
-                let yRow = Pointer.at y (int64 (r - rowFrom) * width)
+                let yRow = Pointer.at y (int64 (r - rowFrom) * apart)
                 let mutable a0 = 'L.Zero
                 let mutable a1 = 'L.Zero
                 let mutable a2 = 'L.Zero

@@ -13,7 +13,7 @@ module internal SpmmRowGroups =
 
     /// One group and 'P of the tile's 'K vectors: as many as there are registers for their sums.
     [<AggressiveOptimization>]
-    let private group<'L, 'V, 'K, 'G, 'P
+    let private group<'L, 'V, 'K, 'G, 'P, 'I
         when 'L: struct
         and 'L :> ISimdVector<'V>
         and 'V: struct
@@ -22,15 +22,18 @@ module internal SpmmRowGroups =
         and 'G: struct
         and 'G :> ICount
         and 'P: struct
-        and 'P :> ICount>
+        and 'P :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (g: RowGroup)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (y: nativeptr<float32>)
+        (apart: int64)
         =
         let lanes = 'L.Count
-        let width = int64 ('K.Count * lanes)
+        let width = 'I.Apart(int64 ('K.Count * lanes))
         let w0 = Pointer.at values g.First0
         let w1 = Pointer.at values g.First1
         let w2 = Pointer.at values g.First2
@@ -186,61 +189,63 @@ module internal SpmmRowGroups =
         if 'P.Count > 3 then
             'L.Store(Pointer.at y (int64 (3 * lanes)), a3)
 
-        'L.Store(Pointer.at y (1L * width), b0)
+        'L.Store(Pointer.at y (1L * apart), b0)
 
         if 'P.Count > 1 then
-            'L.Store(Pointer.at y (1L * width + int64 (1 * lanes)), b1)
+            'L.Store(Pointer.at y (1L * apart + int64 (1 * lanes)), b1)
 
         if 'P.Count > 2 then
-            'L.Store(Pointer.at y (1L * width + int64 (2 * lanes)), b2)
+            'L.Store(Pointer.at y (1L * apart + int64 (2 * lanes)), b2)
 
         if 'P.Count > 3 then
-            'L.Store(Pointer.at y (1L * width + int64 (3 * lanes)), b3)
+            'L.Store(Pointer.at y (1L * apart + int64 (3 * lanes)), b3)
 
         if 'G.Count > 2 then
-            'L.Store(Pointer.at y (2L * width), c0)
+            'L.Store(Pointer.at y (2L * apart), c0)
 
         if 'G.Count > 2 && 'P.Count > 1 then
-            'L.Store(Pointer.at y (2L * width + int64 (1 * lanes)), c1)
+            'L.Store(Pointer.at y (2L * apart + int64 (1 * lanes)), c1)
 
         if 'G.Count > 2 && 'P.Count > 2 then
-            'L.Store(Pointer.at y (2L * width + int64 (2 * lanes)), c2)
+            'L.Store(Pointer.at y (2L * apart + int64 (2 * lanes)), c2)
 
         if 'G.Count > 2 && 'P.Count > 3 then
-            'L.Store(Pointer.at y (2L * width + int64 (3 * lanes)), c3)
+            'L.Store(Pointer.at y (2L * apart + int64 (3 * lanes)), c3)
 
         if 'G.Count > 2 then
-            'L.Store(Pointer.at y (3L * width), d0)
+            'L.Store(Pointer.at y (3L * apart), d0)
 
         if 'G.Count > 2 && 'P.Count > 1 then
-            'L.Store(Pointer.at y (3L * width + int64 (1 * lanes)), d1)
+            'L.Store(Pointer.at y (3L * apart + int64 (1 * lanes)), d1)
 
         if 'G.Count > 2 && 'P.Count > 2 then
-            'L.Store(Pointer.at y (3L * width + int64 (2 * lanes)), d2)
+            'L.Store(Pointer.at y (3L * apart + int64 (2 * lanes)), d2)
 
         if 'G.Count > 2 && 'P.Count > 3 then
-            'L.Store(Pointer.at y (3L * width + int64 (3 * lanes)), d3)
+            'L.Store(Pointer.at y (3L * apart + int64 (3 * lanes)), d3)
 
 
     /// Whole groups of some rows, which begin with a group.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K, 'G
+    let rows<'L, 'V, 'K, 'G, 'I
         when 'L: struct
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
         and 'K :> ICount
         and 'G: struct
-        and 'G :> ICount>
+        and 'G :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
         (tile: nativeptr<float32>)
         (rows: RowRange)
         (y: nativeptr<float32>)
+        (apart: int64)
         =
         let lanes = int64 'L.Count
-        let width = int64 'K.Count * lanes
         let fourAtOnce = 'L.Count >= 16 || 'G.Count < 4
 
         RowGroup.each<'G> p rows (fun row g ->
@@ -250,25 +255,25 @@ module internal SpmmRowGroups =
                 else
                     Pointer.at bias (int64 row)
 
-            let y = Pointer.at y (int64 (row - rows.From) * width)
+            let y = Pointer.at y (int64 (row - rows.From) * apart)
 
             // Sixteen registers hold the sums of four rows by two vectors, or by three without another, thirty-two those of four by
             // four. One condition a branch: F# makes a method of its own of branches within branches.
             if 'K.Count = 1 then
-                group<'L, 'V, 'K, 'G, One> g values bias tile y
+                group<'L, 'V, 'K, 'G, One, 'I> g values bias tile y apart
 
             if 'K.Count = 2 then
-                group<'L, 'V, 'K, 'G, Two> g values bias tile y
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart
 
             if 'K.Count = 3 || 'K.Count = 5 then
-                group<'L, 'V, 'K, 'G, Three> g values bias tile y
+                group<'L, 'V, 'K, 'G, Three, 'I> g values bias tile y apart
 
             if 'K.Count = 5 then
-                group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (3L * lanes)) (Pointer.at y (3L * lanes))
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias (Pointer.at tile (3L * lanes)) (Pointer.at y (3L * lanes)) apart
 
             if 'K.Count = 4 && fourAtOnce then
-                group<'L, 'V, 'K, 'G, Four> g values bias tile y
+                group<'L, 'V, 'K, 'G, Four, 'I> g values bias tile y apart
 
             if 'K.Count = 4 && not fourAtOnce then
-                group<'L, 'V, 'K, 'G, Two> g values bias tile y
-                group<'L, 'V, 'K, 'G, Two> g values bias (Pointer.at tile (2L * lanes)) (Pointer.at y (2L * lanes)))
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias (Pointer.at tile (2L * lanes)) (Pointer.at y (2L * lanes)) apart)

@@ -1,0 +1,195 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>A convolution's three products: with its inputs, with its outputs' gradient, and of both at the pattern.</summary>
+/// <remarks>Each sample is laid out once in planes (PlaneLayout), of which tiles of pixels are then summed as tiles of samples are in a
+/// linear product, by the same loops. Results do not depend on the number of threads, to the bit.</remarks>
+module internal CpuConvolution =
+
+    /// Rows of output that are brought to their places together.
+    let private rowBlock = 16
+
+    /// Vectors of pixels that are summed at once.
+    let private vectors = 4
+
+    /// Places in place of columns.
+    let inline private pinned (stencil: Stencil) ([<InlineIfLambda>] body: CsrView -> unit) =
+        use rowPtr = fixed stencil.RowPtr
+        use places = fixed stencil.Places
+
+        body
+            { Begin = rowPtr
+              End = Pointer.at rowPtr 1L
+              ColIdx = places
+              FetchTo = -1L
+              Group = stencil.RowGroup }
+
+    /// Some rows of a sample's products.
+    let private sumRows
+        (kernels: TileKernels)
+        (lanes: int)
+        (stencil: Stencil)
+        (p: CsrView)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (planes: nativeptr<float32>)
+        (rows: RowRange)
+        (target: nativeptr<float32>)
+        =
+        let wide = vectors * lanes
+        let room = NativePtr.stackalloc<float32>(rowBlock * wide + 16)
+        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
+        let run = stencil.Target.Run
+        let mutable first = 0
+
+        while first < run do
+            let count = min wide (run - first)
+            let needed = (count + lanes - 1) / lanes
+            let from = Pointer.at planes (int64 first)
+            let mutable row = rows.From
+
+            while row < rows.To do
+                let own =
+                    { From = row
+                      To = min rows.To (row + rowBlock) }
+
+                kernels.Convolve(needed, p, values, bias, from, own, block, int64 wide)
+                PlaneRuns.put stencil.Target block wide first count own target
+                row <- own.To
+
+            first <- first + wide
+
+    let private apply
+        (machine: ExecutionPolicy)
+        (stencil: Stencil)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (source: nativeptr<float32>)
+        (n: int)
+        (target: nativeptr<float32>)
+        =
+        let width = machine.Width
+        let kernels = TileKernels.ofWidth width
+        let shares = if n >= machine.Threads then 1 else machine.Threads
+        let layout = stencil.Source
+        let phases = int stencil.Target.Stride.Pixels
+        let sourceFloats = int64 layout.Channels * layout.SamplePixels
+        let targetFloats = int64 (stencil.Rows / phases) * stencil.Target.Size.Pixels
+
+        pinned stencil (fun p ->
+            machine.Team.Run(
+                machine.Threads,
+                n * shares,
+                fun part ->
+                    let sample, share = part / shares, part % shares
+                    let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
+                    let scratch = ScratchPool.rent layout.Floats
+                    layout.Fill(Pointer.at source (int64 sample * sourceFloats), scratch.Floats)
+                    let into = Pointer.at target (int64 sample * targetFloats)
+                    sumRows kernels (int width) stencil p values bias scratch.Floats own into
+                    ScratchPool.giveBack scratch
+            ))
+
+    /// <summary>y [n, out, ...] = the convolution of x [n, in, ...] + bias; y is overwritten.</summary>
+    /// <remarks>input is the size of a sample's channel. bias is [out] or null.</remarks>
+    let conv (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) values bias x (n: int) y =
+        apply machine (plan.Forward input) values bias x n y
+
+    /// <summary>x [n, in, ...] = the transposed convolution of g [n, out, ...]; x is overwritten.</summary>
+    let convT (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) (values: nativeptr<float32>) g (n: int) x =
+        let stencil = plan.Transposed input
+
+        match stencil.From with
+        | null -> apply machine stencil values Pointer.nothing g n x
+        | from ->
+            let ordered = ScratchPool.rent (int64 from.Length)
+
+            for s in 0 .. from.Length - 1 do
+                Pointer.set ordered.Floats s (Pointer.get values from[s])
+
+            apply machine stencil ordered.Floats Pointer.nothing g n x
+            ScratchPool.giveBack ordered
+
+    /// Vectors of pixels of which products are taken before the next row's.
+    let mutable runVectors = 32
+
+    /// Groups of samples that add up gradients of their own.
+    let private groupsOf (n: int) (nnz: int) (floats: int64) : int =
+        let affordable = int64 n * floats / (2L * (int64 nnz + 1L))
+        let mutable groups = 1
+
+        while groups < 16 && 2 * groups <= n && int64 (2 * groups) <= affordable do
+            groups <- 2 * groups
+
+        groups
+
+    /// <summary>d [nnz] = the gradient of the values, of g [n, out, ...] and x [n, in, ...]; d is overwritten.</summary>
+    let sddmm (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) g x (n: int) (d: nativeptr<float32>) =
+        let stencil = plan.Forward input
+        let nnz, layout, target = stencil.Places.Length, stencil.Source, stencil.Target
+        let lanes = int machine.Width
+        let run = (target.Run + lanes - 1) / lanes * lanes
+        let kernels = TileKernels.ofWidth machine.Width
+
+        if n = 0 || run = 0 then
+            Pointer.clear d (int64 nnz)
+        else
+            let groups = groupsOf n nnz layout.Floats
+            let shares = (machine.Threads + groups - 1) / groups
+
+            let partial: AlignedBuffer | null =
+                if groups > 1 then
+                    ScratchPool.rent (int64 groups * int64 nnz)
+                else
+                    null
+
+            let sumsOf group =
+                if groups > 1 then
+                    Pointer.at (ScratchPool.floats partial) (int64 group * int64 nnz)
+                else
+                    d
+
+            pinned stencil (fun p ->
+                machine.Team.Run(
+                    machine.Threads,
+                    groups * shares,
+                    fun part ->
+                        let group, share = part / shares, part % shares
+                        let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
+                        let scratch = ScratchPool.rent (layout.Floats + int64 own.Count * int64 run)
+                        let planes = scratch.Floats
+                        let runs = Pointer.at planes layout.Floats
+                        let sampleFrom = n * group / groups
+
+                        for sample in sampleFrom .. n * (group + 1) / groups - 1 do
+                            let xFloats = int64 layout.Channels * layout.SamplePixels
+                            layout.Fill(Pointer.at x (int64 sample * xFloats), planes)
+                            let gFloats = int64 stencil.Rows * target.Size.Pixels
+                            PlaneRuns.spread target own (Pointer.at g (int64 sample * gFloats)) run runs
+                            let step = runVectors * lanes
+                            let mutable first = 0
+
+                            while first < run do
+                                kernels.SddmmPlanes(
+                                    p,
+                                    Pointer.at runs (int64 first),
+                                    int64 run,
+                                    Pointer.at planes (int64 first),
+                                    min step (run - first),
+                                    own,
+                                    (sample > sampleFrom || first > 0),
+                                    sumsOf group
+                                )
+
+                                first <- first + step
+
+                        ScratchPool.giveBack scratch
+                ))
+
+            if groups > 1 then
+                kernels.AddGroups(groups, nnz, sumsOf 0, d)
+                ScratchPool.giveBack partial

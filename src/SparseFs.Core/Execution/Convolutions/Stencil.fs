@@ -1,0 +1,137 @@
+namespace SparseFs.Kernels
+
+open SparseFs
+
+/// <summary>One of a convolution's products with its weights, for inputs of one size: each row is a sum of shifted planes.</summary>
+/// <remarks>Row r adds values[From[s]] · the pixels from Places[s] on, for its slots s = RowPtr[r] .. RowPtr[r + 1] − 1.</remarks>
+type internal Stencil =
+    {
+        RowPtr: int[]
+        /// Where each slot's pixels begin, in floats.
+        Places: int[]
+        /// The pattern's slot of each of these; null where they are the same.
+        From: int[] | null
+        /// Rows that share their places: 1, 2 or 4.
+        RowGroup: int
+        Source: PlaneLayout
+        Target: PlaneTarget
+    }
+
+    member s.Rows: int = s.RowPtr.Length - 1
+
+[<RequireQualifiedAccess>]
+module internal Stencil =
+
+    /// <summary>The convolution itself: a row for each output channel, whose slots are the pattern's.</summary>
+    let ofForward (g: ConvGeometry) (pattern: Connectivity) (rowGroup: int) (input: Extent) : Stencil =
+        let padded = g.Padded input
+        let source = PlaneLayout(g.InChannels, input, g.Before, padded, g.Stride)
+        let cells, inputs = g.Cells, g.InChannels / g.Groups
+
+        let distance =
+            Array.init cells (fun cell -> source.Place(Extent.map2 (*) (g.CellAt cell) g.Dilation))
+
+        let rowPtr, colIdx = pattern.RowPtrArray, pattern.ColIdxArray
+        let places: int[] = Array.zeroCreate pattern.Nnz
+        let outputs = g.OutChannels / g.Groups
+
+        for r in 0 .. pattern.Rows - 1 do
+            let firstChannel = r / outputs * inputs
+
+            for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
+                let channel, cell = colIdx[s] / cells, colIdx[s] % cells
+                places[s] <- int (int64 (firstChannel + channel) * source.Apart + distance[cell])
+
+        { RowPtr = rowPtr
+          Places = places
+          From = null
+          RowGroup = rowGroup
+          Source = source
+          Target =
+            { Size = g.Output input
+              Stride = Extent.all 1
+              Row = source.Row
+              Plane = source.Plane } }
+
+    let private floorDiv (a: int) (b: int) : int = if a >= 0 then a / b else -((b - 1 - a) / b)
+
+    /// <summary>Its transpose: a row for each input channel and phase of the stride, whose pixels are summed from the outputs'
+    /// gradient.</summary>
+    /// <remarks>The input's pixel p gets w · g at (p + before − cell · dilation) / stride, where that is whole: so each cell belongs to
+    /// one phase, and within that phase stands at one distance.</remarks>
+    let ofTranspose (g: ConvGeometry) (pattern: Connectivity) (input: Extent) : Stencil =
+        let output = g.Output input
+        let cells, inputs, outputs = g.Cells, g.InChannels / g.Groups, g.OutChannels / g.Groups
+        let phases = int g.Stride.Pixels
+
+        // Of each cell: the phase, and how far its output lies from the phase's pixel of the same number.
+        let phaseOf, shiftOf =
+            Array.unzip
+                [| for cell in 0 .. cells - 1 ->
+                       let back =
+                           Extent.map3 (fun cell dilation before -> cell * dilation - before) (g.CellAt cell) g.Dilation g.Before
+
+                       let shift = Extent.map2 (fun back stride -> -(floorDiv back stride)) back g.Stride
+                       let phase = Extent.map3 (fun back stride shift -> back + stride * shift) back g.Stride shift
+                       (phase.Depth * g.Stride.Height + phase.Height) * g.Stride.Width + phase.Width, shift |]
+
+        let across pick =
+            let shifts = shiftOf |> Array.map (Extent.map2 (fun _ s -> s) (Extent.all 0))
+            pick shifts
+
+        let least = across (Array.reduce (Extent.map2 min))
+        let most = across (Array.reduce (Extent.map2 max))
+
+        // Pixels of the longest phase.
+        let longest =
+            Extent.map2 (fun size stride -> (size + stride - 1) / stride) input g.Stride
+
+        let before = Extent.map2 (fun least _ -> max 0 -least) least least
+
+        let padded =
+            Extent.map3
+                (fun before most longest -> before + most + longest)
+                before
+                most
+                longest
+
+        let source = PlaneLayout(g.OutChannels, output, before, Extent.map2 max padded (Extent.all 1), Extent.all 1)
+        let distance = shiftOf |> Array.map (fun shift -> source.Place(Extent.map2 (+) shift before))
+
+        // A counting sort by channel and phase, in the order of the pattern's slots.
+        let rowPtr, colIdx = pattern.RowPtrArray, pattern.ColIdxArray
+        let rows = g.InChannels * phases
+        let first: int[] = Array.zeroCreate (rows + 1)
+
+        let each (body: int -> int -> int -> unit) =
+            for r in 0 .. pattern.Rows - 1 do
+                let firstChannel = r / outputs * inputs
+
+                for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
+                    let channel, cell = firstChannel + colIdx[s] / cells, colIdx[s] % cells
+                    body s (channel * phases + phaseOf[cell]) (int (int64 r * source.Apart + distance[cell]))
+
+        each (fun _ row _ -> first[row + 1] <- first[row + 1] + 1)
+
+        for row in 0 .. rows - 1 do
+            first[row + 1] <- first[row + 1] + first[row]
+
+        let next = Array.copy first
+        let places, from = Array.zeroCreate pattern.Nnz, Array.zeroCreate pattern.Nnz
+
+        each (fun slot row place ->
+            let at = next[row]
+            places[at] <- place
+            from[at] <- slot
+            next[row] <- at + 1)
+
+        { RowPtr = first
+          Places = places
+          From = from
+          RowGroup = 1
+          Source = source
+          Target =
+            { Size = input
+              Stride = g.Stride
+              Row = source.Row
+              Plane = source.Plane } }
