@@ -10,6 +10,7 @@ type Arguments =
     | Wide
     | Kernels
     | Roofline
+    | Conv
     | Sweep
     | Costs
     | Topologies
@@ -37,6 +38,7 @@ type Arguments =
             | Wide -> "make and run very wide layers, with their peak memory, in place of the comparison"
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
             | Roofline -> "the kernels by themselves, as shares of what the machine can do, in place of the comparison"
+            | Conv -> "convolutions beside dense ones, in place of the comparison"
             | Sweep ->
                 "one layer (1024 x 1024, 90 %; --shape, --sparsity, --groups) at 1 to 300 samples: where a few more cost too much"
             | Costs -> "the plan, the bytes of a weight, and the step of a tiny layer, in place of the comparison"
@@ -131,6 +133,8 @@ let main args =
             WideBenchmark.run ()
         elif given.Contains Kernels then
             KernelBenchmarks.run ()
+        elif given.Contains Conv then
+            ConvBenchmark.run ()
         elif given.Contains Roofline then
             RooflineBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/roofline.json")))
         elif given.Contains Sweep then

@@ -42,7 +42,8 @@ type internal TileKernels() =
         planes: nativeptr<float32> *
         rows: RowRange *
         y: nativeptr<float32> *
-        apart: int64 ->
+        apart: int64 *
+        places: VectorPlaces ->
             unit
 
     /// As Sddmm.
@@ -54,6 +55,28 @@ type internal TileKernels() =
         rows: RowRange *
         accumulate: bool *
         d: nativeptr<float32> ->
+            unit
+
+    /// As PlaneLayout.Fill.
+    abstract Fill: layout: PlaneLayout * sample: nativeptr<float32> * planes: nativeptr<float32> -> unit
+
+    /// As PlaneTarget.put.
+    abstract Put:
+        target: PlaneTarget *
+        block: nativeptr<float32> *
+        first: int *
+        vectors: int *
+        rows: RowRange *
+        y: nativeptr<float32> ->
+            unit
+
+    /// As PlaneRuns.spread.
+    abstract Spread:
+        target: PlaneTarget *
+        channels: RowRange *
+        source: nativeptr<float32> *
+        apart: int *
+        runs: nativeptr<float32> ->
             unit
 
     /// As SddmmPlanes.
@@ -124,18 +147,18 @@ type internal TileWidth<'L, 'V, 'K
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Spmm<'I when 'I: struct and 'I :> IInputs>
-        (p: CsrView, values, bias, inputs, rows: RowRange, y, apart: int64)
+        (p: CsrView, values, bias, inputs, rows: RowRange, y, apart: int64, places: VectorPlaces)
         =
         match p.Group with
-        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four, 'I> p values bias inputs rows y apart
-        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two, 'I> p values bias inputs rows y apart
+        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four, 'I> p values bias inputs rows y apart places
+        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two, 'I> p values bias inputs rows y apart places
         | _ -> ()
 
         let rest = TileWidth<'L, 'V, 'K>.Rest(p, rows)
 
         if rest.Count > 0 then
             let before = int64 (rest.From - rows.From) * apart
-            Spmm.rows<'L, 'V, 'K, 'I> p values bias inputs rest (Pointer.at y before) apart
+            Spmm.rows<'L, 'V, 'K, 'I> p values bias inputs rest (Pointer.at y before) apart places
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Sddmm(p: CsrView, g, packed, rows: RowRange, accumulate, d) =
@@ -180,21 +203,21 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
         Reduce.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
-        let wide = int64 (tile.Vectors * 'L.Count)
+        let wide, none = int64 (tile.Vectors * 'L.Count), VectorPlaces.none
 
         match tile.Vectors with
-        | 5 -> TileWidth<'L, 'V, Five>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
-        | 4 -> TileWidth<'L, 'V, Four>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
-        | 3 -> TileWidth<'L, 'V, Three>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
-        | 2 -> TileWidth<'L, 'V, Two>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
-        | _ -> TileWidth<'L, 'V, One>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide)
+        | 5 -> TileWidth<'L, 'V, Five>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
 
-    override _.Convolve(vectors, p, values, bias, planes, rows, y, apart) =
+    override _.Convolve(vectors, p, values, bias, planes, rows, y, apart, places) =
         match vectors with
-        | 4 -> TileWidth<'L, 'V, Four>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
-        | 3 -> TileWidth<'L, 'V, Three>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
-        | 2 -> TileWidth<'L, 'V, Two>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
-        | _ -> TileWidth<'L, 'V, One>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart, places)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart, places)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart, places)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<PlanePlaces>(p, values, bias, planes, rows, y, apart, places)
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with
@@ -203,6 +226,14 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
         | 3 -> TileWidth<'L, 'V, Three>.Sddmm(p, g, packed, rows, accumulate, d)
         | 2 -> TileWidth<'L, 'V, Two>.Sddmm(p, g, packed, rows, accumulate, d)
         | _ -> TileWidth<'L, 'V, One>.Sddmm(p, g, packed, rows, accumulate, d)
+
+    override _.Fill(layout, sample, planes) = layout.Fill<'L, 'V>(sample, planes)
+
+    override _.Put(target, block, first, vectors, rows, y) =
+        PlaneRuns.put<'L, 'V> target block first vectors rows y
+
+    override _.Spread(target, channels, source, apart, runs) =
+        PlaneRuns.spread<'L, 'V> target channels source apart runs
 
     override _.SddmmPlanes(p, g, apart, planes, run, rows, accumulate, d) =
         let rest =

@@ -28,6 +28,39 @@ module internal CpuConvolution =
               FetchTo = -1L
               Group = stencil.RowGroup }
 
+    /// Where four vectors lie, from a first one on.
+    let private placesOf (target: PlaneTarget) (lanes: int) (first: int) (count: int) (areTogether: bool) : VectorPlaces =
+        let input k =
+            if k < count then
+                target.Input(lanes, first + k) - target.Input(lanes, first)
+            else
+                0L
+
+        let output k =
+            if areTogether then
+                int64 (k * lanes)
+            elif k < count then
+                target.Output(lanes, first + k) - target.Output(lanes, first)
+            else
+                0L
+
+        { In1 = input 1
+          In2 = input 2
+          In3 = input 3
+          Out1 = output 1
+          Out2 = output 2
+          Out3 = output 3 }
+
+    /// Asks for the lines that the next tile is written to: those of many channels, which no prefetcher follows.
+    let private fetchLines (rows: int) (first: nativeptr<float32>) (apart: int64) =
+        if Pointer.hasPrefetch () then
+            let mutable line = first
+
+            for _ in 1..rows do
+                Pointer.prefetch line
+                Pointer.prefetch (Pointer.at line 16L)
+                line <- Pointer.at line apart
+
     /// Some rows of a sample's products.
     let private sumRows
         (kernels: TileKernels)
@@ -38,30 +71,44 @@ module internal CpuConvolution =
         (bias: nativeptr<float32>)
         (planes: nativeptr<float32>)
         (rows: RowRange)
-        (target: nativeptr<float32>)
+        (y: nativeptr<float32>)
         =
-        let wide = vectors * lanes
-        let room = NativePtr.stackalloc<float32>(rowBlock * wide + 16)
+        let target = stencil.Target.Merged
+        let channel = target.Size.Pixels
+        let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
         let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let run = stencil.Target.Run
+        let all = target.Vectors lanes
         let mutable first = 0
 
-        while first < run do
-            let count = min wide (run - first)
-            let needed = (count + lanes - 1) / lanes
-            let from = Pointer.at planes (int64 first)
-            let mutable row = rows.From
+        while first < all do
+            let count = min vectors (all - first)
+            let from = Pointer.at planes (target.Input(lanes, first))
 
-            while row < rows.To do
-                let own =
-                    { From = row
-                      To = min rows.To (row + rowBlock) }
+            // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
+            // last row of a channel is another's, or nobody's.
+            if
+                target.Stride.Pixels = 1L
+                && target.Output(lanes, first + count - 1) + int64 lanes <= channel
+            then
+                let places = placesOf target lanes first count false
+                let into = Pointer.at y (int64 rows.From * channel + target.Output(lanes, first))
+                let next = target.Output(lanes, min (first + count) (all - 1))
+                fetchLines rows.Count (Pointer.at y (int64 rows.From * channel + next)) channel
+                kernels.Convolve(count, p, values, bias, from, rows, into, channel, places)
+            else
+                let places = placesOf target lanes first count true
+                let mutable row = rows.From
 
-                kernels.Convolve(needed, p, values, bias, from, own, block, int64 wide)
-                PlaneRuns.put stencil.Target block wide first count own target
-                row <- own.To
+                while row < rows.To do
+                    let own =
+                        { From = row
+                          To = min rows.To (row + rowBlock) }
 
-            first <- first + wide
+                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), places)
+                    kernels.Put(target, block, first, count, own, y)
+                    row <- own.To
+
+            first <- first + count
 
     let private apply
         (machine: ExecutionPolicy)
@@ -77,6 +124,8 @@ module internal CpuConvolution =
         let shares = if n >= machine.Threads then 1 else machine.Threads
         let layout = stencil.Source
         let phases = int stencil.Target.Stride.Pixels
+        // Vectors that fill their row read nothing behind the sample.
+        let inPlace = layout.IsSample && stencil.Target.Merged.Most.Width >= int width
         let sourceFloats = int64 layout.Channels * layout.SamplePixels
         let targetFloats = int64 (stencil.Rows / phases) * stencil.Target.Size.Pixels
 
@@ -87,11 +136,16 @@ module internal CpuConvolution =
                 fun part ->
                     let sample, share = part / shares, part % shares
                     let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
-                    let scratch = ScratchPool.rent layout.Floats
-                    layout.Fill(Pointer.at source (int64 sample * sourceFloats), scratch.Floats)
+                    let ofSample = Pointer.at source (int64 sample * sourceFloats)
                     let into = Pointer.at target (int64 sample * targetFloats)
-                    sumRows kernels (int width) stencil p values bias scratch.Floats own into
-                    ScratchPool.giveBack scratch
+
+                    if inPlace then
+                        sumRows kernels (int width) stencil p values bias ofSample own into
+                    else
+                        let scratch = ScratchPool.rent layout.Floats
+                        kernels.Fill(layout, ofSample, scratch.Floats)
+                        sumRows kernels (int width) stencil p values bias scratch.Floats own into
+                        ScratchPool.giveBack scratch
             ))
 
     /// <summary>y [n, out, ...] = the convolution of x [n, in, ...] + bias; y is overwritten.</summary>
@@ -167,9 +221,9 @@ module internal CpuConvolution =
 
                         for sample in sampleFrom .. n * (group + 1) / groups - 1 do
                             let xFloats = int64 layout.Channels * layout.SamplePixels
-                            layout.Fill(Pointer.at x (int64 sample * xFloats), planes)
+                            kernels.Fill(layout, Pointer.at x (int64 sample * xFloats), planes)
                             let gFloats = int64 stencil.Rows * target.Size.Pixels
-                            PlaneRuns.spread target own (Pointer.at g (int64 sample * gFloats)) run runs
+                            kernels.Spread(target, own, Pointer.at g (int64 sample * gFloats), run, runs)
                             let step = runVectors * lanes
                             let mutable first = 0
 

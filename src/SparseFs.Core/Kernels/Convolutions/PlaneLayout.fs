@@ -2,9 +2,40 @@ namespace SparseFs.Kernels
 
 #nowarn "9"
 
-open System.Runtime.CompilerServices
+open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 open SparseFs
+
+/// Copies and zeros of a few pixels: shorter than a call that any length may have.
+module internal Pixels =
+
+    let inline copy<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (source: nativeptr<float32>)
+        (count: int)
+        (target: nativeptr<float32>)
+        =
+        let lanes = 'L.Count
+        let mutable i = 0
+
+        while i + lanes <= count do
+            'L.Store(Pointer.at target (int64 i), 'L.Load(Pointer.at source (int64 i)))
+            i <- i + lanes
+
+        if 'L.Count > 4 then
+            while i + 4 <= count do
+                Vector128.Store(Vector128.Load(Pointer.at source (int64 i)), Pointer.at target (int64 i))
+                i <- i + 4
+
+        while i < count do
+            Pointer.set target i (Pointer.get source i)
+            i <- i + 1
+
+    let inline clear (target: nativeptr<float32>) (count: int) =
+        let mutable i = 0
+
+        while i < count do
+            Pointer.set target i 0.0f
+            i <- i + 1
 
 /// <summary>How a sample's channels are laid out so that each cell of a kernel meets all pixels of an output at one distance.</summary>
 /// <remarks>
@@ -47,33 +78,19 @@ type internal PlaneLayout(channels: int, size: Extent, before: Extent, padded: E
 
         phase * volume + inPhase
 
-    /// A row of one phase, whose pixels come from every stride-th of a row of the sample, or zeros where there is none.
-    [<AggressiveOptimization>]
-    member private _.FillRow(source: nativeptr<float32>, phase: int, row: nativeptr<float32>) : unit =
-        let step = stride.Width
-        // The first pixel of the row in the sample, which may lie before it.
-        let first = phase - before.Width
+    /// The first and the last but one pixel of a phase's row that come from the sample.
+    member _.Inside(phase: int) : struct (int * int) =
+        let step, first = stride.Width, phase - before.Width
         let from = if first >= 0 then 0 else min split.Width ((step - 1 - first) / step)
-        let until = max from (min split.Width ((size.Width - first + step - 1) / step))
-        Pointer.clear row (int64 from)
-
-        if step = 1 then
-            let bytes = uint32 (4 * (until - from))
-            Unsafe.CopyBlockUnaligned(
-                NativePtr.toVoidPtr (Pointer.at row (int64 from)),
-                NativePtr.toVoidPtr (Pointer.at source (int64 (first + from))),
-                bytes
-            )
-        else
-            for x in from .. until - 1 do
-                Pointer.set row x (Pointer.get source (first + x * step))
-
-        Pointer.clear (Pointer.at row (int64 until)) (int64 (split.Width - until))
+        struct (from, max from (min split.Width ((size.Width - first + step - 1) / step)))
 
     /// Lays a sample [channels, depth, height, width] out.
     [<AggressiveOptimization>]
-    member layout.Fill(sample: nativeptr<float32>, planes: nativeptr<float32>) : unit =
+    member layout.Fill<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (sample: nativeptr<float32>, planes: nativeptr<float32>)
+        : unit =
         let mutable row = planes
+        let step, wide = stride.Width, split.Width
 
         for channel in 0 .. channels - 1 do
             let ofChannel = Pointer.at sample (int64 channel * size.Pixels)
@@ -82,6 +99,8 @@ type internal PlaneLayout(channels: int, size: Extent, before: Extent, padded: E
                 let px = phase % stride.Width
                 let py = phase / stride.Width % stride.Height
                 let pz = phase / (stride.Width * stride.Height)
+                let struct (from, until) = layout.Inside px
+                let first = px - before.Width
 
                 for z in 0 .. split.Depth - 1 do
                     let fromZ = z * stride.Depth + pz - before.Depth
@@ -91,35 +110,83 @@ type internal PlaneLayout(channels: int, size: Extent, before: Extent, padded: E
 
                         if fromZ >= 0 && fromZ < size.Depth && fromY >= 0 && fromY < size.Height then
                             let at = (int64 fromZ * int64 size.Height + int64 fromY) * int64 size.Width
-                            layout.FillRow(Pointer.at ofChannel at, px, row)
-                        else
-                            Pointer.clear row (int64 split.Width)
+                            let source = Pointer.at ofChannel at
+                            Pixels.clear row from
 
-                        row <- Pointer.at row (int64 split.Width)
+                            if step = 1 then
+                                let source = Pointer.at source (int64 (first + from))
+                                Pixels.copy<'L, 'V> source (until - from) (Pointer.at row (int64 from))
+                            else
+                                for x in from .. until - 1 do
+                                    Pointer.set row x (Pointer.get source (first + x * step))
+
+                            Pixels.clear (Pointer.at row (int64 until)) (wide - until)
+                        else
+                            Pixels.clear row wide
+
+                        row <- Pointer.at row (int64 wide)
 
         Pointer.clear row (int64 PlaneLayout.Slack)
 
-/// <summary>Outputs of a run of pixels, where each belongs.</summary>
-/// <remarks>A run's pixel z · plane + y · row + x is the output (z, y, x) of one phase, if that has one: of each row, so many as the
-/// phase is wide.</remarks>
+/// <summary>Where outputs go that are computed row by row of pixels, in whole vectors.</summary>
 [<Struct>]
 type internal PlaneTarget =
     {
         /// Of a whole channel.
         Size: Extent
-        /// From a phase's pixel to its next.
+        /// From a pixel of a phase to its next; all 1 where there is one phase only.
         Stride: Extent
+        /// Floats from an input row, and plane, to the next.
         Row: int
         Plane: int
     }
 
-    /// Pixels of a phase, each of which is 0 to stride − 1.
+    /// Pixels of a phase, each of whose numbers is 0 to stride − 1.
     member t.Of(phase: Extent) : Extent =
         Extent.map3 (fun size step p -> (size - p + step - 1) / step) t.Size t.Stride phase
 
-    /// Pixels from the first of a phase to the last of its longest.
+    /// Pixels of the largest phase.
+    member t.Most: Extent = t.Of(Extent.all 0)
+
+    /// Whether all pixels follow each other in the inputs as they do in the outputs: then they are one row.
+    member t.IsOneRow: bool =
+        t.Stride.Pixels = 1L
+        && t.Row = t.Size.Width
+        && (t.Size.Depth = 1 || t.Plane = t.Row * t.Size.Height)
+
+    /// The same pixels in as few rows as they have.
+    member t.Merged: PlaneTarget =
+        let pixels = t.Size.Pixels
+
+        { Size = if t.IsOneRow then Extent.of3 1 1 (int pixels) else t.Size
+          Stride = t.Stride
+          Row = t.Row
+          Plane = t.Plane }
+
+    member inline t.PerRow(lanes: int) : int = (t.Most.Width + lanes - 1) / lanes
+
+    /// Vectors of all rows; each row begins one.
+    member t.Vectors(lanes: int) : int =
+        t.Most.Depth * t.Most.Height * t.PerRow lanes
+
+    /// The first pixel of a vector in its row: a row's last vector ends where the row does, if it fills one at all.
+    member t.InRow(lanes: int, vector: int) : int =
+        let x = vector % t.PerRow lanes * lanes
+        if t.Most.Width < lanes then x else min x (t.Most.Width - lanes)
+
+    /// Where a vector's inputs begin.
+    member t.Input(lanes: int, vector: int) : int64 =
+        let row = vector / t.PerRow lanes
+        let z, y = row / t.Most.Height, row % t.Most.Height
+        int64 z * int64 t.Plane + int64 y * int64 t.Row + int64 (t.InRow(lanes, vector))
+
+    /// Where a vector's outputs begin in a channel, where there is one phase.
+    member t.Output(lanes: int, vector: int) : int64 =
+        int64 (vector / t.PerRow lanes) * int64 t.Size.Width + int64 (t.InRow(lanes, vector))
+
+    /// Pixels from the first to the last, in inputs.
     member t.Run: int =
-        let most = t.Of(Extent.all 0)
+        let most = t.Most
 
         if most.Pixels = 0L then
             0
@@ -128,96 +195,74 @@ type internal PlaneTarget =
 
 module internal PlaneRuns =
 
-    /// Calls body for each piece of a row of pixels among count pixels of a phase's run from a first one: with the piece's
-    /// first pixel, the number of its pixels, and z, y and x of the first.
-    let inline private pieces
-        (t: PlaneTarget)
-        (ofPhase: Extent)
-        (first: int)
-        (count: int)
-        ([<InlineIfLambda>] body: int -> int -> int -> int -> int -> unit)
-        =
-        let mutable q = first
-        let last = first + count
-
-        while q < last do
-            let z = q / t.Plane
-            let y = (q - z * t.Plane) / t.Row
-            let x = q - z * t.Plane - y * t.Row
-            let length = min (ofPhase.Width - x) (last - q)
-
-            if z < ofPhase.Depth && y < ofPhase.Height && length > 0 then
-                body (q - first) length z y x
-
-            q <- q + t.Row - x
-
-    /// Brings a block [rows, count] of pixels of a run to the channels of a target, whose rows are phases of channels in turn.
+    /// Brings a block [rows, vectors] to the channels of a target, whose rows are phases of channels in turn: of each vector
+    /// those pixels that the row has.
     [<AggressiveOptimization>]
-    let put
+    let put<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (t: PlaneTarget)
         (block: nativeptr<float32>)
-        (apart: int)
         (first: int)
-        (count: int)
+        (vectors: int)
         (rows: RowRange)
         (target: nativeptr<float32>)
         =
+        let lanes = 'L.Count
         let phases = int t.Stride.Pixels
         let channel = t.Size.Pixels
+        let perRow = t.PerRow lanes
+        let wide = int64 (vectors * lanes)
 
-        if phases = 1 then
-            pieces t t.Size first count (fun from length z y x ->
-                let at = (int64 z * int64 t.Size.Height + int64 y) * int64 t.Size.Width + int64 x
-                let mutable source = Pointer.at block (int64 from)
-                let mutable into = Pointer.at target (at + int64 rows.From * channel)
+        for r in rows.From .. rows.To - 1 do
+            let phase = r % phases
+            let px = phase % t.Stride.Width
+            let py = phase / t.Stride.Width % t.Stride.Height
+            let pz = phase / (t.Stride.Width * t.Stride.Height)
+            let size = t.Of(Extent.of3 pz py px)
+            let ofRow = Pointer.at block (int64 (r - rows.From) * wide)
+            let ofChannel = Pointer.at target (int64 (r / phases) * channel)
 
-                for _ in 1 .. rows.Count do
-                    Unsafe.CopyBlockUnaligned(NativePtr.toVoidPtr into, NativePtr.toVoidPtr source, uint32 (4 * length))
-                    source <- Pointer.at source (int64 apart)
-                    into <- Pointer.at into channel)
-        else
-            for r in rows.From .. rows.To - 1 do
-                let phase = r % phases
-                let px = phase % t.Stride.Width
-                let py = phase / t.Stride.Width % t.Stride.Height
-                let pz = phase / (t.Stride.Width * t.Stride.Height)
-                let source = Pointer.at block (int64 (r - rows.From) * int64 apart)
-                let into = Pointer.at target (int64 (r / phases) * channel)
+            for v in 0 .. vectors - 1 do
+                let row, x = (first + v) / perRow, t.InRow(lanes, first + v)
+                let z, y = row / t.Most.Height, row % t.Most.Height
+                let source = Pointer.at ofRow (int64 (v * lanes))
+                let count = min lanes (size.Width - x)
 
-                pieces t (t.Of(Extent.of3 pz py px)) first count (fun from length z y x ->
-                    let row =
-                        (int64 (z * t.Stride.Depth + pz) * int64 t.Size.Height + int64 (y * t.Stride.Height + py))
-                        * int64 t.Size.Width
+                if z < size.Depth && y < size.Height && count > 0 then
+                    let line =
+                        int64 (z * t.Stride.Depth + pz) * int64 t.Size.Height
+                        + int64 (y * t.Stride.Height + py)
 
-                    for i in 0 .. length - 1 do
-                        Pointer.set
-                            (Pointer.at into row)
-                            ((x + i) * t.Stride.Width + px)
-                            (Pointer.get source (from + i)))
+                    let into = Pointer.at ofChannel (line * int64 t.Size.Width)
+
+                    if t.Stride.Width = 1 then
+                        Pixels.copy<'L, 'V> source count (Pointer.at into (int64 x))
+                    else
+                        for i in 0 .. count - 1 do
+                            Pointer.set into ((x + i) * t.Stride.Width + px) (Pointer.get source i)
 
     /// The other way round, of a target without phases: channels laid out as runs of so many floats each, zeros between.
     [<AggressiveOptimization>]
-    let spread (t: PlaneTarget) (channels: RowRange) (source: nativeptr<float32>) (apart: int) (runs: nativeptr<float32>) =
+    let spread<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (t: PlaneTarget)
+        (channels: RowRange)
+        (source: nativeptr<float32>)
+        (apart: int)
+        (runs: nativeptr<float32>)
+        =
         let channel = t.Size.Pixels
-        let width = int64 t.Size.Width
+        let width = t.Size.Width
 
         for c in channels.From .. channels.To - 1 do
             let from = Pointer.at source (int64 c * channel)
             let run = Pointer.at runs (int64 (c - channels.From) * int64 apart)
-            let mutable filled = 0L
+            let mutable filled = 0
 
             for z in 0 .. t.Size.Depth - 1 do
                 for y in 0 .. t.Size.Height - 1 do
-                    let at = int64 z * int64 t.Plane + int64 y * int64 t.Row
-                    Pointer.clear (Pointer.at run filled) (at - filled)
-                    let row = Pointer.at from ((int64 z * int64 t.Size.Height + int64 y) * width)
-
-                    Unsafe.CopyBlockUnaligned(
-                        NativePtr.toVoidPtr (Pointer.at run at),
-                        NativePtr.toVoidPtr row,
-                        uint32 (4L * width)
-                    )
-
+                    let at = z * t.Plane + y * t.Row
+                    Pixels.clear (Pointer.at run (int64 filled)) (at - filled)
+                    let row = (int64 z * int64 t.Size.Height + int64 y) * int64 width
+                    Pixels.copy<'L, 'V> (Pointer.at from row) width (Pointer.at run (int64 at))
                     filled <- at + width
 
-            Pointer.clear (Pointer.at run filled) (int64 apart - filled)
+            Pixels.clear (Pointer.at run (int64 filled)) (apart - filled)

@@ -24,10 +24,10 @@ module internal Spmm =
     let inline private next<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (w: 'V)
         (x: nativeptr<float32>)
-        (vector: int)
+        (distance: int64)
         (sum: 'V)
         : 'V =
-        'L.MultiplyAdd(w, 'L.Load(Pointer.at x (int64 (vector * 'L.Count))), sum)
+        'L.MultiplyAdd(w, 'L.Load(Pointer.at x distance), sum)
 
     /// A whole tile's vectors, of some rows.
     [<AggressiveOptimization>]
@@ -46,8 +46,16 @@ module internal Spmm =
         (rows: RowRange)
         (y: nativeptr<float32>)
         (apart: int64)
+        (places: VectorPlaces)
         =
         let lanes = 'L.Count
+        let in1 = if 'I.AreTiles then int64 (1 * lanes) else places.In1
+        let in2 = if 'I.AreTiles then int64 (2 * lanes) else places.In2
+        let in3 = if 'I.AreTiles then int64 (3 * lanes) else places.In3
+        let in4 = int64 (4 * lanes)
+        let out1 = if 'I.AreTiles then int64 (1 * lanes) else places.Out1
+        let out2 = if 'I.AreTiles then int64 (2 * lanes) else places.Out2
+        let out3 = if 'I.AreTiles then int64 (3 * lanes) else places.Out3
         let width = 'I.Apart(int64 ('K.Count * lanes))
         let rowFrom = rows.From
 
@@ -92,31 +100,31 @@ module internal Spmm =
                     while s + 3L < slotTo do
                         let w = weight<'L, 'V> values s
                         let x = p.Input(tile, width, s)
-                        a0 <- next<'L, 'V> w x 0 a0
+                        a0 <- next<'L, 'V> w x 0L a0
 
                         if 'K.Count > 1 then
-                            a1 <- next<'L, 'V> w x 1 a1
+                            a1 <- next<'L, 'V> w x in1 a1
 
                         let w = weight<'L, 'V> values (s + 1L)
                         let x = p.Input(tile, width, (s + 1L))
-                        b0 <- next<'L, 'V> w x 0 b0
+                        b0 <- next<'L, 'V> w x 0L b0
 
                         if 'K.Count > 1 then
-                            b1 <- next<'L, 'V> w x 1 b1
+                            b1 <- next<'L, 'V> w x in1 b1
 
                         let w = weight<'L, 'V> values (s + 2L)
                         let x = p.Input(tile, width, (s + 2L))
-                        c0 <- next<'L, 'V> w x 0 c0
+                        c0 <- next<'L, 'V> w x 0L c0
 
                         if 'K.Count > 1 then
-                            c1 <- next<'L, 'V> w x 1 c1
+                            c1 <- next<'L, 'V> w x in1 c1
 
                         let w = weight<'L, 'V> values (s + 3L)
                         let x = p.Input(tile, width, (s + 3L))
-                        d0 <- next<'L, 'V> w x 0 d0
+                        d0 <- next<'L, 'V> w x 0L d0
 
                         if 'K.Count > 1 then
-                            d1 <- next<'L, 'V> w x 1 d1
+                            d1 <- next<'L, 'V> w x in1 d1
 
                         s <- s + 4L
                 else
@@ -125,46 +133,46 @@ module internal Spmm =
                         p.Fetch<'L, 'V, 'K>(tile, s + 1L)
                         let w = weight<'L, 'V> values s
                         let x = p.Input(tile, width, s)
-                        a0 <- next<'L, 'V> w x 0 a0
-                        a1 <- next<'L, 'V> w x 1 a1
-                        a2 <- next<'L, 'V> w x 2 a2
+                        a0 <- next<'L, 'V> w x 0L a0
+                        a1 <- next<'L, 'V> w x in1 a1
+                        a2 <- next<'L, 'V> w x in2 a2
 
                         if 'K.Count > 3 then
-                            a3 <- next<'L, 'V> w x 3 a3
+                            a3 <- next<'L, 'V> w x in3 a3
 
                         if 'K.Count > 4 then
-                            a4 <- next<'L, 'V> w x 4 a4
+                            a4 <- next<'L, 'V> w x in4 a4
 
                         let w = weight<'L, 'V> values (s + 1L)
                         let x = p.Input(tile, width, (s + 1L))
-                        b0 <- next<'L, 'V> w x 0 b0
-                        b1 <- next<'L, 'V> w x 1 b1
-                        b2 <- next<'L, 'V> w x 2 b2
+                        b0 <- next<'L, 'V> w x 0L b0
+                        b1 <- next<'L, 'V> w x in1 b1
+                        b2 <- next<'L, 'V> w x in2 b2
 
                         if 'K.Count > 3 then
-                            b3 <- next<'L, 'V> w x 3 b3
+                            b3 <- next<'L, 'V> w x in3 b3
 
                         if 'K.Count > 4 then
-                            b4 <- next<'L, 'V> w x 4 b4
+                            b4 <- next<'L, 'V> w x in4 b4
 
                         s <- s + 2L
 
                 while s < slotTo do
                     let w = weight<'L, 'V> values s
                     let x = p.Input(tile, width, s)
-                    a0 <- next<'L, 'V> w x 0 a0
+                    a0 <- next<'L, 'V> w x 0L a0
 
                     if 'K.Count > 1 then
-                        a1 <- next<'L, 'V> w x 1 a1
+                        a1 <- next<'L, 'V> w x in1 a1
 
                     if 'K.Count > 2 then
-                        a2 <- next<'L, 'V> w x 2 a2
+                        a2 <- next<'L, 'V> w x in2 a2
 
                     if 'K.Count > 3 then
-                        a3 <- next<'L, 'V> w x 3 a3
+                        a3 <- next<'L, 'V> w x in3 a3
 
                     if 'K.Count > 4 then
-                        a4 <- next<'L, 'V> w x 4 a4
+                        a4 <- next<'L, 'V> w x in4 a4
 
                     s <- s + 1L
 
@@ -172,15 +180,15 @@ module internal Spmm =
                     'L.Store(yRow, 'L.Add('L.Add(a0, b0), 'L.Add(c0, d0)))
 
                     if 'K.Count > 1 then
-                        'L.Store(Pointer.at yRow (int64 lanes), 'L.Add('L.Add(a1, b1), 'L.Add(c1, d1)))
+                        'L.Store(Pointer.at yRow out1, 'L.Add('L.Add(a1, b1), 'L.Add(c1, d1)))
                 else
                     'L.Store(yRow, 'L.Add(a0, b0))
-                    'L.Store(Pointer.at yRow (int64 (1 * lanes)), 'L.Add(a1, b1))
-                    'L.Store(Pointer.at yRow (int64 (2 * lanes)), 'L.Add(a2, b2))
+                    'L.Store(Pointer.at yRow out1, 'L.Add(a1, b1))
+                    'L.Store(Pointer.at yRow out2, 'L.Add(a2, b2))
 
                     if 'K.Count > 3 then
-                        'L.Store(Pointer.at yRow (int64 (3 * lanes)), 'L.Add(a3, b3))
+                        'L.Store(Pointer.at yRow out3, 'L.Add(a3, b3))
 
                     if 'K.Count > 4 then
-                        'L.Store(Pointer.at yRow (int64 (4 * lanes)), 'L.Add(a4, b4))
+                        'L.Store(Pointer.at yRow in4, 'L.Add(a4, b4))
         )

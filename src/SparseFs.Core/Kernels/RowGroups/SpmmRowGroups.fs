@@ -31,8 +31,15 @@ module internal SpmmRowGroups =
         (tile: nativeptr<float32>)
         (y: nativeptr<float32>)
         (apart: int64)
+        (places: VectorPlaces)
         =
         let lanes = 'L.Count
+        let in1 = if 'I.AreTiles then int64 (1 * lanes) else places.In1
+        let in2 = if 'I.AreTiles then int64 (2 * lanes) else places.In2
+        let in3 = if 'I.AreTiles then int64 (3 * lanes) else places.In3
+        let out1 = if 'I.AreTiles then int64 (1 * lanes) else places.Out1
+        let out2 = if 'I.AreTiles then int64 (2 * lanes) else places.Out2
+        let out3 = if 'I.AreTiles then int64 (3 * lanes) else places.Out3
         let width = 'I.Apart(int64 ('K.Count * lanes))
         let w0 = Pointer.at values g.First0
         let w1 = Pointer.at values g.First1
@@ -110,19 +117,19 @@ module internal SpmmRowGroups =
 
             let x1 =
                 if 'P.Count > 1 then
-                    'L.Load(Pointer.at x (int64 (1 * lanes)))
+                    'L.Load(Pointer.at x in1)
                 else
                     x0
 
             let x2 =
                 if 'P.Count > 2 then
-                    'L.Load(Pointer.at x (int64 (2 * lanes)))
+                    'L.Load(Pointer.at x in2)
                 else
                     x0
 
             let x3 =
                 if 'P.Count > 3 then
-                    'L.Load(Pointer.at x (int64 (3 * lanes)))
+                    'L.Load(Pointer.at x in3)
                 else
                     x0
 
@@ -181,48 +188,48 @@ module internal SpmmRowGroups =
         'L.Store(y, a0)
 
         if 'P.Count > 1 then
-            'L.Store(Pointer.at y (int64 (1 * lanes)), a1)
+            'L.Store(Pointer.at y out1, a1)
 
         if 'P.Count > 2 then
-            'L.Store(Pointer.at y (int64 (2 * lanes)), a2)
+            'L.Store(Pointer.at y out2, a2)
 
         if 'P.Count > 3 then
-            'L.Store(Pointer.at y (int64 (3 * lanes)), a3)
+            'L.Store(Pointer.at y out3, a3)
 
         'L.Store(Pointer.at y (1L * apart), b0)
 
         if 'P.Count > 1 then
-            'L.Store(Pointer.at y (1L * apart + int64 (1 * lanes)), b1)
+            'L.Store(Pointer.at y (1L * apart + out1), b1)
 
         if 'P.Count > 2 then
-            'L.Store(Pointer.at y (1L * apart + int64 (2 * lanes)), b2)
+            'L.Store(Pointer.at y (1L * apart + out2), b2)
 
         if 'P.Count > 3 then
-            'L.Store(Pointer.at y (1L * apart + int64 (3 * lanes)), b3)
+            'L.Store(Pointer.at y (1L * apart + out3), b3)
 
         if 'G.Count > 2 then
             'L.Store(Pointer.at y (2L * apart), c0)
 
         if 'G.Count > 2 && 'P.Count > 1 then
-            'L.Store(Pointer.at y (2L * apart + int64 (1 * lanes)), c1)
+            'L.Store(Pointer.at y (2L * apart + out1), c1)
 
         if 'G.Count > 2 && 'P.Count > 2 then
-            'L.Store(Pointer.at y (2L * apart + int64 (2 * lanes)), c2)
+            'L.Store(Pointer.at y (2L * apart + out2), c2)
 
         if 'G.Count > 2 && 'P.Count > 3 then
-            'L.Store(Pointer.at y (2L * apart + int64 (3 * lanes)), c3)
+            'L.Store(Pointer.at y (2L * apart + out3), c3)
 
         if 'G.Count > 2 then
             'L.Store(Pointer.at y (3L * apart), d0)
 
         if 'G.Count > 2 && 'P.Count > 1 then
-            'L.Store(Pointer.at y (3L * apart + int64 (1 * lanes)), d1)
+            'L.Store(Pointer.at y (3L * apart + out1), d1)
 
         if 'G.Count > 2 && 'P.Count > 2 then
-            'L.Store(Pointer.at y (3L * apart + int64 (2 * lanes)), d2)
+            'L.Store(Pointer.at y (3L * apart + out2), d2)
 
         if 'G.Count > 2 && 'P.Count > 3 then
-            'L.Store(Pointer.at y (3L * apart + int64 (3 * lanes)), d3)
+            'L.Store(Pointer.at y (3L * apart + out3), d3)
 
 
     /// Whole groups of some rows, which begin with a group.
@@ -244,8 +251,11 @@ module internal SpmmRowGroups =
         (rows: RowRange)
         (y: nativeptr<float32>)
         (apart: int64)
+        (places: VectorPlaces)
         =
         let lanes = int64 'L.Count
+        let in2 = if 'I.AreTiles then 2L * lanes else places.In2
+        let out2 = if 'I.AreTiles then 2L * lanes else places.Out2
         let fourAtOnce = 'L.Count >= 16 || 'G.Count < 4
 
         RowGroup.each<'G> p rows (fun row g ->
@@ -260,20 +270,34 @@ module internal SpmmRowGroups =
             // Sixteen registers hold the sums of four rows by two vectors, or by three without another, thirty-two those of four by
             // four. One condition a branch: F# makes a method of its own of branches within branches.
             if 'K.Count = 1 then
-                group<'L, 'V, 'K, 'G, One, 'I> g values bias tile y apart
+                group<'L, 'V, 'K, 'G, One, 'I> g values bias tile y apart places
 
             if 'K.Count = 2 then
-                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart places
 
             if 'K.Count = 3 || 'K.Count = 5 then
-                group<'L, 'V, 'K, 'G, Three, 'I> g values bias tile y apart
+                group<'L, 'V, 'K, 'G, Three, 'I> g values bias tile y apart places
 
             if 'K.Count = 5 then
-                group<'L, 'V, 'K, 'G, Two, 'I> g values bias (Pointer.at tile (3L * lanes)) (Pointer.at y (3L * lanes)) apart
+                group<'L, 'V, 'K, 'G, Two, 'I>
+                    g
+                    values
+                    bias
+                    (Pointer.at tile (3L * lanes))
+                    (Pointer.at y (3L * lanes))
+                    apart
+                    places
 
             if 'K.Count = 4 && fourAtOnce then
-                group<'L, 'V, 'K, 'G, Four, 'I> g values bias tile y apart
+                group<'L, 'V, 'K, 'G, Four, 'I> g values bias tile y apart places
 
             if 'K.Count = 4 && not fourAtOnce then
-                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart
-                group<'L, 'V, 'K, 'G, Two, 'I> g values bias (Pointer.at tile (2L * lanes)) (Pointer.at y (2L * lanes)) apart)
+                group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart places
+                group<'L, 'V, 'K, 'G, Two, 'I>
+                    g
+                    values
+                    bias
+                    (Pointer.at tile in2)
+                    (Pointer.at y out2)
+                    apart
+                    places.SecondHalf)
