@@ -137,7 +137,7 @@ type KernelBenchmarks() =
         let cut = BatchTiling.ofBatch b.Machine.Width c.Batch (max c.Rows c.Cols)
 
         for index in 0 .. cut.Tiles - 1 do
-            TileKernels.ofWidth(cut.Width).Pack(cut.Tile index, { Data = at x; Stride = c.Cols }, c.Cols, at packed)
+            KernelTable.ofWidth(cut.Width).Pack(cut.Tile index, { Data = at x; Stride = c.Cols }, c.Cols, at packed)
 
     [<Benchmark>]
     member b.Spmm() =

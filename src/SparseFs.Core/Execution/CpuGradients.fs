@@ -102,7 +102,7 @@ module internal CpuGradients =
                 else
                     wanted.Bias
 
-            let kernels = TileKernels.ofWidth c.Width
+            let kernels = KernelTable.ofWidth c.Width
             let shares = (machine.Threads + groups - 1) / groups
             let allG = { Data = g; Stride = rows }
             let allX = { Data = x; Stride = cols }
@@ -143,7 +143,7 @@ module internal CpuGradients =
                                 if inOnePass then
                                     let all = { From = 0; To = cols }
                                     let ofT, none = transposedValues, Pointer.nothing
-                                    TileKernels.multiply c tile pT ofT none packedG all dInput
+                                    KernelTable.multiply c tile pT ofT none packedG all dInput
 
                                 if wantsValues then
                                     if n > 1 then

@@ -79,7 +79,7 @@ module internal CpuGrowthScores =
                     let count = min together (own.To - first)
                     let whole = (count + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows
                     Gemm.pack g n { From = first; To = first + count } Gemm.Rows gStrips.Floats
-                    TileKernels.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
+                    KernelTable.ofWidth(machine.Width).Product(gStrips.Floats, strips.Floats, n, whole, stride, pin)
                     body.Invoke(part, first, count, block, stride)
                     first <- first + count
 

@@ -26,7 +26,7 @@ module internal CpuSparseActivations =
         let t = plan.Transposed machine
         let parts = machine.Threads
         let inPlace = n <= fewSamples
-        let kernels = TileKernels.ofWidth machine.Width
+        let kernels = KernelTable.ofWidth machine.Width
         let x = { Data = x; Stride = pattern.Cols }
         let y = { Data = y; Stride = pattern.Rows }
         use sourcesPin = fixed (if inPlace then plan.Sources else [||])
@@ -55,7 +55,7 @@ module internal CpuSparseActivations =
         let pattern = plan.Connectivity
         let t = plan.Transposed machine
         let c = CpuSpmm.cutOf machine pattern n
-        let kernels = TileKernels.ofWidth c.Width
+        let kernels = KernelTable.ofWidth c.Width
         let parts = machine.Threads
         let inPlace = n <= fewSamples
         let g = { Data = g; Stride = pattern.Rows }

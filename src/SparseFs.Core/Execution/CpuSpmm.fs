@@ -82,7 +82,7 @@ module internal CpuSpmm =
         if s.Cut.N = 1 then
             // One sample is its own tile, and its outputs lie as the rows do.
             let y = Pointer.at s.Y (int64 own.From)
-            TileKernels.ofWidth(s.Cut.Width).Spmm(tile, s.Pattern, s.Values, s.Bias, s.X, own, y)
+            KernelTable.ofWidth(s.Cut.Width).Spmm(tile, s.Pattern, s.Values, s.Bias, s.X, own, y)
         else
             let scratch = ScratchPool.rent (s.Cut.Floats s.Cols)
             let x = { Data = s.X; Stride = s.Cols }
@@ -91,8 +91,8 @@ module internal CpuSpmm =
                 { Data = s.Y
                   Stride = s.RowPtr.Length - 1 }
 
-            TileKernels.ofWidth(s.Cut.Width).Pack(tile, x, s.Cols, scratch.Floats)
-            TileKernels.multiply s.Cut tile s.Pattern s.Values s.Bias scratch.Floats own y
+            KernelTable.ofWidth(s.Cut.Width).Pack(tile, x, s.Cols, scratch.Floats)
+            KernelTable.multiply s.Cut tile s.Pattern s.Values s.Bias scratch.Floats own y
             ScratchPool.giveBack scratch
 
     /// On threads, which takes a closure.
@@ -145,7 +145,7 @@ module internal CpuSpmm =
 
     /// Some columns of one tile's product with W, added up row by row.
     let private scatterPart (c: BatchTiling) (tile: Tile) p values (g: MatrixView) (columns: RowRange) (x: MatrixView) =
-        let kernels = TileKernels.ofWidth c.Width
+        let kernels = KernelTable.ofWidth c.Width
         let rows, cols = g.Stride, x.Stride
         let own = x.From columns.From
 

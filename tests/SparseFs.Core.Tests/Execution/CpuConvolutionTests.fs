@@ -46,7 +46,10 @@ let private drawn (seed: int) : ConvCase =
 
     let extent (least: int) (most: int) =
         let draw dimension =
-            if dimension > dimensions then None else Some(random.Next(least, most + 1))
+            if dimension > dimensions then
+                None
+            else
+                Some(random.Next(least, most + 1))
 
         let otherwise = min least 1
         Extent.of3 (defaultArg (draw 3) otherwise) (defaultArg (draw 2) otherwise) (defaultArg (draw 1) otherwise)
@@ -69,7 +72,11 @@ let private drawn (seed: int) : ConvCase =
             Width = random.Next(1, 45) }
 
     let input =
-        Extent.map3 (fun size reach padding -> max size (max 1 (reach - padding))) drawnInput geometry.Reach (Extent.map2 (+) before after)
+        Extent.map3
+            (fun size reach padding -> max size (max 1 (reach - padding)))
+            drawnInput
+            geometry.Reach
+            (Extent.map2 (+) before after)
 
     let cols = geometry.InChannels / groups * geometry.Cells
     let rows = geometry.OutChannels
@@ -104,19 +111,34 @@ let private eachProduct (c: ConvCase) (body: int -> int -> int -> unit) =
                         let ix = x * g.Stride.Width + cell.Width * g.Dilation.Width - g.Before.Width
 
                         let inside =
-                            iz >= 0 && iz < input.Depth && iy >= 0 && iy < input.Height && ix >= 0 && ix < input.Width
+                            iz >= 0
+                            && iz < input.Depth
+                            && iy >= 0
+                            && iy < input.Height
+                            && ix >= 0
+                            && ix < input.Width
 
                         if inside then
                             let ofInput =
-                                (((n * g.InChannels + channel) * input.Depth + iz) * input.Height + iy) * input.Width + ix
+                                (((n * g.InChannels + channel) * input.Depth + iz) * input.Height + iy)
+                                * input.Width
+                                + ix
 
                             let ofOutput =
-                                (((n * g.OutChannels + row) * output.Depth + z) * output.Height + y) * output.Width + x
+                                (((n * g.OutChannels + row) * output.Depth + z) * output.Height + y)
+                                * output.Width
+                                + x
 
                             body slot ofInput ofOutput
 
 /// What an operation should give, and how far the rounding of its sums may lead it away.
-let private sums (c: ConvCase) (length: int) (start: int -> float) (target: int -> int -> int -> int) (product: int -> int -> int -> float) =
+let private sums
+    (c: ConvCase)
+    (length: int)
+    (start: int -> float)
+    (target: int -> int -> int -> int)
+    (product: int -> int -> int -> float)
+    =
     let wanted, size, terms =
         Array.init length start, Array.init length (start >> abs), Array.create length 2
 
@@ -157,12 +179,23 @@ let private conv (machine: ExecutionPolicy) (c: ConvCase) : float32[] =
     y.CheckMargins "y"
     y.Values
 
-let private convT (machine: ExecutionPolicy) (c: ConvCase) : float32[] =
+let private transposedBy
+    (product:
+        ExecutionPolicy
+            -> ConvPlan
+            -> Extent
+            -> nativeptr<float32>
+            -> nativeptr<float32>
+            -> int
+            -> nativeptr<float32>
+            -> unit)
+    (machine: ExecutionPolicy)
+    (c: ConvCase)
+    : float32[] =
     use values = new Guarded(c.Values)
     use g = new Guarded(c.G)
     use x = new Guarded(garbage c.X.Length)
-    let plan = ConvPlan(c.Pattern, c.Geometry)
-    CpuConvolution.convT machine plan c.Input values.Address g.Address c.N x.Address
+    product machine (ConvPlan(c.Pattern, c.Geometry)) c.Input values.Address g.Address c.N x.Address
     x.CheckMargins "x"
     x.Values
 
@@ -177,7 +210,13 @@ let private sddmm (machine: ExecutionPolicy) (c: ConvCase) : float32[] =
 
 let private operations =
     [ "conv", wantedConv, conv
-      "convT", wantedConvT, convT
+      "convT", wantedConvT, transposedBy CpuConvolution.convT
+      "convT as sums",
+      wantedConvT,
+      transposedBy (fun machine plan input -> CpuConvolution.gather machine (plan.Transposed input))
+      "convT by stores",
+      wantedConvT,
+      transposedBy (fun machine plan input -> StencilProducts.scatter machine (plan.Forward input))
       "sddmm", wantedSddmm, sddmm ]
 
 let private seeds = Arb.fromGen (Gen.choose (0, Int32.MaxValue))
@@ -208,11 +247,17 @@ let convolutionTests =
                             let one = run (CpuSpmm.machineOf CpuSpmm.widest 1) c
 
                             for threads in 2..3 do
-                                Expect.equal (run (CpuSpmm.machineOf CpuSpmm.widest threads) c) one $"{threads} threads, {c}") ]
+                                Expect.equal
+                                    (run (CpuSpmm.machineOf CpuSpmm.widest threads) c)
+                                    one
+                                    $"{threads} threads, {c}") ]
 
           testCase "the drawn cases reach what a convolution can be" (fun () ->
               let cases = [ for seed in 1..300 -> drawn seed ]
-              let has what test = Expect.isTrue (List.exists test cases) what
+
+              let has what test =
+                  Expect.isTrue (List.exists test cases) what
+
               has "three dimensions" (fun c -> c.Geometry.Kernel.Depth > 1)
               has "a stride of three" (fun c -> c.Geometry.Stride.Width = 3)
               has "a stride in two dimensions" (fun c -> c.Geometry.Stride.Height > 1 && c.Geometry.Stride.Width > 1)

@@ -77,8 +77,8 @@ let private spmmOfJoined (machine: ExecutionPolicy) (c: Case) : float32[] =
         let tile = cut.Tile index
         let x = { Data = x.Address; Stride = cols }
         let y = { Data = y.Address; Stride = rows }
-        TileKernels.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
-        TileKernels.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y
+        KernelTable.ofWidth(cut.Width).Pack(tile, x, cols, scratch.Floats)
+        KernelTable.multiply cut tile p values.Address bias.Address scratch.Floats { From = 0; To = rows } y
 
     ScratchPool.giveBack scratch
     y.CheckMargins "y"

@@ -159,7 +159,7 @@ let widths =
                   let total = Array.create (length + 16) 7.0f
                   use partialPin = fixed partial
                   use totalPin = fixed total
-                  TileKernels.ofWidth(width).AddGroups(groups, length, partialPin, totalPin)
+                  KernelTable.ofWidth(width).AddGroups(groups, length, partialPin, totalPin)
 
                   let wanted =
                       Array.init length (fun i -> (partial[i] + partial[length + i]) + partial[2 * length + i])

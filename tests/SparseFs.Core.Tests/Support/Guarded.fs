@@ -34,4 +34,3 @@ let nothing: nativeptr<float32> = NativePtr.ofNativeInt 0n
 
 /// Garbage that must be overwritten, never added to.
 let garbage (length: int) = Array.create length nanf
-

@@ -71,7 +71,15 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Execution/CpuSparseActivations.fs"
           "src/SparseFs.Core/Execution/CpuSpmm.fs"
           "src/SparseFs.Core/Execution/CpuTopK.fs"
-          "src/SparseFs.Core/Execution/KernelTable.fs"
+          "src/SparseFs.Core/Execution/Tiles/KernelTable.fs"
+          "src/SparseFs.Core/Execution/Tiles/TileKernels.fs"
+          "src/SparseFs.Core/Execution/Tiles/TileWidth.fs"
+          "src/SparseFs.Core/Execution/Convolutions/CpuConvolution.fs"
+          "src/SparseFs.Core/Execution/Convolutions/StencilProducts.fs"
+          "src/SparseFs.Core/Kernels/Convolutions/Pixels.fs"
+          "src/SparseFs.Core/Kernels/Convolutions/PixelLayout.fs"
+          "src/SparseFs.Core/Kernels/Convolutions/PixelTarget.fs"
+          "src/SparseFs.Core/Kernels/Convolutions/SddmmPixels.fs"
           "src/SparseFs.Core/Execution/ScratchPool.fs"
           "src/SparseFs.Core/Execution/SpmmPlan.fs"
           "src/SparseFs.Core/Kernels/Adam/AdamNumbers.fs"
@@ -269,7 +277,7 @@ let architecture =
                     "atomic file", "atomic", "src/SparseFs.Core/Formats/AtomicFile.fs"
                     "gradient recorder", "recorder", "src/SparseFs/Autograd/GradientRecorder.fs"
                     "plan", "plan", "src/SparseFs.Core/Execution/SpmmPlan.fs"
-                    "batch tiling", "tiling", "src/SparseFs.Core/Execution/BatchTiling.fs"
+                    "batch tiling", "tiling", "src/SparseFs.Core/Execution/Tiles/BatchTiling.fs"
                     "notice", "noticeboard", "src/SparseFs/Training/Notices/NoticeBoard.fs"
                     "conversion", "conversion", "src/SparseFs/Pruning/Conversion.fs"
                     "version", "layerversion", "src/SparseFs/Layers/Versions/LayerVersions.fs"
@@ -401,6 +409,7 @@ let architecture =
                   askers
                   [ "src/SparseFs.Core/Kernels/Pointer.fs"
                     "src/SparseFs.Core/Kernels/Simd/Widths.fs"
+                    "src/SparseFs.Core/Kernels/CacheLevels.fs"
                     "src/SparseFs.Core/Kernels/Simd/SimdVector.fs" ]
                   "files that ask what the machine has")
 

@@ -6,170 +6,37 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// <summary>A convolution's three products: with its inputs, with its outputs' gradient, and of both at the pattern.</summary>
-/// <remarks>Each sample is laid out once in planes (PlaneLayout), of which tiles of pixels are then summed as tiles of samples are in a
-/// linear product, by the same loops. Results do not depend on the number of threads, to the bit.</remarks>
+/// <remarks>Tiles of pixels are summed as tiles of samples are in a linear product, by the same loops. Results do not depend on the
+/// number of threads, to the bit.</remarks>
 module internal CpuConvolution =
-
-    /// Rows of output that are brought to their places together.
-    let private rowBlock = 16
-
-    /// Vectors of pixels that are summed at once.
-    let private vectors = 4
-
-    /// Places in place of columns.
-    let inline private pinned (stencil: Stencil) ([<InlineIfLambda>] body: CsrView -> unit) =
-        use rowPtr = fixed stencil.RowPtr
-        use places = fixed stencil.Places
-
-        body
-            { Begin = rowPtr
-              End = Pointer.at rowPtr 1L
-              ColIdx = places
-              FetchTo = -1L
-              Group = stencil.RowGroup }
-
-    /// Where four vectors lie, from a first one on.
-    let private placesOf (target: PlaneTarget) (lanes: int) (first: int) (count: int) (areTogether: bool) : VectorPlaces =
-        let input k =
-            if k < count then
-                target.Input(lanes, first + k) - target.Input(lanes, first)
-            else
-                0L
-
-        let output k =
-            if areTogether then
-                int64 (k * lanes)
-            elif k < count then
-                target.Output(lanes, first + k) - target.Output(lanes, first)
-            else
-                0L
-
-        { In1 = input 1
-          In2 = input 2
-          In3 = input 3
-          Out1 = output 1
-          Out2 = output 2
-          Out3 = output 3 }
-
-    /// Asks for the lines that the next tile is written to: those of many channels, which no prefetcher follows.
-    let private fetchLines (rows: int) (first: nativeptr<float32>) (apart: int64) =
-        if Pointer.hasPrefetch () then
-            let mutable line = first
-
-            for _ in 1..rows do
-                Pointer.prefetch line
-                Pointer.prefetch (Pointer.at line 16L)
-                line <- Pointer.at line apart
-
-    /// Some rows of a sample's products.
-    let private sumRows
-        (kernels: TileKernels)
-        (lanes: int)
-        (stencil: Stencil)
-        (p: CsrView)
-        (values: nativeptr<float32>)
-        (bias: nativeptr<float32>)
-        (planes: nativeptr<float32>)
-        (rows: RowRange)
-        (y: nativeptr<float32>)
-        =
-        let target = stencil.Target.Merged
-        let channel = target.Size.Pixels
-        let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
-        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let all = target.Vectors lanes
-        let mutable first = 0
-
-        while first < all do
-            let count = min vectors (all - first)
-            let from = Pointer.at planes (target.Input(lanes, first))
-
-            // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
-            // last row of a channel is another's, or nobody's.
-            if
-                target.Stride.Pixels = 1L
-                && target.Output(lanes, first + count - 1) + int64 lanes <= channel
-            then
-                let places = placesOf target lanes first count false
-                let into = Pointer.at y (int64 rows.From * channel + target.Output(lanes, first))
-                let next = target.Output(lanes, min (first + count) (all - 1))
-                fetchLines rows.Count (Pointer.at y (int64 rows.From * channel + next)) channel
-                kernels.Convolve(count, p, values, bias, from, rows, into, channel, places)
-            else
-                let places = placesOf target lanes first count true
-                let mutable row = rows.From
-
-                while row < rows.To do
-                    let own =
-                        { From = row
-                          To = min rows.To (row + rowBlock) }
-
-                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), places)
-                    kernels.Put(target, block, first, count, own, y)
-                    row <- own.To
-
-            first <- first + count
-
-    let private apply
-        (machine: ExecutionPolicy)
-        (stencil: Stencil)
-        (values: nativeptr<float32>)
-        (bias: nativeptr<float32>)
-        (source: nativeptr<float32>)
-        (n: int)
-        (target: nativeptr<float32>)
-        =
-        let width = machine.Width
-        let kernels = TileKernels.ofWidth width
-        let shares = if n >= machine.Threads then 1 else machine.Threads
-        let layout = stencil.Source
-        let phases = int stencil.Target.Stride.Pixels
-        // Vectors that fill their row read nothing behind the sample.
-        let inPlace = layout.IsSample && stencil.Target.Merged.Most.Width >= int width
-        let sourceFloats = int64 layout.Channels * layout.SamplePixels
-        let targetFloats = int64 (stencil.Rows / phases) * stencil.Target.Size.Pixels
-
-        pinned stencil (fun p ->
-            machine.Team.Run(
-                machine.Threads,
-                n * shares,
-                fun part ->
-                    let sample, share = part / shares, part % shares
-                    let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
-                    let ofSample = Pointer.at source (int64 sample * sourceFloats)
-                    let into = Pointer.at target (int64 sample * targetFloats)
-
-                    if inPlace then
-                        sumRows kernels (int width) stencil p values bias ofSample own into
-                    else
-                        let scratch = ScratchPool.rent layout.Floats
-                        kernels.Fill(layout, ofSample, scratch.Floats)
-                        sumRows kernels (int width) stencil p values bias scratch.Floats own into
-                        ScratchPool.giveBack scratch
-            ))
 
     /// <summary>y [n, out, ...] = the convolution of x [n, in, ...] + bias; y is overwritten.</summary>
     /// <remarks>input is the size of a sample's channel. bias is [out] or null.</remarks>
     let conv (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) values bias x (n: int) y =
-        apply machine (plan.Forward input) values bias x n y
+        StencilProducts.sum machine (plan.Forward input) values bias x n y
 
-    /// <summary>x [n, in, ...] = the transposed convolution of g [n, out, ...]; x is overwritten.</summary>
-    let convT (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) (values: nativeptr<float32>) g (n: int) x =
-        let stencil = plan.Transposed input
-
+    /// Sums of outputs' gradients, as many rows as input channels have phases.
+    let gather machine (stencil: Stencil) (values: nativeptr<float32>) g (n: int) x =
         match stencil.From with
-        | null -> apply machine stencil values Pointer.nothing g n x
+        | null -> StencilProducts.sum machine stencil values Pointer.nothing g n x
         | from ->
             let ordered = ScratchPool.rent (int64 from.Length)
 
             for s in 0 .. from.Length - 1 do
                 Pointer.set ordered.Floats s (Pointer.get values from[s])
 
-            apply machine stencil ordered.Floats Pointer.nothing g n x
+            StencilProducts.sum machine stencil ordered.Floats Pointer.nothing g n x
             ScratchPool.giveBack ordered
 
+    /// <summary>x [n, in, ...] = the transposed convolution of g [n, out, ...]; x is overwritten.</summary>
+    let convT (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) (values: nativeptr<float32>) g (n: int) x =
+        if plan.RowGroup = 4 then
+            StencilProducts.scatter machine (plan.Forward input) values g n x
+        else
+            gather machine (plan.Transposed input) values g n x
+
     /// Vectors of pixels of which products are taken before the next row's.
-    let mutable runVectors = 32
+    let private runVectors = 32
 
     /// Groups of samples that add up gradients of their own.
     let private groupsOf (n: int) (nnz: int) (floats: int64) : int =
@@ -187,7 +54,7 @@ module internal CpuConvolution =
         let nnz, layout, target = stencil.Places.Length, stencil.Source, stencil.Target
         let lanes = int machine.Width
         let run = (target.Run + lanes - 1) / lanes * lanes
-        let kernels = TileKernels.ofWidth machine.Width
+        let kernels = KernelTable.ofWidth machine.Width
 
         if n = 0 || run = 0 then
             Pointer.clear d (int64 nnz)
@@ -207,7 +74,7 @@ module internal CpuConvolution =
                 else
                     d
 
-            pinned stencil (fun p ->
+            StencilProducts.pinned stencil (fun p ->
                 machine.Team.Run(
                     machine.Threads,
                     groups * shares,
@@ -228,7 +95,7 @@ module internal CpuConvolution =
                             let mutable first = 0
 
                             while first < run do
-                                kernels.SddmmPlanes(
+                                kernels.SddmmPixels(
                                     p,
                                     Pointer.at runs (int64 first),
                                     int64 run,

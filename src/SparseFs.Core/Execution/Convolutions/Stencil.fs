@@ -13,8 +13,8 @@ type internal Stencil =
         From: int[] | null
         /// Rows that share their places: 1, 2 or 4.
         RowGroup: int
-        Source: PlaneLayout
-        Target: PlaneTarget
+        Source: PixelLayout
+        Target: PixelTarget
     }
 
     member s.Rows: int = s.RowPtr.Length - 1
@@ -25,7 +25,7 @@ module internal Stencil =
     /// <summary>The convolution itself: a row for each output channel, whose slots are the pattern's.</summary>
     let ofForward (g: ConvGeometry) (pattern: Connectivity) (rowGroup: int) (input: Extent) : Stencil =
         let padded = g.Padded input
-        let source = PlaneLayout(g.InChannels, input, g.Before, padded, g.Stride)
+        let source = PixelLayout(g.InChannels, input, g.Before, padded, g.Stride)
         let cells, inputs = g.Cells, g.InChannels / g.Groups
 
         let distance =
@@ -53,7 +53,8 @@ module internal Stencil =
               Row = source.Row
               Plane = source.Plane } }
 
-    let private floorDiv (a: int) (b: int) : int = if a >= 0 then a / b else -((b - 1 - a) / b)
+    let private floorDiv (a: int) (b: int) : int =
+        if a >= 0 then a / b else -((b - 1 - a) / b)
 
     /// <summary>Its transpose: a row for each input channel and phase of the stride, whose pixels are summed from the outputs'
     /// gradient.</summary>
@@ -61,7 +62,10 @@ module internal Stencil =
     /// one phase, and within that phase stands at one distance.</remarks>
     let ofTranspose (g: ConvGeometry) (pattern: Connectivity) (input: Extent) : Stencil =
         let output = g.Output input
-        let cells, inputs, outputs = g.Cells, g.InChannels / g.Groups, g.OutChannels / g.Groups
+
+        let cells, inputs, outputs =
+            g.Cells, g.InChannels / g.Groups, g.OutChannels / g.Groups
+
         let phases = int g.Stride.Pixels
 
         // Of each cell: the phase, and how far its output lies from the phase's pixel of the same number.
@@ -69,34 +73,35 @@ module internal Stencil =
             Array.unzip
                 [| for cell in 0 .. cells - 1 ->
                        let back =
-                           Extent.map3 (fun cell dilation before -> cell * dilation - before) (g.CellAt cell) g.Dilation g.Before
+                           Extent.map3
+                               (fun cell dilation before -> cell * dilation - before)
+                               (g.CellAt cell)
+                               g.Dilation
+                               g.Before
 
                        let shift = Extent.map2 (fun back stride -> -(floorDiv back stride)) back g.Stride
-                       let phase = Extent.map3 (fun back stride shift -> back + stride * shift) back g.Stride shift
+
+                       let phase =
+                           Extent.map3 (fun back stride shift -> back + stride * shift) back g.Stride shift
+
                        (phase.Depth * g.Stride.Height + phase.Height) * g.Stride.Width + phase.Width, shift |]
 
-        let across pick =
-            let shifts = shiftOf |> Array.map (Extent.map2 (fun _ s -> s) (Extent.all 0))
-            pick shifts
-
-        let least = across (Array.reduce (Extent.map2 min))
-        let most = across (Array.reduce (Extent.map2 max))
+        let least = Array.reduce (Extent.map2 min) shiftOf
+        let most = Array.reduce (Extent.map2 max) shiftOf
 
         // Pixels of the longest phase.
         let longest =
             Extent.map2 (fun size stride -> (size + stride - 1) / stride) input g.Stride
 
-        let before = Extent.map2 (fun least _ -> max 0 -least) least least
+        let before = Extent.map2 (fun least none -> max none -least) least (Extent.all 0)
 
         let padded =
-            Extent.map3
-                (fun before most longest -> before + most + longest)
-                before
-                most
-                longest
+            Extent.map3 (fun before most longest -> before + most + longest) before most longest
 
-        let source = PlaneLayout(g.OutChannels, output, before, Extent.map2 max padded (Extent.all 1), Extent.all 1)
-        let distance = shiftOf |> Array.map (fun shift -> source.Place(Extent.map2 (+) shift before))
+        let source = PixelLayout(g.OutChannels, output, before, padded, Extent.all 1)
+
+        let distance =
+            shiftOf |> Array.map (fun shift -> source.Place(Extent.map2 (+) shift before))
 
         // A counting sort by channel and phase, in the order of the pattern's slots.
         let rowPtr, colIdx = pattern.RowPtrArray, pattern.ColIdxArray

@@ -8,8 +8,8 @@ open SparseFs
 
 /// <summary>x[ColIdx[s], i] += values[s] · g[r, i] for the slots s of every row r that lie in some columns.</summary>
 /// <remarks>
-/// g is [rows, W] and x is [cols, W], both feature-major, where W is 'K vectors, at most five; x is added to, in those columns
-/// only, and overlaps nothing. Order of summation: the rows in turn. It needs no transposed pattern, and pays for that
+/// g is [rows, W] and x is [cols, W], both feature-major, where W is 'K vectors, at most five, or 'I says otherwise where the columns of x lie, and apart
+/// how far the rows of g. x is added to, in those columns only, and overlaps nothing. Order of summation: the rows in turn. It needs no transposed pattern, and pays for that
 /// with a store for each multiply-add. Oracle: the dense product in float64, Wanted.spmmT of the tests.
 /// </remarks>
 module internal SpmmTranspose =
@@ -83,20 +83,28 @@ module internal SpmmTranspose =
 
     /// A whole tile's vectors.
     [<AggressiveOptimization>]
-    let rows<'L, 'V, 'K when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct and 'K: struct and 'K :> ICount>
+    let rows<'L, 'V, 'K, 'I
+        when 'L: struct
+        and 'L :> ISimdVector<'V>
+        and 'V: struct
+        and 'K: struct
+        and 'K :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
+        (apart: int64)
         (rows: RowRange)
         (cols: int)
         (columns: RowRange)
         (x: nativeptr<float32>)
         =
         let lanes = 'L.Count
-        let width = int64 ('K.Count * lanes)
+        let width = 'I.Apart(int64 ('K.Count * lanes))
 
         overSlots p rows cols columns (fun r slotFrom slotTo ->
-            let gRow = Pointer.at g (int64 r * width)
+            let gRow = Pointer.at g (int64 r * apart)
             let g0 = 'L.Load gRow
             let g1 = vector<'L, 'V, 'K> gRow 1
             let g2 = vector<'L, 'V, 'K> gRow 2
@@ -125,23 +133,26 @@ module internal SpmmTranspose =
 
     /// The same for groups of 'G rows that share their columns, which begin with a group.
     [<AggressiveOptimization>]
-    let groups<'L, 'V, 'K, 'G
+    let groups<'L, 'V, 'K, 'G, 'I
         when 'L: struct
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
         and 'K :> ICount
         and 'G: struct
-        and 'G :> ICount>
+        and 'G :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (p: CsrView)
         (values: nativeptr<float32>)
         (g: nativeptr<float32>)
+        (apart: int64)
         (rows: RowRange)
         (cols: int)
         (columns: RowRange)
         (x: nativeptr<float32>)
         =
-        SpmmTransposeRowGroups.rows<'L, 'V, 'K, 'G> p values g rows x (fun group ->
+        SpmmTransposeRowGroups.rows<'L, 'V, 'K, 'G, 'I> p values g apart rows x (fun group ->
             let last = group.First0 + int64 group.Count
             let from = fromColumn p group.First0 last columns
             let until = untilColumn p from last cols columns

@@ -115,23 +115,11 @@ module internal SpmmRowGroups =
             let x = Pointer.at tile (int64 (Pointer.get g.Cols k) * width)
             let x0 = 'L.Load x
 
-            let x1 =
-                if 'P.Count > 1 then
-                    'L.Load(Pointer.at x in1)
-                else
-                    x0
+            let x1 = if 'P.Count > 1 then 'L.Load(Pointer.at x in1) else x0
 
-            let x2 =
-                if 'P.Count > 2 then
-                    'L.Load(Pointer.at x in2)
-                else
-                    x0
+            let x2 = if 'P.Count > 2 then 'L.Load(Pointer.at x in2) else x0
 
-            let x3 =
-                if 'P.Count > 3 then
-                    'L.Load(Pointer.at x in3)
-                else
-                    x0
+            let x3 = if 'P.Count > 3 then 'L.Load(Pointer.at x in3) else x0
 
             let w = 'L.Broadcast(Pointer.get w0 k)
             a0 <- 'L.MultiplyAdd(w, x0, a0)
@@ -231,7 +219,6 @@ module internal SpmmRowGroups =
         if 'G.Count > 2 && 'P.Count > 3 then
             'L.Store(Pointer.at y (3L * apart + out3), d3)
 
-
     /// Whole groups of some rows, which begin with a group.
     [<AggressiveOptimization>]
     let rows<'L, 'V, 'K, 'G, 'I
@@ -254,8 +241,6 @@ module internal SpmmRowGroups =
         (places: VectorPlaces)
         =
         let lanes = int64 'L.Count
-        let in2 = if 'I.AreTiles then 2L * lanes else places.In2
-        let out2 = if 'I.AreTiles then 2L * lanes else places.Out2
         let fourAtOnce = 'L.Count >= 16 || 'G.Count < 4
 
         RowGroup.each<'G> p rows (fun row g ->
@@ -293,11 +278,12 @@ module internal SpmmRowGroups =
 
             if 'K.Count = 4 && not fourAtOnce then
                 group<'L, 'V, 'K, 'G, Two, 'I> g values bias tile y apart places
+
                 group<'L, 'V, 'K, 'G, Two, 'I>
                     g
                     values
                     bias
-                    (Pointer.at tile in2)
-                    (Pointer.at y out2)
+                    (Pointer.at tile (if 'I.AreTiles then 2L * lanes else places.In2))
+                    (Pointer.at y (if 'I.AreTiles then 2L * lanes else places.Out2))
                     apart
                     places.SecondHalf)

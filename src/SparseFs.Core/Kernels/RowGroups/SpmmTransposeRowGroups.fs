@@ -12,7 +12,7 @@ module internal SpmmTransposeRowGroups =
 
     /// One group, some of its slots, and 'P of the tile's 'K vectors.
     [<AggressiveOptimization>]
-    let group<'L, 'V, 'K, 'G, 'P
+    let group<'L, 'V, 'K, 'G, 'P, 'I
         when 'L: struct
         and 'L :> ISimdVector<'V>
         and 'V: struct
@@ -21,15 +21,18 @@ module internal SpmmTransposeRowGroups =
         and 'G: struct
         and 'G :> ICount
         and 'P: struct
-        and 'P :> ICount>
+        and 'P :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (g: RowGroup)
         (slots: RowRange)
         (values: nativeptr<float32>)
         (upstream: nativeptr<float32>)
+        (apart: int64)
         (x: nativeptr<float32>)
         =
         let lanes = 'L.Count
-        let width = int64 ('K.Count * lanes)
+        let width = 'I.Apart(int64 ('K.Count * lanes))
         let w0 = Pointer.at values g.First0
         let w1 = Pointer.at values g.First1
         let w2 = Pointer.at values g.First2
@@ -54,71 +57,71 @@ module internal SpmmTransposeRowGroups =
             else
                 'L.Zero
 
-        let b0 = 'L.Load(Pointer.at upstream (1L * width))
+        let b0 = 'L.Load(Pointer.at upstream (1L * apart))
 
         let b1 =
             if 'P.Count > 1 then
-                'L.Load(Pointer.at upstream (1L * width + int64 (1 * lanes)))
+                'L.Load(Pointer.at upstream (1L * apart + int64 (1 * lanes)))
             else
                 'L.Zero
 
         let b2 =
             if 'P.Count > 2 then
-                'L.Load(Pointer.at upstream (1L * width + int64 (2 * lanes)))
+                'L.Load(Pointer.at upstream (1L * apart + int64 (2 * lanes)))
             else
                 'L.Zero
 
         let b3 =
             if 'P.Count > 3 then
-                'L.Load(Pointer.at upstream (1L * width + int64 (3 * lanes)))
+                'L.Load(Pointer.at upstream (1L * apart + int64 (3 * lanes)))
             else
                 'L.Zero
 
         let c0 =
             if 'G.Count > 2 then
-                'L.Load(Pointer.at upstream (2L * width))
+                'L.Load(Pointer.at upstream (2L * apart))
             else
                 'L.Zero
 
         let c1 =
             if 'G.Count > 2 && 'P.Count > 1 then
-                'L.Load(Pointer.at upstream (2L * width + int64 (1 * lanes)))
+                'L.Load(Pointer.at upstream (2L * apart + int64 (1 * lanes)))
             else
                 'L.Zero
 
         let c2 =
             if 'G.Count > 2 && 'P.Count > 2 then
-                'L.Load(Pointer.at upstream (2L * width + int64 (2 * lanes)))
+                'L.Load(Pointer.at upstream (2L * apart + int64 (2 * lanes)))
             else
                 'L.Zero
 
         let c3 =
             if 'G.Count > 2 && 'P.Count > 3 then
-                'L.Load(Pointer.at upstream (2L * width + int64 (3 * lanes)))
+                'L.Load(Pointer.at upstream (2L * apart + int64 (3 * lanes)))
             else
                 'L.Zero
 
         let d0 =
             if 'G.Count > 2 then
-                'L.Load(Pointer.at upstream (3L * width))
+                'L.Load(Pointer.at upstream (3L * apart))
             else
                 'L.Zero
 
         let d1 =
             if 'G.Count > 2 && 'P.Count > 1 then
-                'L.Load(Pointer.at upstream (3L * width + int64 (1 * lanes)))
+                'L.Load(Pointer.at upstream (3L * apart + int64 (1 * lanes)))
             else
                 'L.Zero
 
         let d2 =
             if 'G.Count > 2 && 'P.Count > 2 then
-                'L.Load(Pointer.at upstream (3L * width + int64 (2 * lanes)))
+                'L.Load(Pointer.at upstream (3L * apart + int64 (2 * lanes)))
             else
                 'L.Zero
 
         let d3 =
             if 'G.Count > 2 && 'P.Count > 3 then
-                'L.Load(Pointer.at upstream (3L * width + int64 (3 * lanes)))
+                'L.Load(Pointer.at upstream (3L * apart + int64 (3 * lanes)))
             else
                 'L.Zero
 
@@ -196,17 +199,20 @@ module internal SpmmTransposeRowGroups =
 
     /// Whole groups of some rows, which begin with a group; slotsOf gives the slots of a group in the wanted columns, counted
     /// from its first.
-    let inline rows<'L, 'V, 'K, 'G
+    let inline rows<'L, 'V, 'K, 'G, 'I
         when 'L: struct
         and 'L :> ISimdVector<'V>
         and 'V: struct
         and 'K: struct
         and 'K :> ICount
         and 'G: struct
-        and 'G :> ICount>
+        and 'G :> ICount
+        and 'I: struct
+        and 'I :> IInputs>
         (p: CsrView)
         (values: nativeptr<float32>)
         (upstream: nativeptr<float32>)
+        (apart: int64)
         (rows: RowRange)
         (x: nativeptr<float32>)
         ([<InlineIfLambda>] slotsOf: RowGroup -> RowRange)
@@ -220,37 +226,39 @@ module internal SpmmTransposeRowGroups =
 
         RowGroup.each<'G> p rows (fun row g ->
             let slots = slotsOf g
-            let upstream = Pointer.at upstream (int64 row * width)
+            let upstream = Pointer.at upstream (int64 row * apart)
 
             // Sixteen registers hold four rows by two vectors, thirty-two four by four. One condition a branch: F# makes a method of
             // its own of branches within branches.
             if 'K.Count = 1 then
-                group<'L, 'V, 'K, 'G, One> g slots values upstream x
+                group<'L, 'V, 'K, 'G, One, 'I> g slots values upstream apart x
 
             if threeAtOnce then
-                group<'L, 'V, 'K, 'G, Three> g slots values upstream x
+                group<'L, 'V, 'K, 'G, Three, 'I> g slots values upstream apart x
 
             if 'K.Count = 4 && 'L.Count >= 16 then
-                group<'L, 'V, 'K, 'G, Four> g slots values upstream x
+                group<'L, 'V, 'K, 'G, Four, 'I> g slots values upstream apart x
 
             if 'K.Count >= 2 && byTwo then
-                group<'L, 'V, 'K, 'G, Two> g slots values upstream x
+                group<'L, 'V, 'K, 'G, Two, 'I> g slots values upstream apart x
 
             if 'K.Count >= 4 && byTwo then
-                group<'L, 'V, 'K, 'G, Two>
+                group<'L, 'V, 'K, 'G, Two, 'I>
                     g
                     slots
                     values
                     (Pointer.at upstream (2L * lanes))
+                    apart
                     (Pointer.at x (2L * lanes))
 
             if 'K.Count = 5 && threeAtOnce then
-                group<'L, 'V, 'K, 'G, Two>
+                group<'L, 'V, 'K, 'G, Two, 'I>
                     g
                     slots
                     values
                     (Pointer.at upstream (3L * lanes))
+                    apart
                     (Pointer.at x (3L * lanes))
 
             if odd && byTwo then
-                group<'L, 'V, 'K, 'G, One> g slots values (Pointer.at upstream last) (Pointer.at x last))
+                group<'L, 'V, 'K, 'G, One, 'I> g slots values (Pointer.at upstream last) apart (Pointer.at x last))

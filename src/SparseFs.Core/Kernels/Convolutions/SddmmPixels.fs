@@ -9,11 +9,11 @@ open SparseFs
 
 /// <summary>d[s] = Σ g[r, i] · planes[place(s) + i] over a run of pixels i, for the slots s of row r.</summary>
 /// <remarks>
-/// g is [rows, run], apart floats from row to row, planes are those of a PlaneLayout. The run is whole vectors. d [nnz] is
+/// g is [rows, run], apart floats from row to row, planes are those of a PixelLayout. The run is whole vectors. d [nnz] is
 /// overwritten or, with accumulate, added to, and overlaps nothing. Order of summation: the vectors of a run in turn, then over
 /// the lanes. Oracle: the dense convolution in float64 of the tests.
 /// </remarks>
-module internal SddmmPlanes =
+module internal SddmmPixels =
 
     let inline private put (accumulate: bool) (d: nativeptr<float32>) (sum: float32) =
         if accumulate then

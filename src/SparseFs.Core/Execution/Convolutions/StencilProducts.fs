@@ -1,0 +1,211 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>A stencil's sums over planes of pixels, and the way back.</summary>
+/// <remarks>Each sample is laid out once, by the thread that computes it. Results do not depend on the number of threads, to the
+/// bit.</remarks>
+module internal StencilProducts =
+
+    /// Rows of output that are brought to their places together.
+    let private rowBlock = 16
+
+    /// Vectors of pixels that are summed at once.
+    let private vectors = 4
+
+    /// Places in place of columns.
+    let inline pinned (stencil: Stencil) ([<InlineIfLambda>] body: CsrView -> unit) =
+        use rowPtr = fixed stencil.RowPtr
+        use places = fixed stencil.Places
+
+        body
+            { Begin = rowPtr
+              End = Pointer.at rowPtr 1L
+              ColIdx = places
+              FetchTo = -1L
+              Group = stencil.RowGroup }
+
+    /// Where four vectors lie, from a first one on.
+    let private placesOf
+        (target: PixelTarget)
+        (lanes: int)
+        (first: int)
+        (count: int)
+        (areTogether: bool)
+        : VectorPlaces =
+        let input k =
+            if k < count then
+                target.Input(lanes, first + k) - target.Input(lanes, first)
+            else
+                0L
+
+        let output k =
+            if areTogether then
+                int64 (k * lanes)
+            elif k < count then
+                target.Output(lanes, first + k) - target.Output(lanes, first)
+            else
+                0L
+
+        { In1 = input 1
+          In2 = input 2
+          In3 = input 3
+          Out1 = output 1
+          Out2 = output 2
+          Out3 = output 3 }
+
+    /// Asks for the lines that the next tile is written to: those of many channels, which no prefetcher follows.
+    let private fetchLines (rows: int) (first: nativeptr<float32>) (apart: int64) =
+        if Pointer.hasPrefetch () then
+            let mutable line = first
+
+            for _ in 1..rows do
+                Pointer.prefetch line
+                Pointer.prefetch (Pointer.at line 16L)
+                line <- Pointer.at line apart
+
+    /// Some rows of a sample's products.
+    let private sumRows
+        (kernels: TileKernels)
+        (lanes: int)
+        (stencil: Stencil)
+        (p: CsrView)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (planes: nativeptr<float32>)
+        (rows: RowRange)
+        (y: nativeptr<float32>)
+        =
+        let target = stencil.Target.Merged
+        let channel = target.Size.Pixels
+        let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
+        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
+        let all = target.Vectors lanes
+        let mutable first = 0
+
+        while first < all do
+            let count = min vectors (all - first)
+            let from = Pointer.at planes (target.Input(lanes, first))
+
+            // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
+            // last row of a channel is another's, or nobody's.
+            if
+                target.Stride.Pixels = 1L
+                && target.Output(lanes, first + count - 1) + int64 lanes <= channel
+            then
+                let places = placesOf target lanes first count false
+                let into = Pointer.at y (int64 rows.From * channel + target.Output(lanes, first))
+                let next = target.Output(lanes, min (first + count) (all - 1))
+                fetchLines rows.Count (Pointer.at y (int64 rows.From * channel + next)) channel
+                kernels.Convolve(count, p, values, bias, from, rows, into, channel, places)
+            else
+                let places = placesOf target lanes first count true
+                let mutable row = rows.From
+
+                while row < rows.To do
+                    let own =
+                        { From = row
+                          To = min rows.To (row + rowBlock) }
+
+                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), places)
+                    kernels.Put(target, block, first, count, own, y)
+                    row <- own.To
+
+            first <- first + count
+
+    /// <summary>target [n, channels of rows, ...] = the sums of each row, of source [n, channels of the layout, ...], + bias.</summary>
+    /// <remarks>Values are in the order of the stencil's slots.</remarks>
+    let sum
+        (machine: ExecutionPolicy)
+        (stencil: Stencil)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (source: nativeptr<float32>)
+        (n: int)
+        (target: nativeptr<float32>)
+        =
+        let width = machine.Width
+        let kernels = KernelTable.ofWidth width
+        let shares = if n >= machine.Threads then 1 else machine.Threads
+        let layout = stencil.Source
+        let phases = int stencil.Target.Stride.Pixels
+        // Vectors that fill their row read nothing behind the sample.
+        let inPlace = layout.IsSample && stencil.Target.Merged.Most.Width >= int width
+        let sourceFloats = int64 layout.Channels * layout.SamplePixels
+        let targetFloats = int64 (stencil.Rows / phases) * stencil.Target.Size.Pixels
+
+        pinned stencil (fun p ->
+            machine.Team.Run(
+                machine.Threads,
+                n * shares,
+                fun part ->
+                    let sample, share = part / shares, part % shares
+                    let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
+                    let ofSample = Pointer.at source (int64 sample * sourceFloats)
+                    let into = Pointer.at target (int64 sample * targetFloats)
+
+                    if inPlace then
+                        sumRows kernels (int width) stencil p values bias ofSample own into
+                    else
+                        let scratch = ScratchPool.rent layout.Floats
+                        kernels.Fill(layout, ofSample, scratch.Floats)
+                        sumRows kernels (int width) stencil p values bias scratch.Floats own into
+                        ScratchPool.giveBack scratch
+            ))
+
+    /// Adds a sample's runs of outputs' gradients to its planes, in some channels.
+    let private scatterSample
+        (kernels: TileKernels)
+        (lanes: int)
+        (stencil: Stencil)
+        (p: CsrView)
+        (values: nativeptr<float32>)
+        (runs: nativeptr<float32>)
+        (run: int)
+        (channels: RowRange)
+        (planes: nativeptr<float32>)
+        =
+        let apart = int stencil.Source.Apart
+
+        let floats =
+            { From = channels.From * apart
+              To = channels.To * apart }
+
+        let mutable first = 0
+
+        while first < run do
+            let count = min vectors ((run - first) / lanes)
+            let from, into = Pointer.at runs (int64 first), Pointer.at planes (int64 first)
+            let all = stencil.Source.Channels * apart
+            kernels.ScatterPixels(count, p, values, from, int64 run, stencil.Rows, all, floats, into)
+            first <- first + count * lanes
+
+    /// <summary>x [n, channels of the layout, ...] = the sums of all rows' g [n, rows, ...] times their weights.</summary>
+    /// <remarks>The same for a stencil as <c>sum</c> of its transpose; rows that share their places share a store.</remarks>
+    let scatter (machine: ExecutionPolicy) (stencil: Stencil) values (g: nativeptr<float32>) (n: int) x =
+        let kernels, lanes = KernelTable.ofWidth machine.Width, int machine.Width
+        let layout, target = stencil.Source, stencil.Target
+        let run = (target.Run + lanes - 1) / lanes * lanes
+        let shares = if n >= machine.Threads then 1 else machine.Threads
+        let all = { From = 0; To = stencil.Rows }
+
+        pinned stencil (fun p ->
+            machine.Team.Run(
+                machine.Threads,
+                n * shares,
+                fun part ->
+                    let sample, share = part / shares, part % shares
+                    let own = RowPartition.range layout.Channels share shares
+                    let scratch = ScratchPool.rent (layout.Floats + int64 stencil.Rows * int64 run)
+                    let runs = Pointer.at scratch.Floats layout.Floats
+                    Pointer.clear scratch.Floats layout.Floats
+                    let ofSample = Pointer.at g (int64 sample * int64 stencil.Rows * target.Size.Pixels)
+                    kernels.Spread(target, all, ofSample, run, runs)
+                    scatterSample kernels lanes stencil p values runs run own scratch.Floats
+                    let into = Pointer.at x (int64 sample * int64 layout.Channels * layout.SamplePixels)
+                    kernels.Unfill(layout, scratch.Floats, own, into)
+                    ScratchPool.giveBack scratch
+            ))

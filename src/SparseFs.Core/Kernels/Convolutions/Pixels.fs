@@ -1,0 +1,38 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open System.Runtime.Intrinsics
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// Copies and zeros of a few pixels: shorter than a call that any length may have.
+module internal Pixels =
+
+    let inline copy<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (source: nativeptr<float32>)
+        (count: int)
+        (target: nativeptr<float32>)
+        =
+        let lanes = 'L.Count
+        let mutable i = 0
+
+        while i + lanes <= count do
+            'L.Store(Pointer.at target (int64 i), 'L.Load(Pointer.at source (int64 i)))
+            i <- i + lanes
+
+        if 'L.Count > 4 then
+            while i + 4 <= count do
+                Vector128.Store(Vector128.Load(Pointer.at source (int64 i)), Pointer.at target (int64 i))
+                i <- i + 4
+
+        while i < count do
+            Pointer.set target i (Pointer.get source i)
+            i <- i + 1
+
+    let inline clear (target: nativeptr<float32>) (count: int) =
+        let mutable i = 0
+
+        while i < count do
+            Pointer.set target i 0.0f
+            i <- i + 1
