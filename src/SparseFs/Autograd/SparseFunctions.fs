@@ -6,7 +6,7 @@ open System
 open System.Collections.Generic
 open TorchSharp
 
-/// <summary>The three operations on [N, features] tensors, without a gradient.</summary>
+/// <summary>The three operations on [N, features] tensors, or [N, channels, depth, height, width], without a gradient.</summary>
 module internal RawOps =
 
     /// Runs in a scope of its own and with no gradient recorded; only the result leaves.
@@ -16,13 +16,12 @@ module internal RawOps =
         (compute ()).MoveToOuterDisposeScope()
 
     let spmm (op: SparseOperator) (values: torch.Tensor) (bias: torch.Tensor | null) (x: torch.Tensor) : torch.Tensor =
-        scoped (fun () -> op.Backend.Spmm op.Plan values bias x)
+        scoped (fun () -> op.Multiply values bias x)
 
     let spmmT (op: SparseOperator) (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
-        scoped (fun () -> op.Backend.SpmmT op.Plan values g)
+        scoped (fun () -> op.MultiplyTransposed values g)
 
-    let sddmm (op: SparseOperator) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
-        scoped (fun () -> op.Backend.Sddmm op.Plan g x)
+    let sddmm (op: SparseOperator) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor = scoped (fun () -> op.Sample g x)
 
 /// Two saved tensors and who asked for a gradient: what each backward below needs.
 module private Context =
@@ -169,7 +168,7 @@ type internal SpmmFunction() =
                         match x with
                         | null -> null
                         | x -> BilinearFunction<Sddmm>.Apply(op.OfValues, u, x)
-                      Bias = (if wantsBias then u.sum 0L else null)
+                      Bias = (if wantsBias then op.SumOfSamples u else null)
                       Input =
                         match values with
                         | null -> null
@@ -180,7 +179,7 @@ type internal SpmmFunction() =
                         | null -> null
                         | values -> op.Values values
 
-                    op.Backend.Gradients op.Plan read x u wantsBias
+                    op.Gradients read x u wantsBias
 
             match x, gradients.Values with
             | null, _

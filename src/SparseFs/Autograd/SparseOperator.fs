@@ -4,14 +4,21 @@ open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 
-/// One call's fixed part, as autograd functions carry it: a pattern, who computes, and whose numbers they are.
+/// <summary>One call's fixed part, as autograd functions carry it: a pattern, who computes, and whose numbers they are; and, of a
+/// convolution, its sizes.</summary>
 [<Sealed>]
 type internal SparseOperator
-    (connectivity: Connectivity, backend: Backend, recorder: GradientRecorder | null, numbers: LayerNumbers | null) =
-    new(connectivity, backend) = SparseOperator(connectivity, backend, null, null)
+    (
+        connectivity: Connectivity,
+        backend: Backend,
+        recorder: GradientRecorder | null,
+        numbers: LayerNumbers | null,
+        convolution: ConvCall voption
+    ) =
+    new(connectivity, backend) = SparseOperator(connectivity, backend, null, null, ValueNone)
 
     /// The same product of values that are no layer's.
-    member _.OfValues = SparseOperator(connectivity, backend)
+    member _.OfValues = SparseOperator(connectivity, backend, null, null, convolution)
 
     /// Notes a backward pass where somebody wants it: upstream gradients, inputs, and the weight's gradient.
     member _.Note(g: torch.Tensor, x: torch.Tensor, gradient: torch.Tensor) : unit =
@@ -37,5 +44,49 @@ type internal SparseOperator
         | numbers, _ -> numbers.BiasValues
 
     member _.Connectivity: Connectivity = connectivity
-    member _.Backend: Backend = backend
-    member _.Plan: SpmmPlan = SpmmPlans.planOf connectivity
+
+    member private _.Plan: SpmmPlan = SpmmPlans.planOf connectivity
+
+    /// The product with an input, + bias.
+    member op.Multiply (values: torch.Tensor) (bias: torch.Tensor | null) (x: torch.Tensor) : torch.Tensor =
+        match convolution with
+        | ValueNone -> backend.Spmm op.Plan values bias x
+        | ValueSome call -> backend.Conv call values bias x
+
+    /// The product with an output's gradient.
+    member op.MultiplyTransposed (values: torch.Tensor) (g: torch.Tensor) : torch.Tensor =
+        match convolution with
+        | ValueNone -> backend.SpmmT op.Plan values g
+        | ValueSome call -> backend.ConvT call values g
+
+    /// The product of an output's gradient and an input, at the pattern.
+    member op.Sample (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+        match convolution with
+        | ValueNone -> backend.Sddmm op.Plan g x
+        | ValueSome call -> backend.ConvSddmm call g x
+
+    /// The gradient of a bias.
+    member _.SumOfSamples(g: torch.Tensor) : torch.Tensor | null =
+        match convolution with
+        | ValueNone -> g.sum 0L
+        | ValueSome _ -> g.sum [| 0L; 2L; 3L; 4L |]
+
+    /// The gradients of a product together, for an upstream gradient: each null where nobody wants it.
+    member op.Gradients
+        (values: torch.Tensor | null)
+        (x: torch.Tensor | null)
+        (g: torch.Tensor)
+        (wantsBias: bool)
+        : LinearGradients =
+        match convolution with
+        | ValueNone -> backend.Gradients op.Plan values x g wantsBias
+        | ValueSome _ ->
+            { Values =
+                match x with
+                | null -> null
+                | x -> op.Sample g x
+              Bias = (if wantsBias then op.SumOfSamples g else null)
+              Input =
+                match values with
+                | null -> null
+                | values -> op.MultiplyTransposed values g }

@@ -8,7 +8,7 @@ open TorchSharp.Modules
 
 /// A sparse layer under an average, and the pattern that its averages belong to.
 [<Sealed>]
-type private AveragedLayer(name: string, layer: SparseLinear) =
+type private AveragedLayer(name: string, layer: SparseLayer) =
     let weight, bias =
         layer.Versions.Read(fun v ->
             Average v.Numbers.Values, v.Numbers.BiasValues |> Option.ofObj |> Option.map Average)
@@ -81,7 +81,7 @@ type Averaging
 
     let layers, averages =
         let inventory = inventory ()
-        let seen = HashSet<SparseLinear>(HashIdentity.Reference)
+        let seen = HashSet<SparseLayer>(HashIdentity.Reference)
 
         [| for struct (name, layer) in inventory.Layers do
                if seen.Add layer then

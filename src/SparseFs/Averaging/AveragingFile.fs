@@ -60,7 +60,7 @@ module AveragingFile =
 
         let tensors =
             [ for struct (layer, c, weight, bias) in averaging.Layers do
-                  let target: SparseLinear = layers[layer]
+                  let target: SparseLayer = layers[layer]
 
                   let ofBias: torch.Tensor | null =
                       match bias, target.bias with

@@ -4,6 +4,10 @@ open SparseFs
 open SparseFs.Kernels
 open TorchSharp
 
+/// A convolution's call: its plan, and the size of a channel of its input.
+[<Struct; NoEquality; NoComparison>]
+type internal ConvCall = { Plan: ConvPlan; Input: Extent }
+
 /// <summary>The gradients of y = x · Wᵀ + bias; each null where nobody wants it.</summary>
 [<Struct>]
 type internal LinearGradients =
@@ -64,6 +68,12 @@ type internal Backend =
         /// The gradients for an upstream g [N, rows]: of the values where x is not null, of the input where values is not
         /// null, of the bias where it is wanted.
         Gradients: SpmmPlan -> (torch.Tensor | null) -> (torch.Tensor | null) -> torch.Tensor -> bool -> LinearGradients
+        /// The convolution of x [N, in, depth, height, width] with values, + bias [out] or null: [N, out, ...].
+        Conv: ConvCall -> torch.Tensor -> (torch.Tensor | null) -> torch.Tensor -> torch.Tensor
+        /// The transposed convolution of g [N, out, ...]: [N, in, depth, height, width].
+        ConvT: ConvCall -> torch.Tensor -> torch.Tensor -> torch.Tensor
+        /// The gradient of a convolution's values, of g [N, out, ...] and x [N, in, ...]: [nnz].
+        ConvSddmm: ConvCall -> torch.Tensor -> torch.Tensor -> torch.Tensor
         /// values at the pattern, 0 elsewhere: [rows, cols].
         ToDense: SpmmPlan -> torch.Tensor -> torch.Tensor
         /// The elements of w [rows, cols] at the pattern: [nnz].

@@ -41,6 +41,9 @@ module internal Backends =
             SpmmT = spmmT
             Sddmm = sddmm
             Gradients = Backend.gradientsBy spmmT sddmm
+            Conv = fun call values bias x -> back x (b.Conv call (widen values) (widenOrNull bias) (widen x))
+            ConvT = fun call values g -> back g (b.ConvT call (widen values) (widen g))
+            ConvSddmm = fun call g x -> back x (b.ConvSddmm call (widen g) (widen x))
             ToDense = fun plan values -> back values (b.ToDense plan (widen values))
             OfDense = fun plan w -> back w (b.OfDense plan (widen w))
             GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
@@ -62,7 +65,10 @@ module internal Backends =
             Spmm = fun plan values bias x -> torch.nn.functional.linear (x, b.ToDense plan values, bias)
             SpmmT = spmmT
             Sddmm = sddmm
-            Gradients = Backend.gradientsBy spmmT sddmm }
+            Gradients = Backend.gradientsBy spmmT sddmm
+            Conv = DenseConvolution.conv b.ToDense
+            ConvT = DenseConvolution.convT b.ToDense
+            ConvSddmm = DenseConvolution.sddmm b.OfDense }
 
     /// <summary>One of two, by the samples of a call and the sparsity of its pattern.</summary>
     let faster (ofDense: Backend) (ofSparse: Backend) : Backend =

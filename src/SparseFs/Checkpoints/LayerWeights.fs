@@ -229,7 +229,7 @@ module internal LayerWeights =
     /// <summary>What gives a layer a pattern, its weights and, if it is not null, a bias: what it needs is allocated before
     /// it runs, in the open DisposeScope. The parameters keep their identity; where the pattern changes, the weight's
     /// gradient, of other cells, becomes 0. Call without gradients.</summary>
-    let give (layer: SparseLinear) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : unit -> unit =
+    let give (layer: SparseLayer) (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : unit -> unit =
         let weight = layer.weight
 
         let zeros: torch.Tensor | null =

@@ -13,7 +13,7 @@ type internal ModelTensors =
     {
         /// <summary>Sparse layers by their place in the model; "" for the model itself. A layer that is used twice comes
         /// twice.</summary>
-        Layers: struct (string * SparseLinear)[]
+        Layers: struct (string * SparseLayer)[]
         /// <summary>All parameters and persistent buffers that belong to no sparse layer.</summary>
         Others: struct (string * torch.Tensor)[]
         /// <summary>What is wrong with numbers that are to become those of a tensor of that name, if anything is.</summary>
@@ -22,7 +22,7 @@ type internal ModelTensors =
 
 /// <summary>One version of each layer, in use until this is disposed of: what a save writes.</summary>
 [<Sealed>]
-type internal HeldLayers(layers: struct (string * SparseLinear)[]) =
+type internal HeldLayers(layers: struct (string * SparseLayer)[]) =
     let held = List<struct (string * LayerVersion)>()
 
     let release () =

@@ -17,7 +17,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
     let plans = List<unit -> (unit -> unit)>()
 
     let shapes = Dictionary<nativeint, int64[]>()
-    let patterns = Dictionary<SparseLinear, Connectivity>(HashIdentity.Reference)
+    let patterns = Dictionary<SparseLayer, Connectivity>(HashIdentity.Reference)
 
     /// What has been read for a tensor, by which name.
     let read = Dictionary<nativeint, struct (string * torch.Tensor)>()
@@ -72,7 +72,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         | _ -> p.shape
 
     /// The pattern that has been read for a layer; in the second step.
-    member _.PatternOf(layer: SparseLinear) : Connectivity =
+    member _.PatternOf(layer: SparseLayer) : Connectivity =
         match patterns.TryGetValue layer with
         | true, c -> c
         | _ -> layer.Connectivity
@@ -134,7 +134,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 fun () -> target.copy_ numbers |> ignore))
 
     /// A bias that is read with the weights, so that no call meets one without the other.
-    member private l.Bias(prefix: string, layer: SparseLinear) : (unit -> torch.Tensor) voption =
+    member private l.Bias(prefix: string, layer: SparseLayer) : (unit -> torch.Tensor) voption =
         match layer.bias with
         | null -> ValueNone
         | bias -> l.Reading(prefix + "bias", bias)
@@ -146,7 +146,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         found
 
     member private l.Weights
-        (name: string, layer: SparseLinear, parts: LayerParts, fingerprint: TensorInfo voption, seed: Seed option)
+        (name: string, layer: SparseLayer, parts: LayerParts, fingerprint: TensorInfo voption, seed: Seed option)
         =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
@@ -201,7 +201,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         | _ -> ()
 
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
-    member l.Layer(form: WeightForm, name: string, layer: SparseLinear) : unit =
+    member l.Layer(form: WeightForm, name: string, layer: SparseLayer) : unit =
         let prefix = ModelTensors.prefix name
         let c = layer.Connectivity
 

@@ -20,7 +20,7 @@ module Init =
     /// layer.weight.abs().max().item&lt;float32>() &lt; 1.0f // = true
     /// </code></example>
     [<CompiledName "Reset">]
-    let reset (init: Init) (layer: SparseLinear) : unit =
+    let reset (init: Init) (layer: SparseLayer) : unit =
         if isNull (box init) then
             nullArg (nameof init)
 

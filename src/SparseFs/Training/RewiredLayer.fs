@@ -5,7 +5,7 @@ open SparseFs.Torch
 
 /// <summary>One layer under a rewirer.</summary>
 [<Sealed>]
-type internal RewiredLayer(place: int, name: string, layer: SparseLinear, policy: Policy, optimizer: OptimizerStates) =
+type internal RewiredLayer(place: int, name: string, layer: SparseLayer, policy: Policy, optimizer: OptimizerStates) =
     /// Its number among the rewirer's layers.
     member _.Place = place
     member _.Name = name
@@ -95,7 +95,7 @@ module internal RewiredLayerChecks =
             raise (ArgumentException(message, "policy"))
 
     /// <exception cref="T:System.ArgumentException">The policy rewires groups of rows, and the layer has not such.</exception>
-    let hasGroups (name: string) (layer: SparseLinear) (policy: Policy) : unit =
+    let hasGroups (name: string) (layer: SparseLayer) (policy: Policy) : unit =
         let c = layer.Connectivity
 
         if
@@ -109,7 +109,7 @@ module internal RewiredLayerChecks =
 
     /// <exception cref="T:System.ArgumentException">The optimizer trains another parameter than the layer's weight. A frozen
     /// weight need not be the optimizer's.</exception>
-    let isTrained (optimizer: OptimizerStates) (name: string) (layer: SparseLinear) : unit =
+    let isTrained (optimizer: OptimizerStates) (name: string) (layer: SparseLayer) : unit =
         let refuse (got: string) =
             let message =
                 $"expected an optimizer of all sparse layers, got one {got}; an optimizer keeps state of the parameters that "

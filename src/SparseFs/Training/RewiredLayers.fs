@@ -23,7 +23,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     let recorderFor (l: RewiredLayer) (step: int64) : GradientRecorder | null =
         if l.Wants step then l.Recorder else null
 
-    static let create (optimizer: OptimizerStates) (layers: struct (string * SparseLinear * Policy)[]) =
+    static let create (optimizer: OptimizerStates) (layers: struct (string * SparseLayer * Policy)[]) =
         let layers =
             [| for place, (struct (name, layer, policy)) in Seq.indexed layers do
                    if isNull (box layer) then
@@ -36,7 +36,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
                    RewiredLayer(place, name, layer, policy, optimizer) |]
 
         let distinct =
-            HashSet<SparseLinear>(layers |> Seq.map _.Layer, HashIdentity.Reference)
+            HashSet<SparseLayer>(layers |> Seq.map _.Layer, HashIdentity.Reference)
 
         if distinct.Count < layers.Length then
             let twice =
@@ -56,7 +56,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
     /// <exception cref="T:System.ArgumentException">There is no layer, one comes twice, is null or is not the optimizer's,
     /// or the policy has no update.</exception>
     static member UnderPolicy
-        (optimizer: OptimizerStates, policy: Policy, layers: seq<struct (string * SparseLinear)>)
+        (optimizer: OptimizerStates, policy: Policy, layers: seq<struct (string * SparseLayer)>)
         : RewiredLayers =
         let layers =
             [| for struct (name, layer) in layers -> struct (name, layer, policy) |]
@@ -68,7 +68,7 @@ type internal RewiredLayers private (layers: RewiredLayer[]) =
 
     /// <summary>Those of some layers that carry a policy, each under its own.</summary>
     /// <exception cref="T:System.ArgumentException">As UnderPolicy.</exception>
-    static member Carrying(optimizer: OptimizerStates, layers: seq<struct (string * SparseLinear)>) : RewiredLayers =
+    static member Carrying(optimizer: OptimizerStates, layers: seq<struct (string * SparseLayer)>) : RewiredLayers =
         let layers =
             [| for struct (name, layer) in layers do
                    match layer.Policy with

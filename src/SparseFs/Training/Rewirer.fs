@@ -96,6 +96,13 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
             nullArg (nameof layers)
 
         let states = OptimizerStates.Of optimizer
+
+        let layers =
+            seq {
+                for struct (name, layer) in layers do
+                    struct (name, (layer :> SparseLayer))
+            }
+
         new Rewirer(RewiredLayers.UnderPolicy(states, policy, layers), states, seed)
 
     /// <summary>A rewirer over all sparse layers of a model, all under one policy.</summary>
@@ -116,8 +123,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     ///     rewirer.Step() |> ignore // in the place of optimizer.step ()
     /// </code></example>
     new(model: torch.nn.Module, optimizer: torch.optim.Optimizer, policy: Policy, ?seed: Seed, ?layers: Layers) =
-        let chosen: seq<struct (string * SparseLinear)> = SparseLayers.chosen layers model
-        new Rewirer(chosen, optimizer, policy, DrawnSeed.orDraw seed)
+        let chosen: seq<struct (string * SparseLayer)> = SparseLayers.chosen layers model
+        let policy = Policy.check policy
+        let states = OptimizerStates.Of optimizer
+        new Rewirer(RewiredLayers.UnderPolicy(states, policy, chosen), states, DrawnSeed.orDraw seed)
 
     /// <summary>A rewirer that follows the policies that the sparse layers of a model carry: those that were made with
     /// <c>dynamic</c>, or whose <c>Policy</c> was set. Layers without one stay as they are.</summary>
@@ -172,7 +181,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     member _.Policies: IReadOnlyList<Policy> = [| for l in layers.All -> l.Policy |]
 
     /// The layers, in the order of its state.
-    member internal _.Layers: struct (string * SparseLinear)[] =
+    member internal _.Layers: struct (string * SparseLayer)[] =
         [| for l in layers.All -> struct (l.Name, l.Layer) |]
 
     /// <summary>One event a layer at every update, refused ones too, raised on the thread that steps.</summary>

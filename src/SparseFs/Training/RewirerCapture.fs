@@ -63,8 +63,8 @@ module internal RewirerCapture =
                     let device = l.Layer.weight.device
 
                     [| for at, n, g: Numbers, x: Numbers in passes ->
-                           let g = g.Tensor(int64 n, l.Layer.out_features).``to`` device
-                           let x = x.Tensor(int64 n, l.Layer.in_features).``to`` device
+                           let g = g.Tensor(int64 n, int64 l.Layer.Connectivity.Rows).``to`` device
+                           let x = x.Tensor(int64 n, int64 l.Layer.Connectivity.Cols).``to`` device
                            struct (at, g, x) |])
                 layers
                 state.Passes

@@ -8,17 +8,17 @@ open TorchSharp
 module internal SparseLayers =
 
     /// The sparse layers of a module, itself among them, by their place; one that is held twice comes twice.
-    let places (model: torch.nn.Module) : struct (string * SparseLinear) list =
+    let places (model: torch.nn.Module) : struct (string * SparseLayer) list =
         [ match model with
-          | :? SparseLinear as layer -> struct ("", layer)
+          | :? SparseLayer as layer -> struct ("", layer)
           | _ ->
               for struct (name, child) in model.named_modules () do
                   match child with
-                  | :? SparseLinear as layer -> struct (name, layer)
+                  | :? SparseLayer as layer -> struct (name, layer)
                   | _ -> () ]
 
     /// Each once.
-    let ofModel (model: torch.nn.Module) : struct (string * SparseLinear) list =
+    let ofModel (model: torch.nn.Module) : struct (string * SparseLayer) list =
         if isNull (box model) then
             nullArg (nameof model)
 
@@ -26,13 +26,13 @@ module internal SparseLayers =
 
     /// <summary>Each once, of a model that has some.</summary>
     /// <exception cref="T:System.ArgumentException">It has none; the message says why, where its class forgot something.</exception>
-    let needed (model: torch.nn.Module) : struct (string * SparseLinear) list =
+    let needed (model: torch.nn.Module) : struct (string * SparseLayer) list =
         match ofModel model with
         | [] ->
             let cure =
                 Registration.adviceOr
                     "give it SparseLinear layers, or make its Linear layers sparse first, with Sparsify.model (C#: model.Sparsify())"
-                    (fun m -> m :? SparseLinear)
+                    (fun m -> m :? SparseLayer)
                     model
 
             let got = $"got {Registration.typeName model} without any"
@@ -42,7 +42,7 @@ module internal SparseLayers =
     /// <summary>Each once, those alone that a choice has.</summary>
     /// <exception cref="T:System.ArgumentException">The model or the choice is null, a name of the choice is no layer's, or
     /// it has none of the layers.</exception>
-    let chosen (choice: Layers option) (model: torch.nn.Module) : struct (string * SparseLinear) list =
+    let chosen (choice: Layers option) (model: torch.nn.Module) : struct (string * SparseLayer) list =
         let found = needed model
 
         match choice with

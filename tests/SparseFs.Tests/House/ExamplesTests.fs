@@ -49,13 +49,8 @@ let private examplesOf (assembly: Assembly) : Example list =
 
 /// Members of types that have more to show than their constructors.
 let private shown =
-    [ typeof<SparseLinear>,
-      [ "Connectivity"
-        "Policy"
-        "Arithmetic"
-        "ArithmeticFor"
-        "weight"
-        "weightMatrix" ]
+    [ typeof<SparseLayer>, [ "Connectivity"; "Policy"; "Arithmetic"; "weight"; "weightMatrix" ]
+      typeof<SparseLinear>, [ "ArithmeticFor" ]
       typeof<KWinnersBase>, [ "Boost"; "DutyCycles"; "Entropy"; "EndEpoch" ]
       typeof<KWinners>, [ "K"; "KAtInference"; "MaxEntropy" ]
       typeof<KWinners2d>, [ "KOf"; "MaxEntropy" ]

@@ -1,5 +1,7 @@
 namespace SparseFs.Kernels
 
+open System.Collections.Concurrent
+open System.Runtime.CompilerServices
 open System.Threading
 open SparseFs
 
@@ -49,3 +51,15 @@ type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
         match find &transposed input with
         | ValueSome stencil -> stencil
         | ValueNone -> keep &transposed input (Stencil.ofTranspose geometry pattern input)
+
+/// <summary>Plans of convolutions, one for each pattern and its sizes.</summary>
+/// <remarks>Held weakly: they live as long as their pattern, and go with it.</remarks>
+module internal ConvPlans =
+
+    let private cache =
+        ConditionalWeakTable<Connectivity, ConcurrentDictionary<ConvGeometry, ConvPlan>>()
+
+    /// The plan of a pattern in a convolution, made once for as long as the pattern lives.
+    let planOf (pattern: Connectivity) (geometry: ConvGeometry) : ConvPlan =
+        let plans = cache.GetValue(pattern, (fun _ -> ConcurrentDictionary()))
+        plans.GetOrAdd(geometry, (fun geometry -> ConvPlan(pattern, geometry)))

@@ -17,13 +17,13 @@ module internal RewirerTensors =
         | ValueNone ->
             [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits, device = torch.CPU)) ]
 
-    let private passTensors (place: int) (layer: SparseLinear) (passes: (int64 * int * Numbers * Numbers)[]) =
+    let private passTensors (place: int) (layer: SparseLayer) (passes: (int64 * int * Numbers * Numbers)[]) =
         [ struct (tensor place "pass_steps",
                   torch.tensor ([| for step, _, _, _ in passes -> step |], device = torch.CPU))
 
           for i, (_, n, gradient, input) in Array.indexed passes do
-              struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, layer.out_features))
-              struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, layer.in_features)) ]
+              struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, int64 layer.Connectivity.Rows))
+              struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, int64 layer.Connectivity.Cols)) ]
 
     /// Only where a slot is young: a file without ages is one in which all are old.
     let private agesTensors (place: int) (ages: int[]) : struct (string * torch.Tensor) list =
@@ -33,7 +33,7 @@ module internal RewirerTensors =
             [ struct (tensor place "ages", torch.tensor (ages, device = torch.CPU)) ]
 
     /// <summary>Tensors of the layer at a place; the open DisposeScope owns them.</summary>
-    let write (state: RewirerState) (place: int) (layer: SparseLinear) : struct (string * torch.Tensor) list =
+    let write (state: RewirerState) (place: int) (layer: SparseLayer) : struct (string * torch.Tensor) list =
         exploredTensors place (snd state.Explored[place])
         @ passTensors place layer state.Passes[place]
         @ agesTensors place state.Ages[place]
@@ -86,7 +86,7 @@ module internal RewirerTensors =
                         ))
 
     /// What reads the noted passes.
-    let planPasses (loader: StagedLoad) (place: int) (step: int64) (layer: SparseLinear) =
+    let planPasses (loader: StagedLoad) (place: int) (step: int64) (layer: SparseLayer) =
         let file = loader.File
         let c = layer.Connectivity
         let steps = tensor place "pass_steps"
@@ -143,7 +143,7 @@ module internal RewirerTensors =
                         passes)
 
     /// What reads the ages of a layer's slots.
-    let planAges (loader: StagedLoad) (place: int) (layer: SparseLinear) : (unit -> int[]) voption =
+    let planAges (loader: StagedLoad) (place: int) (layer: SparseLayer) : (unit -> int[]) voption =
         let name = tensor place "ages"
 
         if loader.File.TryFind(name).IsNone then

@@ -1,0 +1,230 @@
+module SparseFs.Tests.SparseConvTests
+
+open System
+open Expecto
+open FsCheck.FSharp
+open SparseFs
+open SparseFs.Kernels
+open SparseFs.Torch
+open TorchSharp
+
+let private text: LayerText = fun c _ _ _ -> $"SparseConv({c})"
+
+let private layerOf (dimensions: int) (geometry: ConvGeometry) (mode: PaddingModes) (pattern: Connectivity) dtype =
+    let settings = LayerSettings.Of(None, None, None, Some dtype, None)
+    new SparseConv(dimensions, LayerStart.ofPattern settings pattern, geometry, mode, text)
+
+type private ConvCase =
+    { Dimensions: int
+      Geometry: ConvGeometry
+      Mode: PaddingModes
+      Pattern: Connectivity
+      Input: int64[] }
+
+    override c.ToString() =
+        $"%A{c.Geometry}, {c.Mode}, {c.Pattern}, input %A{c.Input}"
+
+let private drawn (seed: int) : ConvCase =
+    let random = Random seed
+    let dimensions = random.Next(1, 4)
+
+    let extent (least: int) (most: int) (otherwise: int) =
+        let draw dimension =
+            if dimension > dimensions then
+                otherwise
+            else
+                random.Next(least, most + 1)
+
+        Extent.of3 (draw 3) (draw 2) (draw 1)
+
+    let groups = random.Next(1, 4)
+
+    let mode =
+        [| PaddingModes.Zeros
+           PaddingModes.Reflect
+           PaddingModes.Replicate
+           PaddingModes.Circular |][random.Next 4]
+
+    let before = extent 0 2 0
+
+    let geometry =
+        { InChannels = groups * random.Next(1, 4)
+          OutChannels = groups * random.Next(1, 5)
+          Groups = groups
+          Kernel = extent 1 3 1
+          Stride = extent 1 3 1
+          Dilation = extent 1 2 1
+          Before = before
+          After = if random.Next 2 = 0 then before else extent 0 2 0 }
+
+    let rows, cols = geometry.OutChannels, geometry.InChannels / groups * geometry.Cells
+
+    let pattern =
+        Topology.uniform rows cols (random.Next(1, rows * cols + 1)) (Seed.ofInt seed)
+
+    let size reach = int64 (max reach 3 + random.Next 4)
+    let reach = geometry.Reach
+    let sizes = [| size reach.Depth; size reach.Height; size reach.Width |]
+
+    { Dimensions = dimensions
+      Geometry = geometry
+      Mode = mode
+      Pattern = pattern
+      Input = Array.append [| int64 (random.Next(1, 4)); int64 geometry.InChannels |] sizes[3 - dimensions ..] }
+
+/// Torch's own convolution with the layer's weights in a dense kernel, of any number of derivatives.
+let private dense (c: ConvCase) (weight: torch.Tensor) (bias: torch.Tensor) (x: torch.Tensor) : torch.Tensor =
+    let g = c.Geometry
+
+    let of3 (e: Extent) =
+        [| int64 e.Depth; int64 e.Height; int64 e.Width |][3 - c.Dimensions ..]
+
+    let cells =
+        Oracle.slots c.Pattern
+        |> Array.map (fun (row, col) -> int64 row * int64 c.Pattern.Cols + int64 col)
+
+    let matrix =
+        torch
+            .zeros([| c.Pattern.Cells |], dtype = weight.dtype)
+            .index_add(0L, torch.tensor cells, weight, 1.0.ToScalar())
+
+    let kernel =
+        matrix.view (Array.append [| int64 g.OutChannels; int64 (g.InChannels / g.Groups) |] (of3 g.Kernel))
+
+    let sides =
+        [| for before, after in Array.rev (Array.zip (of3 g.Before) (of3 g.After)) do
+               before
+               after |]
+
+    let x =
+        if c.Mode = PaddingModes.Zeros then
+            torch.nn.functional.pad (x, sides)
+        else
+            torch.nn.functional.pad (x, sides, c.Mode)
+
+    let none = Array.create c.Dimensions 0L
+
+    match c.Dimensions with
+    | 1 ->
+        let first (e: Extent) = (of3 e)[0]
+        torch.nn.functional.conv1d (x, kernel, bias, first g.Stride, 0L, first g.Dilation, int64 g.Groups)
+    | 2 -> torch.nn.functional.conv2d (x, kernel, bias, of3 g.Stride, none, of3 g.Dilation, int64 g.Groups)
+    | _ -> torch.nn.functional.conv3d (x, kernel, bias, of3 g.Stride, none, of3 g.Dilation, int64 g.Groups)
+
+/// The output; the gradients of a weighted sum of its squares for weight, bias and input; and those of the gradients' own squares.
+let private derivatives
+    (weight: torch.Tensor)
+    (bias: torch.Tensor)
+    (x: torch.Tensor)
+    (y: torch.Tensor)
+    : torch.Tensor list =
+    let arguments = [| weight; bias; x |]
+
+    let loss =
+        y.mul(y).mul(torch.arange(y.numel (), dtype = y.dtype).view(y.shape)).sum()
+
+    let first =
+        torch.autograd.grad ([| loss |], arguments, retain_graph = true, create_graph = true)
+
+    let again =
+        first |> Seq.map (fun g -> g.mul(g).sum()) |> Seq.reduce (fun a b -> a.add b)
+
+    let second = torch.autograd.grad ([| again |], arguments)
+    y :: List.ofSeq first @ List.ofSeq second
+
+let private agrees (dtype: torch.ScalarType) (tolerance: float) (c: ConvCase) =
+    use _ = torch.NewDisposeScope()
+    use layer = layerOf c.Dimensions c.Geometry c.Mode c.Pattern dtype
+    let leaf (t: torch.Tensor) = t.detach().clone().requires_grad_ true
+
+    let bias =
+        match layer.bias with
+        | null -> failtest "no bias"
+        | bias -> bias
+
+    let x = torch.randn (c.Input, dtype = dtype, requires_grad = true)
+    let got = derivatives layer.weight bias x (layer.call x)
+    let weight, bias, x = leaf layer.weight, leaf bias, leaf x
+    let wanted = derivatives weight bias x (dense c weight bias x)
+
+    for i, (got, wanted) in List.indexed (List.zip got wanted) do
+        Expect.equal got.shape wanted.shape $"{c}: shape of {i}"
+
+        let most =
+            max 1e-300 (wanted.abs().max().to_type(torch.ScalarType.Float64).item<float>())
+
+        let error =
+            got.sub(wanted).abs().max().to_type(torch.ScalarType.Float64).item<float>()
+
+        Expect.isLessThanOrEqual (error / most) tolerance $"{c}: {i}"
+
+let private seeds = Arb.fromGen (Gen.choose (0, Int32.MaxValue))
+
+let private config =
+    { FsCheckConfig.defaultConfig with
+        maxTest = 100 }
+
+[<Tests>]
+let sparseConvTests =
+    testList
+        "SparseConv"
+        [ // A second derivative of so small a case sums a few thousand products of a few factors each.
+          testPropertyWithConfig
+              config
+              "in float64, values and two derivatives are those of torch's dense convolution"
+              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float64 (2.0 ** -53.0 * 10_000.0) (drawn seed)))
+
+          testPropertyWithConfig
+              config
+              "by the kernels, values and two derivatives are those of torch's dense convolution"
+              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float32 (2.0 ** -24.0 * 10_000.0) (drawn seed)))
+
+          testCase "a sample without a batch is a batch of one" (fun () ->
+              for seed in 1..20 do
+                  use _ = torch.NewDisposeScope()
+                  let c = drawn seed
+                  use layer = layerOf c.Dimensions c.Geometry c.Mode c.Pattern torch.float32
+                  let x = torch.randn c.Input
+
+                  let alone, batch =
+                      layer.call (x[0]), (layer.call (x.narrow (0L, 0L, 1L))).squeeze 0L
+
+                  Expect.equal alone.shape batch.shape $"{c}: shape"
+                  let numbers (t: torch.Tensor) = t.detach().data<float32>().ToArray()
+                  Expect.equal (numbers alone) (numbers batch) $"{c}")
+
+          testCase "what does not fit is refused with the layer's name" (fun () ->
+              let c = { drawn 3 with Dimensions = 2 }
+
+              let geometry =
+                  { c.Geometry with
+                      InChannels = 4
+                      OutChannels = 2
+                      Groups = 1
+                      Kernel = Extent.of3 1 3 3
+                      Stride = Extent.all 1
+                      Dilation = Extent.all 1
+                      Before = Extent.all 0
+                      After = Extent.all 0 }
+
+              use layer =
+                  layerOf 2 geometry PaddingModes.Zeros (Topology.uniform 2 36 10 (Seed.ofInt 1)) torch.float32
+
+              let refused (x: torch.Tensor) (part: string) =
+                  let message =
+                      try
+                          layer.call x |> ignore
+                          "nothing was refused"
+                      with :? ArgumentException as e ->
+                          e.Message
+
+                  Expect.stringContains message part "what is said"
+                  Expect.stringContains message "SparseConv(" "whose"
+
+              refused (torch.randn (2L, 3L, 8L, 8L)) "channels"
+              refused (torch.randn (8L, 8L)) "dimensions"
+              refused (torch.randn (2L, 4L, 2L, 8L)) "pixels"
+              refused (torch.randn (2L, 4L, 8L, 8L, dtype = torch.float64)) "Float64"
+
+              let y = layer.call (torch.randn (0L, 4L, 8L, 8L))
+              Expect.equal y.shape [| 0L; 2L; 6L; 6L |] "no sample") ]
