@@ -1,9 +1,11 @@
 namespace SparseFs.Kernels
 
+open Microsoft.FSharp.Core.Operators
 open SparseFs
 
 /// <summary>One of a convolution's products with its weights, for inputs of one size: each row is a sum of shifted planes.</summary>
-/// <remarks>Row r adds values[From[s]] · the pixels from Places[s] on, for its slots s = RowPtr[r] .. RowPtr[r + 1] − 1.</remarks>
+/// <remarks>Row r adds values[From[s]] · the pixels from Places[s] on, for its slots s = RowPtr[r] .. RowPtr[r + 1] − 1.
+/// A place that is no int32, of a sample with more than 2^31 − 1 floats, raises OverflowException where the stencil is made.</remarks>
 type internal Stencil =
     {
         RowPtr: int[]
@@ -40,7 +42,7 @@ module internal Stencil =
 
             for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
                 let channel, cell = colIdx[s] / cells, colIdx[s] % cells
-                places[s] <- int (int64 (firstChannel + channel) * source.Apart + distance[cell])
+                places[s] <- Checked.int (int64 (firstChannel + channel) * source.Apart + distance[cell])
 
         { RowPtr = rowPtr
           Places = places
@@ -114,7 +116,7 @@ module internal Stencil =
 
                 for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
                     let channel, cell = firstChannel + colIdx[s] / cells, colIdx[s] % cells
-                    body s (channel * phases + phaseOf[cell]) (int (int64 r * source.Apart + distance[cell]))
+                    body s (channel * phases + phaseOf[cell]) (Checked.int (int64 r * source.Apart + distance[cell]))
 
         each (fun _ row _ -> first[row + 1] <- first[row + 1] + 1)
 
