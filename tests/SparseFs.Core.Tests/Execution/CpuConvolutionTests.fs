@@ -252,6 +252,23 @@ let convolutionTests =
                                     one
                                     $"{threads} threads, {c}") ]
 
+          testCase "a sample whose places are no int32 is refused before anything is computed" (fun () ->
+              let square size = Extent.of3 1 size size
+
+              let geometry =
+                  { InChannels = 64
+                    OutChannels = 1
+                    Groups = 1
+                    Kernel = square 1
+                    Stride = square 1
+                    Dilation = square 1
+                    Before = Extent.all 0
+                    After = Extent.all 0 }
+
+              // Its only slot is in the first channel, so that no slot's own place is too large.
+              let plan = ConvPlan(Connectivity.ofPairs 1 64 [| 0 |] [| 0 |], geometry)
+              Expect.throwsT<OverflowException> (fun () -> plan.Forward(square 6_000) |> ignore) "64 x 6000 x 6000")
+
           testCase "the drawn cases reach what a convolution can be" (fun () ->
               let cases = [ for seed in 1..300 -> drawn seed ]
 

@@ -5,7 +5,7 @@ open SparseFs
 
 /// <summary>One of a convolution's products with its weights, for inputs of one size: each row is a sum of shifted planes.</summary>
 /// <remarks>Row r adds values[From[s]] · the pixels from Places[s] on, for its slots s = RowPtr[r] .. RowPtr[r + 1] − 1.
-/// A place that is no int32, of a sample with more than 2^31 − 1 floats, raises OverflowException where the stencil is made.</remarks>
+/// A sample of more than 2^31 − 1 floats raises OverflowException where the stencil is made.</remarks>
 type internal Stencil =
     {
         RowPtr: int[]
@@ -28,6 +28,7 @@ module internal Stencil =
     let ofForward (g: ConvGeometry) (pattern: Connectivity) (rowGroup: int) (input: Extent) : Stencil =
         let padded = g.Padded input
         let source = PixelLayout(g.InChannels, input, g.Before, padded, g.Stride)
+        Checked.int source.Floats |> ignore
         let cells, inputs = g.Cells, g.InChannels / g.Groups
 
         let distance =
@@ -101,6 +102,8 @@ module internal Stencil =
             Extent.map3 (fun before most longest -> before + most + longest) before most longest
 
         let source = PixelLayout(g.OutChannels, output, before, padded, Extent.all 1)
+
+        Checked.int source.Floats |> ignore
 
         let distance =
             shiftOf |> Array.map (fun shift -> source.Place(Extent.map2 (+) shift before))
