@@ -22,17 +22,6 @@ type internal Gradients =
 /// results do not depend on the number of threads, to the bit.</remarks>
 module internal CpuGradients =
 
-    /// As many groups as cost less than packing does: each adds nnz sums to the rows + cols of each sample.
-    let private groupsOfBatch (c: BatchTiling) (pattern: Connectivity) : int =
-        let packed = int64 c.N * (int64 pattern.Rows + int64 pattern.Cols)
-        let affordable = packed / (2L * (int64 pattern.Nnz + 1L))
-        let mutable groups = 1
-
-        while groups < 16 && 2 * groups <= c.Tiles && int64 (2 * groups) <= affordable do
-            groups <- 2 * groups
-
-        groups
-
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g [n, rows].</summary>
     /// <remarks>values may be null where the input's gradient is not wanted, x where the values' is not. Where groups of
     /// tiles keep all threads busy, one pass packs each tile of g once for the three gradients.</remarks>
@@ -54,7 +43,9 @@ module internal CpuGradients =
         let wantsBias = not (Pointer.isNull wanted.Bias)
         let wantsInput = not (Pointer.isNull wanted.Input)
         let c = CpuSpmm.cutOfGradients machine pattern n
-        let groups = groupsOfBatch c pattern
+
+        let groups =
+            RowPartition.groupsOfSums c.Tiles pattern.Nnz (int64 c.N * (int64 pattern.Rows + int64 pattern.Cols))
 
         let inOnePass =
             wantsInput

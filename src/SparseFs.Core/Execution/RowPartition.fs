@@ -45,3 +45,14 @@ module internal RowPartition =
 
         { From = bound part
           To = bound (part + 1) }
+
+    /// As many groups of the parts of a batch, each with nnz sums of its own that are added in the end, as cost less than to pack
+    /// the batch's floats does. It follows from shapes alone.
+    let groupsOfSums (parts: int) (nnz: int) (packed: int64) : int =
+        let affordable = packed / (2L * (int64 nnz + 1L))
+        let mutable groups = 1
+
+        while groups < 16 && 2 * groups <= parts && int64 (2 * groups) <= affordable do
+            groups <- 2 * groups
+
+        groups

@@ -25,7 +25,7 @@ type internal ConvGeometry =
     member g.Padded(input: Extent) : Extent =
         Extent.map3 (fun size before after -> size + before + after) input g.Before g.After
 
-    /// Pixels of the output; 0 or less in a dimension where the kernel does not fit.
+    /// Pixels of the output; 0 in a dimension where the kernel does not fit.
     member g.Output(input: Extent) : Extent =
         Extent.map3
             (fun padded reach stride -> if padded < reach then 0 else (padded - reach) / stride + 1)

@@ -1,5 +1,6 @@
 namespace SparseFs.Kernels
 
+open System
 open System.Collections.Concurrent
 open System.Runtime.CompilerServices
 open System.Threading
@@ -10,15 +11,16 @@ open SparseFs
 /// convolution, 8 for its transpose.</remarks>
 [<Sealed>]
 type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
+    // The `lazy` of F# cannot be trimmed.
     let rowGroup =
-        lazy
-            (let group = RowGroups.ofKernels pattern.RowPtrArray pattern.ColIdxArray
-             // A group of rows has the inputs of one group of channels.
-             let outputs = geometry.OutChannels / geometry.Groups
+        Lazy<int>(fun () ->
+            let group = RowGroups.ofKernels pattern.RowPtrArray pattern.ColIdxArray
+            // A group of rows has the inputs of one group of channels.
+            let outputs = geometry.OutChannels / geometry.Groups
 
-             if geometry.Groups = 1 || outputs % group = 0 then group
-             elif outputs % 2 = 0 then min group 2
-             else 1)
+            if geometry.Groups = 1 || outputs % group = 0 then group
+            elif outputs % 2 = 0 then min group 2
+            else 1)
 
     let mutable forward: (Extent * Stencil) list = []
     let mutable transposed: (Extent * Stencil) list = []

@@ -38,16 +38,6 @@ module internal CpuConvolution =
     /// Vectors of pixels of which products are taken before the next row's.
     let private runVectors = 32
 
-    /// Groups of samples that add up gradients of their own.
-    let private groupsOf (n: int) (nnz: int) (floats: int64) : int =
-        let affordable = int64 n * floats / (2L * (int64 nnz + 1L))
-        let mutable groups = 1
-
-        while groups < 16 && 2 * groups <= n && int64 (2 * groups) <= affordable do
-            groups <- 2 * groups
-
-        groups
-
     /// <summary>d [nnz] = the gradient of the values, of g [n, out, ...] and x [n, in, ...]; d is overwritten.</summary>
     let sddmm (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) g x (n: int) (d: nativeptr<float32>) =
         let stencil = plan.Forward input
@@ -59,7 +49,7 @@ module internal CpuConvolution =
         if n = 0 || run = 0 then
             Pointer.clear d (int64 nnz)
         else
-            let groups = groupsOf n nnz layout.Floats
+            let groups = RowPartition.groupsOfSums n nnz (int64 n * layout.Floats)
             let shares = (machine.Threads + groups - 1) / groups
 
             let partial: AlignedBuffer | null =

@@ -1,6 +1,5 @@
 namespace SparseFs.Kernels
 
-open Microsoft.FSharp.Core.Operators
 open SparseFs
 
 /// <summary>One of a convolution's products with its weights, for inputs of one size: each row is a sum of shifted planes.</summary>

@@ -56,7 +56,7 @@ type internal TileKernels() =
     /// As PixelLayout.Fill.
     abstract Fill: layout: PixelLayout * sample: nativeptr<float32> * planes: nativeptr<float32> -> unit
 
-    /// As PixelTarget.put.
+    /// As PixelRuns.put.
     abstract Put:
         target: PixelTarget *
         block: nativeptr<float32> *
