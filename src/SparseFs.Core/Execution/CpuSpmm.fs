@@ -57,8 +57,9 @@ module internal CpuSpmm =
     let cutOfGradients (machine: ExecutionPolicy) (pattern: Connectivity) (n: int) : BatchTiling =
         BatchTiling.joining (cutOf machine pattern n)
 
-    /// A tile up to this size lies in the second-level cache; from a larger one, inputs are fetched ahead.
-    let private nearTileBytes = 256L * 1024L
+    /// A tile up to half of the second-level cache lies in it, beside what else is read; from a larger one, inputs are fetched
+    /// ahead. Fetching from a nearer one loses up to a quarter.
+    let private nearTileBytes = CacheLevels.second / 2L
 
     /// CsrView's FetchTo for a call.
     let fetchTo (c: BatchTiling) (pattern: Connectivity) : int64 =
