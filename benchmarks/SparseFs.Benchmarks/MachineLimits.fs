@@ -8,6 +8,7 @@ open System
 open System.Diagnostics
 open System.Runtime.InteropServices
 open Microsoft.FSharp.NativeInterop
+open SparseFs
 open SparseFs.Kernels
 
 /// One core's limits at one width of vectors, in GFLOP/s where two is one multiply-add, and in GB/s.
@@ -27,7 +28,9 @@ type internal Limits =
 let inline private at (p: nativeptr<float32>) (index: int64) : nativeptr<float32> =
     NativePtr.ofNativeInt (NativePtr.toNativeInt p + nativeint index * 4n)
 
-/// Ten chains, more than the latency of a multiply-add times what the core begins in a cycle.
+/// Ten chains, more than the latency of a multiply-add times what the core begins in a cycle. Compiled at full speed at once, as the
+/// kernels are: code that .NET swaps in the middle of a loop keeps its sums in memory.
+[<AggressiveOptimization>]
 let private multiplyAdds<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
     (rounds: int)
     (sink: nativeptr<float32>)
@@ -62,6 +65,7 @@ let private multiplyAdds<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V
     'L.Store(sink, sum)
 
 /// Rows of four vectors, two at a time, as spmm takes them: but for its weights.
+[<AggressiveOptimization>]
 let private gather<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
     (picks: nativeptr<int>)
     (count: int)
@@ -96,6 +100,7 @@ let private gather<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: stru
     'L.Store(sink, 'L.Add('L.Add('L.Add(a0, a1), 'L.Add(a2, a3)), 'L.Add('L.Add(b0, b1), 'L.Add(b2, b3))))
 
 /// Sums of a long stretch.
+[<AggressiveOptimization>]
 let private read<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
     (from: nativeptr<float32>)
     (count: int64)
@@ -118,7 +123,7 @@ let private read<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct
 
     'L.Store(sink, 'L.Add('L.Add(a, b), 'L.Add(c, d)))
 
-/// The fastest of many runs in seconds: a limit is what nothing else disturbs. What .NET compiles twice has been by then.
+/// The fastest of many runs in seconds: a limit is what nothing else disturbs.
 let private fastest (seconds: float) (run: unit -> unit) : float =
     let all = Stopwatch.StartNew()
     let mutable best = infinity
