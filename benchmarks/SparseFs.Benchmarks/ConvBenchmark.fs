@@ -1,113 +1,173 @@
-/// Sparse convolutions beside torch's dense one.
+/// Sparse convolutions beside torch's dense ones: forward, and a whole training step (forward, and backward with the gradients of
+/// weight, bias and input) through modules and autograd.
 module SparseFs.Benchmarks.ConvBenchmark
 
-#nowarn "9"
-
 open System
-open Microsoft.FSharp.NativeInterop
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
 open SparseFs
-open SparseFs.Kernels
 open TorchSharp
 open SparseFs.Benchmarks.Timing
 
+/// Samples, channels, pixels a side, cells of the kernel a side, channels of the output, margin a side.
+[<Struct>]
+type private Shape =
+    { Batch: int
+      Inputs: int
+      Size: int
+      Kernel: int
+      Outputs: int
+      Padding: int }
+
+    override s.ToString() =
+        $"{s.Batch}x{s.Inputs}x{s.Size}^2, {s.Kernel}x{s.Kernel} -> {s.Outputs}"
+
 let private shapes =
-    // batch, in, size, kernel, out, padding
-    [ 16, 64, 56, 3, 64, 1
-      16, 128, 28, 3, 128, 1
-      16, 256, 14, 3, 256, 1
-      1, 64, 56, 3, 64, 1
-      64, 32, 12, 5, 64, 0
-      16, 256, 14, 1, 256, 0 ]
+    [ for batch, inputs, size, kernel, outputs, padding in
+          [ 16, 64, 56, 3, 64, 1
+            16, 128, 28, 3, 128, 1
+            16, 256, 14, 3, 256, 1
+            1, 64, 56, 3, 64, 1
+            64, 32, 12, 5, 64, 0
+            10, 64, 56, 3, 64, 1
+            16, 256, 14, 1, 256, 0 ] ->
+          { Batch = batch
+            Inputs = inputs
+            Size = size
+            Kernel = kernel
+            Outputs = outputs
+            Padding = padding } ]
 
-let run () =
-    torch.set_num_threads 1
-    let machine = CpuSpmm.machineOf CpuSpmm.widest 1
+let private sparsities = [ 0.8; 0.9; 0.95; 0.99 ]
+let private structures = [ "uniform"; "groups-4" ]
 
-    for n, inputs, size, kernel, outputs, padding in shapes do
-        let input = Extent.of3 1 size size
-        let square k = Extent.of3 1 k k
+type private Row =
+    { Op: string
+      Shape: Shape
+      Sparsity: float
+      Structure: string
+      Threads: int
+      SparseFsMs: float
+      DenseMs: float }
 
-        let geometry =
-            { InChannels = inputs
-              OutChannels = outputs
-              Groups = 1
-              Kernel = square kernel
-              Stride = square 1
-              Dilation = square 1
-              Before = Extent.of3 0 padding padding
-              After = Extent.of3 0 padding padding }
+let private toJson (row: Row) : JsonNode =
+    let number (value: float) = JsonValue.Create(Math.Round(value, 4))
+    let o, s = JsonObject(), row.Shape
+    o["op"] <- JsonValue.Create row.Op
+    o["shape"] <- JsonValue.Create(string s)
+    o["batch"] <- JsonValue.Create s.Batch
+    o["sparsity"] <- JsonValue.Create row.Sparsity
+    o["structure"] <- JsonValue.Create row.Structure
+    o["threads"] <- JsonValue.Create row.Threads
+    o["sparsefs_ms"] <- number row.SparseFsMs
+    o["dense_ms"] <- number row.DenseMs
+    o
 
-        let output = geometry.Output input
+let private layerOf (s: Shape) (sparsity: float) (structure: string) : SparseConv2d =
+    let topology =
+        if structure = "uniform" then
+            Topology.uniform
+        else
+            Topology.rowGroups 4
 
-        use dense =
-            torch.nn.Conv2d(int64 inputs, int64 outputs, int64 kernel, padding = int64 padding)
+    new SparseConv2d(
+        s.Inputs,
+        s.Outputs,
+        s.Kernel,
+        sparsity = sparsity,
+        padding = s.Padding,
+        topology = topology,
+        seed = Seed.ofInt 1
+    )
 
-        let tx =
-            torch.randn (int64 n, int64 inputs, int64 size, int64 size, requires_grad = true)
+/// All layers of a shape in turn, with the dense one among them.
+let private measure (threads: int) (op: string) (s: Shape) : Row list =
+    use _ = torch.NewDisposeScope()
+    torch.set_num_threads threads
+    torch.manual_seed 1L |> ignore
+    let size = int64 s.Size
 
-        let tg =
-            torch.randn (int64 n, int64 outputs, int64 output.Height, int64 output.Width)
+    let x =
+        torch.randn (int64 s.Batch, int64 s.Inputs, size, size, requires_grad = (op = "train"))
 
-        let forwardDense () =
+    let dense =
+        torch.nn.Conv2d(int64 s.Inputs, int64 s.Outputs, int64 s.Kernel, padding = int64 s.Padding)
+
+    let upstream =
+        use _ = torch.no_grad ()
+        torch.randn_like (dense.call x)
+
+    let contender (name: string) (model: torch.nn.Module<torch.Tensor, torch.Tensor>) =
+        let forward () =
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
-            dense.call tx |> ignore
+            model.call x |> ignore
 
-        let trainDense () =
+        let train () =
             use _ = torch.NewDisposeScope()
-            torch.autograd.backward ([| dense.call tx |], [| tg |])
+            (model.call x).backward([| upstream |])
 
-        let x = Products.buffer (int64 n * int64 inputs * input.Pixels)
-        let dx = Products.buffer (int64 n * int64 inputs * input.Pixels)
-        let y = Products.buffer (int64 n * int64 outputs * output.Pixels)
-        let g = Products.buffer (int64 n * int64 outputs * output.Pixels)
-        let cols = inputs * kernel * kernel
+        { Name = name
+          Prepare =
+            (fun () ->
+                model.zero_grad ()
+                x.grad <- null)
+          Run = if op = "train" then train else forward
+          Seconds = 1.5 }
 
-        let values, d =
-            Products.buffer (int64 outputs * int64 cols), Products.buffer (int64 outputs * int64 cols)
+    let layers =
+        [ for sparsity in sparsities do
+              for structure in structures do
+                  sparsity, structure, layerOf s sparsity structure ]
 
-        let one (name: string) run =
-            { Name = name
-              Prepare = ignore
-              Run = run
-              Seconds = 0.5 }
+    let nameOf (sparsity: float) (structure: string) = $"{structure} {sparsity}"
 
-        let times =
-            inTurn
-                10_000
-                [ one "dense f" forwardDense
-                  one "dense t" trainDense
-                  for sparsity in [ 0.9; 0.95; 0.99 ] do
-                      for groups in [ 1; 4 ] do
-                          let nnz = Sparsity.nnz outputs cols sparsity
+    let times =
+        inTurn
+            1_000
+            [ contender "dense" dense
+              for sparsity, structure, layer in layers do
+                  contender (nameOf sparsity structure) layer ]
 
-                          let pattern =
-                              if groups = 1 then
-                                  Topology.uniform outputs cols nnz (Seed.ofInt 1)
-                              else
-                                  Topology.rowGroups 4 outputs cols nnz (Seed.ofInt 1)
+    [ for sparsity, structure, layer in layers do
+          layer.Dispose()
 
-                          let plan = ConvPlan(pattern, geometry)
-                          let name = $"{sparsity} {groups}"
+          { Op = op
+            Shape = s
+            Sparsity = sparsity
+            Structure = structure
+            Threads = threads
+            SparseFsMs = times[nameOf sparsity structure]
+            DenseMs = times["dense"] } ]
 
-                          one $"{name} f" (fun () ->
-                              CpuConvolution.conv machine plan input values Pointer.nothing x n y)
+let private print (rows: Row list) : unit =
+    for (op, shape, threads), rows in rows |> List.groupBy (fun row -> row.Op, row.Shape, row.Threads) do
+        let dense = rows.Head.DenseMs
+        printfn $"{op, -7}  {shape}, {threads} threads: dense {dense:F2} ms"
 
-                          one $"{name} x" (fun () -> CpuConvolution.convT machine plan input values g n dx)
-                          one $"{name} w" (fun () -> CpuConvolution.sddmm machine plan input g x n d) ]
+        for structure in structures do
+            let cells =
+                [ for row in rows do
+                      if row.Structure = structure then
+                          $"{100.0 * row.Sparsity:F0} %%: {row.SparseFsMs:F2} ms, {dense / row.SparseFsMs:F1}" ]
 
-        let f, t = times["dense f"], times["dense t"]
-        printfn $"{n}x{inputs}x{size}^2, {kernel}x{kernel} -> {outputs}: dense {f:F2} ms, train {t:F2}"
+            printfn $"""    {structure, -8}  {String.concat "   " cells}"""
 
-        for sparsity in [ 0.9; 0.95; 0.99 ] do
-            for groups in [ 1; 4 ] do
-                let time k = times[$"{sparsity} {groups} {k}"]
+/// Every shape with each of so many threads; the rows go to a file.
+let run (threads: int list) (path: string) : unit =
+    let rows =
+        [ for s in shapes do
+              for op in [ "forward"; "train" ] do
+                  for count in threads do
+                      let rows = measure count op s
+                      print rows
+                      yield! rows ]
 
-                let flops =
-                    2.0 * float (Sparsity.nnz outputs cols sparsity) * float n * float output.Pixels
+    match Path.GetDirectoryName path with
+    | null -> ()
+    | folder -> Directory.CreateDirectory folder |> ignore
 
-                let a, b, c = time "f", time "x", time "w"
-                let gf t = flops / (t * 1e6)
-
-                printfn
-                    $"  {sparsity} groups {groups}: forward {a:F2} ({f / a:F2}x, {gf a:F0} GF)  dX {b:F2} ({gf b:F0} GF)  dW {c:F2} ({gf c:F0} GF)  train {a + b + c:F2} ({t / (a + b + c):F2}x)"
+    let all = JsonArray [| for row in rows -> toJson row |]
+    File.WriteAllText(path, all.ToJsonString(JsonSerializerOptions(WriteIndented = true)))
+    printfn $"\nwritten to {path}"

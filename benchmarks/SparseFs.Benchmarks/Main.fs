@@ -134,7 +134,7 @@ let main args =
         elif given.Contains Kernels then
             KernelBenchmarks.run ()
         elif given.Contains Conv then
-            ConvBenchmark.run ()
+            ConvBenchmark.run threads (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/conv.json")))
         elif given.Contains Roofline then
             RooflineBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/roofline.json")))
         elif given.Contains Sweep then

@@ -3,40 +3,17 @@ namespace SparseFs.Torch
 open System
 open System.Collections.Generic
 open SparseFs
+open SparseFs.Kernels
 open TorchSharp
-
-/// <summary>One backward pass of a layer.</summary>
-/// <remarks>Copies: the tensors themselves may be changed, or freed, before the update.</remarks>
-[<Sealed>]
-type internal Pass(step: int64, g: torch.Tensor, x: torch.Tensor, sample: float[] | null) =
-    /// The optimizer step that it belongs to.
-    member _.Step = step
-
-    /// Upstream gradients [n, rows].
-    member _.G = g
-
-    /// Inputs [n, cols].
-    member _.X = x
-
-    /// Its gradient at the slots that are compared; null where the pass has been settled.
-    member _.Sample = sample
-
-    /// Whether it is still to be settled.
-    member _.IsOpen = not (isNull sample)
-
-    member _.Settled = Pass(step, g, x, null)
-
-    member _.Free() =
-        g.Dispose()
-        x.Dispose()
 
 /// <summary>What a layer's backward passes have seen: upstream gradients and inputs, from which the gradient of every cell
 /// is computed when it is asked for.</summary>
 /// <remarks>Which of them count is settled when the optimizer is about to step: those that <c>.grad</c> is made of. Backward
 /// may run on other threads than the training loop's, so that adding is locked. A recorder does not keep its rewirer, and
 /// stops with it.</remarks>
+/// <param name="convolution">The sizes of the layer, if it is a convolution.</param>
 [<Sealed>]
-type internal GradientRecorder() =
+type internal GradientRecorder(convolution: ConvGeometry voption) =
     let passes = List<Pass>()
     let mutable owner: WeakReference | null = null
 
@@ -47,9 +24,6 @@ type internal GradientRecorder() =
     /// All samples of several passes together, as scores are computed from them.
     let joined = List<struct (torch.Tensor * torch.Tensor)>()
 
-    /// Slots that are compared at most.
-    static let compared = 4096L
-
     /// Passes that are kept before it is asked which of them still count; where most do, that is asked again at twice as
     /// many.
     static let most = 40
@@ -59,24 +33,6 @@ type internal GradientRecorder() =
 
     /// The last passes may belong to the backward that is running, which .grad does not hold yet.
     static let running = 8
-
-    /// Numbers at slots that are the same for all gradients of one length.
-    static let sampleOf (gradient: torch.Tensor) : float[] =
-        use _ = torch.no_grad ()
-        use _ = torch.NewDisposeScope()
-        let every = max 1L ((gradient.numel () + compared - 1L) / compared)
-
-        let some = gradient.detach().slice(0L, 0L, gradient.numel (), every)
-
-        some.cpu().to_type(torch.ScalarType.Float64).contiguous().data<float>().ToArray()
-
-    /// How the dtype rounds.
-    static let roundingOf (dtype: torch.ScalarType) =
-        match dtype with
-        | torch.ScalarType.Float64 -> 2.0 ** -53.0
-        | torch.ScalarType.Float16 -> 2.0 ** -11.0
-        | torch.ScalarType.BFloat16 -> 2.0 ** -8.0
-        | _ -> 2.0 ** -24.0
 
     let mutable ask = most
 
@@ -95,12 +51,12 @@ type internal GradientRecorder() =
         | null -> PassFit.Exact(Array.zeroCreate opened.Length)
         | gradient ->
             let samples = opened |> Array.map (fun struct (_, sample) -> sample)
-            let found = sampleOf gradient
+            let found = PassSample.ofGradient gradient
 
             if samples |> Array.exists (fun sample -> sample.Length <> found.Length) then
                 PassFit.Exact(Array.zeroCreate opened.Length) // of another number of slots
             else
-                PassFit.find (roundingOf gradient.dtype) samples found
+                PassFit.find (PassSample.rounding gradient.dtype) samples found
 
     let drop (gone: Pass -> bool) =
         for pass in passes do
@@ -108,6 +64,73 @@ type internal GradientRecorder() =
                 pass.Free()
 
         passes.RemoveAll(fun pass -> gone pass) |> ignore
+
+    /// Upstream gradients, weighted, and inputs of the passes that have a weight; no halves, whose sums would be too coarse.
+    let weighted (weightOf: int64 -> float) : struct (torch.Tensor * torch.Tensor)[] =
+        let wide (t: torch.Tensor) =
+            if t.dtype = torch.ScalarType.Float64 then
+                t
+            else
+                t.to_type torch.ScalarType.Float32
+
+        [| for pass in passes do
+               match weightOf pass.Step with
+               | 0.0 -> ()
+               | 1.0 -> struct (wide pass.G, wide pass.X)
+               | weight -> struct ((wide pass.G).mul(Scalars.Of weight), wide pass.X) |]
+
+    /// What scores are computed from, made when it is first asked for and kept for as long as the scores are.
+    let kept (make: unit -> struct (torch.Tensor * torch.Tensor)[]) : Lazy<struct (torch.Tensor * torch.Tensor)[]> =
+        let make () =
+            use _ = torch.no_grad ()
+            use _ = torch.NewDisposeScope()
+
+            let made =
+                [| for struct (g, x) in make () -> struct (g.DetachFromDisposeScope(), x.DetachFromDisposeScope()) |]
+
+            joined.AddRange made
+            made
+
+        Lazy<struct (torch.Tensor * torch.Tensor)[]>(make)
+
+    /// A convolution's inputs may be of several sizes: its passes stay apart.
+    let scoresOfConvolution (geometry: ConvGeometry) (weightOf: int64 -> float) : CellScores =
+        kept (fun () -> [| for struct (g, x) in weighted weightOf -> struct (g.alias (), x.alias ()) |])
+        |> ConvScores.ofPasses geometry
+
+    /// All passes as one: their samples follow each other.
+    let scoresOfProduct (rows: int) (cols: int) (weightOf: int64 -> float) : CellScores =
+        let one (ts: torch.Tensor[]) =
+            if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)
+
+        let together =
+            kept (fun () ->
+                let weighted = weighted weightOf
+
+                [| struct (one [| for struct (g, _) in weighted -> g |], one [| for struct (_, x) in weighted -> x |]) |])
+
+        let samples =
+            passes
+            |> Seq.sumBy (fun pass -> pass.G.shape[0])
+            |> min (int64 Int32.MaxValue)
+            |> int
+
+        // Halves are wide by now, and one pass in float64 makes all of them so.
+        let dtype =
+            if passes.Exists(fun pass -> pass.G.dtype = torch.ScalarType.Float64) then
+                torch.ScalarType.Float64
+            else
+                torch.ScalarType.Float32
+
+        let device =
+            passes
+            |> Seq.map _.G.device_type
+            |> Seq.tryFind (fun device -> device <> DeviceType.CPU)
+            |> Option.defaultValue DeviceType.CPU
+
+        let backend = (Backends.ofPlace dtype device)[int Arithmetic.Sparse]
+        let both = Lazy<struct (torch.Tensor * torch.Tensor)>(fun () -> together.Value[0])
+        backend.GrowthScores both samples rows cols
 
     /// The optimizer step to which passes belong that come next.
     member val Step = 0L with get, set
@@ -166,7 +189,7 @@ type internal GradientRecorder() =
                         drop gone.Contains
                         ask <- max most (2 * (opened.Length - gone.Count))
 
-                    passes.Add(Pass(r.Step, copyOf g, copyOf x, sampleOf gradient)))
+                    passes.Add(Pass(r.Step, copyOf g, copyOf x, PassSample.ofGradient gradient)))
 
     /// <summary>Keeps the passes that the gradient is made of, multiplied as it has been.</summary>
     /// <param name="gradient">The weight's .grad, or null.</param>
@@ -222,59 +245,13 @@ type internal GradientRecorder() =
                 x.DetachFromDisposeScope() |> ignore
                 passes.Add(Pass(at, g, x, null)))
 
-    /// <summary>Σ weightOf(step) · gᵀ x over the passes, rows at a time.</summary>
+    /// <summary>The gradient of every cell: Σ weightOf(step) · gᵀ x over the passes, or of a convolution's kernels, rows at a time.</summary>
     /// <returns>Float32 scores of any rows, whatever the dtype and the device of the passes, good until the next call and
     /// until anything is forgotten; at least one pass must have a weight.</returns>
     member _.Scores(rows: int, cols: int, weightOf: int64 -> float) : CellScores =
-        // All passes as one: their samples follow each other. Kept for as long as the scores are asked for.
-        let together =
-            lazy
-                (use _ = torch.no_grad ()
-                 use _ = torch.NewDisposeScope()
-
-                 let wide (t: torch.Tensor) =
-                     if t.dtype = torch.ScalarType.Float64 then
-                         t
-                     else
-                         t.to_type torch.ScalarType.Float32
-
-                 let weighted =
-                     [| for pass in passes do
-                            match weightOf pass.Step with
-                            | 0.0 -> ()
-                            | 1.0 -> struct (wide pass.G, wide pass.X)
-                            | weight -> struct ((wide pass.G).mul(Scalars.Of weight), wide pass.X) |]
-
-                 let one (ts: torch.Tensor[]) =
-                     (if ts.Length = 1 then ts[0].alias() else torch.cat (ts, 0L)).DetachFromDisposeScope()
-
-                 let both =
-                     struct (one [| for struct (g, _) in weighted -> g |], one [| for struct (_, x) in weighted -> x |])
-
-                 joined.Add both
-                 both)
-
-        let samples =
-            passes
-            |> Seq.sumBy (fun pass -> pass.G.shape[0])
-            |> min (int64 Int32.MaxValue)
-            |> int
-
-        // Halves are wide by now, and one pass in float64 makes all of them so.
-        let dtype =
-            if passes.Exists(fun pass -> pass.G.dtype = torch.ScalarType.Float64) then
-                torch.ScalarType.Float64
-            else
-                torch.ScalarType.Float32
-
-        let device =
-            passes
-            |> Seq.map _.G.device_type
-            |> Seq.tryFind (fun device -> device <> DeviceType.CPU)
-            |> Option.defaultValue DeviceType.CPU
-
-        let backend = (Backends.ofPlace dtype device)[int Arithmetic.Sparse]
-        backend.GrowthScores together samples rows cols
+        match convolution with
+        | ValueSome geometry -> scoresOfConvolution geometry weightOf
+        | ValueNone -> scoresOfProduct rows cols weightOf
 
     /// What each pass gives, for a state that outlives the process; a backward on another thread waits.
     member _.Read(read: int64 -> torch.Tensor -> torch.Tensor -> 'a) : 'a[] =

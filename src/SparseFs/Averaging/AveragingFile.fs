@@ -42,11 +42,14 @@ module AveragingFile =
         let inventory = ModelTensors.ofModel averaging.Model
         let name, decay = rate averaging.Rule
 
+        let layers =
+            dict [ for struct (layer, target) in inventory.Layers -> layer, target ]
+
         let texts =
             [ yield! ModelWriter.formatTexts
 
               for struct (layer, c, _, bias) in averaging.Layers do
-                  LayerMetadata.key layer, LayerMetadata.ofPattern c bias.IsSome
+                  LayerMetadata.key layer, LayerMetadata.ofPattern layers[layer].Description c bias.IsSome
 
               key,
               MetadataFields.write
@@ -54,9 +57,6 @@ module AveragingFile =
                     "decay", decay
                     "updates", $"{averaging.Updates}"
                     "buffers", $"{averaging.AveragesBuffers}" ] ]
-
-        let layers =
-            dict [ for struct (layer, target) in inventory.Layers -> layer, target ]
 
         let tensors =
             [ for struct (layer, c, weight, bias) in averaging.Layers do

@@ -42,7 +42,15 @@ module internal LayerReader =
         | WeightForm.SparseLinear -> unknown ()
         | WeightForm.SparseFs ->
             match LayerMetadata.tryRead file name with
-            | ValueSome(rows, cols, _, _) -> struct (rows, cols)
+            | ValueSome text when text.Kind <> "SparseLinear" ->
+                let cure = "make such a layer and read it with Checkpoint.load"
+
+                file.Refuse(
+                    CheckpointProblem.Mismatch,
+                    LayerMetadata.key name,
+                    $"expected SparseLinear, got {text.Kind}: {cure}"
+                )
+            | ValueSome text -> struct (text.Rows, text.Cols)
             | ValueNone -> unknown ()
         | _ ->
             let weight = List.head (LayerWeights.names form file (ModelTensors.prefix name))
@@ -62,12 +70,17 @@ module internal LayerReader =
     /// What the file's text says must be so: a bias that is gone would not be missed otherwise.
     let private checkText (file: SafetensorsFile) (name: string) rows cols (weight: TensorInfo) (hasBias: bool) =
         match LayerMetadata.tryRead file name with
-        | ValueSome(outputs, inputs, _, _) when (outputs, inputs) <> (rows, cols) ->
-            let expected = $"expected in_features={inputs}, out_features={outputs}"
+        | ValueSome text when (text.Rows, text.Cols) <> (rows, cols) ->
+            let expected = $"expected {LayerSizes.Shown text.Sizes}"
             file.Refuse(CheckpointProblem.Mismatch, LayerMetadata.key name, $"{expected}, got {cols} and {rows}")
-        | ValueSome(_, _, nnz, bias) when weight.Shape <> [| nnz |] || hasBias <> bias ->
+        | ValueSome text when weight.Shape <> [| text.Nnz |] || hasBias <> text.HasBias ->
             let got = $"got {Shape.text weight.Shape} and bias={hasBias}"
-            file.Refuse(CheckpointProblem.Mismatch, weight.Name, $"expected nnz={nnz} and bias={bias}, {got}")
+
+            file.Refuse(
+                CheckpointProblem.Mismatch,
+                weight.Name,
+                $"expected nnz={text.Nnz} and bias={text.HasBias}, {got}"
+            )
         | _ -> ()
 
     /// <summary>A layer on the CPU, in the file's dtype, of sizes within 0..2^31 − 1.</summary>
@@ -101,7 +114,7 @@ module internal LayerReader =
             else
                 None
 
-        match LayerWeights.wrongs rows cols parts with
+        match LayerWeights.wrongs rows [| rows; cols |] parts with
         | [] -> ()
         | wrongs -> file.Refuse(CheckpointProblem.Mismatch, prefix, String.Join("; ", wrongs))
 

@@ -53,8 +53,8 @@ module internal LayerWeights =
 
     let private describe (t: TensorInfo) = $"{t.Dtype} {Shape.text t.Shape}"
 
-    /// What is wrong with shapes and dtypes for a layer of that size.
-    let wrongs (rows: int64) (cols: int64) (parts: LayerParts) : string list =
+    /// What is wrong with shapes and dtypes for a layer of so many rows whose dense weight has a shape.
+    let wrongs (rows: int64) (dense: int64[]) (parts: LayerParts) : string list =
         let differs (t: TensorInfo) (isDtype: Dtype -> bool) (dtype: string) (shape: int64[]) =
             [ if not (isDtype t.Dtype) || t.Shape <> shape then
                   $"'{t.Name}': expected {dtype} {Shape.text shape}, got {describe t}" ]
@@ -79,10 +79,8 @@ module internal LayerWeights =
         | LayerParts.Coo(values, pairs) ->
             let nnz = vector values
             numbers values [| nnz |] @ indices pairs [| 2L; nnz |]
-        | LayerParts.Masked(weight, mask) ->
-            numbers weight [| rows; cols |]
-            @ differs mask (fun _ -> true) "any dtype" [| rows; cols |]
-        | LayerParts.Dense(weight, _) -> numbers weight [| rows; cols |]
+        | LayerParts.Masked(weight, mask) -> numbers weight dense @ differs mask (fun _ -> true) "any dtype" dense
+        | LayerParts.Dense(weight, _) -> numbers weight dense
 
     let private fingerprintName (prefix: string) = prefix + "weight_fingerprint"
 
@@ -177,13 +175,16 @@ module internal LayerWeights =
         struct (c, numbers.masked_select mask)
 
     let private readMasked (file: SafetensorsFile) (rows: int) (cols: int) (weight: TensorInfo) (mask: TensorInfo) =
-        let stored = file.Read mask
+        let matrix (t: TensorInfo) =
+            (file.Read t).reshape(int64 rows, int64 cols)
+
+        let stored = matrix mask
         let isOne = stored.eq (Scalars.Of 1.0)
 
         if not (isOne.logical_or(stored.eq (Scalars.Of 0.0)).all().item<bool>()) then
             file.Refuse(CheckpointProblem.Value, mask.Name, "expected a mask of 0 and 1")
 
-        ofMask file rows cols weight (file.Read weight) isOne
+        ofMask file rows cols weight (matrix weight) isOne
 
     let private readLargest (file: SafetensorsFile) (rows: int) (cols: int) (weight: TensorInfo) (sparsity: float) =
         if Sparsity.cells rows cols > int64 Array.MaxLength then
@@ -223,7 +224,7 @@ module internal LayerWeights =
         | LayerParts.Masked(weight, mask) -> readMasked file rows cols weight mask
         | LayerParts.Dense(weight, ValueSome sparsity) -> readLargest file rows cols weight sparsity
         | LayerParts.Dense(weight, ValueNone) ->
-            let numbers = file.Read weight
+            let numbers = (file.Read weight).reshape(int64 rows, int64 cols)
             ofMask file rows cols weight numbers (numbers.ne (Scalars.Of 0.0))
 
     /// <summary>What gives a layer a pattern, its weights and, if it is not null, a bias: what it needs is allocated before

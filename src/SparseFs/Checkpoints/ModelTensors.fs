@@ -2,8 +2,6 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
-open System.Globalization
-open System.Text.RegularExpressions
 open SparseFs
 open TorchSharp
 open TorchSharp.Modules
@@ -39,6 +37,9 @@ type internal HeldLayers(layers: struct (string * SparseLayer)[]) =
 
     /// By their place in the model.
     member _.Layers: IReadOnlyList<struct (string * LayerVersion)> = held
+
+    /// What each layer is.
+    member val Descriptions: LayerDescription[] = [| for struct (_, layer) in layers -> layer.Description |]
 
     /// What each layer's first pattern was drawn from, if it was.
     member val Seeds: struct (string * Seed option)[] =
@@ -121,71 +122,3 @@ module internal ModelTensors =
             names.TryAdd(t.Handle, name) |> ignore
 
         names
-
-/// <summary>The text by which a file tells of a sparse layer.</summary>
-module internal LayerMetadata =
-
-    /// A later format is not read as this one.
-    let checkFormat (file: SafetensorsFile) : unit =
-        match file.Metadata.TryGetValue "sparsefs.format" with
-        | true, version when version <> "1" ->
-            file.Refuse(CheckpointProblem.Mismatch, "sparsefs.format", $"expected format 1, got '{version}'")
-        | _ -> ()
-
-    let key (layer: string) = $"sparsefs.layer.{layer}"
-
-    let ofPattern (c: Connectivity) (hasBias: bool) : string =
-        $"SparseLinear(in_features={c.Cols}, out_features={c.Rows}, nnz={c.Nnz}, bias={hasBias})"
-
-    let ofLayer (version: LayerVersion) : string =
-        ofPattern version.Connectivity (not (isNull version.Numbers.BiasValues))
-
-    let private form =
-        Regex(
-            @"^SparseLinear\(in_features=(\d{1,10}), out_features=(\d{1,10}), nnz=(\d{1,10}), bias=(True|False)\)$",
-            RegexOptions.CultureInvariant ||| RegexOptions.ECMAScript
-        )
-
-    /// Rows, columns and slots that a file says a layer has, and whether it has a bias; if it says anything.
-    let tryRead (file: SafetensorsFile) (layer: string) : struct (int64 * int64 * int64 * bool) voption =
-        match file.Metadata.TryGetValue(key layer) with
-        | true, text ->
-            let found = form.Match text
-
-            if not found.Success then
-                let expected =
-                    "expected SparseLinear(in_features=.., out_features=.., nnz=.., bias=..)"
-
-                file.Refuse(CheckpointProblem.Value, key layer, $"{expected}, got '{text}'")
-
-            let number (group: int) = Int64.Parse found.Groups[group].Value
-            ValueSome(struct (number 2, number 1, number 3, found.Groups[4].Value = "True"))
-        | _ -> ValueNone
-
-    /// A key of its own, which readers that know of no seed pass over.
-    let seedKey (layer: string) = $"sparsefs.seed.{layer}"
-
-    let ofSeed (seed: Seed) : string =
-        let struct (state, gamma) = Seed.toWords seed
-        $"{state:x16}/{gamma:x16}"
-
-    /// What a file says that a layer's first pattern was drawn from, if it says anything.
-    let trySeed (file: SafetensorsFile) (layer: string) : Seed option =
-        match file.Metadata.TryGetValue(seedKey layer) with
-        | true, text ->
-            let word (part: string) =
-                match UInt64.TryParse(part, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture) with
-                | true, word when part.Length = 16 -> ValueSome word
-                | _ -> ValueNone
-
-            let seed =
-                match text.Split '/' |> Array.map word with
-                | [| ValueSome state; ValueSome gamma |] -> Seed.tryOfWords state gamma
-                | _ -> ValueNone
-
-            if seed.IsNone then
-                let expected = "expected a seed, 16 hexadecimal digits on both sides of a /"
-                file.Refuse(CheckpointProblem.Value, seedKey layer, $"{expected}, got '{text}'")
-
-            Some seed.Value
-        | _ -> None

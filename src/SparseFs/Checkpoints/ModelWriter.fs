@@ -39,8 +39,8 @@ module internal ModelWriter =
     let modelTexts (held: HeldLayers) (notes: IReadOnlyDictionary<string, string>) =
         [ yield! formatTexts
 
-          for struct (name, version) in held.Layers do
-              LayerMetadata.key name, LayerMetadata.ofLayer version
+          for description, struct (name, version) in Seq.zip held.Descriptions held.Layers do
+              LayerMetadata.key name, LayerMetadata.ofVersion description version
 
           for struct (name, seed) in held.Seeds do
               match seed with

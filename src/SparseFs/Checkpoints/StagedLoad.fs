@@ -151,7 +151,10 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
         let prefix = ModelTensors.prefix name
-        LayerWeights.wrongs (int64 rows) (int64 cols) parts |> List.iter l.Wrong
+
+        LayerWeights.wrongs (int64 rows) layer.Description.DenseShape parts
+        |> List.iter l.Wrong
+
         l.Dtype(parts.Weight, weight)
         shapes[weight.Handle] <- parts.Weight.Shape
         let bias = l.Bias(prefix, layer)
@@ -183,21 +186,30 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 layer.TakeSeed seed)
 
     /// Whether a layer has the sizes that the file says; where it has not, all that the file holds of it has others.
-    member private l.HasSizes(name: string, c: Connectivity) : bool =
+    member private l.HasSizes(name: string, layer: SparseLayer) : bool =
         match LayerMetadata.tryRead file name with
-        | ValueSome(rows, cols, _, _) when (rows, cols) <> (int64 c.Rows, int64 c.Cols) ->
-            let expected = $"in_features={c.Cols}, out_features={c.Rows}"
-            l.Wrong $"layer '{name}': expected {expected}, got in_features={cols}, out_features={rows}"
-            l.Cure "make the model with the sizes of the one that was saved"
-            used.Add(ModelTensors.prefix name + "bias") |> ignore
-            false
-        | _ -> true
+        | ValueNone -> true
+        | ValueSome text ->
+            let own = layer.Description
+            let expected, got = LayerSizes.Shown own.Sizes, LayerSizes.Shown text.Sizes
+
+            if text.Kind = own.Kind && expected = got then
+                true
+            else
+                if text.Kind = own.Kind then
+                    l.Wrong $"layer '{name}': expected {expected}, got {got}"
+                else
+                    l.Wrong $"layer '{name}': expected {own.Kind} with {expected}, got {text.Kind} with {got}"
+
+                l.Cure "make the model with the sizes of the one that was saved"
+                used.Add(ModelTensors.prefix name + "bias") |> ignore
+                false
 
     /// What the file says of a layer's weight must be so.
     member private l.Text(name: string, weight: TensorInfo) =
         match LayerMetadata.tryRead file name with
-        | ValueSome(_, _, nnz, _) when weight.Shape <> [| nnz |] ->
-            l.Wrong $"'{weight.Name}': expected [{nnz}] by the file's text, got {Shape.text weight.Shape}"
+        | ValueSome text when weight.Shape <> [| text.Nnz |] ->
+            l.Wrong $"'{weight.Name}': expected [{text.Nnz}] by the file's text, got {Shape.text weight.Shape}"
         | _ -> ()
 
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
@@ -215,7 +227,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
 
         let isWhole = List.forall ValueOption.isSome found
 
-        if isWhole && form = WeightForm.SparseFs && not (l.HasSizes(name, c)) then
+        if isWhole && form = WeightForm.SparseFs && not (l.HasSizes(name, layer)) then
             () // it has been said
         elif isWhole then
             let parts = LayerWeights.parts form (found |> List.map ValueOption.get)
@@ -233,7 +245,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         else
             if List.exists ValueOption.isSome found then
                 match found with
-                | ValueSome weight :: _ when weight.Shape.Length = 2 ->
+                | ValueSome weight :: _ when weight.Shape.Length >= 2 ->
                     let got = $"got a dense weight {Shape.text weight.Shape}"
                     l.Wrong $"layer '{name}': expected the weights of a sparse layer and their pattern, {got}"
 

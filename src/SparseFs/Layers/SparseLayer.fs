@@ -17,10 +17,10 @@ open TorchSharp.Modules
 /// ArgumentException with the key's name and leaves pattern, weight and bias as they were when state_dict was read.
 /// </remarks>
 [<AbstractClass>]
-type SparseLayer internal (kind: string, start: LayerStart, describe: LayerText) =
-    inherit torch.nn.Module<torch.Tensor, torch.Tensor>(kind)
+type SparseLayer internal (description: LayerDescription, start: LayerStart) =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>(description.Kind)
 
-    let name = LayerName kind
+    let name = LayerName description.Kind
     let versions = LayerVersions(name, start.Connectivity, start.Weight, start.Bias)
 
     let mutable arithmetic = Arithmetic.Sparse
@@ -30,7 +30,7 @@ type SparseLayer internal (kind: string, start: LayerStart, describe: LayerText)
     let mutable seed = start.Seed
 
     do
-        name.Describe <- fun () -> describe versions.Shown (not (isNull versions.Bias)) seed arithmetic
+        name.Describe <- fun () -> description.Text versions.Shown (not (isNull versions.Bias)) seed arithmetic
         base.register_parameter ("weight", versions.Weight)
 
         match versions.Bias with
@@ -68,6 +68,12 @@ type SparseLayer internal (kind: string, start: LayerStart, describe: LayerText)
 
     /// Pattern and numbers that belong together, for as long as they are read.
     member internal _.Versions = versions
+
+    /// What it is, for those that treat all kinds alike.
+    member internal _.Description = description
+
+    /// What errors call the layer.
+    member internal _.Name = name
 
     /// The layer's path in a model, for errors: told by who lists the model.
     member internal _.KnownAs

@@ -14,7 +14,7 @@ open TorchSharp
 /// </remarks>
 [<Sealed>]
 type SparseLinear internal (start: LayerStart) =
-    inherit SparseLayer("SparseLinear", start, LayerText.ofLinear)
+    inherit SparseLayer(LayerDescription.ofLinear start.Connectivity, start)
 
     let rows, cols = start.Connectivity.Rows, start.Connectivity.Cols
 

@@ -27,7 +27,7 @@ module internal LayerCosts =
     /// A view of a layer's pattern: row pointers and columns of 32 bits.
     let private patternBytes (c: Connectivity) = 4L * (int64 c.Rows + 1L + int64 c.Nnz)
 
-    let private ofSparse (layer: SparseLinear) : LayerCosts =
+    let private ofSparse (layer: SparseLayer) : LayerCosts =
         let c, weight = layer.Connectivity, layer.weight
         let bias = layer.bias
 
@@ -70,7 +70,7 @@ module internal LayerCosts =
 
     let of' (m: torch.nn.Module) : LayerCosts =
         match m with
-        | :? SparseLinear as layer -> ofSparse layer
+        | :? SparseLayer as layer -> ofSparse layer
         | _ ->
             let parameters =
                 [ for struct (_, p) in m.named_parameters false -> p :> torch.Tensor ]

@@ -31,7 +31,7 @@ type internal RewiredLayer(place: int, name: string, layer: SparseLayer, policy:
         && layer.weight.requires_grad
         && RemapMoments.ageOfGrown r.State policy.Moments >= 0L
 
-    member val Recorder = GradientRecorder()
+    member val Recorder = GradientRecorder(layer.Description.Convolution)
     member val Explored = ExploredCells.Of(layer.Versions.Settle()) with get, set
 
     /// The pattern as the rewirer left it.

@@ -74,7 +74,7 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
         layers.Take()
         layers.Prepare(step + 1L)
 
-    /// <summary>A rewirer over named layers, all under one policy.</summary>
+    /// <summary>A rewirer over named layers of any kind, all under one policy.</summary>
     /// <param name="layers">The layers, each with a name; no layer twice.</param>
     /// <param name="optimizer">The optimizer that trains their weights: any of TorchSharp's but LBFGS, or one
     /// that implements <see cref="T:SparseFs.IStatefulOptimizer"/>.</param>
@@ -82,28 +82,23 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="seed">What random rules draw from.</param>
     /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
     /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    new(layers: seq<struct (string * SparseLayer)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
+        let policy = Policy.check policy
+        ArgumentNullException.ThrowIfNull(layers, nameof layers)
+        let states = OptimizerStates.Of optimizer
+        new Rewirer(RewiredLayers.UnderPolicy(states, policy, layers), states, seed)
+
+    /// <summary>A rewirer over named linear layers, all under one policy; as the one over layers of any kind.</summary>
     /// <example><code>
     /// let first, second = new SparseLinear(784, 300), new SparseLinear(300, 100)
     /// let sgd = torch.optim.SGD(Seq.append (first.parameters ()) (second.parameters ()), 0.1)
-    /// let schedule = Schedule.constant 0.3 600L 60_000L
     /// let layers = [ struct ("first", first); struct ("second", second) ]
-    /// use rewirer = new Rewirer(layers, sgd, Policy.set schedule, seed)
+    /// use rewirer = new Rewirer(layers, sgd, Policy.set (Schedule.constant 0.3 600L 60_000L), seed)
     /// </code></example>
     new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
-        let policy = Policy.check policy
-
-        if isNull (box layers) then
-            nullArg (nameof layers)
-
-        let states = OptimizerStates.Of optimizer
-
-        let layers =
-            seq {
-                for struct (name, layer) in layers do
-                    struct (name, (layer :> SparseLayer))
-            }
-
-        new Rewirer(RewiredLayers.UnderPolicy(states, policy, layers), states, seed)
+        let anyKind (struct (name, layer): struct (string * SparseLinear)) = struct (name, layer :> SparseLayer)
+        ArgumentNullException.ThrowIfNull(layers, nameof layers)
+        new Rewirer(Seq.map anyKind layers, optimizer, policy, seed)
 
     /// <summary>A rewirer over all sparse layers of a model, all under one policy.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>

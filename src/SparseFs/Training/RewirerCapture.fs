@@ -14,7 +14,7 @@ module internal RewirerCapture =
             seed,
             optimizer,
             [| for l in layers -> l.Name, l.Explored |],
-            [| for l in layers -> l.Recorder.Read(fun at g x -> at, int g.shape[0], Numbers.Of g, Numbers.Of x) |],
+            [| for l in layers -> l.Recorder.Read(fun at g x -> struct (at, Numbers.Of g, Numbers.Of x)) |],
             [| for l in layers -> l.Ages.OfSlots |]
         )
 
@@ -62,10 +62,8 @@ module internal RewirerCapture =
                 (fun (l: RewiredLayer) passes ->
                     let device = l.Layer.weight.device
 
-                    [| for at, n, g: Numbers, x: Numbers in passes ->
-                           let g = g.Tensor(int64 n, int64 l.Layer.Connectivity.Rows).``to`` device
-                           let x = x.Tensor(int64 n, int64 l.Layer.Connectivity.Cols).``to`` device
-                           struct (at, g, x) |])
+                    [| for struct (at, g: Numbers, x: Numbers) in passes ->
+                           struct (at, g.Tensor().``to`` device, x.Tensor().``to`` device) |])
                 layers
                 state.Passes
 

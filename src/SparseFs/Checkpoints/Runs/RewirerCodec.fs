@@ -42,7 +42,7 @@ module internal RewirerCodec =
         let tensors =
             [ for place in 0 .. rewirer.Layers.Length - 1 do
                   let struct (_, layer) = rewirer.Layers[place]
-                  yield! RewirerTensors.write state place layer ]
+                  yield! RewirerTensors.write state place ]
 
         texts, tensors
 

@@ -2,7 +2,42 @@ namespace SparseFs.Torch
 
 open System
 open SparseFs
+open SparseFs.Kernels
 open TorchSharp
+
+/// <summary>Shapes of the tensors of a noted pass.</summary>
+module private PassShapes =
+
+    /// Of upstream gradients and inputs, where a file has inputs of a shape. Where that is none, both are those of no samples.
+    let ofInput (layer: SparseLayer) (stored: int64[] voption) : struct (int64[] * int64[]) =
+        let sizes (dimensions: int) =
+            match stored with
+            | ValueSome shape when
+                shape.Length = dimensions
+                && shape |> Array.forall (fun size -> size <= int64 Int32.MaxValue / 4L)
+                && shape |> Array.skip 1 |> Array.map bigint |> Array.reduce (*)
+                   <= bigint Int32.MaxValue
+                ->
+                shape
+            | _ -> Array.zeroCreate dimensions
+
+        let c = layer.Connectivity
+
+        match layer.Description.Convolution with
+        | ValueNone ->
+            let samples = (sizes 2)[0]
+            struct ([| samples; int64 c.Rows |], [| samples; int64 c.Cols |])
+        | ValueSome geometry ->
+            let stored = sizes 5
+            let input = Extent.of3 (int stored[2]) (int stored[3]) (int stored[4])
+            let output = geometry.Output input
+
+            struct ([| stored[0]
+                       int64 c.Rows
+                       int64 output.Depth
+                       int64 output.Height
+                       int64 output.Width |],
+                    [| stored[0]; int64 geometry.InChannels; stored[2]; stored[3]; stored[4] |])
 
 /// <summary>What a rewirer keeps of a layer as tensors of a file: cells that have been slots, noted passes, ages.</summary>
 module internal RewirerTensors =
@@ -17,13 +52,13 @@ module internal RewirerTensors =
         | ValueNone ->
             [ struct (tensor place "explored", torch.tensor (Array.map int64 explored.Bits, device = torch.CPU)) ]
 
-    let private passTensors (place: int) (layer: SparseLayer) (passes: (int64 * int * Numbers * Numbers)[]) =
+    let private passTensors (place: int) (passes: struct (int64 * Numbers * Numbers)[]) =
         [ struct (tensor place "pass_steps",
-                  torch.tensor ([| for step, _, _, _ in passes -> step |], device = torch.CPU))
+                  torch.tensor ([| for struct (step, _, _) in passes -> step |], device = torch.CPU))
 
-          for i, (_, n, gradient, input) in Array.indexed passes do
-              struct (tensor place $"pass.{i}.gradient", gradient.Tensor(int64 n, int64 layer.Connectivity.Rows))
-              struct (tensor place $"pass.{i}.input", input.Tensor(int64 n, int64 layer.Connectivity.Cols)) ]
+          for i, struct (_, gradient, input) in Array.indexed passes do
+              struct (tensor place $"pass.{i}.gradient", gradient.Tensor())
+              struct (tensor place $"pass.{i}.input", input.Tensor()) ]
 
     /// Only where a slot is young: a file without ages is one in which all are old.
     let private agesTensors (place: int) (ages: int[]) : struct (string * torch.Tensor) list =
@@ -33,9 +68,9 @@ module internal RewirerTensors =
             [ struct (tensor place "ages", torch.tensor (ages, device = torch.CPU)) ]
 
     /// <summary>Tensors of the layer at a place; the open DisposeScope owns them.</summary>
-    let write (state: RewirerState) (place: int) (layer: SparseLayer) : struct (string * torch.Tensor) list =
+    let write (state: RewirerState) (place: int) : struct (string * torch.Tensor) list =
         exploredTensors place (snd state.Explored[place])
-        @ passTensors place layer state.Passes[place]
+        @ passTensors place state.Passes[place]
         @ agesTensors place state.Ages[place]
 
     let private find (loader: StagedLoad) (name: string) (dtype: Dtype) (shape: int64[]) : TensorInfo voption =
@@ -88,29 +123,25 @@ module internal RewirerTensors =
     /// What reads the noted passes.
     let planPasses (loader: StagedLoad) (place: int) (step: int64) (layer: SparseLayer) =
         let file = loader.File
-        let c = layer.Connectivity
         let steps = tensor place "pass_steps"
         let count = lengthOf loader steps
 
         let pass (i: int) =
-            let samples =
-                match file.TryFind(tensor place $"pass.{i}.input") with
-                | ValueSome t when t.Shape.Length = 2 && t.Shape[0] <= int64 Int32.MaxValue -> t.Shape[0]
-                | _ -> 0L
+            // As Numbers has them.
+            let dtype =
+                if layer.weight.dtype = torch.ScalarType.Float64 then
+                    Dtype.F64
+                else
+                    Dtype.F32
 
-            let matrix (what: string) (features: int) =
-                let name = tensor place $"pass.{i}.{what}"
+            let name (what: string) = tensor place $"pass.{i}.{what}"
 
-                // As Numbers has them.
-                let dtype =
-                    if layer.weight.dtype = torch.ScalarType.Float64 then
-                        Dtype.F64
-                    else
-                        Dtype.F32
+            let shapes =
+                PassShapes.ofInput layer (file.TryFind(name "input") |> ValueOption.map _.Shape)
 
-                find loader name dtype [| samples; int64 features |]
+            let struct (ofGradient, ofInput) = shapes
 
-            match matrix "gradient" c.Rows, matrix "input" c.Cols with
+            match find loader (name "gradient") dtype ofGradient, find loader (name "input") dtype ofInput with
             | ValueSome gradient, ValueSome input -> ValueSome(struct (gradient, input))
             | _ -> ValueNone
 
@@ -138,7 +169,7 @@ module internal RewirerTensors =
                                 let reason = $"expected steps in 1..{step + 1L}, got {at}"
                                 file.Refuse(CheckpointProblem.Value, stored.Name, reason)
 
-                            at, int gradient.Shape[0], numbers gradient, numbers input)
+                            struct (at, numbers gradient, numbers input))
                         (int64s file stored)
                         passes)
 

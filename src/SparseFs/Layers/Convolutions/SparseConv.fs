@@ -1,29 +1,28 @@
-namespace SparseFs.Torch
+namespace SparseFs
 
 open System
-open SparseFs
 open SparseFs.Kernels
+open SparseFs.Torch
 open TorchSharp
 
 /// <summary>A convolution that stores, multiplies and trains only the weights that exist.</summary>
 /// <remarks>
 /// Input [N, in_channels, *] or [in_channels, *], with as many sizes as the convolution has dimensions; output [N, out_channels, *] or
-/// [out_channels, *], as torch.nn.Conv. The pattern is [out_channels, in_channels / groups · cells of the kernel], a kernel's cells in
-/// the order of torch's weight [out_channels, in_channels / groups, *kernel_size]. Margins that are not zeros are torch's to make.
+/// [out_channels, *], as torch.nn.Conv. Parameters: <c>weight</c> [nnz] in slot order and <c>bias</c> [out_channels]. The pattern is
+/// [out_channels, in_channels / groups · cells of the kernel], a kernel's cells in the order of torch's weight [out_channels,
+/// in_channels / groups, *kernel_size]. A convolution of float32 on the CPU runs on SparseFs's kernels, one of another dtype or on
+/// another device by way of a dense kernel.
 /// </remarks>
-[<Sealed>]
-type internal SparseConv
-    (dimensions: int, start: LayerStart, geometry: ConvGeometry, paddingMode: PaddingModes, describe: LayerText) =
-    inherit SparseLayer($"SparseConv{dimensions}d", start, describe)
+[<AbstractClass>]
+type SparseConv internal (start: LayerStart, settings: ConvSettings) =
+    inherit SparseLayer(ConvSettings.describe settings, start)
 
-    /// Margins of another kind are made before, so that the convolution itself has none.
-    let own =
-        if paddingMode = PaddingModes.Zeros then
-            geometry
-        else
-            { geometry with
-                Before = Extent.all 0
-                After = Extent.all 0 }
+    let dimensions, geometry, paddingMode =
+        settings.Dimensions, settings.Geometry, settings.PaddingMode
+
+    /// Of an input with its margins, where those are made before.
+
+    let own = ConvSettings.ownGeometry settings
 
     /// A margin for each side of each dimension, the last dimension first, as torch asks for them.
     let margins =
@@ -34,43 +33,116 @@ type internal SparseConv
                    int64 before
                    int64 after |]
 
-    let refuse (x: torch.Tensor) (expected: string) (layer: LayerName) =
-        let got = x.shape |> Array.map string |> String.concat ", "
-        raise (ArgumentException($"{layer}: expected {expected}, got [{got}]", "x"))
+    /// The most pixels of all channels of a sample, and the most samples.
+    let most = int64 Int32.MaxValue
 
-    member _.Geometry: ConvGeometry = geometry
+    let shown (sizes: int64 seq) =
+        sizes |> Seq.map string |> String.concat ", "
 
-    /// x as [N, in, depth, height, width], with 1 where it has no such dimension.
-    member private _.Volumes(x: torch.Tensor, layer: LayerName) : torch.Tensor =
+    /// The size of an input [N, in_channels, *], if the convolution can take it.
+    let sizeOf (layer: LayerName) (x: torch.Tensor) : Extent =
+        let refuse (expected: string) =
+            raise (ArgumentException($"{layer}: expected {expected}, got [{shown x.shape}]", "x"))
+
         let sizes = x.shape
 
         if sizes.Length <> dimensions + 2 then
-            refuse x $"{dimensions + 1} or {dimensions + 2} dimensions" layer
+            let names = [ "D"; "H"; "W" ][3 - dimensions ..] |> String.concat ", "
+            let channels = geometry.InChannels
+            refuse $"[N, {channels}, {names}] or [{channels}, {names}]"
 
         if sizes[1] <> int64 geometry.InChannels then
-            refuse x $"{geometry.InChannels} channels, in_channels" layer
+            refuse $"{geometry.InChannels} channels, in_channels"
 
-        let spatial = Array.append (Array.create (3 - dimensions) 1L) sizes[2..]
-        x.reshape (Array.append sizes[..1] spatial)
+        if sizes |> Array.exists (fun size -> size > most) then
+            refuse "sizes below 2^31"
+
+        let sizeAt dimension =
+            if dimension < 3 - dimensions then
+                1
+            else
+                int sizes[dimension - (3 - dimensions) + 2]
+
+        let input = Extent.of3 (sizeAt 0) (sizeAt 1) (sizeAt 2)
+
+        // Checked in 64 bits: sums of sizes and margins may exceed 32.
+        let padded size before after = int64 size + int64 before + int64 after
+        let b, a = geometry.Before, geometry.After
+
+        let volume =
+            (padded input.Depth b.Depth a.Depth |> bigint)
+            * (padded input.Height b.Height a.Height |> bigint)
+            * (padded input.Width b.Width a.Width |> bigint)
+
+        if volume * bigint (max geometry.InChannels geometry.OutChannels) > bigint most then
+            refuse "fewer than 2^31 numbers of a sample, with its padding, in all channels of input or output"
+
+        if (geometry.Output input).Pixels = 0L then
+            let reach = shown ((settings.SizeOf geometry.Reach).Array |> Seq.map int64)
+            refuse $"sizes that are, with padding, [{reach}] or more, which the kernel spans"
+
+        let fits (size: int) (before: int) (after: int) =
+            match paddingMode with
+            | PaddingModes.Reflect -> before < size && after < size
+            | PaddingModes.Circular -> before <= size && after <= size
+            | PaddingModes.Replicate -> size > 0
+            | _ -> true
+
+        if
+            not (
+                fits input.Depth b.Depth a.Depth
+                && fits input.Height b.Height a.Height
+                && fits input.Width b.Width a.Width
+            )
+        then
+            let bound =
+                match paddingMode with
+                | PaddingModes.Reflect -> "larger than the padding that reflects them"
+                | PaddingModes.Circular -> "at least as large as the padding that wraps around"
+                | _ -> "of 1 or more, whose borders are repeated"
+
+            refuse $"sizes {bound}"
+
+        input
+
+    /// <summary>Channels of the input.</summary>
+    member _.in_channels: int64 = int64 geometry.InChannels
+
+    /// <summary>Channels of the output.</summary>
+    member _.out_channels: int64 = int64 geometry.OutChannels
+
+    /// <summary>Size of a kernel.</summary>
+    member _.kernel_size: ConvSize = settings.SizeOf geometry.Kernel
+
+    /// <summary>Pixels from one place of the kernel to the next.</summary>
+    member _.stride: ConvSize = settings.SizeOf geometry.Stride
+
+    /// <summary>What stands around the input.</summary>
+    member _.padding: ConvPadding = settings.Padding
+
+    /// <summary>Pixels from one cell of the kernel to the next.</summary>
+    member _.dilation: ConvSize = settings.SizeOf geometry.Dilation
+
+    /// <summary>Channels are divided into so many groups, each of which sees its own inputs only.</summary>
+    member _.groups: int64 = int64 geometry.Groups
+
+    /// <summary>What the padding is made of.</summary>
+    member _.padding_mode: PaddingModes = paddingMode
 
     /// The product of a batch.
     member private this.OfBatch(x: torch.Tensor) : torch.Tensor =
+        sizeOf this.Name x |> ignore
+
         let x =
             if paddingMode = PaddingModes.Zeros then
                 x
             else
                 torch.nn.functional.pad (x, margins, paddingMode)
 
-        // Sizes are known before the call, whose version of the pattern is not.
-        let sizeOf i =
-            if x.dim () > int64 i && i >= 0 then int x.shape[i] else 1
-
-        let last = int (x.dim ()) - 1
-
-        let size k =
-            if k < dimensions then sizeOf (last - k) else 1
-
-        let input = Extent.of3 (size 2) (size 1) (size 0)
+        let sizes = x.shape
+        let ones = Array.create (3 - dimensions) 1L
+        let spatial = Array.append ones sizes[2..]
+        let input = Extent.of3 (int spatial[0]) (int spatial[1]) (int spatial[2])
         let output = own.Output input
 
         this.Call(
@@ -79,19 +151,22 @@ type internal SparseConv
             fun layer operator numbers ->
                 TensorView.checkPlace "x" x layer "weight" numbers.Dtype numbers.Device
                 BackwardFailure.Raise numbers.Failure
-                let volumes = this.Volumes(x, layer)
-
-                if output.Pixels = 0L then
-                    refuse x $"sizes of {own.Reach.Depth} x {own.Reach.Height} x {own.Reach.Width} pixels or more" layer
-
                 DeferredDispose.Release()
                 use _ = torch.NewDisposeScope()
+                let volumes = x.reshape (Array.append sizes[..1] spatial)
                 let y = SpmmFunction.Apply(operator, numbers.Leaf, numbers.BiasLeaf, volumes)
                 let sizes = [| int64 output.Depth; int64 output.Height; int64 output.Width |]
 
                 y.view(Array.append y.shape[..1] sizes[3 - dimensions ..]).MoveToOuterDisposeScope()
         )
 
+    /// <summary>The convolution of x with the kernels, + bias.</summary>
+    /// <param name="x">Shape [N, in_channels, *] or [in_channels, *], of the dtype and on the device of the weight.</param>
+    /// <returns>Shape [N, out_channels, *] or [out_channels, *]; each size is torch's: ⌊(size + 2 · padding − dilation · (kernel − 1) − 1)
+    /// / stride⌋ + 1.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said, or a pattern was loaded
+    /// that is not one.</exception>
+    /// <exception cref="T:System.ObjectDisposedException">The layer has been disposed of.</exception>
     override this.forward(x: torch.Tensor) : torch.Tensor =
         if isNull (box x) then
             nullArg (nameof x)
