@@ -71,7 +71,7 @@ module Dynamics =
             Map.ofList
                 [ for struct (name, layer) in network.named_modules () do
                       match layer with
-                      | :? SparseLinear as layer -> name, float layer.Connectivity.Cells
+                      | :? SparseLayer as layer -> name, float layer.Connectivity.Cells
                       | _ -> () ]
 
         let updates =

@@ -24,21 +24,33 @@ let private demo (options: Options) =
     torch.set_num_threads options.Threads
     torch.manual_seed (int64 options.Seed) |> ignore
 
-    use sparse =
-        Network.sparse
-            options.Topology
-            (Dynamics.startOf options.Dynamic options.Sparsity)
-            options.Winners
-            (Seed.ofInt options.Seed)
+    let start, seed =
+        Dynamics.startOf options.Dynamic options.Sparsity, Seed.ofInt options.Seed
 
-    use dense = Network.dense options.Winners
+    use sparse =
+        if options.IsCnn then
+            Network.sparseCnn start seed
+        else
+            Network.sparse options.Topology start options.Winners seed
+
+    use dense =
+        if options.IsCnn then
+            Network.denseCnn ()
+        else
+            Network.dense options.Winners
 
     let course = options.Course
     let steps = Training.steps course train.Labels.Length
     printfn $"{train.Labels.Length} digits to learn from, {test.Labels.Length} to be tested on"
 
+    let wiring =
+        if options.IsCnn then
+            "convolutions, erk"
+        else
+            options.Topology
+
     printfn
-        $"{options.Topology}, sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
+        $"{wiring}, sparsity {options.Sparsity}, seed {options.Seed}, threads {options.Threads}, batch {course.Batch},"
 
     let schedule =
         RateSchedule.named |> List.find (fun (_, s) -> s = course.Schedule) |> fst
@@ -66,7 +78,9 @@ let private demo (options: Options) =
 
         Frames.write path (Frames.page title (Frames.inked train) (List.ofSeq frames))
 
-    addFrame 0L
+    if options.Frames.IsSome then
+        addFrame 0L
+
     // Whether the page can be written is known before anything is trained.
     Option.iter writeFrames options.Frames
 

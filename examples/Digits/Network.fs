@@ -84,13 +84,68 @@ module Network =
     /// <param name="winners">As for the sparse one.</param>
     let dense (winners: float option) : Sequential = denseOf Hidden winners
 
-    /// <summary>How many weights the linear layers of a network store; biases and LayerNorm are not counted.</summary>
+    /// Three convolutions of 3 × 3, each with normalisation, ReLU and pooling, and a linear layer.
+    let private convolutional (first: Layer) (second: Layer) (third: Layer) (output: Layer) : Sequential =
+        let block (name: string) (channels: int64) (conv: Layer) : struct (string * Layer) list =
+            [ struct (name, conv)
+              struct ($"{name}_norm", torch.nn.BatchNorm2d channels)
+              struct ($"{name}_relu", torch.nn.ReLU())
+              struct ($"{name}_pool", torch.nn.MaxPool2d 2L) ]
+
+        torch.nn.Sequential(
+            [| struct ("image", torch.nn.Unflatten(1L, [| 1L; int64 Idx.Side; int64 Idx.Side |]) :> Layer)
+               yield! block "first" 32L first
+               yield! block "second" 64L second
+               yield! block "third" 128L third
+               struct ("flat", torch.nn.Flatten())
+               struct ("output", output) |]
+        )
+
+    /// Pixels a side that three poolings leave.
+    [<Literal>]
+    let private Left = 3
+
+    /// <summary>A small convolutional network of 32, 64 and 128 channels, all of it sparse but the first convolution, whose few
+    /// weights see the pixels.</summary>
+    /// <param name="sparsity">The part of the weights of the other layers that do not exist, in [0, 1), shared out by
+    /// Erdős–Rényi-Kernel.</param>
+    /// <param name="seed">Draws which do; torch.manual_seed governs their initial values.</param>
+    let sparseCnn (sparsity: float) (seed: Seed) : Sequential =
+        let shapes =
+            [| [| 64; 32; 3; 3 |]
+               [| 128; 64; 3; 3 |]
+               [| Idx.Classes; 128 * Left * Left |] |]
+
+        let counts =
+            SparsityDistribution.counts SparsityDistribution.ErdosRenyiKernel [||] sparsity shapes
+
+        let pattern (index: int) =
+            let rows = shapes[index][0]
+            let cols = shapes[index] |> Array.tail |> Array.reduce (*)
+            Topology.uniform rows cols counts[index] (Seed.child index seed)
+
+        convolutional
+            (torch.nn.Conv2d(1L, 32L, 3L, padding = 1L))
+            (new SparseConv2d(pattern 0, 32, 3, padding = 1))
+            (new SparseConv2d(pattern 1, 64, 3, padding = 1))
+            (new SparseLinear(pattern 2))
+
+    /// The same with every weight.
+    let denseCnn () : Sequential =
+        convolutional
+            (torch.nn.Conv2d(1L, 32L, 3L, padding = 1L))
+            (torch.nn.Conv2d(32L, 64L, 3L, padding = 1L))
+            (torch.nn.Conv2d(64L, 128L, 3L, padding = 1L))
+            (torch.nn.Linear(int64 (128 * Left * Left), int64 Idx.Classes))
+
+    /// <summary>How many weights the linear layers and convolutions of a network store; biases and normalisation are not counted.</summary>
     let weights (network: Sequential) : int64 =
         Seq.sum
             [ for layer in network.children () do
                   match layer with
-                  | :? SparseLinear as layer -> layer.weight.numel ()
+                  | :? SparseLayer as layer -> layer.weight.numel ()
                   | :? Linear as layer -> layer.weight.numel ()
+                  | :? Convolution as layer -> layer.weight.numel ()
                   | _ -> () ]
 
     /// <summary>The entropy of the k-winners of a network as a part of what it can be; none without k-winners.</summary>

@@ -39,6 +39,25 @@ module private Default =
     [<Literal>]
     let DenseRate = 0.03
 
+    /// Of convolutional networks, which need fewer passes and take longer for each.
+    [<Literal>]
+    let CnnEpochs = 5
+
+    [<Literal>]
+    let CnnSparsity = 0.8
+
+    [<Literal>]
+    let CnnSparseRate = 0.02
+
+    [<Literal>]
+    let CnnDenseRate = 0.01
+
+    [<Literal>]
+    let CnnBatch = 32
+
+    [<Literal>]
+    let CnnDecay = 0.0005
+
     [<Literal>]
     let Schedule = "cosine"
 
@@ -56,6 +75,7 @@ module private Default =
 [<RequireQualifiedAccess>]
 type Argument =
     | Data of folder: string
+    | Cnn
     | Sparsity of part: float
     | Topology of name: string
     | Kwinners of part: float
@@ -77,6 +97,10 @@ type Argument =
         member argument.Usage =
             match argument with
             | Data _ -> "a folder with MNIST's four gzipped files; without it, the 6,000 digits that the demo carries"
+            | Cnn ->
+                "a small convolutional network in place of the linear one; "
+                + $"sparsity {Default.CnnSparsity}, {Default.CnnEpochs} epochs, batches of {Default.CnnBatch}, rates of {Default.CnnSparseRate} and {Default.CnnDenseRate}, "
+                + $"decay of {Default.CnnDecay} unless others are given"
             | Sparsity _ ->
                 $"the part of the weights that the sparse network does without, in [0, 1); {Default.Sparsity}"
             | Topology _ ->
@@ -107,15 +131,19 @@ type Argument =
 
 /// <summary>What the demo is to do.</summary>
 type Options =
-    { Data: string option
-      Sparsity: float
-      Topology: string
-      Winners: float option
-      Dynamic: Dynamics option
-      Frames: string option
-      Seed: int
-      Threads: int
-      Course: Course }
+    {
+        Data: string option
+        /// Whether the networks are convolutional.
+        IsCnn: bool
+        Sparsity: float
+        Topology: string
+        Winners: float option
+        Dynamic: Dynamics option
+        Frames: string option
+        Seed: int
+        Threads: int
+        Course: Course
+    }
 
 [<RequireQualifiedAccess>]
 module Options =
@@ -162,6 +190,16 @@ module Options =
         let given = parser.ParseCommandLine arguments
 
         let data = given.TryGetResult Argument.Data
+        let isCnn = given.Contains Argument.Cnn
+
+        if isCnn then
+            let only (isGiven: bool) (argument: string) =
+                if isGiven then
+                    given.Raise($"expected no {argument} beside --cnn, got one: it is of the linear network")
+
+            only (given.Contains Argument.Topology) "--topology"
+            only (given.Contains Argument.Kwinners) "--kwinners"
+            only (given.Contains Argument.Frames) "--frames"
 
         let shift =
             if data.IsSome then
@@ -170,9 +208,10 @@ module Options =
                 Default.ShiftOfCarried
 
         { Data = data
+          IsCnn = isCnn
           Sparsity =
             given.TryPostProcessResult(Argument.Sparsity, part)
-            |> Option.defaultValue Default.Sparsity
+            |> Option.defaultValue (if isCnn then Default.CnnSparsity else Default.Sparsity)
           Topology =
             given.TryPostProcessResult(Argument.Topology, topology)
             |> Option.defaultValue Default.Topology
@@ -207,21 +246,21 @@ module Options =
           Course =
             { Epochs =
                 given.TryPostProcessResult(Argument.Epochs, positive)
-                |> Option.defaultValue Default.Epochs
+                |> Option.defaultValue (if isCnn then Default.CnnEpochs else Default.Epochs)
               Batch =
                 given.TryPostProcessResult(Argument.Batch, positive)
-                |> Option.defaultValue Default.Batch
+                |> Option.defaultValue (if isCnn then Default.CnnBatch else Default.Batch)
               SparseRate =
                 given.TryPostProcessResult(Argument.Lr, rate)
-                |> Option.defaultValue Default.SparseRate
+                |> Option.defaultValue (if isCnn then Default.CnnSparseRate else Default.SparseRate)
               DenseRate =
                 given.TryPostProcessResult(Argument.Dense_Lr, rate)
-                |> Option.defaultValue Default.DenseRate
+                |> Option.defaultValue (if isCnn then Default.CnnDenseRate else Default.DenseRate)
               Schedule =
                 given.TryPostProcessResult(Argument.Schedule, schedule)
                 |> Option.defaultValue Default.Schedule
                 |> fun name -> RateSchedule.named |> List.find (fst >> (=) name) |> snd
               Decay =
                 given.TryPostProcessResult(Argument.Weight_Decay, part)
-                |> Option.defaultValue Default.Decay
+                |> Option.defaultValue (if isCnn then Default.CnnDecay else Default.Decay)
               Shift = given.TryPostProcessResult(Argument.Shift, pixels) |> Option.defaultValue shift } }

@@ -42,7 +42,7 @@ module Report =
                     train (fun () -> task.Increment 1.0) (fun epoch ->
                         AnsiConsole.MarkupLine(Markup.Escape(line epochs epoch))))
 
-    /// <summary>The table of both networks, a line of numbers, and one that says in words what they come to.</summary>
+    /// <summary>The table of both networks, a line that says in words what they come to, and one of numbers.</summary>
     let closing (sparse: Sequential) (dense: Sequential) (rewiring: Rewiring option) (comparison: Comparison) epochs =
         let last: Epoch = List.last epochs
         let sparseSeconds = epochs |> List.map _.Sparse.Seconds |> median
@@ -67,6 +67,15 @@ module Report =
         row "dense" dense last.Dense.Accuracy denseSeconds
         AnsiConsole.Write table
 
+        let cost network seconds =
+            { Weights = Network.weights network
+              Bytes = Network.bytes network
+              SecondsAnEpoch = seconds }
+
+        comparison
+        |> Comparison.words (cost sparse sparseSeconds) (cost dense denseSeconds)
+        |> Console.Out.WriteLine
+
         // Not through the console of the table, which breaks lines at the width of the terminal.
         Console.Out.WriteLine(
             $"demo: sparse accuracy {percent last.Sparse.Accuracy}, dense accuracy {percent last.Dense.Accuracy}, "
@@ -79,12 +88,3 @@ module Report =
                | Some ofSparse, Some ofDense -> $", entropy {percent ofSparse} and {percent ofDense} of the maximum"
                | _ -> "")
         )
-
-        let cost network seconds =
-            { Weights = Network.weights network
-              Bytes = Network.bytes network
-              SecondsAnEpoch = seconds }
-
-        comparison
-        |> Comparison.words (cost sparse sparseSeconds) (cost dense denseSeconds)
-        |> Console.Out.WriteLine

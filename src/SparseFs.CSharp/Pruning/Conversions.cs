@@ -4,7 +4,7 @@ using TorchSharp.Modules;
 
 namespace SparseFs.CSharp;
 
-/// <summary>Between torch.nn.Linear and SparseLinear: the same function in another form.</summary>
+/// <summary>Between torch's layers and sparse ones: the same function in another form.</summary>
 /// <remarks>dtype, device, requires_grad and the training flag are kept, and the module that is given stays as it is.
 /// Gradients and hooks stay behind. An optimizer that was made before holds the old layer's parameters: make it anew.</remarks>
 public static class Conversions
@@ -58,4 +58,44 @@ public static class Conversions
     /// said.</exception>
     public static SparseLinear FromValues(Connectivity connectivity, torch.Tensor values, torch.Tensor? bias = null) =>
         SparseFs.Conversion.OfValues(connectivity, values, bias);
+
+    /// <summary>The sparse convolution that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="rowGroup">Output channels that share their slots, 1 for each by itself.</param>
+    /// <param name="groupNorm">What the weights of a cell of a group are worth together.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="ArgumentException">The layer is null, of another dtype or another convolution, a weight is NaN, the
+    /// sparsity is outside [0, 1) or leaves no weight, or rowGroup is below 1.</exception>
+    public static SparseConv ToSparse(
+        this Convolution dense,
+        double sparsity,
+        int rowGroup = 1,
+        RowGroupNorm groupNorm = RowGroupNorm.L2) =>
+        Named.Call(
+            () => SparseFs.Conversion.OfDenseConvInRowGroups(rowGroup, groupNorm, sparsity, dense),
+            ("size", nameof(rowGroup)),
+            ("norm", nameof(groupNorm)));
+
+    /// <summary>The sparse convolution whose slots are given; a weight of the dense one without a slot is dropped.</summary>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel].</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="ArgumentException">An argument is null, the shapes differ, or the layer is of another kind.</exception>
+    public static SparseConv ToSparse(this Convolution dense, Connectivity connectivity) =>
+        SparseFs.Conversion.OfDenseConvPattern(connectivity, dense);
+
+    /// <summary>The sparse convolution with a slot wherever a mask is true.</summary>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <param name="mask">The shape of the dense weight, Bool, on any device.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="ArgumentException">An argument is null, the shapes differ, or the layer is of another kind.</exception>
+    public static SparseConv ToSparse(this Convolution dense, torch.Tensor mask) =>
+        SparseFs.Conversion.OfDenseConvMask(mask, dense);
+
+    /// <summary>The dense convolution with the same function: 0 where no weight exists.</summary>
+    /// <param name="layer">Any sparse convolution.</param>
+    /// <returns>A new torch.nn.Conv1d, Conv2d or Conv3d; outputs are equal up to the order of the sums.</returns>
+    /// <exception cref="ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
+    public static Convolution ToDense(this SparseConv layer) => SparseFs.Conversion.ToDenseConv(layer);
 }

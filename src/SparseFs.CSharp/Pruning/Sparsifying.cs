@@ -35,8 +35,10 @@ public static class Sparsifying
     /// <param name="rowGroup">Rows whose columns stay or go together, 1 for each by itself: the columns of groups whose weights
     /// have the largest norms stay, and a budget is met as nearly as whole ones allow.</param>
     /// <param name="groupNorm">What the weights of a group's column are worth together.</param>
-    /// <returns>One row for each Linear, replaced or not.</returns>
-    /// <exception cref="ArgumentException">The model is null, a name of layers is no Linear's, a number is outside its range, more than one of allocation,
+    /// <param name="fasterFor">An input of the model: a layer is replaced only if its forward and backward for what it sees of that
+    /// input is measured to be faster; null to replace without measuring. Convolutions are measured so alone.</param>
+    /// <returns>One row for each layer that has a sparse twin, replaced or not.</returns>
+    /// <exception cref="ArgumentException">The model is null, a name of layers is none of those layers', a number is outside its range, more than one of allocation,
     /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
     /// parameter that it lists: nothing has changed.</exception>
     public static SparsifyReport Sparsify(
@@ -52,7 +54,8 @@ public static class Sparsifying
         optim.Optimizer? optimizer = null,
         Layers? layers = null,
         int rowGroup = 1,
-        RowGroupNorm groupNorm = RowGroupNorm.L2)
+        RowGroupNorm groupNorm = RowGroupNorm.L2,
+        Tensor? fasterFor = null)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 
@@ -87,6 +90,7 @@ public static class Sparsifying
             minCells,
             budget,
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone,
+            fasterFor,
             rowGroup,
             groupNorm);
 

@@ -1,35 +1,35 @@
 namespace SparseFs
 
 open System
-open System.Runtime.InteropServices
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>Between torch.nn.Linear and SparseLinear, and from values to a layer: the same function in another form.</summary>
+/// <summary>Between torch's layers and sparse ones, and from values to a layer: the same function in another form.</summary>
 /// <remarks>dtype, device, requires_grad and the training flag are kept, the bias is kept bit for bit, and the module that
 /// is given stays as it is. Gradients and hooks stay behind. An optimizer that was made before holds the old layer's
 /// parameters, so make it anew. torch's generator of random numbers is not touched.</remarks>
 [<RequireQualifiedAccess>]
 module Conversion =
 
-    /// The weights of a dense layer as float32, in which magnitudes are compared.
-    let internal matrix (weight: torch.Tensor) : float32[,] =
-        let flat = TensorArrays.copy<float32> torch.ScalarType.Float32 weight
-        let matrix = Array2D.zeroCreate (int weight.shape[0]) (int weight.shape[1])
-
-        if flat.Length > 0 then
-            flat.AsSpan().CopyTo(MemoryMarshal.CreateSpan(&matrix[0, 0], flat.Length))
-
-        matrix
-
-    let internal checkLinear (dense: Linear) =
+    let private linear (dense: Linear) : DenseLayer =
         ArgumentNullException.ThrowIfNull(dense, nameof dense)
-        TensorView.checkFloating (nameof dense) dense.weight
+        let dense = DenseLayer.ofLinear dense
+        DenseLayer.check (nameof dense) dense
+        dense
 
-        for size in dense.weight.shape do
-            if size > int64 Sparsity.maxSize then
-                raise (ArgumentException($"expected sizes of at most {Sparsity.maxSize}, got {size}", nameof dense))
+    let private convolution (dense: Convolution) : DenseLayer =
+        ArgumentNullException.ThrowIfNull(dense, nameof dense)
+
+        match DenseLayer.tryOf dense with
+        | ValueNone ->
+            raise (ArgumentException($"expected a Conv1d, Conv2d or Conv3d, got {dense.GetName()}", nameof dense))
+        | ValueSome dense ->
+            DenseLayer.check (nameof dense) dense
+
+            match DenseLayer.whyNot dense with
+            | "" -> dense
+            | why -> raise (ArgumentException(why, nameof dense))
 
     /// A new layer around values [nnz] and a bias or null, which are copied.
     let private layer (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : SparseLinear =
@@ -50,6 +50,17 @@ module Conversion =
 
         layer
 
+    /// Of a dense layer that is checked when the pattern has been.
+    let private ofPattern (sizes: string) (c: Connectivity) (dense: unit -> DenseLayer) : SparseLayer =
+        ArgumentNullException.ThrowIfNull(c, "connectivity")
+        let dense = dense ()
+
+        if (dense.Rows, dense.Cols) <> (int64 c.Rows, int64 c.Cols) then
+            let expected = $"{sizes} = [{dense.Rows}, {dense.Cols}]"
+            raise (ArgumentException($"expected shape {expected}, got [{c.Rows}, {c.Cols}]", "connectivity"))
+
+        DenseLayer.sparse c dense
+
     /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
     /// <param name="connectivity">Which weights stay; shape [out_features, in_features].</param>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
@@ -62,45 +73,11 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDensePattern">]
     let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
-        ArgumentNullException.ThrowIfNull(connectivity, nameof connectivity)
-        checkLinear dense
-        let c = connectivity
-        let shape = dense.weight.shape
-
-        if shape <> [| int64 c.Rows; int64 c.Cols |] then
-            raise (
-                ArgumentException(
-                    $"expected shape [out_features, in_features] = [{shape[0]}, {shape[1]}], got [{c.Rows}, {c.Cols}]",
-                    nameof connectivity
-                )
-            )
-
-        use _ = torch.NewDisposeScope()
-        use _ = torch.no_grad ()
-        let rowIdx = Connectivity.rowIndices c
-
-        let cells =
-            Array.init c.Nnz (fun slot -> int64 rowIdx[slot] * int64 c.Cols + int64 c.ColIdxArray[slot])
-
-        let cells = torch.tensor(cells).``to`` dense.weight.device
-
-        let made =
-            layer c (dense.weight.detach().reshape(-1L).index_select(0L, cells)) dense.bias
-
-        made.weight.requires_grad_ dense.weight.requires_grad |> ignore
-
-        match made.bias, dense.bias with
-        | null, _
-        | _, null -> ()
-        | own, bias -> own.requires_grad_ bias.requires_grad |> ignore
-
-        made.train dense.training
-        made
+        ofPattern "[out_features, in_features]" connectivity (fun () -> linear dense) :?> SparseLinear
 
     /// The largest norms of a layer's groups, whose size has been checked.
-    let private ofLargest (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
-        checkLinear dense
-        let weight = matrix dense.weight
+    let private ofLargest (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: DenseLayer) : SparseLayer =
+        let weight = DenseLayer.matrix dense
         let rows, cols = Array2D.length1 weight, Array2D.length2 weight
         let nnz = Sparsity.nnzOfLayer rows cols sparsity
         let pattern = GroupMagnitude.ofLayer size norm nnz weight
@@ -111,7 +88,28 @@ module Conversion =
 
             raise (ArgumentException($"{got}: take smaller groups or a lower sparsity", nameof sparsity))
 
-        ofDensePattern pattern dense
+        DenseLayer.sparse pattern dense
+
+    /// A slot wherever a mask of the weight's shape is true.
+    let private ofMask (sizes: string) (mask: torch.Tensor) (dense: unit -> DenseLayer) : SparseLayer =
+        ArgumentNullException.ThrowIfNull(mask, nameof mask)
+        let dense = dense ()
+
+        if mask.dtype <> torch.ScalarType.Bool then
+            raise (
+                ArgumentException(
+                    $"expected Bool, got {mask.dtype}: mask.ne(0.0.ToScalar()), in C# mask.ne(0)",
+                    nameof mask
+                )
+            )
+
+        if mask.shape <> dense.Weight.shape then
+            let wanted, got = Shape.text dense.Weight.shape, Shape.text mask.shape
+            raise (ArgumentException($"expected shape {sizes} = {wanted}, got {got}", nameof mask))
+
+        use _ = torch.NewDisposeScope()
+        let pairs = mask.reshape(dense.Rows, dense.Cols).nonzero().t().contiguous()
+        DenseLayer.sparse (Coo.toConnectivity (int dense.Rows) (int dense.Cols) pairs) dense
 
     /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
@@ -126,7 +124,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
-        ofLargest 1 RowGroupNorm.L2 sparsity dense
+        ofLargest 1 RowGroupNorm.L2 sparsity (linear dense) :?> SparseLinear
 
     /// <summary>The sparse layer whose rows come in groups, and that keeps the columns of groups with the largest norms; a tie
     /// keeps the lower group, then the lower column.</summary>
@@ -145,7 +143,7 @@ module Conversion =
     [<CompiledName "OfDenseInRowGroups">]
     let ofDenseInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
-        ofLargest size norm sparsity dense
+        ofLargest size norm sparsity (linear dense) :?> SparseLinear
 
     /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
     /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
@@ -159,25 +157,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseMask">]
     let ofDenseMask (mask: torch.Tensor) (dense: Linear) : SparseLinear =
-        ArgumentNullException.ThrowIfNull(mask, nameof mask)
-        checkLinear dense
-
-        if mask.dtype <> torch.ScalarType.Bool then
-            raise (
-                ArgumentException(
-                    $"expected Bool, got {mask.dtype}: mask.ne(0.0.ToScalar()), in C# mask.ne(0)",
-                    nameof mask
-                )
-            )
-
-        if mask.shape <> dense.weight.shape then
-            let wanted, got = Shape.text dense.weight.shape, Shape.text mask.shape
-
-            raise (ArgumentException($"expected shape [out_features, in_features] = {wanted}, got {got}", nameof mask))
-
-        use _ = torch.NewDisposeScope()
-        let pairs = mask.nonzero().t().contiguous()
-        ofDensePattern (Coo.toConnectivity (int mask.shape[0]) (int mask.shape[1]) pairs) dense
+        ofMask "[out_features, in_features]" mask (fun () -> linear dense) :?> SparseLinear
 
     /// <summary>A layer from a pattern and its values, as files have them.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
@@ -217,14 +197,78 @@ module Conversion =
     [<CompiledName "ToDense">]
     let toDense (layer: SparseLinear) : Linear =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
-        use _ = torch.NewDisposeScope() // a Linear detaches what it is given
-        let weight = new Parameter(layer.weightMatrix (), layer.weight.requires_grad)
+        DenseLayer.ofSparse layer :?> Linear
 
-        let bias: Parameter | null =
-            match layer.bias with
-            | null -> null
-            | bias -> new Parameter(bias.detach().clone(), bias.requires_grad)
+    /// <summary>The sparse convolution that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>ofDense</c>, or the layer is another convolution.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.Conv2d(16L, 32L, 3L, padding = 1L)
+    /// let pruned = Conversion.ofDenseConv 0.9 dense :?> SparseConv2d
+    /// pruned.Connectivity.Nnz // = 461
+    /// </code></example>
+    [<CompiledName "OfDenseConv">]
+    let ofDenseConv (sparsity: float) (dense: Convolution) : SparseConv =
+        ofLargest 1 RowGroupNorm.L2 sparsity (convolution dense) :?> SparseConv
 
-        let dense = torch.nn.Linear(weight, bias)
-        dense.train layer.training
-        dense
+    /// <summary>The sparse convolution whose output channels come in groups that share their slots: the cells with the largest
+    /// norms stay, in all channels of the group.</summary>
+    /// <param name="size">Output channels of a group, 1 or more.</param>
+    /// <param name="norm">What the weights of a cell are worth together.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>ofDenseInRowGroups</c>, or the layer is another convolution.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.Conv2d(16L, 32L, 3L, padding = 1L)
+    /// let pruned = Conversion.ofDenseConvInRowGroups 4 RowGroupNorm.L2 0.9 dense
+    /// Connectivity.rowGroupSize pruned.Connectivity // = 4
+    /// </code></example>
+    [<CompiledName "OfDenseConvInRowGroups">]
+    let ofDenseConvInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Convolution) : SparseConv =
+        GroupMagnitude.check (nameof size) size (nameof norm) norm
+        ofLargest size norm sparsity (convolution dense) :?> SparseConv
+
+    /// <summary>The sparse convolution whose slots are given; a weight of the dense one without a slot is dropped.</summary>
+    /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel].</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>ofDensePattern</c>, or the layer is another convolution.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.Conv2d(16L, 32L, 3L)
+    /// let pruned = Conversion.ofDenseConvPattern (Topology.constantFanIn 32 144 14 (Seed.ofInt 1)) dense
+    /// pruned.Connectivity.Nnz // = 448
+    /// </code></example>
+    [<CompiledName "OfDenseConvPattern">]
+    let ofDenseConvPattern (connectivity: Connectivity) (dense: Convolution) : SparseConv =
+        ofPattern "[out_channels, in_channels / groups · cells]" connectivity (fun () -> convolution dense)
+        :?> SparseConv
+
+    /// <summary>The sparse convolution with a slot wherever a mask is true.</summary>
+    /// <param name="mask">The shape of the dense weight, [out_channels, in_channels / groups, *kernel_size], Bool, on any device.</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
+    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>ofDenseMask</c>, or the layer is another convolution.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.Conv2d(16L, 32L, 3L)
+    /// let pruned = Conversion.ofDenseConvMask (dense.weight.abs().gt(0.05.ToScalar())) dense
+    /// pruned.kernel_size // = (3, 3)
+    /// </code></example>
+    [<CompiledName "OfDenseConvMask">]
+    let ofDenseConvMask (mask: torch.Tensor) (dense: Convolution) : SparseConv =
+        ofMask "[out_channels, in_channels / groups, *kernel_size]" mask (fun () -> convolution dense) :?> SparseConv
+
+    /// <summary>The dense convolution with the same function: 0 where no weight exists.</summary>
+    /// <param name="layer">Any sparse convolution.</param>
+    /// <returns>A new torch.nn.Conv1d, Conv2d or Conv3d. Outputs are equal up to the order of the sums.</returns>
+    /// <exception cref="T:System.ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
+    /// <example><code>
+    /// let conv = new SparseConv2d(16, 32, 3, sparsity = 0.9)
+    /// (Conversion.toDenseConv conv).weight.shape // = [|32L; 16L; 3L; 3L|]
+    /// </code></example>
+    [<CompiledName "ToDenseConv">]
+    let toDenseConv (layer: SparseConv) : Convolution =
+        ArgumentNullException.ThrowIfNull(layer, nameof layer)
+        DenseLayer.ofSparse layer :?> Convolution

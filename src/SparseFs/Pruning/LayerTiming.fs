@@ -4,7 +4,6 @@ open System
 open System.Diagnostics
 open SparseFs
 open TorchSharp
-open TorchSharp.Modules
 
 /// <summary>Measures a dense and a sparse layer beside each other, as SparseProp does before it replaces one: Nikdan et
 /// al., ICML 2023, section 4.</summary>
@@ -31,34 +30,17 @@ module internal LayerTiming =
     /// <summary>Median milliseconds of forward and backward: of the dense layer and of the sparse one.</summary>
     /// <remarks>It measures copies, so that neither layer gets gradients, in turn, so that a busy machine slows both
     /// alike. The numbers that are multiplied do not matter: ones.</remarks>
-    let measure (batch: int) (dense: Linear) (sparse: SparseLinear) : struct (float * float) =
+    let measure (input: int64[]) (dense: DenseLayer) (sparse: SparseLayer) : struct (float * float) =
         use _ = torch.NewDisposeScope()
         use _ = torch.enable_grad true
+        use denseCopy = DenseLayer.copy dense
+        use sparseCopy = DenseLayer.sparse sparse.Connectivity dense
 
-        let copied (p: torch.Tensor) : Parameter = new Parameter(p.detach().clone(), true)
-
-        let copiedBias: Parameter | null =
-            match dense.bias with
-            | null -> null
-            | bias -> copied bias
-
-        let sparseBias: torch.Tensor | null =
-            match sparse.bias with
-            | null -> null
-            | bias -> bias.detach ()
-
-        use denseCopy = torch.nn.Linear(copied dense.weight, copiedBias)
-
-        use sparseCopy =
-            Conversion.ofValues sparse.Connectivity (sparse.weight.detach ()) sparseBias
+        for parameter in sparseCopy.parameters () do
+            parameter.requires_grad_ true |> ignore
 
         let ones () =
-            torch.ones (
-                [| int64 batch; dense.in_features |],
-                dtype = dense.weight.dtype,
-                device = dense.weight.device,
-                requires_grad = true
-            )
+            torch.ones (input, dtype = dense.Weight.dtype, device = dense.Weight.device, requires_grad = true)
 
         let xOfDense, xOfSparse = ones (), ones ()
         let ofDense () = step denseCopy xOfDense
@@ -73,3 +55,33 @@ module internal LayerTiming =
 
         struct (times |> Array.map (fun (struct (d, _)) -> d) |> median,
                 times |> Array.map (fun (struct (_, s)) -> s) |> median)
+
+    /// Shapes of the inputs that layers are measured with, where a rule asks for it.
+    let inputs (rule: SparsifyRule) (model: torch.nn.Module) (layers: HeldModule[]) : int64[] voption[] =
+        match rule.Input with
+        | null ->
+            let ofSamples (held: HeldModule) (samples: int) =
+                DenseLayer.inputOf samples (DenseLayer.tryOf held.Module).Value
+
+            layers
+            |> Array.map (fun held -> rule.FasterAt |> ValueOption.map (ofSamples held))
+        | input ->
+            match model with
+            | :? torch.nn.Module<torch.Tensor, torch.Tensor> as model ->
+                let all = [ for struct (_, m) in ModuleTree.all model -> m ]
+                let seen = SeenShapes.ofInputs model all input
+
+                let notCalled (name: string) =
+                    $"expected an input that reaches every layer, but '{name}' was not called: leave it out with Sparsify.only"
+
+                layers
+                |> Array.map (fun held ->
+                    match seen.TryGetValue held.Module with
+                    | true, shape -> ValueSome shape
+                    | _ -> raise (ArgumentException(notCalled held.Name, nameof input)))
+            | _ ->
+                let got = Registration.typeName model
+
+                raise (
+                    ArgumentException($"expected a model that takes a tensor and gives one, got {got}", nameof model)
+                )

@@ -1,5 +1,8 @@
 namespace SparseFs
 
+open SparseFs.Torch
+open TorchSharp
+
 /// <summary>Which layers of a model are replaced, and by what.</summary>
 [<NoComparison; NoEquality>]
 type SparsifyRule =
@@ -15,6 +18,9 @@ type SparsifyRule =
         /// <summary>Where a batch size is given, a layer is replaced only if its forward and backward for so many samples
         /// is measured to be faster.</summary>
         FasterAt: int voption
+        /// <summary>Where an input of the model is given, a layer is replaced only if its forward and backward for what it sees of
+        /// that input is measured to be faster; null for none. It is not kept beyond the rule.</summary>
+        Input: torch.Tensor | null
         /// <summary>Rows whose columns stay or go together, 1 for each by itself: the new layers have row groups of that size,
         /// as <c>Topology.rowGroups</c> draws them.</summary>
         RowGroup: int
@@ -31,5 +37,8 @@ type SparsifyRule =
               match r.FasterAt with
               | ValueSome samples -> $"where it is faster for {samples} samples"
               | ValueNone -> ()
+              match r.Input with
+              | null -> ()
+              | input -> $"where it is faster for an input [{Shape.text input.shape}]"
               if r.RowGroup <> 1 then
                   $"in groups of {r.RowGroup} rows by {r.GroupNorm}" ]

@@ -73,7 +73,7 @@ module Summary =
         ArgumentNullException.ThrowIfNull(input, nameof input)
         ArgumentNullException.ThrowIfNull(model, nameof model)
         let modules = [ for struct (_, m) in modulesOf model -> m ]
-        table (OutputShapes.seen model modules input) model
+        table (SeenShapes.ofOutputs model modules input) model
 
     /// <summary>As <c>ofInput</c>, over zeros of a shape, of the model's own dtype and on its device.</summary>
     /// <param name="shape">The input's shape, the batch first, such as [ 64L; 784L ].</param>

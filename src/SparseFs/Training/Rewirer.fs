@@ -82,6 +82,12 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// <param name="seed">What random rules draw from.</param>
     /// <exception cref="T:System.ArgumentException">There is no layer, a layer comes twice or is not the optimizer's, the
     /// optimizer is of another kind, or a part of the policy is outside its range.</exception>
+    /// <example><code>
+    /// let conv = new SparseConv2d(1, 8, 3)
+    /// let layers: struct (string * SparseLayer) list = [ struct ("conv", conv) ]
+    /// let policy = Policy.set (Schedule.constant 0.3 600L 60_000L)
+    /// use rewirer = new Rewirer(layers, torch.optim.SGD(conv.parameters (), 0.1), policy, seed)
+    /// </code></example>
     new(layers: seq<struct (string * SparseLayer)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
         let policy = Policy.check policy
         ArgumentNullException.ThrowIfNull(layers, nameof layers)
@@ -93,12 +99,10 @@ type Rewirer internal (layers: RewiredLayers, states: OptimizerStates, seed: See
     /// let first, second = new SparseLinear(784, 300), new SparseLinear(300, 100)
     /// let sgd = torch.optim.SGD(Seq.append (first.parameters ()) (second.parameters ()), 0.1)
     /// let layers = [ struct ("first", first); struct ("second", second) ]
-    /// use rewirer = new Rewirer(layers, sgd, Policy.set (Schedule.constant 0.3 600L 60_000L), seed)
+    /// let rewirer = new Rewirer(layers, sgd, Policy.set (Schedule.constant 0.3 600L 60_000L), seed)
     /// </code></example>
     new(layers: seq<struct (string * SparseLinear)>, optimizer: torch.optim.Optimizer, policy: Policy, seed: Seed) =
-        let anyKind (struct (name, layer): struct (string * SparseLinear)) = struct (name, layer :> SparseLayer)
-        ArgumentNullException.ThrowIfNull(layers, nameof layers)
-        new Rewirer(Seq.map anyKind layers, optimizer, policy, seed)
+        new Rewirer(SparseLayers.ofLinear layers, optimizer, policy, seed)
 
     /// <summary>A rewirer over all sparse layers of a model, all under one policy.</summary>
     /// <param name="model">Any module, or a sparse layer itself.</param>

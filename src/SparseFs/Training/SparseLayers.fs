@@ -17,6 +17,15 @@ module internal SparseLayers =
                   | :? SparseLayer as layer -> struct (name, layer)
                   | _ -> () ]
 
+    /// Linear layers as layers of any kind.
+    let ofLinear (layers: seq<struct (string * SparseLinear)>) : seq<struct (string * SparseLayer)> =
+        ArgumentNullException.ThrowIfNull(layers, nameof layers)
+
+        seq {
+            for struct (name, layer) in layers do
+                struct (name, layer :> SparseLayer)
+        }
+
     /// Each once.
     let ofModel (model: torch.nn.Module) : struct (string * SparseLayer) list =
         if isNull (box model) then
@@ -31,7 +40,7 @@ module internal SparseLayers =
         | [] ->
             let cure =
                 Registration.adviceOr
-                    "give it SparseLinear layers, or make its Linear layers sparse first, with Sparsify.model (C#: model.Sparsify())"
+                    "give it SparseLinear or SparseConv layers, or make its layers sparse first, with Sparsify.model (C#: model.Sparsify())"
                     (fun m -> m :? SparseLayer)
                     model
 

@@ -7,6 +7,8 @@ open Digits
 open Expecto
 open FsCheck
 open FsCheck.FSharp
+open SparseFs
+open TorchSharp
 
 // Files in memory, written by hand from the format's description.
 
@@ -545,6 +547,30 @@ let options =
                   { recipe.Course with
                       Schedule = RateSchedule.Constant }
                   "schedule")
+
+          testCase "--cnn has a recipe of its own, and takes nothing that is of the linear network" (fun () ->
+              let cnn, linear = Options.parse [| "--cnn" |], Options.parse [||]
+              Expect.isTrue cnn.IsCnn "asked for"
+              Expect.isFalse linear.IsCnn "not asked for"
+              Expect.isLessThan cnn.Course.Epochs linear.Course.Epochs "fewer passes"
+              Expect.equal (Options.parse [| "--cnn"; "--epochs"; "9"; "--sparsity"; "0.5" |]).Course.Epochs 9 "epochs"
+              refusedOption [ "--topology"; "--cnn" ] [ "--cnn"; "--topology"; "uniform" ]
+              refusedOption [ "--kwinners"; "--cnn" ] [ "--cnn"; "--kwinners"; "0.5" ]
+              refusedOption [ "--frames"; "--cnn" ] [ "--cnn"; "--frames"; "page.html" ])
+
+          testCase "the convolutional networks are twins" (fun () ->
+              use _ = torch.NewDisposeScope()
+              use sparse = Network.sparseCnn 0.8 (Seed.ofInt 1)
+              use dense = Network.denseCnn ()
+              let x = torch.randn (2L, int64 Idx.Pixels)
+              Expect.equal ((sparse.call x).shape) [| 2L; int64 Idx.Classes |] "sparse"
+              Expect.equal ((dense.call x).shape) [| 2L; int64 Idx.Classes |] "dense"
+              Expect.equal (Network.weights dense) (int64 (9 * (32 + 32 * 64 + 64 * 128) + 9 * 128 * 10)) "all weights"
+
+              Expect.equal
+                  (Network.weights sparse)
+                  (int64 (9 * 32) + (Network.weights dense - int64 (9 * 32)) / 5L)
+                  "a fifth of all but the first convolution's")
 
           testCase "what the recipe cannot be is refused" (fun () ->
               refusedOption [ "--schedule"; "cosine, constant"; "linear" ] [ "--schedule"; "linear" ]

@@ -65,7 +65,7 @@ let mistakes =
 
           expect
               "RegisterComponents is forgotten, and the model is made sparse"
-              ("expected a model with Linear layers, got DenseNet without any: DenseNet has a field of type Linear (Hidden) but "
+              ("expected a model with Linear or Conv layers, got DenseNet without any: DenseNet has a field of type Linear (Hidden) but "
                + "does not register it: call RegisterComponents() at the end of its constructor (Parameter 'model')")
               (fun () -> Sparsify.model (Sparsify.each 0.5) (new DenseNet()) |> ignore)
 
@@ -107,7 +107,7 @@ let mistakes =
 
           expect
               "a dense model is rewired"
-              ("expected a model with sparse layers, got Sequential without any: give it SparseLinear layers, or make its Linear "
+              ("expected a model with sparse layers, got Sequential without any: give it SparseLinear or SparseConv layers, or make its "
                + "layers sparse first, with Sparsify.model (C#: model.Sparsify()) (Parameter 'model')")
               (fun () ->
                   let model =
@@ -117,7 +117,7 @@ let mistakes =
 
           expect
               "a sparse model is made sparse"
-              ("expected a model with Linear layers, got Sequential without any: its SparseLinear is sparse already "
+              ("expected a model with Linear or Conv layers, got Sequential without any: its SparseLinear is sparse already "
                + "(Parameter 'model')")
               (fun () ->
                   Sparsify.model (Sparsify.each 0.5) (torch.nn.Sequential(sparse () :> Layer))

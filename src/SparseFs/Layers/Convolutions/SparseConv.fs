@@ -105,6 +105,8 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
 
         input
 
+    member internal _.Settings: ConvSettings = settings
+
     /// <summary>Channels of the input.</summary>
     member _.in_channels: int64 = int64 geometry.InChannels
 

@@ -7,17 +7,15 @@ open TorchSharp
 open TorchSharp.Modules
 
 /// <summary>The work of Sparsify: which layers are candidates, their patterns, and the replacement, all or nothing.</summary>
-module internal LinearReplacement =
+module internal DenseReplacement =
 
-    let private linearOf (held: HeldModule) = held.Module :?> Linear
+    let private denseOf (held: HeldModule) : DenseLayer = (DenseLayer.tryOf held.Module).Value
 
     let private shapeOf (held: HeldModule) : struct (int * int) =
-        let shape = (linearOf held).weight.shape
-        struct (int shape[0], int shape[1])
+        let dense = denseOf held
+        struct (int dense.Rows, int dense.Cols)
 
-    let private cellsOf (held: HeldModule) : int64 =
-        let struct (rows, cols) = shapeOf held
-        int64 rows * int64 cols
+    let private cellsOf (held: HeldModule) : int64 = (denseOf held).Weight.numel()
 
     /// Parameters that several modules share, by handle.
     let private tied (model: torch.nn.Module) : Set<nativeint> =
@@ -37,7 +35,8 @@ module internal LinearReplacement =
 
     /// Why a layer is no candidate; empty where it is one.
     let private refusal (rule: SparsifyRule) (tied: Set<nativeint>) (held: HeldModule) (isChosen: bool) : string =
-        let weight = (linearOf held).weight
+        let dense = denseOf held
+        let weight = dense.Weight
 
         let isTied (bias: torch.Tensor | null) =
             match bias with
@@ -54,37 +53,40 @@ module internal LinearReplacement =
             $"its dtype is {weight.dtype}"
         elif tied.Contains weight.Handle then
             "another module shares its weight"
-        elif isTied (linearOf held).bias then
+        elif isTied dense.Bias then
             "another module shares its bias"
         else
-            match ModuleTree.whyNot typeof<SparseLinear> held with
+            match ModuleTree.whyNot (DenseLayer.typeOfTwin dense) held with
             | "" when holdsNaN weight -> "a weight is NaN"
+            | "" -> DenseLayer.whyNot dense
             | why -> why
 
-    /// <exception cref="T:System.ArgumentException">The model has no Linear; the message says why, where its class forgot
-    /// something.</exception>
+    /// <exception cref="T:System.ArgumentException">The model has no layer that has a sparse twin; the message says why, where its
+    /// class forgot something.</exception>
     let private checkThere (model: torch.nn.Module) (found: HeldModule[]) : unit =
         if found.Length = 0 then
             let sparse =
                 ModuleTree.all model
-                |> Seq.filter (fun (struct (_, m)) -> m :? SparseLinear)
-                |> Seq.length
+                |> Seq.choose (fun (struct (_, m)) ->
+                    match m with
+                    | :? SparseLayer as layer -> Some layer.Description.Kind
+                    | _ -> None)
+                |> List.ofSeq
 
             let otherwise =
-                if sparse = 1 then
-                    "its SparseLinear is sparse already"
-                elif sparse > 1 then
-                    $"its {sparse} SparseLinear layers are sparse already"
-                else
-                    "only torch.nn.Linear is replaced, so build the model of such layers, or of SparseLinear"
+                match sparse, List.distinct sparse with
+                | [], _ ->
+                    "torch.nn.Linear, Conv1d, Conv2d and Conv3d are replaced, so build the model of such layers, or of sparse ones"
+                | [ one ], _ -> $"its {one} is sparse already"
+                | all, [ one ] -> $"its {all.Length} {one} layers are sparse already"
+                | all, _ -> $"its {all.Length} layers are sparse already"
 
-            let cure = Registration.adviceOr otherwise (fun m -> m :? Linear) model
+            let cure = Registration.adviceOr otherwise DenseLayer.is model
             let got = $"got {Registration.typeName model} without any"
-            raise (ArgumentException($"expected a model with Linear layers, {got}: {cure}", nameof model))
+            raise (ArgumentException($"expected a model with {DenseLayer.Kinds} layers, {got}: {cure}", nameof model))
 
     let private patterns (rule: SparsifyRule) (layers: HeldModule[]) : Connectivity[] =
-        let matrix (held: HeldModule) =
-            Conversion.matrix (linearOf held).weight
+        let matrix (held: HeldModule) = DenseLayer.matrix (denseOf held)
 
         let ofCounts (counts: int[]) =
             Array.map2
@@ -113,9 +115,7 @@ module internal LinearReplacement =
         | SparsifyBudget.ByName sparsityOf -> each (named sparsityOf)
         | SparsifyBudget.Shared(distribution, sparsity) ->
             layers
-            |> Array.map (fun held ->
-                let struct (rows, cols) = shapeOf held
-                [| rows; cols |])
+            |> Array.map (fun held -> DenseLayer.shape (denseOf held))
             |> SparsityDistribution.countsInRowGroups rule.RowGroup distribution [||] sparsity
             |> ofCounts
         | SparsifyBudget.Magnitude sparsity ->
@@ -127,7 +127,7 @@ module internal LinearReplacement =
     let rowOf (held: HeldModule) (nnz: int64) (why: string) (times: struct (float * float) voption) : SparsifyRow =
         let struct (rows, cols) =
             match held.Module with
-            | :? SparseLinear as layer -> struct (layer.Connectivity.Rows, layer.Connectivity.Cols)
+            | :? SparseLayer as layer -> struct (layer.Connectivity.Rows, layer.Connectivity.Cols)
             | _ -> shapeOf held
 
         let time (pick: struct (float * float) -> float) =
@@ -160,17 +160,17 @@ module internal LinearReplacement =
             reraise ()
 
     /// The parameters of a dense layer and those that take their place.
-    let private successors (linear: Linear) (layer: SparseLinear) : Successor list =
+    let private successors (dense: DenseLayer) (layer: SparseLayer) : Successor list =
         let c = layer.Connectivity
         let rows = Connectivity.rowIndices c
 
         let cells =
             Array.map2 (fun row col -> int64 row * int64 c.Cols + int64 col) rows c.ColIdxArray
 
-        [ { Old = linear.weight
+        [ { Old = dense.Weight
             New = layer.weight
             Cells = torch.tensor (cells, device = torch.CPU) }
-          match linear.bias, layer.bias with
+          match dense.Bias, layer.bias with
           | null, _
           | _, null -> ()
           | old, bias -> { Old = old; New = bias; Cells = null } ]
@@ -180,12 +180,15 @@ module internal LinearReplacement =
     /// <param name="rule">Checked.</param>
     /// <param name="model">Any module.</param>
     let replaceIn (carrying: OptimizerTransfer voption) (rule: SparsifyRule) (model: torch.nn.Module) : SparsifyReport =
-        let found = model |> ModuleTree.find (fun m -> m :? Linear) |> Array.ofList
+        let found = model |> ModuleTree.find DenseLayer.is |> Array.ofList
         checkThere model found
         let tied = tied model
 
         let chosen =
-            rule.Layers.Choose("Linear layers", found |> Array.map (fun held -> struct (held.Name, held.Module)))
+            rule.Layers.Choose(
+                $"{DenseLayer.Kinds} layers",
+                found |> Array.map (fun held -> struct (held.Name, held.Module))
+            )
 
         let refusals = Array.map2 (refusal rule tied) found chosen
 
@@ -194,19 +197,20 @@ module internal LinearReplacement =
             |> Array.filter (fun (_, why) -> why = "")
             |> Array.map fst
 
+        let shapes = LayerTiming.inputs rule model candidates
         let patterns = patterns rule candidates
 
         let struct (made, times, isFaster) =
             Array.zip candidates patterns
-            |> making (fun (held, pattern) -> Conversion.ofDensePattern pattern (linearOf held)) (fun made ->
+            |> making (fun (held, pattern) -> DenseLayer.sparse pattern (denseOf held)) (fun made ->
                 let times =
-                    match rule.FasterAt with
-                    | ValueNone -> made |> Array.map (fun _ -> ValueNone)
-                    | ValueSome batch ->
-                        Array.map2
-                            (fun held sparse -> ValueSome(LayerTiming.measure batch (linearOf held) sparse))
-                            candidates
-                            made
+                    Array.map3
+                        (fun held shape sparse ->
+                            shape
+                            |> ValueOption.map (fun shape -> LayerTiming.measure shape (denseOf held) sparse))
+                        candidates
+                        shapes
+                        made
 
                 let isFaster =
                     times
@@ -226,7 +230,7 @@ module internal LinearReplacement =
 
                         transfer.Prepare
                             [| for held, layer in replaced do
-                                   yield! successors (linearOf held) layer |])
+                                   yield! successors (denseOf held) layer |])
 
                 try
                     ModuleTree.replace

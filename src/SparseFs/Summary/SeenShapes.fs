@@ -4,8 +4,8 @@ open System
 open System.Collections.Generic
 open TorchSharp
 
-/// <summary>The shapes that modules give, seen in one pass over an input.</summary>
-module internal OutputShapes =
+/// <summary>The shapes that modules take or give, seen in one pass over an input.</summary>
+module internal SeenShapes =
 
     type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
@@ -25,18 +25,14 @@ module internal OutputShapes =
             for m, wasTraining in training do
                 m.train wasTraining
 
-    /// <summary>Runs the model once, in evaluation mode and without gradients.</summary>
-    /// <returns>By module, the shape of its first output. Modules that take or give anything but one tensor, or whose
-    /// <c>forward</c> is called instead of <c>call</c>, are not seen.</returns>
-    let seen
+    /// Runs the model once; notes of each module what is picked of its input and its output.
+    let private seen
+        (pick: torch.Tensor -> torch.Tensor -> torch.Tensor)
         (model: Layer)
         (modules: torch.nn.Module list)
         (input: torch.Tensor)
         : Dictionary<torch.nn.Module, int64[]> =
         let shapes = Dictionary<torch.nn.Module, int64[]>(HashIdentity.Reference)
-
-        let note (m: torch.nn.Module) (output: torch.Tensor) =
-            shapes.TryAdd(m, output.shape) |> ignore
 
         let hooks =
             [ for m in modules do
@@ -44,8 +40,8 @@ module internal OutputShapes =
                   | :? Layer as layer ->
                       // A hook's null says that the output stays.
                       layer.register_forward_hook (
-                          Func<_, _, _, _>(fun m _ output ->
-                              note m output
+                          Func<_, _, _, _>(fun m given output ->
+                              shapes.TryAdd(m, (pick given output).shape) |> ignore
                               Unchecked.defaultof<torch.Tensor>)
                       )
                   | _ -> () ]
@@ -60,3 +56,13 @@ module internal OutputShapes =
                 hook.remove ()
 
         shapes
+
+    /// <summary>Runs the model once, in evaluation mode and without gradients.</summary>
+    /// <returns>By module, the shape of its first output. Modules that take or give anything but one tensor, or whose
+    /// <c>forward</c> is called instead of <c>call</c>, are not seen.</returns>
+    let ofOutputs (model: Layer) (modules: torch.nn.Module list) (input: torch.Tensor) =
+        seen (fun _ output -> output) model modules input
+
+    /// The same of each module's first input.
+    let ofInputs (model: Layer) (modules: torch.nn.Module list) (input: torch.Tensor) =
+        seen (fun given _ -> given) model modules input
