@@ -2,6 +2,7 @@
 module SparseFs.Stress.Scenarios
 
 open System
+open System.Collections.Generic
 open System.Diagnostics
 open System.Threading
 open SparseFs
@@ -10,6 +11,7 @@ open SparseFs.Stress.World
 open SparseFs.Stress.Actors
 open SparseFs.Stress.Threads
 open TorchSharp
+open TorchSharp.Modules
 
 let private several (w: World) (name: string) (threads: int) (count: int) =
     [ for i in 1..threads -> $"{name} {i}", count, (named name).Start w ]
@@ -160,6 +162,109 @@ let private callers (calls: int) : string list =
     else
         failures
 
+/// A convolution, K-winners of its channels, and another convolution; its patterns and numbers are of a seed.
+let private convolutional (seed: int) : Sequential =
+    torch.manual_seed (int64 seed) |> ignore
+    let one, two = Seed.split (Seed.ofInt seed)
+
+    let winners =
+        new KWinners2d(
+            12,
+            { KWinnersOptions.ofK 5 with
+                Boost = Boost.None },
+            local = true
+        )
+
+    let model =
+        torch.nn.Sequential(
+            new SparseConv2d(6, 12, 3, padding = 1, sparsity = 0.7, seed = one),
+            winners,
+            new SparseConv2d(12, 8, 3, stride = 2, groups = 2, sparsity = 0.5, seed = two)
+        )
+
+    model.eval ()
+    model
+
+/// A service of convolutions, with images of more sizes than stencils are kept, that reloads beside its requests: each answer is that
+/// of some version of either layer, which are loaded one after the other.
+let private reloadedConvolutions (requests: int) : string list =
+    use w = new World(Shape.Alone)
+    use _ = torch.no_grad ()
+    let versions = [| for seed in 1..3 -> convolutional seed |]
+
+    let files =
+        versions
+        |> Array.map (fun version ->
+            let file = w.NewFile()
+            Checkpoint.save file version
+            file)
+
+    let images = [| for size in 9L .. 16L -> torch.randn (2L, 6L, size, size + 3L) |]
+
+    let answers =
+        [| for x in images ->
+               HashSet<float32[]>(
+                   [ for first in versions do
+                         for second in versions do
+                             numbers (second[2].call(first[1].call(first[0].call x))) ],
+                   HashIdentity.Structural
+               ) |]
+
+    let model = convolutional 1
+
+    let request (caller: int) (i: int) =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let at = (3 * caller + i) % images.Length
+
+        if not (answers[at].Contains(numbers (model.call images[at]))) then
+            failwith $"an answer of no version, for images {images[at]}"
+
+    let reload i =
+        Checkpoint.load files[i % files.Length] model
+
+    together
+        w
+        (("reload", requests / 2, reload)
+         :: [ for caller in 1..4 -> $"caller {caller}", requests, request caller ])
+
+/// A thread trains convolutions by RigL, others infer and save: outputs are finite, and files are whole.
+let private trainedConvolutions (steps: int) : string list =
+    use w = new World(Shape.Alone)
+    let model = convolutional 1
+    use optimizer = torch.optim.SGD(model.parameters (), 0.01, momentum = 0.9)
+
+    use rewirer =
+        new Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 2L Int64.MaxValue), Seed.ofInt 3)
+
+    let train i =
+        use _ = torch.NewDisposeScope()
+        let x = torch.randn (4L, 6L, 8L + int64 (i % 6), 10L)
+        optimizer.zero_grad ()
+        model.call(x).square().mean().backward()
+        rewirer.Step() |> ignore
+
+    let infer _ =
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let y = model.call (torch.randn (2L, 6L, 11L, 9L))
+
+        if not (y.isfinite().all().item<bool>()) then
+            failwith "an output that is not finite"
+
+    let save _ =
+        let file = w.NewFile()
+        Checkpoint.save file model
+        use other = convolutional 2
+        Checkpoint.load file other
+
+    together
+        w
+        [ "train", steps, train
+          "infer 1", steps, infer
+          "infer 2", steps, infer
+          "save", steps / 4, save ]
+
 /// Calls where a forward has one, in a pair.
 [<Literal>]
 let private Forwards = 400
@@ -193,6 +298,8 @@ let all: (string * (int -> string list)) list =
       "training-by-rigl", (fun times -> training (Policy.rigL (Schedule.constant 0.3 2L Int64.MaxValue)) (300 * times))
       "hot-reload", (fun times -> hotReload "load" (1000 * times))
       "hot-reload-of-another-nnz", (fun times -> hotReload "load-of-another-nnz" (1000 * times))
+      "reloaded-convolutions", (fun times -> reloadedConvolutions (400 * times))
+      "trained-convolutions", (fun times -> trainedConvolutions (300 * times))
       "callers", (fun times -> callers (400 * times))
       "two-savers", (fun times -> twoSavers (2000 * times))
       "all-readers", (fun times -> allReaders (1000 * times)) ]

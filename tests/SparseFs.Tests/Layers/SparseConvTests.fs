@@ -202,3 +202,67 @@ let sparseConvTests =
                   Expect.equal alone.shape batch.shape $"{c}: shape"
                   let numbers (t: torch.Tensor) = t.detach().data<float32>().ToArray()
                   Expect.equal (numbers alone) (numbers batch) $"{c}") ]
+
+/// Counts: nothing else may run beside these.
+[<Tests>]
+let steadyTests =
+    testSequenced
+    <| testList
+        "SparseConv, alone"
+        [ testCase "200 training steps of a network leave no tensor behind" (fun () ->
+              use model =
+                  torch.nn.Sequential(
+                      new SparseConv2d(3, 8, 3, padding = 1, paddingMode = PaddingModes.Circular, sparsity = 0.7),
+                      new KWinners2d(8, KWinnersOptions.ofSparsity 0.5),
+                      new SparseConv2d(8, 6, (3, 2), stride = 2, groups = 2, sparsity = 0.5),
+                      torch.nn.Flatten(),
+                      new SparseLinear(6 * 3 * 4, 4, sparsity = 0.5)
+                  )
+
+              use optimizer = torch.optim.SGD(model.parameters (), 0.01, momentum = 0.9)
+
+              use rewirer =
+                  new Rewirer(model, optimizer, Policy.rigL (Schedule.constant 0.3 7L 10_000L), Seed.ofInt 1)
+
+              let step () =
+                  use _ = torch.NewDisposeScope()
+                  optimizer.zero_grad ()
+                  model.call(torch.randn (4L, 3L, 8L, 8L)).square().sum().backward()
+                  rewirer.Step() |> ignore
+
+              let count () =
+                  Replaced.releaseAll ()
+                  GC.Collect()
+                  GC.WaitForPendingFinalizers()
+                  torch.Tensor.TotalCount
+
+              for _ in 1..22 do
+                  step ()
+
+              let before = count ()
+
+              // As far from the last update as before: what is noted for the next one is the same.
+              for _ in 1..210 do
+                  step ()
+
+              Expect.isLessThanOrEqual (count ()) before "Tensor.TotalCount")
+
+          testCase "images in channels_last order give what contiguous ones give, to the bit" (fun () ->
+              use _ = torch.NewDisposeScope()
+              use layer = new SparseConv2d(5, 7, 3, padding = 1, stride = 2, sparsity = 0.6)
+              let numbers (t: torch.Tensor) = t.detach().contiguous().data<float32>().ToArray()
+              let x = torch.randn (3L, 9L, 8L, 5L)
+
+              let pass (x: torch.Tensor) =
+                  let x = x.detach().requires_grad_ true
+                  layer.zero_grad ()
+                  let y = layer.call x
+                  y.mul(y).sum().backward()
+
+                  match x.grad, TorchNulls.gradOf layer.weight with
+                  | null, _
+                  | _, null -> failtest "no gradient"
+                  | ofX, ofWeight -> numbers y, numbers ofX, numbers ofWeight
+
+              let channelsLast = x.permute (0L, 3L, 1L, 2L)
+              Expect.equal (pass channelsLast) (pass (channelsLast.contiguous ())) "output and gradients") ]
