@@ -45,6 +45,11 @@ module internal OnnxMessage =
     let integer (name: string) (value: int64) : AttributeProto =
         AttributeProto(Name = name, I = value, Type = AttributeType.Int)
 
+    let integers (name: string) (values: int64 seq) : AttributeProto =
+        let attribute = AttributeProto(Name = name, Type = AttributeType.Ints)
+        attribute.Ints.AddRange values
+        attribute
+
     let text (name: string) (value: string) : AttributeProto =
         AttributeProto(Name = name, S = ByteString.CopyFromUtf8 value, Type = AttributeType.String)
 

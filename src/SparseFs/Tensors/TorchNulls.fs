@@ -20,6 +20,9 @@ module internal TorchNulls =
     /// Null of one that was made without elementwise weights.
     let scaleOf (norm: LayerNorm) : torch.Tensor | null = norm.weight
 
+    /// Scale and shift of one of torch's norms over channels; null of one that was made without them.
+    let affineOf (norm: NormBase) : (torch.Tensor | null) * (torch.Tensor | null) = norm.weight, norm.bias
+
     /// What an autograd function gives libtorch, where each tensor may be null: nobody wants it, or there is none.
     let listOf (tensors: (torch.Tensor | null) seq) : List<torch.Tensor> =
         let list = List<torch.Tensor>()

@@ -288,7 +288,7 @@ let onnxTests =
                   Expect.equal (Directory.GetFiles(folder).Length) 2 "files"
 
                   Expect.throwsT<ArgumentException>
-                      (fun () -> Onnx.export (path "sparse.onnx") (sequential [ torch.nn.Conv2d(1L, 1L, 3L) ]))
+                      (fun () -> Onnx.export (path "sparse.onnx") (sequential [ torch.nn.PReLU 1L ]))
                       "refused"
 
                   Expect.equal (File.ReadAllBytes(path "sparse.onnx")) (bytesOf Onnx.defaults model) "as before"))
@@ -304,11 +304,9 @@ let onnxTests =
           refuses
               "a kind that cannot be exported"
               "model"
-              "'1.0' is a Conv2d; Sequential, Linear, SparseLinear"
+              "'1.0' is a PReLU; Sequential, Linear, SparseLinear"
               (fun () ->
-                  bytesOf
-                      Onnx.defaults
-                      (sequential [ linearOf f32 true 2 2 1; sequential [ torch.nn.Conv2d(1L, 1L, 3L) ] ]))
+                  bytesOf Onnx.defaults (sequential [ linearOf f32 true 2 2 1; sequential [ torch.nn.PReLU 1L ] ]))
           refuses "two layers of one name" "model" "expected one layer of the name '2', got two" (fun () ->
               let layer seed =
                   struct ("2", linearOf f32 true 2 2 seed :> torch.nn.Module<torch.Tensor, torch.Tensor>)

@@ -250,7 +250,10 @@ let steadyTests =
           testCase "images in channels_last order give what contiguous ones give, to the bit" (fun () ->
               use _ = torch.NewDisposeScope()
               use layer = new SparseConv2d(5, 7, 3, padding = 1, stride = 2, sparsity = 0.6)
-              let numbers (t: torch.Tensor) = t.detach().contiguous().data<float32>().ToArray()
+
+              let numbers (t: torch.Tensor) =
+                  t.detach().contiguous().data<float32>().ToArray()
+
               let x = torch.randn (3L, 9L, 8L, 5L)
 
               let pass (x: torch.Tensor) =
