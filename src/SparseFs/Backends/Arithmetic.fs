@@ -11,7 +11,7 @@ type Arithmetic =
     /// gradient of which the weights' own is taken (float32; by element size otherwise). Nothing of it stays. An infinite
     /// or NaN input makes every output NaN, as in a dense layer; elsewhere it reaches only the outputs that use it.</remarks>
     | Dense = 1
-    /// Dense where the batch and the sparsity say that it is faster (Arithmetic.breakEven), else Sparse.
+    /// Dense where the batch and the sparsity say that it is faster (Arithmetic.breakEven; for a convolution, below 0.5), else Sparse.
     | Faster = 2
     /// <summary>Only the weights that exist and only the inputs that are not 0: for what comes from K-winners.</summary>
     /// <remarks>Forward and the weights' gradient walk the inputs of each sample that are not 0; the input's own gradient is
@@ -45,6 +45,11 @@ module Arithmetic =
         measured |> List.find (fun (least, _) -> samples >= least) |> snd
 
     /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
+    /// The sparsity from which on a convolution's sparse arithmetic is faster than the dense one, of any size that was measured:
+    /// docs/performance.md, "Convolutions".
+    [<Literal>]
+    let internal breakEvenOfConvolutions = 0.5
+
     let internal check (name: string) (arithmetic: Arithmetic) : Arithmetic =
         if not (Enum.IsDefined arithmetic) then
             let expected = "expected one of Sparse, Dense, Faster and SparseActivations"

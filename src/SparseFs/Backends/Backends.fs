@@ -77,12 +77,21 @@ module internal Backends =
             | Arithmetic.Dense -> ofDense
             | _ -> ofSparse
 
+        let chooseConvolution (call: ConvCall) =
+            if call.Plan.Pattern.Sparsity < Arithmetic.breakEvenOfConvolutions then
+                ofDense
+            else
+                ofSparse
+
         { ofSparse with
             Name = $"{ofSparse.Name}, or {ofDense.Name}"
             Spmm = fun plan values bias x -> (choose plan x).Spmm plan values bias x
             SpmmT = fun plan values g -> (choose plan g).SpmmT plan values g
             Sddmm = fun plan g x -> (choose plan x).Sddmm plan g x
-            Gradients = fun plan values x g wantsBias -> (choose plan g).Gradients plan values x g wantsBias }
+            Gradients = fun plan values x g wantsBias -> (choose plan g).Gradients plan values x g wantsBias
+            Conv = fun call values bias x -> (chooseConvolution call).Conv call values bias x
+            ConvT = fun call values g -> (chooseConvolution call).ConvT call values g
+            ConvSddmm = fun call g x -> (chooseConvolution call).ConvSddmm call g x }
 
     /// Kernels on libtorch's threads, as many as torch.get_num_threads() says at the time of the call.
     let private policies: CpuPolicies =

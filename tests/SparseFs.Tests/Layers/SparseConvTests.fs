@@ -189,6 +189,33 @@ let sparseConvTests =
               "by the kernels, values and two derivatives are those of torch's dense convolution"
               (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float32 (2.0 ** -24.0 * 10_000.0) (drawn seed)))
 
+          testCase "every arithmetic gives the same, on both sides of the break-even" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              for sparsity in [ 0.2; 0.49; 0.5; 0.9 ] do
+                  use layer =
+                      new SparseConv2d(4, 6, (3, 2), stride = (2, 1), padding = (1, 2), sparsity = sparsity)
+
+                  let x = torch.randn (3L, 4L, 9L, 8L)
+
+                  let pass (arithmetic: Arithmetic) =
+                      let x = x.detach().requires_grad_ true
+                      layer.Arithmetic <- arithmetic
+                      layer.zero_grad ()
+                      let y = layer.call x
+                      y.mul(y).sum().backward()
+
+                      match x.grad, TorchNulls.gradOf layer.weight with
+                      | null, _
+                      | _, null -> failtest "no gradient"
+                      | ofX, ofWeight -> [ y.detach (); ofX; ofWeight.clone () ]
+
+                  let wanted = pass Arithmetic.Sparse
+
+                  for arithmetic in [ Arithmetic.Dense; Arithmetic.Faster; Arithmetic.SparseActivations ] do
+                      for mine, other in List.zip (pass arithmetic) wanted do
+                          Expect.isTrue (mine.allclose (other, rtol = 1e-4, atol = 1e-4)) $"{arithmetic} at {sparsity}")
+
           testCase "a sample without a batch is a batch of one" (fun () ->
               for seed in 1..20 do
                   use _ = torch.NewDisposeScope()
