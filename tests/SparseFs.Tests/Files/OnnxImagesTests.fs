@@ -188,7 +188,7 @@ let tests =
                   torch.nn.Sequential(
                       torch.nn.Unflatten(1L, [| 1L; 28L; 28L |]),
                       torch.nn.Conv2d(1L, 8L, 3L, padding = 1L),
-                      torch.nn.BatchNorm2d 8L,
+                      torch.nn.BatchNorm2d(8L, eps = 0.0),
                       torch.nn.ReLU(),
                       torch.nn.MaxPool2d 2L,
                       new SparseConv2d(8, 16, 3, padding = ConvPadding.Same, sparsity = 0.8),
@@ -198,16 +198,15 @@ let tests =
                       new SparseLinear(16 * 3 * 3, 10, sparsity = 0.5)
                   )
 
+              whole model
               model.eval ()
-              let x = torch.randn (5L, 784L)
+              let x = torch.randint (-3L, 4L, [| 5L; 784L |], dtype = torch.float32)
               let wanted = model.call(x).contiguous().data<float32>().ToArray()
 
               for isSparse in [ true; false ] do
                   let shape, got = run (bytesOf isSparse [||] model) x
                   Expect.equal shape [| 5; 10 |] "shape"
-
-                  for mine, other in Array.zip got wanted do
-                      Expect.floatClose Accuracy.medium (float mine) (float other) "an output")
+                  Expect.equal got wanted "numbers")
 
           testCase "adaptive pools whose windows are alike" (fun () ->
               use _ = torch.NewDisposeScope()
