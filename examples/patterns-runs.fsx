@@ -5,16 +5,17 @@
 // Each finished run is a line of docs/results/patterns.jsonl, and is not made again: the command may be stopped and given
 // anew at any time. examples/patterns-report.fsx makes tables and a picture of the lines.
 #load "patterns-networks.fsx"
+#load "result-lines.fsx"
 
 open System
 open System.Diagnostics
 open System.IO
-open System.Text.Json
 open System.Text.Json.Nodes
 open Argu
 open SparseFs
 open TorchSharp
 open ``Patterns-networks``
+open ``Result-lines``
 
 type Arguments =
     | [<Unique>] Datasets of string list
@@ -98,13 +99,6 @@ let grid =
                             Seed = seed
                             Epochs = epochs } ]
 
-let part, parts =
-    match given.GetResult(Part, "1/1").Split '/' |> Array.map Int32.TryParse with
-    | [| true, part; true, parts |] when 1 <= part && part <= parts -> part, parts
-    | _ ->
-        eprintfn $"""--part: expected k/n with 1 <= k <= n, got {given.GetResult Part}"""
-        exit 1
-
 // ---------------------------------------------------------------------------------------------------------
 // The file: a JSON object a line
 // ---------------------------------------------------------------------------------------------------------
@@ -115,53 +109,17 @@ let path =
 
     Path.GetFullPath(given.GetResult(Output, inRoot))
 
-/// A line's run; none of a line that was cut off.
-let tryRun (line: string) : Run option =
-    try
-        let o = JsonNode.Parse line
+/// A line's run.
+let runOf (o: JsonNode) : Run =
+    { Dataset = o["dataset"].GetValue<string>()
+      Network = o["network"].GetValue<string>()
+      Sparsity = o["sparsity"].GetValue<float>()
+      Pattern = o["pattern"].GetValue<string>()
+      Training = o["training"].GetValue<string>()
+      Seed = o["seed"].GetValue<int>()
+      Epochs = o["epochs"].GetValue<int>() }
 
-        Some
-            { Dataset = o["dataset"].GetValue<string>()
-              Network = o["network"].GetValue<string>()
-              Sparsity = o["sparsity"].GetValue<float>()
-              Pattern = o["pattern"].GetValue<string>()
-              Training = o["training"].GetValue<string>()
-              Seed = o["seed"].GetValue<int>()
-              Epochs = o["epochs"].GetValue<int>() }
-    with :? JsonException ->
-        None
-
-/// .NET locks a file that is written and shared with nobody; so does each process, for some milliseconds a run.
-let rec whenFree (tries: int) (work: unit -> 'a) : 'a =
-    try
-        work ()
-    with :? IOException when tries > 0 ->
-        Threading.Thread.Sleep 100
-        whenFree (tries - 1) work
-
-let isDone =
-    let all =
-        if File.Exists path then
-            whenFree 100 (fun () -> File.ReadAllLines path) |> Seq.choose tryRun |> set
-        else
-            Set.empty
-
-    all.Contains
-
-let append (line: string) : unit =
-    whenFree 100 (fun () ->
-        use file =
-            new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
-
-        // A line that was cut off ends here.
-        let isCut =
-            file.Length > 0L
-            && (file.Seek(-1L, SeekOrigin.End) |> ignore
-                file.ReadByte() <> int '\n')
-
-        file.Seek(0L, SeekOrigin.End) |> ignore
-        let text = (if isCut then "\n" else "") + line + "\n"
-        file.Write(Text.Encoding.UTF8.GetBytes text))
+let isDone = (read path |> List.map runOf |> set).Contains
 
 // ---------------------------------------------------------------------------------------------------------
 // A run
@@ -266,18 +224,14 @@ let lineOf (run: Run) (outcome: Outcome) : string =
     o["processor"] <- JsonValue.Create processor
     o.ToJsonString()
 
-let own =
-    grid
-    |> List.indexed
-    |> List.choose (fun (index, run) -> if index % parts = part - 1 then Some run else None)
-
+let own = partOf (given.GetResult(Part, "1/1")) grid
 let left = own |> List.filter (isDone >> not)
 printfn $"{own.Length} runs, of which {own.Length - left.Length} are in {path}"
 
 for index, run in List.indexed left do
     let watch = Stopwatch.StartNew()
     let outcome = train run
-    append (lineOf run outcome)
+    append path (lineOf run outcome)
 
     printfn
         $"{index + 1} of {left.Length}: {run.Dataset} {run.Network} %.0f{100.0 * run.Sparsity} %% {run.Pattern} {run.Training} seed {run.Seed}: %.2f{100.0 * outcome.Accuracy} %%, %.2f{outcome.StepMs} ms a step, %.0f{watch.Elapsed.TotalSeconds} s"

@@ -23,10 +23,9 @@ module internal ConvScores =
     /// The gradient [rows · cols] of the plan's channels, from upstream gradients and inputs of their group alone.
     let private ofGroup (plan: ConvPlan) (g: torch.Tensor) (x: torch.Tensor) =
         let size i = int x.shape[i]
+        let input = Extent.of3 (size 2) (size 3) (size 4)
 
-        let call =
-            { Plan = plan
-              Input = Extent.of3 (size 2) (size 3) (size 4) }
+        let call = { Plan = plan.For input; Input = input }
 
         let backend = (Backends.ofPlace x.dtype x.device_type)[int Arithmetic.Sparse]
         backend.ConvSddmm call g x
@@ -44,7 +43,7 @@ module internal ConvScores =
         // The last one, which most blocks and groups share.
         let plan: ConvPlan voption ref = ref ValueNone
 
-        let planOf (count: int) : ConvPlan =
+        let keptPlan (count: int) : ConvPlan =
             match plan.Value with
             | ValueSome plan when plan.Geometry.OutChannels = count -> plan
             | _ ->
@@ -55,7 +54,7 @@ module internal ConvScores =
         /// The channels first .. first + count − 1, of one group.
         let rowsOfGroup (first: int) (count: int) (scores: torch.Tensor) =
             let channel = int64 (first / outputs * inputs)
-            let plan = planOf count
+            let plan = keptPlan count
 
             for struct (g, x) in passes.Value do
                 let gradient: torch.Tensor =

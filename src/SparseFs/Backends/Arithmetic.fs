@@ -24,6 +24,11 @@ type Arithmetic =
 [<RequireQualifiedAccess>]
 module Arithmetic =
 
+    /// The sparsity from which on a convolution's sparse arithmetic is faster than the dense one, of any size that was measured:
+    /// docs/performance.md, "Convolutions".
+    [<Literal>]
+    let internal breakEvenOfConvolutions = 0.5
+
     /// Samples at least, and the sparsity from which on the sparse arithmetic is faster there.
     let private measured = [ 32, 0.7; 8, 0.5; 0, 0.8 ]
 
@@ -45,11 +50,6 @@ module Arithmetic =
         measured |> List.find (fun (least, _) -> samples >= least) |> snd
 
     /// <exception cref="T:System.ArgumentException">The value is none of Arithmetic's.</exception>
-    /// The sparsity from which on a convolution's sparse arithmetic is faster than the dense one, of any size that was measured:
-    /// docs/performance.md, "Convolutions".
-    [<Literal>]
-    let internal breakEvenOfConvolutions = 0.5
-
     let internal check (name: string) (arithmetic: Arithmetic) : Arithmetic =
         if not (Enum.IsDefined arithmetic) then
             let expected = "expected one of Sparse, Dense, Faster and SparseActivations"

@@ -58,14 +58,39 @@ module internal LayerMetadata =
     let ofVersion (description: LayerDescription) (version: LayerVersion) : string =
         ofPattern description version.Connectivity (not (isNull version.Numbers.BiasValues))
 
-    let private form =
+    // Each is matched at one place, and what follows does not take it back: a text of a file costs no more than its length.
+    let private kind =
+        Regex(@"\G(Sparse[A-Za-z]{1,20}[0-9]?d?)\(", RegexOptions.CultureInvariant ||| RegexOptions.ECMAScript)
+
+    let private size =
         Regex(
-            @"^(Sparse[A-Za-z]{1,20}[0-9]?d?)\(((?:[a-z_]{1,20}=(?:\([0-9, ]{1,40}\)|[A-Za-z0-9]{1,20})(?:, )?){1,12})\)$",
+            @"\G([a-z_]{1,20})=(\([0-9, ]{1,40}\)|[A-Za-z0-9]{1,20})",
             RegexOptions.CultureInvariant ||| RegexOptions.ECMAScript
         )
 
-    let private size =
-        Regex(@"([a-z_]+)=(\([0-9, ]+\)|[A-Za-z0-9]+)", RegexOptions.CultureInvariant ||| RegexOptions.ECMAScript)
+    /// Kind and sizes: Kind(name=value, name=value).
+    let private tryParse (text: string) : struct (string * struct (string * string) list) voption =
+        let rec sizes (at: int) (found: struct (string * string) list) =
+            let next = size.Match(text, at)
+            let behind = at + next.Length
+            let found = struct (next.Groups[1].Value, next.Groups[2].Value) :: found
+
+            if not next.Success then
+                ValueNone
+            elif behind = text.Length - 1 && text[behind] = ')' then
+                ValueSome(List.rev found)
+            elif String.CompareOrdinal(text, behind, ", ", 0, 2) = 0 then
+                sizes (behind + 2) found
+            else
+                ValueNone
+
+        let start = kind.Match text
+
+        if start.Success then
+            sizes start.Length []
+            |> ValueOption.map (fun found -> struct (start.Groups[1].Value, found))
+        else
+            ValueNone
 
     /// What a file says of a layer, if it says anything.
     let tryRead (file: SafetensorsFile) (layer: string) : LayerSizes voption =
@@ -77,13 +102,7 @@ module internal LayerMetadata =
 
                 file.Refuse(CheckpointProblem.Value, key layer, $"{expected}, got '{text}'")
 
-            let found = form.Match text
-
-            if not found.Success then
-                refuse ()
-
-            let sizes =
-                [ for pair in size.Matches found.Groups[2].Value -> struct (pair.Groups[1].Value, pair.Groups[2].Value) ]
+            let struct (kind, sizes) = tryParse text |> ValueOption.defaultWith refuse
 
             let valueOf (name: string) =
                 sizes
@@ -94,8 +113,6 @@ module internal LayerMetadata =
                 match Int64.TryParse(valueOf name, NumberStyles.None, CultureInfo.InvariantCulture) with
                 | true, n when n <= int64 Int32.MaxValue -> n
                 | _ -> refuse ()
-
-            let kind = found.Groups[1].Value
 
             let struct (rows, cols) =
                 if kind = "SparseLinear" then

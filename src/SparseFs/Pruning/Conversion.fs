@@ -271,4 +271,7 @@ module Conversion =
     [<CompiledName "ToDenseConv">]
     let toDenseConv (layer: SparseConv) : Convolution =
         ArgumentNullException.ThrowIfNull(layer, nameof layer)
-        DenseLayer.ofSparse layer :?> Convolution
+
+        match DenseLayer.whyNotDense layer with
+        | "" -> DenseLayer.ofSparse layer :?> Convolution
+        | why -> raise (ArgumentException(why, nameof layer))

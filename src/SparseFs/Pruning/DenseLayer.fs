@@ -95,10 +95,11 @@ module internal DenseLayer =
         | ValueNone -> ""
         | ValueSome dense ->
             try
-                ConvLayers.settingsOf dense |> ignore
-                ""
+                ConvLayers.whyNotDense (ConvLayers.settingsOf dense)
             with :? ArgumentException as e ->
-                e.Message
+                match e.ParamName with
+                | null -> e.Message
+                | name -> e.Message.Replace($" (Parameter '{name}')", "")
 
     /// <summary>The shape of an input of so many samples.</summary>
     /// <exception cref="T:System.ArgumentException">It is a convolution, whose inputs may have any size.</exception>
@@ -149,6 +150,12 @@ module internal DenseLayer =
 
         made.train d.Module.training
         made
+
+    /// Why a sparse layer has no dense twin; empty where it has.
+    let whyNotDense (layer: SparseLayer) : string =
+        match layer with
+        | :? SparseConv as conv -> ConvLayers.whyNotDense conv.Settings
+        | _ -> ""
 
     /// The dense layer of a sparse one's kind, with zeros where no weight exists.
     let ofSparse (layer: SparseLayer) : torch.nn.Module<torch.Tensor, torch.Tensor> =

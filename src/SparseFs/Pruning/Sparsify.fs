@@ -246,7 +246,12 @@ module Sparsify =
 
         let refusals =
             found
-            |> Array.map (fun held -> ModuleTree.whyNot (DenseLayer.typeOfDense (held.Module :?> SparseLayer)) held)
+            |> Array.map (fun held ->
+                let layer = held.Module :?> SparseLayer
+
+                match ModuleTree.whyNot (DenseLayer.typeOfDense layer) held with
+                | "" -> DenseLayer.whyNotDense layer
+                | why -> why)
 
         let candidates =
             Array.zip found refusals

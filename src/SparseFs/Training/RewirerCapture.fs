@@ -48,6 +48,15 @@ module internal RewirerCapture =
             if not (explored.Fits l.Layer.Connectivity) then
                 refuse $"expected cells of {l.Layer.Connectivity} for '{name}', got {explored}"
 
+        for l, passes in Array.zip layers state.Passes do
+            for struct (_, g, x) in passes do
+                let struct (ofGradient, ofInput) =
+                    PassShapes.ofInput l.Layer.Description (ValueSome x.Shape)
+
+                if g.Shape <> ofGradient || x.Shape <> ofInput then
+                    refuse
+                        $"expected passes of '{l.Name}', {l.Layer}, got inputs {Shape.text x.Shape} and gradients {Shape.text g.Shape}"
+
     /// <summary>What puts a state's notes into the layers: all that it needs is checked and allocated before it runs, in the
     /// open DisposeScope.</summary>
     /// <exception cref="T:System.ArgumentException">The state is one of other layers or of another optimizer.</exception>

@@ -15,6 +15,11 @@ type internal Numbers =
         else
             Single(t.shape, TensorArrays.copy<float32> torch.ScalarType.Float32 t)
 
+    member n.Shape: int64[] =
+        match n with
+        | Single(shape, _)
+        | Double(shape, _) -> shape
+
     /// A new tensor of them.
     member n.Tensor() : torch.Tensor =
         match n with

@@ -156,7 +156,7 @@ let constructors =
               let reached = torch.ones(1L, 4L, 1L, 1L).expand(1L, 4L, 30000L, 30000L)
 
               let cases =
-                  [ layer, torch.randn (2L, 3L, 8L, 8L), "expected 4 channels, in_channels, got [2, 3, 8, 8]"
+                  [ layer, torch.randn (2L, 3L, 8L, 8L), "expected 4 channels (in_channels), got [2, 3, 8, 8]"
                     layer, torch.randn (8L, 8L), "expected [N, 4, H, W] or [4, H, W], got [8, 8]"
                     layer, torch.randn (2L, 4L, 2L, 8L), "with padding, [3, 3] or more"
                     layer, torch.randn (2L, 4L, 8L, 8L, dtype = torch.float64), "Float64"

@@ -39,3 +39,41 @@ type internal ConvGeometry =
             (cell / (g.Kernel.Height * g.Kernel.Width))
             (cell / g.Kernel.Width % g.Kernel.Height)
             (cell % g.Kernel.Width)
+
+    /// <summary>The same convolution of inputs of a size, with strides that are no longer than it takes.</summary>
+    /// <remarks>A stride beyond the input gives one output, as a shorter one does, and its phases would fill the memory.</remarks>
+    member g.For(input: Extent) : ConvGeometry =
+        let enough =
+            Extent.map3
+                (fun padded reach stride -> max 1 (min stride (padded - reach + 1)))
+                (g.Padded input)
+                g.Reach
+                g.Stride
+
+        if enough = g.Stride then g else { g with Stride = enough }
+
+    /// <summary>About how many floats the largest layout of a sample takes in a product, whatever the sizes are: no fewer than it does.</summary>
+    /// <remarks>In float64, since sizes of a caller or a file may exceed what integers hold.</remarks>
+    member g.MostFloats(input: Extent) : float =
+        let volume (along: int -> int -> int -> int -> int -> float) =
+            let b, a, reach, stride = g.Before, g.After, g.Reach, g.Stride
+
+            along input.Depth b.Depth a.Depth reach.Depth stride.Depth
+            * along input.Height b.Height a.Height reach.Height stride.Height
+            * along input.Width b.Width a.Width reach.Width stride.Width
+
+        let forward =
+            volume (fun size before after _ stride -> float size + float before + float after + float stride)
+
+        // Pixels of a phase, and as many beside them as a kernel reaches.
+        let back =
+            volume (fun size before _ reach stride -> (float size + float before + float reach) / float stride + 3.0)
+
+        max (float g.InChannels * forward) (float g.OutChannels * back)
+
+    /// Whether kernels can take a sample of a size: it has an output, and its layouts are within 2^31 floats.
+    member g.Takes(input: Extent) : bool =
+        let g = g.For input
+
+        g.MostFloats input <= float System.Int32.MaxValue
+        && (g.Output input).Pixels > 0L

@@ -42,6 +42,11 @@ type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
     member _.Geometry: ConvGeometry = geometry
     member _.RowGroup: int = rowGroup.Value
 
+    /// The plan for inputs of a size: this one, but where a stride exceeds them.
+    member plan.For(input: Extent) : ConvPlan =
+        let own = geometry.For input
+        if own = geometry then plan else ConvPlan(pattern, own)
+
     /// The convolution of inputs of a size.
     member _.Forward(input: Extent) : Stencil =
         match find &forward input with

@@ -2,42 +2,7 @@ namespace SparseFs.Torch
 
 open System
 open SparseFs
-open SparseFs.Kernels
 open TorchSharp
-
-/// <summary>Shapes of the tensors of a noted pass.</summary>
-module private PassShapes =
-
-    /// Of upstream gradients and inputs, where a file has inputs of a shape. Where that is none, both are those of no samples.
-    let ofInput (layer: SparseLayer) (stored: int64[] voption) : struct (int64[] * int64[]) =
-        let sizes (dimensions: int) =
-            match stored with
-            | ValueSome shape when
-                shape.Length = dimensions
-                && shape |> Array.forall (fun size -> size <= int64 Int32.MaxValue / 4L)
-                && shape |> Array.skip 1 |> Array.map bigint |> Array.reduce (*)
-                   <= bigint Int32.MaxValue
-                ->
-                shape
-            | _ -> Array.zeroCreate dimensions
-
-        let c = layer.Connectivity
-
-        match layer.Description.Convolution with
-        | ValueNone ->
-            let samples = (sizes 2)[0]
-            struct ([| samples; int64 c.Rows |], [| samples; int64 c.Cols |])
-        | ValueSome geometry ->
-            let stored = sizes 5
-            let input = Extent.of3 (int stored[2]) (int stored[3]) (int stored[4])
-            let output = geometry.Output input
-
-            struct ([| stored[0]
-                       int64 c.Rows
-                       int64 output.Depth
-                       int64 output.Height
-                       int64 output.Width |],
-                    [| stored[0]; int64 geometry.InChannels; stored[2]; stored[3]; stored[4] |])
 
 /// <summary>What a rewirer keeps of a layer as tensors of a file: cells that have been slots, noted passes, ages.</summary>
 module internal RewirerTensors =
@@ -137,7 +102,7 @@ module internal RewirerTensors =
             let name (what: string) = tensor place $"pass.{i}.{what}"
 
             let shapes =
-                PassShapes.ofInput layer (file.TryFind(name "input") |> ValueOption.map _.Shape)
+                PassShapes.ofInput layer.Description (file.TryFind(name "input") |> ValueOption.map _.Shape)
 
             let struct (ofGradient, ofInput) = shapes
 

@@ -15,23 +15,21 @@ module internal ConvLayers =
         | 2 -> new SparseConv2d(start, settings)
         | _ -> new SparseConv3d(start, settings)
 
-    /// TorchSharp 0.107 gives the margins of padding same to the wrong dimensions where they are made before, and so has no convolution of
-    /// the same function where they differ. PyTorch has one.
-    let private checkSame (s: ConvSettings) : ConvSettings =
-        let margins = s.SizeOf s.Geometry.Reach
+    /// <summary>Why TorchSharp has no convolution of the same function; empty where it has.</summary>
+    /// <remarks>TorchSharp 0.107 gives the margins of padding same to the wrong dimensions where they are made before, which is seen where
+    /// they differ. PyTorch has such convolutions.</remarks>
+    let whyNotDense (s: ConvSettings) : string =
+        let spans = s.SizeOf s.Geometry.Reach
 
         if
             s.Padding.IsSame
             && s.PaddingMode <> PaddingModes.Zeros
-            && margins.Array |> Array.distinct |> Array.length > 1
+            && spans.Array |> Array.distinct |> Array.length > 1
         then
-            let message =
-                $"expected zeros around it, or a kernel that spans as many pixels in all dimensions, got padding same by {s.PaddingMode} and "
-                + $"a kernel that spans {margins}: TorchSharp pads the wrong dimensions there; give the padding in numbers"
-
-            raise (System.ArgumentException(message, "dense"))
-
-        s
+            $"TorchSharp pads the wrong dimensions where padding same is made by {s.PaddingMode} and the kernel spans {spans}: give the padding in "
+            + "numbers"
+        else
+            ""
 
     /// <summary>The sizes of a convolution of torch's.</summary>
     /// <exception cref="T:System.ArgumentException">They are none that a sparse one can have.</exception>
@@ -47,8 +45,7 @@ module internal ConvLayers =
             | null -> ConvPadding.Valid
             | numbers -> ConvPadding.op_Implicit (size numbers)
 
-        checkSame
-        <| ConvSettings.make
+        ConvSettings.make
             dense.kernel_size.Length
             (int dense.in_channels)
             (int dense.out_channels)
@@ -62,7 +59,7 @@ module internal ConvLayers =
     /// <summary>One of torch's with a weight [out, in / groups, *kernel] and a bias or null, which it takes over.</summary>
     /// <remarks>Torch draws initial numbers on a device that has none, so that its generator stays where it is.</remarks>
     let dense (s: ConvSettings) (weight: Parameter) (bias: Parameter | null) : Convolution =
-        let g = (checkSame s).Geometry
+        let g = s.Geometry
         let nowhere, hasBias = torch.META, not (isNull bias)
 
         let inputs, outputs, groups =

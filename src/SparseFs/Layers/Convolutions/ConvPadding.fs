@@ -48,11 +48,18 @@ type ConvPadding private (size: ConvSize, name: string) =
         ConvPadding(ConvSize.op_Implicit size, "")
 
     /// <summary>One number for all dimensions, or one for each.</summary>
-    static member op_Implicit(size: ConvSize) : ConvPadding = ConvPadding(size, "")
+    /// <exception cref="T:System.ArgumentNullException">size is null.</exception>
+    static member op_Implicit(size: ConvSize) : ConvPadding =
+        ArgumentNullException.ThrowIfNull(size, nameof size)
+        ConvPadding(size, "")
 
     /// <summary>TorchSharp's name.</summary>
+    /// <exception cref="T:System.ArgumentException">It is none of the two.</exception>
     static member op_Implicit(padding: TorchSharp.Padding) : ConvPadding =
-        if padding = TorchSharp.Padding.Same then same else valid
+        match padding with
+        | TorchSharp.Padding.Same -> same
+        | TorchSharp.Padding.Valid -> valid
+        | other -> raise (ArgumentException($"expected Same or Valid, got {other}", nameof padding))
 
     override _.Equals(other: obj) =
         match other with

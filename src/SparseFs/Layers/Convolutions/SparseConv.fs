@@ -39,10 +39,10 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
     let shown (sizes: int64 seq) =
         sizes |> Seq.map string |> String.concat ", "
 
-    /// The size of an input [N, in_channels, *], if the convolution can take it.
-    let sizeOf (layer: LayerName) (x: torch.Tensor) : Extent =
+    /// The size of an input [N, in_channels, *], if the convolution can take it; its shape as the caller gave it.
+    let sizeOf (layer: LayerName) (x: torch.Tensor) (given: int64[]) : Extent =
         let refuse (expected: string) =
-            raise (ArgumentException($"{layer}: expected {expected}, got [{shown x.shape}]", "x"))
+            raise (ArgumentException($"{layer}: expected {expected}, got [{shown given}]", "x"))
 
         let sizes = x.shape
 
@@ -52,7 +52,7 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
             refuse $"[N, {channels}, {names}] or [{channels}, {names}]"
 
         if sizes[1] <> int64 geometry.InChannels then
-            refuse $"{geometry.InChannels} channels, in_channels"
+            refuse $"{geometry.InChannels} channels (in_channels)"
 
         if sizes |> Array.exists (fun size -> size > most) then
             refuse "sizes below 2^31"
@@ -65,17 +65,19 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
 
         let input = Extent.of3 (sizeAt 0) (sizeAt 1) (sizeAt 2)
 
-        // Checked in 64 bits: sums of sizes and margins may exceed 32.
-        let padded size before after = int64 size + int64 before + int64 after
         let b, a = geometry.Before, geometry.After
+        // Sizes of 32 bits have sums of more; no kernel spans more pixels than this.
+        let isHuge size before after =
+            int64 size + int64 before + int64 after > most
 
-        let volume =
-            (padded input.Depth b.Depth a.Depth |> bigint)
-            * (padded input.Height b.Height a.Height |> bigint)
-            * (padded input.Width b.Width a.Width |> bigint)
-
-        if volume * bigint (max geometry.InChannels geometry.OutChannels) > bigint most then
-            refuse "fewer than 2^31 numbers of a sample, with its padding, in all channels of input or output"
+        if
+            isHuge input.Depth b.Depth a.Depth
+            || isHuge input.Height b.Height a.Height
+            || isHuge input.Width b.Width a.Width
+            || geometry.For(input).MostFloats input > float most
+        then
+            refuse
+                "fewer than 2^31 numbers of a sample, with its padding and what the kernel spans, in all channels of input or output"
 
         if (geometry.Output input).Pixels = 0L then
             let reach = shown ((settings.SizeOf geometry.Reach).Array |> Seq.map int64)
@@ -132,8 +134,12 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
     member _.padding_mode: PaddingModes = paddingMode
 
     /// The product of a batch.
-    member private this.OfBatch(x: torch.Tensor) : torch.Tensor =
-        sizeOf this.Name x |> ignore
+    member private this.OfBatch(x: torch.Tensor, given: int64[]) : torch.Tensor =
+        sizeOf this.Name x given |> ignore
+
+        if paddingMode <> PaddingModes.Zeros then
+            // Torch's own padding comes before the product, which checks it too.
+            TensorView.checkFloating "x" x
 
         let x =
             if paddingMode = PaddingModes.Zeros then
@@ -145,6 +151,7 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
         let ones = Array.create (3 - dimensions) 1L
         let spatial = Array.append ones sizes[2..]
         let input = Extent.of3 (int spatial[0]) (int spatial[1]) (int spatial[2])
+        let own = own.For input
         let output = own.Output input
 
         this.Call(
@@ -176,6 +183,6 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
         use _ = torch.NewDisposeScope()
 
         if x.dim () = int64 (dimensions + 1) then
-            this.OfBatch(x.unsqueeze 0L).squeeze(0L).MoveToOuterDisposeScope()
+            this.OfBatch(x.unsqueeze 0L, x.shape).squeeze(0L).MoveToOuterDisposeScope()
         else
-            this.OfBatch(x).MoveToOuterDisposeScope()
+            this.OfBatch(x, x.shape).MoveToOuterDisposeScope()

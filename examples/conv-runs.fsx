@@ -1,0 +1,337 @@
+// Convolutional networks, dense and sparse, by the same training: accuracy, weights, operations and seconds. After one build (dotnet fsi
+// build.fsx check):
+//   dotnet fsi examples/conv-runs.fsx               the whole grid: hours
+//   dotnet fsi examples/conv-runs.fsx --part 1/2    half of it, beside --part 2/2 in another terminal
+// Each finished run is a line of docs/results/conv.jsonl, and is not made again: the command may be stopped and given anew at any
+// time. docs/results/conv.md says what the networks and trainings are.
+#load "patterns-networks.fsx"
+#load "result-lines.fsx"
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json.Nodes
+open Argu
+open SparseFs
+open TorchSharp
+open ``Patterns-networks``
+open ``Result-lines``
+
+type Arguments =
+    | [<Unique>] Networks of string list
+    | [<Unique>] Sparsities of float list
+    | [<Unique>] Trainings of string list
+    | [<Unique>] Seeds of int list
+    | [<Unique>] Threads of int
+    | [<Unique>] Data of folder: string
+    | [<Unique>] Output of path: string
+    | [<Unique>] Part of part: string
+
+    interface IArgParserTemplate with
+        member a.Usage =
+            match a with
+            | Networks _ -> "lenet5 fashion-cnn (both)"
+            | Sparsities _ -> "of the sparse layers together (lenet5: 0.98 0.99, fashion-cnn: 0.8 0.9 0.95 0.98)"
+            | Trainings _ -> "dense static set rigl gradual (all)"
+            | Seeds _ -> "(1 2 3)"
+            | Threads _ -> "of a run (1)"
+            | Data _ -> "the folder of the data sets' folders (../shared/data)"
+            | Output _ -> "the file of lines (docs/results/conv.jsonl)"
+            | Part _ -> "k/n: the k-th of n parts of the grid, for n processes"
+
+let given =
+    let parser = ArgumentParser.Create<Arguments>(programName = "conv-runs.fsx")
+
+    try
+        parser.Parse(Array.tail fsi.CommandLineArgs)
+    with :? ArguParseException as e ->
+        eprintfn $"{e.Message}"
+        exit 1
+
+// ---------------------------------------------------------------------------------------------------------
+// Networks
+// ---------------------------------------------------------------------------------------------------------
+
+type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
+
+/// A layer that may be sparse: its shape, with the kernel's sizes, and what makes it of a pattern, or with every weight.
+type Choice =
+    { Shape: int[]
+      Sparse: Connectivity -> Layer
+      Dense: unit -> Layer }
+
+let conv (inputs: int) (outputs: int) (kernel: int) (padding: int) : Choice =
+    { Shape = [| outputs; inputs; kernel; kernel |]
+      Sparse =
+        fun c ->
+            new SparseConv2d(c, inputs, kernel, padding = ConvPadding.op_Implicit padding, init = Init.KaimingUniform)
+      Dense = fun () -> torch.nn.Conv2d(int64 inputs, int64 outputs, int64 kernel, padding = int64 padding) }
+
+let linear (inputs: int) (outputs: int) : Choice =
+    { Shape = [| outputs; inputs |]
+      Sparse = fun c -> new SparseLinear(c, init = Init.KaimingUniform)
+      Dense = fun () -> torch.nn.Linear(int64 inputs, int64 outputs) }
+
+type Network =
+    {
+        Dataset: string
+        Epochs: int
+        Rate: float
+        Sparsities: float list
+        /// The layers that may be sparse, in their order.
+        Choices: Choice list
+        /// The whole network, around them.
+        Build: Layer list -> Layer list
+    }
+
+let image () : Layer =
+    torch.nn.Unflatten(1L, [| 1L; 28L; 28L |])
+
+let relu () : Layer = torch.nn.ReLU()
+let pool () : Layer = torch.nn.MaxPool2d 2L
+let flat () : Layer = torch.nn.Flatten()
+
+let networks: (string * Network) list =
+    [ // LeNet-5 as Caffe has it, which SNIP and others prune: all four layers are sparse.
+      "lenet5",
+      { Dataset = "mnist"
+        Epochs = 20
+        Rate = 0.05
+        Sparsities = [ 0.98; 0.99 ]
+        Choices = [ conv 1 20 5 0; conv 20 50 5 0; linear 800 500; linear 500 10 ]
+        Build =
+          function
+          | [ first; second; third; last ] ->
+              [ image ()
+                first
+                relu ()
+                pool ()
+                second
+                relu ()
+                pool ()
+                flat ()
+                third
+                relu ()
+                last ]
+          | _ -> failwith "expected four layers" }
+
+      // Three convolutions with batch norm; the first one stays dense, as its 288 weights are a thousandth of the operations.
+      "fashion-cnn",
+      { Dataset = "fashion"
+        Epochs = 10
+        Rate = 0.1
+        Sparsities = [ 0.8; 0.9; 0.95; 0.98 ]
+        Choices = [ conv 32 64 3 1; conv 64 128 3 1; linear 1152 10 ]
+        Build =
+          function
+          | [ second; third; last ] ->
+              let norm (channels: int64) : Layer = torch.nn.BatchNorm2d channels
+
+              [ image ()
+                (conv 1 32 3 1).Dense()
+                norm 32L
+                relu ()
+                pool ()
+                second
+                norm 64L
+                relu ()
+                pool ()
+                third
+                norm 128L
+                relu ()
+                pool ()
+                flat ()
+                last ]
+          | _ -> failwith "expected three layers" } ]
+
+// ---------------------------------------------------------------------------------------------------------
+// The grid
+// ---------------------------------------------------------------------------------------------------------
+
+/// What a line of the file is a result of.
+type Run =
+    { Network: string
+      Sparsity: float
+      Training: string
+      Seed: int }
+
+let trainings =
+    chosen "--trainings" (given.GetResult(Trainings, [])) [ "dense"; "static"; "set"; "rigl"; "gradual" ]
+
+/// The first seed of everything comes before the second of anything, so that a part of the grid says something of all.
+let grid =
+    [ for seed in given.GetResult(Seeds, [ 1..3 ]) do
+          for network in chosen "--networks" (given.GetResult(Networks, [])) (List.map fst networks) do
+              for training in trainings do
+                  let usual =
+                      (networks |> List.find (fun (name, _) -> name = network) |> snd).Sparsities
+
+                  for sparsity in
+                      (if training = "dense" then
+                           [ 0.0 ]
+                       else
+                           given.GetResult(Sparsities, usual)) do
+                      { Network = network
+                        Sparsity = sparsity
+                        Training = training
+                        Seed = seed } ]
+
+let path =
+    let inRoot =
+        Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results", "conv.jsonl")
+
+    Path.GetFullPath(given.GetResult(Output, inRoot))
+
+let runOf (o: JsonNode) : Run =
+    { Network = o["network"].GetValue<string>()
+      Sparsity = o["sparsity"].GetValue<float>()
+      Training = o["training"].GetValue<string>()
+      Seed = o["seed"].GetValue<int>() }
+
+let isDone = (read path |> List.map runOf |> set).Contains
+
+// ---------------------------------------------------------------------------------------------------------
+// A run
+// ---------------------------------------------------------------------------------------------------------
+
+let threads = given.GetResult(Threads, 1)
+torch.set_num_threads threads
+
+/// The data set of the runs that come now; the next one takes its place.
+let samples =
+    let mutable held = None
+
+    fun (dataset: string) ->
+        match held with
+        | Some(name, samples) when name = dataset -> samples
+        | _ ->
+            held <- None
+
+            let fresh =
+                samplesOf (Path.Combine(given.GetResult(Data, "../shared/data"), dataset))
+
+            held <- Some(dataset, fresh)
+            fresh
+
+/// Gradual pruning begins at a half.
+let startOf (run: Run) =
+    if run.Training = "gradual" then 0.5 else run.Sparsity
+
+let modelOf (run: Run) (network: Network) : Modules.Sequential =
+    torch.manual_seed (int64 run.Seed) |> ignore
+
+    let layers =
+        if run.Training = "dense" then
+            network.Choices |> List.map (fun choice -> choice.Dense())
+        else
+            let shapes = network.Choices |> List.map _.Shape |> Array.ofList
+
+            let counts =
+                SparsityDistribution.counts SparsityDistribution.ErdosRenyiKernel [||] (startOf run) shapes
+
+            network.Choices
+            |> List.mapi (fun index choice ->
+                let cols = choice.Shape |> Array.tail |> Array.reduce (*)
+
+                choice.Sparse(
+                    Topology.uniform choice.Shape[0] cols counts[index] (Seed.child index (Seed.ofInt run.Seed))
+                ))
+
+    torch.nn.Sequential(network.Build layers)
+
+type Outcome =
+    { Accuracy: float
+      Weights: int64
+      Flops: float
+      Seconds: float }
+
+let train (run: Run) : Outcome =
+    let network = networks |> List.find (fun (name, _) -> name = run.Network) |> snd
+    let train, test = samples network.Dataset
+    use _ = torch.NewDisposeScope()
+    use model = modelOf run network
+
+    use optimizer =
+        torch.optim.SGD(model.parameters (), network.Rate, momentum = 0.9, weight_decay = 5e-4)
+
+    let images = int train.Labels.shape[0]
+    let steps = network.Epochs * ((images + batch - 1) / batch)
+
+    let rewirer =
+        // A whole number of periods, the last of which ends after three quarters of the training.
+        let until = int64 steps * 3L / 4L / 100L * 100L
+
+        let rewiring policy =
+            Some(new Rewirer(model, optimizer, policy, Seed.ofInt run.Seed))
+
+        match run.Training with
+        | "set" -> rewiring (Policy.set (Schedule.cosine 0.3 100L until))
+        | "rigl" -> rewiring (Policy.rigL (Schedule.cosine 0.3 100L until))
+        | "gradual" -> rewiring (Policy.gradual 0.5 run.Sparsity (Schedule.constant 0.0 100L until))
+        | _ -> None
+
+    // All runs of a seed see the same batches.
+    torch.manual_seed (int64 run.Seed) |> ignore
+    let mutable taken = 0
+    let watch = Stopwatch()
+    model.train ()
+
+    for _ in 1 .. network.Epochs do
+        use _ = torch.NewDisposeScope()
+
+        for chosen in torch.randperm(int64 images).split(int64 batch) do
+            use _ = torch.NewDisposeScope()
+            let x = train.Images.index_select (0L, chosen)
+            let y = train.Labels.index_select (0L, chosen)
+
+            for group in optimizer.ParamGroups do
+                group.LearningRate <- 0.5 * network.Rate * (1.0 + cos (Math.PI * float taken / float steps))
+
+            watch.Start()
+            optimizer.zero_grad ()
+            torch.nn.functional.cross_entropy(model.call x, y).backward()
+
+            match rewirer with
+            | None -> optimizer.step () |> ignore
+            | Some rewirer -> rewirer.Step() |> ignore
+
+            watch.Stop()
+            taken <- taken + 1
+
+    rewirer |> Option.iter (fun rewirer -> (rewirer :> IDisposable).Dispose())
+    model.eval ()
+    let summary = Summary.ofShape [| 1L; 784L |] model
+
+    { Accuracy = Digits.Training.accuracy model test
+      Weights = summary.Weights
+      Flops =
+        (if summary.Flops.HasValue then
+             float summary.Flops.Value
+         else
+             nan)
+      Seconds = watch.Elapsed.TotalSeconds / float network.Epochs }
+
+let lineOf (run: Run) (outcome: Outcome) : string =
+    let o = JsonObject()
+    o["network"] <- JsonValue.Create run.Network
+    o["sparsity"] <- JsonValue.Create run.Sparsity
+    o["training"] <- JsonValue.Create run.Training
+    o["seed"] <- JsonValue.Create run.Seed
+    o["accuracy"] <- JsonValue.Create outcome.Accuracy
+    o["weights"] <- JsonValue.Create outcome.Weights
+    o["flops"] <- JsonValue.Create outcome.Flops
+    o["epoch_s"] <- JsonValue.Create(Math.Round(outcome.Seconds, 3))
+    o["threads"] <- JsonValue.Create threads
+    o["processor"] <- JsonValue.Create processor
+    o.ToJsonString()
+
+let own = partOf (given.GetResult(Part, "1/1")) grid
+let left = own |> List.filter (isDone >> not)
+printfn $"{own.Length} runs, of which {own.Length - left.Length} are in {path}"
+
+for index, run in List.indexed left do
+    let outcome = train run
+    append path (lineOf run outcome)
+
+    printfn
+        $"{index + 1} of {left.Length}: {run.Network} {run.Training} %.0f{100.0 * run.Sparsity} %% seed {run.Seed}: %.2f{100.0 * outcome.Accuracy} %%, {outcome.Weights} weights, %.1f{outcome.Seconds} s an epoch"
