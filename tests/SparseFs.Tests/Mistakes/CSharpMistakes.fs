@@ -133,5 +133,5 @@ let mistakes =
 
           expect
               "the input's shape for ONNX is not known"
-              "expected the input's shape, as no layer says it (Parameter 'inputShape')"
+              "expected the input's shape, as no layer says it: InputShape = [| 3; 32; 32 |] for images of 3 channels (C#: inputShape) (Parameter 'inputShape')"
               (fun () -> withFile (fun file -> torch.nn.Sequential(torch.nn.ReLU() :> Layer).ExportOnnx file)) ]
