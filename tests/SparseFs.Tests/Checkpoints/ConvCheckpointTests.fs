@@ -119,6 +119,68 @@ let tests =
                   refusedAs CheckpointProblem.Mismatch "expected SparseLinear, got SparseConv2d" (fun () ->
                       Checkpoint.sparseLayer WeightForm.SparseFs file "")))
 
+          testCase "a hostile text of a layer is refused at once" (fun () ->
+              withFile (fun file ->
+                  use layer = new SparseConv2d(4, 6, 3, sparsity = 0.5, seed = Seed.ofInt 1)
+                  Checkpoint.save file layer
+                  let tensors = Safetensors.load file
+                  let key = "sparsefs.layer."
+
+                  for text in
+                      [ "SparseLinear(a=" + String.replicate 11 (String('a', 21) + "=") + "a!"
+                        "SparseConv2d(in_channels=4, out_channels=6, )"
+                        "SparseConv2d(in_channels=4 out_channels=6)"
+                        "SparseConv2d()"
+                        "SparseConv2d(in_channels=4"
+                        "SparseConv2d(in_channels=4, out_channels=99999999999, kernel_size=(3, 3), groups=1, nnz=108, bias=True)" ] do
+                      let texts = Dictionary<string, string>()
+
+                      for entry in (Safetensors.inspect file).Metadata do
+                          texts[entry.Key] <- entry.Value
+
+                      texts[key] <- text
+                      let other = file + ".other"
+                      Safetensors.save other texts tensors
+                      let watch = Diagnostics.Stopwatch.StartNew()
+                      use target = new SparseConv2d(4, 6, 3)
+                      refusedAs CheckpointProblem.Value key (fun () -> Checkpoint.load other target)
+                      // Backtracking would take years.
+                      Expect.isLessThan watch.Elapsed.TotalSeconds 10.0 text))
+
+          testCase "a state whose passes are of another convolution is refused, and nothing is changed" (fun () ->
+              let started (stride: int) =
+                  let layer =
+                      new SparseConv2d(4, 4, 3, padding = 1, stride = stride, sparsity = 0.5, seed = Seed.ofInt 1)
+
+                  let sgd = torch.optim.SGD(layer.parameters (), 0.1, momentum = 0.9)
+
+                  let rewirer =
+                      new Rewirer(layer, sgd, Policy.snfs (Schedule.constant 0.3 5L 100L), Seed.ofInt 1)
+
+                  for _ in 1..3 do
+                      use _ = torch.NewDisposeScope()
+                      sgd.zero_grad ()
+                      layer.call(torch.randn (2L, 4L, 16L, 16L)).square().sum().backward()
+                      rewirer.Step() |> ignore
+
+                  layer, rewirer
+
+              let _, strided = started 2
+              let layer, plain = started 1
+              let before = plain.Capture()
+
+              let message =
+                  try
+                      plain.Restore(strided.Capture())
+                      "nothing was refused"
+                  with :? ArgumentException as e ->
+                      e.Message
+
+              Expect.stringContains message "expected passes of" "what is said"
+              Expect.equal (plain.Capture().Step) before.Step "as it was"
+              plain.Restore before
+              Expect.equal layer.Connectivity.Nnz 72 "its own state is taken")
+
           testCase "dense weights of torch.nn.Conv2d become a pattern: zeros, masks and magnitudes" (fun () ->
               withFile (fun file ->
                   use _ = torch.NewDisposeScope()

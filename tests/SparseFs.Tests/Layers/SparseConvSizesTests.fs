@@ -144,6 +144,20 @@ let constructors =
               for expected, make in cases do
                   Expect.stringContains (refusal (fun () -> make () |> ignore)) expected "the message")
 
+          testCase "a stride beyond the input gives one pixel, and costs no memory of its own" (fun () ->
+              use _ = torch.NewDisposeScope()
+              use layer = new SparseConv2d(3, 8, 3, stride = (50_000, 7), sparsity = 0.5)
+              use twin = Conversion.toDenseConv layer
+              let x = torch.randn (2L, 3L, 32L, 31L, requires_grad = true)
+              let y = layer.call x
+              Expect.equal y.shape [| 2L; 8L; 1L; 5L |] "one pixel down"
+              Expect.isTrue (y.allclose (twin.call x, rtol = 1e-4, atol = 1e-5)) "as torch's"
+
+              let ofX (y: torch.Tensor) =
+                  (torch.autograd.grad ([| y.square().sum() |], [| x |]))[0]
+
+              Expect.isTrue ((ofX (layer.call x)).allclose(ofX (twin.call x), rtol = 1e-4, atol = 1e-4)) "its gradient")
+
           testCase "inputs that do not fit are refused with the layer's name" (fun () ->
               use layer = new SparseConv2d(4, 2, 3, sparsity = 0.5)
 
@@ -157,6 +171,7 @@ let constructors =
 
               let cases =
                   [ layer, torch.randn (2L, 3L, 8L, 8L), "expected 4 channels (in_channels), got [2, 3, 8, 8]"
+                    layer, torch.randn (3L, 8L, 8L), "expected 4 channels (in_channels), got [3, 8, 8]"
                     layer, torch.randn (8L, 8L), "expected [N, 4, H, W] or [4, H, W], got [8, 8]"
                     layer, torch.randn (2L, 4L, 2L, 8L), "with padding, [3, 3] or more"
                     layer, torch.randn (2L, 4L, 8L, 8L, dtype = torch.float64), "Float64"

@@ -273,6 +273,18 @@ let tests =
 
               says "measure with an input of the model, by Sparsify.fasterFor" { rule with FasterAt = ValueSome 8 })
 
+          testCase "a layer without a dense twin stays sparse, and the table says why" (fun () ->
+              use model =
+                  torch.nn.Sequential(
+                      new SparseConv2d(2, 4, (3, 5), padding = ConvPadding.Same, paddingMode = PaddingModes.Reflect),
+                      new SparseConv2d(4, 4, 3)
+                  )
+
+              let report = Sparsify.densify model
+              Expect.stringContains report.Rows[0].WhyNot "TorchSharp pads the wrong dimensions" "why"
+              Expect.equal report.Replaced 1 "the other one"
+              Expect.isTrue (model[0] :? SparseConv2d && model[1] :? Conv2d) "what stands there")
+
           testCase "a summary counts a convolution's slots and what they multiply" (fun () ->
               use layer = new SparseConv2d(2, 6, 3, padding = 1, sparsity = 0.5, hasBias = false)
               let summary = Summary.ofShape [| 1L; 2L; 8L; 8L |] layer
