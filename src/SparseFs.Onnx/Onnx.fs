@@ -7,7 +7,8 @@ open TorchSharp
 
 /// <summary>Models as ONNX files, for ONNX Runtime and whatever else reads them.</summary>
 /// <remarks>
-/// Sequential (nested too), Linear, SparseLinear, LayerNorm, ReLU, GELU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten from
+/// Sequential (nested too), Linear, Conv1d, Conv2d and Conv3d, the sparse layers of these, BatchNorm, LayerNorm, MaxPool1d, 2d and 3d,
+/// AvgPool2d, adaptive average pools whose windows are alike, Unflatten of dimension 1, ReLU, GELU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten from
 /// dimension 1, Dropout and Identity can be exported; Dropout and Identity are left out, as in evaluation. Float32 and
 /// Float64, one dtype in a model. The graph has one input, <c>input</c> [N, ...], and one output, <c>output</c>, with N
 /// left open. Operator set 20, IR version 9; weights keep the modules' names. A sparse initializer makes a smaller file;

@@ -10,7 +10,7 @@ open TorchSharp.Modules
 module internal OnnxGraph =
 
     let private kinds =
-        "Sequential, Linear, SparseLinear, convolutions and their sparse twins, batch and layer norms, max, average and adaptive average pools, "
+        "Sequential, Linear, SparseLinear, convolutions and their sparse twins, batch and layer norms, MaxPool1d, 2d and 3d, AvgPool2d without a divisor of its own and without ceil_mode, AdaptiveAvgPool, "
         + "ReLU, GELU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten, Unflatten, Dropout and Identity"
 
     let private refuse (message: string) : exn = OnnxBuilder.Refusal message

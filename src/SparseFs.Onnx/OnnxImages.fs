@@ -178,7 +178,7 @@ module internal OnnxImages =
         | :? MaxPool3d as p ->
             maxPool b name p.kernel_size p.stride p.padding p.dilation p.ceil_mode
             true
-        | :? AvgPool2d as p when not p.divisor_override.HasValue ->
+        | :? AvgPool2d as p when not p.divisor_override.HasValue && not p.ceil_mode ->
             averagePool b name p.kernel_size p.stride p.padding p.ceil_mode p.count_include_pad
             true
         | :? AdaptiveAvgPool1d as p ->

@@ -22,7 +22,7 @@ module internal OnnxModel =
         model
 
     /// <summary>The bytes that a file will have.</summary>
-    /// <remarks>Google.Protobuf adds sizes up as int. The numbers of a graph take at most 2^31 - 1 bytes, since OnnxGraph
+    /// <remarks>Google.Protobuf adds sizes up as int. The numbers of a graph take at most 2^31 - 1 bytes, since OnnxBuilder
     /// counts them before it copies them, and the names far less than as many again: the sum may pass int's end once, and is
     /// right as uint32.</remarks>
     let size (model: ModelProto) : int64 = int64 (uint32 (model.CalculateSize()))

@@ -9,14 +9,14 @@ namespace SparseFs.CSharp;
 /// <remarks>
 /// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
-/// <c>Linear</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
+/// <c>Linear</c> or <c>Conv2d</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
 /// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the
 /// conversion, or give it to <c>Sparsify</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's.
 /// </remarks>
 public static class Sparsifying
 {
-    /// <summary>Replaces torch.nn.Linear layers of a model by sparse ones that keep the largest magnitudes, in place.</summary>
-    /// <param name="model">Any module; a Linear that is itself the model is not replaced: see <c>ToSparse</c>.</param>
+    /// <summary>Replaces torch.nn.Linear, Conv1d, Conv2d and Conv3d layers of a model by sparse ones that keep the largest magnitudes, in place.</summary>
+    /// <param name="model">Any module; a layer that is itself the model is not replaced: see <c>ToSparse</c>.</param>
     /// <param name="sparsity">In [0, 1): of each layer; of all layers together with <paramref name="allocation"/> or
     /// <paramref name="byGlobalMagnitude"/>; not used with <paramref name="sparsityOf"/>.</param>
     /// <param name="allocation">How a budget for all layers together is shared out, exact to the slot; null for the same
@@ -103,13 +103,15 @@ public static class Sparsifying
                 ? SparseFs.Sparsify.Model(chosen, model)
                 : SparseFs.Sparsify.ModelWith(optimizer, chosen, model),
             ("rule", nameof(allocation)),
+            ("input", nameof(fasterFor)),
+            ("FasterAt", nameof(fasterAt)),
             ("RowGroup", nameof(rowGroup)),
             ("GroupNorm", nameof(groupNorm)));
     }
 
-    /// <summary>Replaces the sparse layers of a model by torch.nn.Linear layers of the same function, in place.</summary>
+    /// <summary>Replaces the sparse layers of a model by torch's dense ones of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
-    /// <returns>One row for each SparseLinear, with the slots that it had, replaced or not.</returns>
+    /// <returns>One row for each sparse layer, with the slots that it had, replaced or not.</returns>
     /// <exception cref="ArgumentException">The model is null, or a pattern was loaded that is not one.</exception>
     public static SparsifyReport Densify(this nn.Module model) => SparseFs.Sparsify.Densify(model);
 }

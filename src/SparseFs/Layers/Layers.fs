@@ -56,11 +56,11 @@ type Layers private (conditions: LayerCondition list) =
         Layers [ LayerCondition.Named(checkPatterns patterns) ]
 
     /// <summary>Layers for which a predicate holds.</summary>
-    /// <param name="predicate">From a layer's dotted name and the layer: a SparseLinear for a Rewirer, a Linear for
-    /// Sparsify.</param>
+    /// <param name="predicate">From a layer's dotted name and the layer: a sparse layer for a Rewirer, a Linear, Conv1d,
+    /// Conv2d or Conv3d for Sparsify.</param>
     /// <exception cref="T:System.ArgumentNullException">The predicate is null.</exception>
     /// <example><code>
-    /// let large = Layers.Where(fun name layer -> (layer :?> Modules.Linear).in_features >= 512L)
+    /// let large = Layers.Where(fun name layer -> layer.parameters () |> Seq.exists (fun p -> p.numel () >= 100_000L))
     /// (Sparsify.model (Sparsify.each 0.9 |> Sparsify.only large) dense).Replaced // = 1
     /// </code></example>
     static member Where(predicate: Func<string, torch.nn.Module, bool>) : Layers =

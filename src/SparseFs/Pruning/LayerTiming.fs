@@ -72,7 +72,7 @@ module internal LayerTiming =
                 let seen = SeenShapes.ofInputs model all input
 
                 let notCalled (name: string) =
-                    $"expected an input that reaches every layer, but '{name}' was not called: leave it out with Sparsify.only"
+                    $"expected an input that reaches every layer, but '{name}' was not called: call it (layer.call, not layer.forward), or leave it out with Sparsify.only"
 
                 layers
                 |> Array.map (fun held ->

@@ -120,7 +120,8 @@ module Sparsify =
     /// <c>globally</c>, all layers' columns of groups are taken in the order of their norms until the next one brings the
     /// slots no nearer to the budget: at most half a group away. One of a smaller last group counts there as one of a whole group with
     /// the same mean square, or mean magnitude with L1. A tie keeps the lower layer, then the lower group, then the lower
-    /// column. <c>Policy.inRowGroups</c> makes policies that keep the groups.</remarks>
+    /// column. <c>Policy.inRowGroups</c> makes policies that keep the groups. Products of a convolution are faster where size
+    /// divides out_channels / groups; depthwise ones, with a channel a group, gain nothing.</remarks>
     /// <example><code>
     /// let report = Sparsify.model (Sparsify.each 0.9 |> Sparsify.inRowGroups 4 RowGroupNorm.L2) dense
     /// report.Rows |> Array.map _.Nnz // = [|23520L; 300L|]

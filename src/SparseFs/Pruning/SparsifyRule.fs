@@ -16,10 +16,10 @@ type SparsifyRule =
         /// <summary>How many weights stay, of the layers that can be replaced.</summary>
         Budget: SparsifyBudget
         /// <summary>Where a batch size is given, a layer is replaced only if its forward and backward for so many samples
-        /// is measured to be faster.</summary>
+        /// is measured to be faster. It does not say how large images are: with convolutions, give Input.</summary>
         FasterAt: int voption
         /// <summary>Where an input of the model is given, a layer is replaced only if its forward and backward for what it sees of
-        /// that input is measured to be faster; null for none. It is not kept beyond the rule.</summary>
+        /// that input is measured to be faster, and FasterAt is not looked at; null for none.</summary>
         Input: torch.Tensor | null
         /// <summary>Rows whose columns stay or go together, 1 for each by itself: the new layers have row groups of that size,
         /// as <c>Topology.rowGroups</c> draws them.</summary>
