@@ -89,6 +89,19 @@ let samplesOf (folder: string) : Digits.Samples * Digits.Samples =
 
     samples train ofTrain, samples test (images test)
 
+/// Data sets by the name of their folder under another: one at a time, that of the runs that come now.
+let samplesUnder (folder: string) : string -> Digits.Samples * Digits.Samples =
+    let mutable held = None
+
+    fun dataset ->
+        match held with
+        | Some(name, samples) when name = dataset -> samples
+        | _ ->
+            held <- None
+            let fresh = samplesOf (Path.Combine(folder, dataset))
+            held <- Some(dataset, fresh)
+            fresh
+
 /// As Linux calls the processor; elsewhere its architecture.
 let processor =
     let file = "/proc/cpuinfo"

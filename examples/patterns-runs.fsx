@@ -128,21 +128,7 @@ let isDone = (read path |> List.map runOf |> set).Contains
 let threads = given.GetResult(Threads, 1)
 torch.set_num_threads threads
 
-/// The data set of the runs that come now; the next one takes its place.
-let samples =
-    let mutable held = None
-
-    fun (dataset: string) ->
-        match held with
-        | Some(name, samples) when name = dataset -> samples
-        | _ ->
-            held <- None
-
-            let fresh =
-                samplesOf (Path.Combine(given.GetResult(Data, "../shared/data"), dataset))
-
-            held <- Some(dataset, fresh)
-            fresh
+let samples = samplesUnder (given.GetResult(Data, "../shared/data"))
 
 let policyOf (run: Run) (schedule: Schedule) : Policy =
     match run.Pattern with

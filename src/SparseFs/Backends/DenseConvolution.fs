@@ -15,9 +15,9 @@ module internal DenseConvolution =
 
     let private of2 (e: Extent) : int64[] = [| int64 e.Height; int64 e.Width |]
 
-    /// Whether it is one of images, for which torch is faster.
-    let private isFlat (g: ConvGeometry) (x: torch.Tensor) : bool =
-        x.shape[2] = 1L && g.Kernel.Depth = 1 && g.Before.Depth = 0 && g.After.Depth = 0
+    /// Whether inputs of a depth are images, for which torch is faster.
+    let private isFlat (g: ConvGeometry) (depth: int) : bool =
+        depth = 1 && g.Kernel.Depth = 1 && g.Before.Depth = 0 && g.After.Depth = 0
 
     /// The convolution of x with a kernel [out, in a group, depth, height, width].
     let private convolve
@@ -37,7 +37,7 @@ module internal DenseConvolution =
 
                 torch.nn.functional.pad (x, margins), Extent.all 0
 
-        if isFlat g x then
+        if isFlat g (int x.shape[2]) then
             torch.nn.functional
                 .conv2d(
                     x.squeeze 2L,
@@ -69,7 +69,7 @@ module internal DenseConvolution =
                missing input.Width output.Width b.Width a.Width reach.Width c.Stride.Width |]
 
         let whole =
-            if isFlat c (g.narrow (2L, 0L, 1L)) && g.shape[2] = 1L && input.Depth = 1 then
+            if isFlat c input.Depth then
                 torch.nn.functional
                     .conv_transpose2d(
                         g.squeeze 2L,

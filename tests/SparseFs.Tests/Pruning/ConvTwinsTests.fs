@@ -75,13 +75,6 @@ let private drawn (seed: int) : Convolution * torch.Tensor =
 
         dense, torch.randn (2L, inputs, 9L, 8L)
     | _ ->
-        // Torch has no reflection of volumes on all systems.
-        let mode =
-            if mode = PaddingModes.Reflect then
-                PaddingModes.Zeros
-            else
-                mode
-
         let dense =
             torch.nn.Conv3d(
                 inputs,

@@ -4,7 +4,8 @@ open System
 
 /// <summary>A convolution's size in each of its dimensions: one number for all of them, or one for each, as torch orders them (depth,
 /// height, width).</summary>
-/// <remarks>Numbers and tuples become sizes by themselves where a layer asks for one: <c>3</c>, <c>(3, 5)</c>, <c>(3, 5, 5)</c>; in C# too. Elsewhere <c>Of</c> makes them.</remarks>
+/// <remarks>Numbers and tuples become sizes by themselves where a layer asks for one: <c>3</c>, <c>(3, 5)</c>, <c>(3, 5, 5)</c>; in C# too. Elsewhere <c>Of</c> makes them. Sizes
+/// are equal where their numbers are: a layer tells (3, 3) where 3 was given.</remarks>
 /// <example><code>
 /// let wide = new SparseConv2d(3, 64, (3, 5), stride = 2, sparsity = 0.8)
 /// wide.kernel_size // = (3, 5)

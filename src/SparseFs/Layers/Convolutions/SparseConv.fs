@@ -21,7 +21,6 @@ type SparseConv internal (start: LayerStart, settings: ConvSettings) =
         settings.Dimensions, settings.Geometry, settings.PaddingMode
 
     /// Of an input with its margins, where those are made before.
-
     let own = ConvSettings.ownGeometry settings
 
     /// A margin for each side of each dimension, the last dimension first, as torch asks for them.
