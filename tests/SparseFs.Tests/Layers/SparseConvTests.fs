@@ -142,6 +142,9 @@ let private derivatives
     let second = torch.autograd.grad ([| again |], arguments)
     y :: List.ofSeq first @ List.ofSeq second
 
+/// Both ways agree up to rounding. The loss and all that is derived from it are polynomials with no negative coefficient in weight, bias and
+/// input, so their values at the numbers' magnitudes are the sums of the terms' magnitudes, of which rounding takes its share: the result itself may
+/// be small beside them.
 let private agrees (dtype: torch.ScalarType) (tolerance: float) (c: ConvCase) =
     use _ = torch.NewDisposeScope()
     use layer = layerOf c.Dimensions c.Geometry c.Mode c.Pattern dtype
@@ -156,12 +159,14 @@ let private agrees (dtype: torch.ScalarType) (tolerance: float) (c: ConvCase) =
     let got = derivatives layer.weight bias x (layer.call x)
     let weight, bias, x = leaf layer.weight, leaf bias, leaf x
     let wanted = derivatives weight bias x (dense c weight bias x)
+    let weight, bias, x = leaf (weight.abs ()), leaf (bias.abs ()), leaf (x.abs ())
+    let terms = derivatives weight bias x (dense c weight bias x)
 
-    for i, (got, wanted) in List.indexed (List.zip got wanted) do
+    for i, (got, wanted, terms) in List.indexed (List.zip3 got wanted terms) do
         Expect.equal got.shape wanted.shape $"{c}: shape of {i}"
 
         let most =
-            max 1e-300 (wanted.abs().max().to_type(torch.ScalarType.Float64).item<float>())
+            max 1e-300 (terms.abs().max().to_type(torch.ScalarType.Float64).item<float>())
 
         let error =
             got.sub(wanted).abs().max().to_type(torch.ScalarType.Float64).item<float>()
@@ -178,16 +183,16 @@ let private config =
 let sparseConvTests =
     testList
         "SparseConv"
-        [ // A second derivative of so small a case sums a few thousand products of a few factors each.
+        [ // A second derivative of so small a case sums in three places, over at most 81 slots or 1536 pixels: fewer than 4,000 roundings in a row.
           testPropertyWithConfig
               config
               "in float64, values and two derivatives are those of torch's dense convolution"
-              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float64 (2.0 ** -53.0 * 10_000.0) (drawn seed)))
+              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float64 (2.0 ** -53.0 * 4_000.0) (drawn seed)))
 
           testPropertyWithConfig
               config
               "by the kernels, values and two derivatives are those of torch's dense convolution"
-              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float32 (2.0 ** -24.0 * 10_000.0) (drawn seed)))
+              (Prop.forAll seeds (fun seed -> agrees torch.ScalarType.Float32 (2.0 ** -24.0 * 4_000.0) (drawn seed)))
 
           testCase "every arithmetic gives the same, on both sides of the break-even" (fun () ->
               use _ = torch.NewDisposeScope()
