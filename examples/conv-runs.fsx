@@ -6,6 +6,7 @@
 // time. docs/results/conv.md says what the networks and trainings are.
 #load "patterns-networks.fsx"
 #load "result-lines.fsx"
+#load "numenta-cnn.fsx"
 
 open System
 open System.Diagnostics
@@ -30,9 +31,10 @@ type Arguments =
     interface IArgParserTemplate with
         member a.Usage =
             match a with
-            | Networks _ -> "lenet5 fashion-cnn (both)"
+            | Networks _ -> "lenet5 cnn-2 fashion-cnn (all)"
             | Sparsities _ -> "of the sparse layers together (lenet5: 0.98 0.99, fashion-cnn: 0.8 0.9 0.95 0.98)"
-            | Trainings _ -> "dense static set rigl gradual (all)"
+            | Trainings _ ->
+                "dense static set rigl gradual, or of cnn-2 the rows of numenta-cnn.fsx, dense sparse sparse-convolution … (all)"
             | Seeds _ -> "(1 2 3)"
             | Threads _ -> "of a run (1)"
             | Data _ -> "the folder of the data sets' folders (../shared/data)"
@@ -52,7 +54,7 @@ let given =
 // Networks
 // ---------------------------------------------------------------------------------------------------------
 
-type Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
+type Layer = ``Numenta-cnn``.Layer
 
 /// A layer that may be sparse: its shape, with the kernel's sizes, and what makes it of a pattern, or with every weight.
 type Choice =
@@ -155,22 +157,31 @@ type Run =
       Training: string
       Seed: int }
 
-let trainings =
-    chosen "--trainings" (given.GetResult(Trainings, [])) [ "dense"; "static"; "set"; "rigl"; "gradual" ]
+let usualTrainings = [ "dense"; "static"; "set"; "rigl"; "gradual" ]
+
+let isNumenta (network: string) = network = "cnn-2"
+
+/// What may be asked for of a network.
+let trainingsOf (network: string) =
+    if isNumenta network then
+        List.map fst ``Numenta-cnn``.rows
+    else
+        usualTrainings
+
+let asked =
+    chosen "--trainings" (given.GetResult(Trainings, [])) (List.distinct (usualTrainings @ trainingsOf "cnn-2"))
+    |> set
 
 /// The first seed of everything comes before the second of anything, so that a part of the grid says something of all.
 let grid =
     [ for seed in given.GetResult(Seeds, [ 1..3 ]) do
-          for network in chosen "--networks" (given.GetResult(Networks, [])) (List.map fst networks) do
-              for training in trainings do
-                  let usual =
-                      (networks |> List.find (fun (name, _) -> name = network) |> snd).Sparsities
-
+          for network in chosen "--networks" (given.GetResult(Networks, [])) ("cnn-2" :: List.map fst networks) do
+              for training in trainingsOf network |> List.filter asked.Contains do
                   for sparsity in
-                      (if training = "dense" then
+                      (if training = "dense" || isNumenta network then
                            [ 0.0 ]
                        else
-                           given.GetResult(Sparsities, usual)) do
+                           given.GetResult(Sparsities, (networks |> List.find (fst >> (=) network) |> snd).Sparsities)) do
                       { Network = network
                         Sparsity = sparsity
                         Training = training
@@ -203,6 +214,14 @@ let samples = samplesUnder (given.GetResult(Data, "../shared/data"))
 let startOf (run: Run) =
     if run.Training = "gradual" then 0.5 else run.Sparsity
 
+/// The counts of a network's sparse layers, all of them of this sparsity together.
+let countsAt (network: Network) (sparsity: float) =
+    SparsityDistribution.counts
+        SparsityDistribution.ErdosRenyiKernel
+        [||]
+        sparsity
+        (network.Choices |> List.map _.Shape |> Array.ofList)
+
 let modelOf (run: Run) (network: Network) : Modules.Sequential =
     torch.manual_seed (int64 run.Seed) |> ignore
 
@@ -210,10 +229,7 @@ let modelOf (run: Run) (network: Network) : Modules.Sequential =
         if run.Training = "dense" then
             network.Choices |> List.map (fun choice -> choice.Dense())
         else
-            let shapes = network.Choices |> List.map _.Shape |> Array.ofList
-
-            let counts =
-                SparsityDistribution.counts SparsityDistribution.ErdosRenyiKernel [||] (startOf run) shapes
+            let counts = countsAt network (startOf run)
 
             network.Choices
             |> List.mapi (fun index choice ->
@@ -225,13 +241,24 @@ let modelOf (run: Run) (network: Network) : Modules.Sequential =
 
     torch.nn.Sequential(network.Build layers)
 
-type Outcome =
-    { Accuracy: float
-      Weights: int64
-      Flops: float
-      Seconds: float }
+/// Each layer is pruned to what Erdős–Rényi-Kernel leaves it: at 99 % alike in all layers the first convolution would keep 5 weights.
+let prunesGradually (run: Run) (network: Network) (model: Modules.Sequential) (until: int64) =
+    let layers =
+        [ for m in model.modules () do
+              match m with
+              | :? SparseLayer as layer -> layer
+              | _ -> () ]
 
-let train (run: Run) : Outcome =
+    for layer, left in Seq.zip layers (countsAt network run.Sparsity) do
+        let final = 1.0 - float left / float layer.Connectivity.Cells
+
+        layer.Policy <-
+            Policy.gradual
+                layer.Connectivity.Sparsity
+                (max layer.Connectivity.Sparsity final)
+                (Schedule.constant 0.0 100L until)
+
+let trainUsual (run: Run) : ``Numenta-cnn``.Outcome =
     let network = networks |> List.find (fun (name, _) -> name = run.Network) |> snd
     let train, test = samples network.Dataset
     use _ = torch.NewDisposeScope()
@@ -253,7 +280,9 @@ let train (run: Run) : Outcome =
         match run.Training with
         | "set" -> rewiring (Policy.set (Schedule.cosine 0.3 100L until))
         | "rigl" -> rewiring (Policy.rigL (Schedule.cosine 0.3 100L until))
-        | "gradual" -> rewiring (Policy.gradual 0.5 run.Sparsity (Schedule.constant 0.0 100L until))
+        | "gradual" ->
+            prunesGradually run network model until
+            Some(new Rewirer(model, optimizer, Seed.ofInt run.Seed))
         | _ -> None
 
     // All runs of a seed see the same batches.
@@ -289,6 +318,7 @@ let train (run: Run) : Outcome =
     let summary = Summary.ofShape [| 1L; 784L |] model
 
     { Accuracy = Digits.Training.accuracy model test
+      NoiseScore = 0
       Weights = summary.Weights
       Flops =
         (if summary.Flops.HasValue then
@@ -297,13 +327,24 @@ let train (run: Run) : Outcome =
              nan)
       Seconds = watch.Elapsed.TotalSeconds / float network.Epochs }
 
-let lineOf (run: Run) (outcome: Outcome) : string =
+let train (run: Run) : ``Numenta-cnn``.Outcome =
+    if isNumenta run.Network then
+        let row = ``Numenta-cnn``.rows |> List.find (fst >> (=) run.Training) |> snd
+        ``Numenta-cnn``.train row run.Seed (samples "mnist")
+    else
+        trainUsual run
+
+let lineOf (run: Run) (outcome: ``Numenta-cnn``.Outcome) : string =
     let o = JsonObject()
     o["network"] <- JsonValue.Create run.Network
     o["sparsity"] <- JsonValue.Create run.Sparsity
     o["training"] <- JsonValue.Create run.Training
     o["seed"] <- JsonValue.Create run.Seed
     o["accuracy"] <- JsonValue.Create outcome.Accuracy
+
+    if outcome.NoiseScore > 0 then
+        o["noise_score"] <- JsonValue.Create outcome.NoiseScore
+
     o["weights"] <- JsonValue.Create outcome.Weights
     o["flops"] <- JsonValue.Create outcome.Flops
     o["epoch_s"] <- JsonValue.Create(Math.Round(outcome.Seconds, 3))
