@@ -86,8 +86,8 @@ module internal OnnxConvolutions =
         let struct (inputs, sizes) = channels b name s.Dimensions
         let g = s.Geometry
 
-        if inputs <> int64 g.InChannels then
-            raise (refuse $"expected {g.InChannels} channels into '{b.Label name}', got {OnnxBuilder.Shown b.Shape}")
+        if inputs <> int64 s.InChannels then
+            raise (refuse $"expected {s.InChannels} channels into '{b.Label name}', got {OnnxBuilder.Shown b.Shape}")
 
         let margins =
             Array.append (numbers (s.SizeOf g.Before)) (numbers (s.SizeOf g.After))
@@ -102,26 +102,48 @@ module internal OnnxConvolutions =
         let kernel, stride, dilation =
             numbers (s.SizeOf g.Kernel), numbers (s.SizeOf g.Stride), numbers (s.SizeOf g.Dilation)
 
-        let output = windows b name b.Shape[1..] kernel stride dilation own false
+        let behind = numbers (s.SizeOf s.OutputPadding)
+
+        let output =
+            if s.IsTransposed then
+                Array.init sizes.Length (fun i ->
+                    let size =
+                        (sizes[i] - 1L) * stride[i] - 2L * margins[i]
+                        + dilation[i] * (kernel[i] - 1L)
+                        + behind[i]
+                        + 1L
+
+                    if size < 1L then
+                        raise (
+                            refuse
+                                $"expected an input of which '{b.Label name}' leaves an output, got {OnnxBuilder.Shown b.Shape}"
+                        )
+
+                    size)
+            else
+                windows b name b.Shape[1..] kernel stride dilation own false
+
         let weight = weight ()
 
         let bias =
             match bias with
             | null -> []
-            | bias -> [ b.Constant($"{b.Label name}.bias", name, [| int64 g.OutChannels |], bias) ]
+            | bias -> [ b.Constant($"{b.Label name}.bias", name, [| int64 s.OutChannels |], bias) ]
 
         b.Add(
             name,
-            "Conv",
+            (if s.IsTransposed then "ConvTranspose" else "Conv"),
             [ b.Current; weight ] @ bias,
             [ OnnxMessage.integers "kernel_shape" kernel
               OnnxMessage.integers "strides" stride
               OnnxMessage.integers "dilations" dilation
               OnnxMessage.integers "pads" own
-              OnnxMessage.integer "group" (int64 g.Groups) ]
+              OnnxMessage.integer "group" (int64 g.Groups)
+              if s.IsTransposed then
+                  OnnxMessage.integers "output_padding" behind ]
         )
 
-        b.Shape <- Array.append [| int64 g.OutChannels |] output
+        b.Shape <- Array.append [| int64 s.OutChannels |] output
 
     let dense (b: OnnxBuilder) (name: string) (layer: Convolution) : unit =
         let weight () =

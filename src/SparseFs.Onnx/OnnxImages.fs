@@ -153,7 +153,10 @@ module internal OnnxImages =
             true
         | :? Conv1d
         | :? Conv2d
-        | :? Conv3d ->
+        | :? Conv3d
+        | :? ConvTranspose1d
+        | :? ConvTranspose2d
+        | :? ConvTranspose3d ->
             OnnxConvolutions.dense b name (m :?> Convolution)
             true
         | :? BatchNorm1d

@@ -211,3 +211,36 @@ and [<AbstractClass; Sealed>] internal Sddmm =
         static member Compute(op, g, x) = RawOps.sddmm op g x
         static member OfFirst(op, x, u) = SpmmFunction.Apply(op, u, null, x)
         static member OfSecond(op, g, u) = BilinearFunction<SpmmT>.Apply(op, u, g)
+
+/// y + bias, a number for each channel of [N, channels, depth, height, width].
+type internal ChannelBias() =
+    inherit torch.autograd.SingleTensorFunction<ChannelBias>()
+
+    override _.Name = "SparseFs.channelBias"
+
+    static member private Sum(op: SparseOperator, bias: torch.Tensor, y: torch.Tensor) : torch.Tensor =
+        use _ = torch.no_grad ()
+
+        match op.Bias bias with
+        | null -> y
+        | numbers -> y.add (numbers.view (1L, -1L, 1L, 1L, 1L))
+
+    static member Apply(op: SparseOperator, bias: torch.Tensor, y: torch.Tensor) : torch.Tensor =
+        if torch.is_grad_enabled () && (bias.requires_grad || y.requires_grad) then
+            ChannelBias.apply (op, bias, y)
+        else
+            ChannelBias.Sum(op, bias, y)
+
+    override _.forward(ctx, args) =
+        let op = args[0] :?> SparseOperator
+        let bias, y = args[1] :?> torch.Tensor, args[2] :?> torch.Tensor
+        ctx.set_materialize_grads false
+        ctx.save_data ("operator", op)
+        ctx.save_data ("bias", bias.requires_grad)
+        ChannelBias.Sum(op, bias, y)
+
+    override _.backward(ctx, upstream) =
+        let op = ctx.get_data "operator" :?> SparseOperator
+        let wantsBias = unbox<bool>(ctx.get_data "bias")
+
+        BackwardGuard.run upstream 3 (fun u -> [ null; (if wantsBias then op.SumOfSamples u else null); u.alias () ])

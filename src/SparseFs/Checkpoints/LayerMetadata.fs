@@ -119,7 +119,13 @@ module internal LayerMetadata =
                     struct (number "out_features", number "in_features")
                 else
                     // A pattern's columns are not compared: channels and the kernel's size are.
-                    struct (number "out_channels", 0L)
+                    let rows =
+                        if kind.StartsWith("SparseConvTranspose", StringComparison.Ordinal) then
+                            "in_channels"
+                        else
+                            "out_channels"
+
+                    struct (number rows, 0L)
 
             let bias =
                 match valueOf "bias" with

@@ -136,7 +136,7 @@ module internal LayerReader =
         let settings =
             LayerSettings.Of(Some bias.IsSome, None, Some torch.CPU, Some values.dtype, None)
 
-        let layer = new SparseLinear(LayerStart.blank settings c)
+        let layer = new SparseLinear(LayerStart.blank settings LayerChannels.Linear c)
 
         LayerWeights.give layer c values biasValues ()
         layer.TakeSeed seed

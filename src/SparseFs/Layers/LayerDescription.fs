@@ -13,8 +13,9 @@ type internal LayerDescription =
         Sizes: struct (string * string) list
         /// The shape of its dense twin's weight: [rows, ...], whose other sizes multiply to the pattern's columns.
         DenseShape: int64[]
-        /// The sizes of a convolution, as its products take them.
+        /// The sizes of a convolution, as its products take them; of a transposed one, those of the convolution whose transpose it is.
         Convolution: ConvGeometry voption
+        Channels: LayerChannels
         Text: LayerText
     }
 
@@ -28,4 +29,5 @@ module internal LayerDescription =
               struct ("out_features", string c.Rows) ]
           DenseShape = [| int64 c.Rows; int64 c.Cols |]
           Convolution = ValueNone
+          Channels = LayerChannels.Linear
           Text = LayerText.ofLinear }

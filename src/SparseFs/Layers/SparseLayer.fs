@@ -11,7 +11,7 @@ open TorchSharp.Modules
 
 /// <summary>A layer whose weights have a pattern: only those that exist are stored, multiplied and trained.</summary>
 /// <remarks>
-/// Parameters: <c>weight</c> [nnz] in slot order and <c>bias</c>, one number for each row of the pattern. state_dict holds them and the
+/// Parameters: <c>weight</c> [nnz] in slot order and <c>bias</c>, one number for each output feature or channel. state_dict holds them and the
 /// pattern as <c>row_ptr</c> and <c>col_idx</c> (int32). A pattern that is loaded is validated before it is used: at once by this
 /// layer's own load and load_state_dict, and at the layer's next use when a parent module loads it. A wrong one raises
 /// ArgumentException with the key's name and leaves pattern, weight and bias as they were when state_dict was read.
@@ -63,7 +63,7 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
         versions.Connectivity |> ignore // a pattern that is none is refused here too, not only at the next product
         versions.Weight
 
-    /// <summary>The live bias, a number for each row of the pattern, or null.</summary>
+    /// <summary>The live bias, a number for each output feature or channel, or null.</summary>
     member _.bias: Parameter | null = versions.Bias
 
     /// Pattern and numbers that belong together, for as long as they are read.
@@ -123,7 +123,8 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
     /// torch.manual_seed 1L |> ignore
     /// layer.reset_parameters ()
     /// </code></example>
-    member _.reset_parameters() : unit = LayerStart.redraw start.Init versions
+    member _.reset_parameters() : unit =
+        LayerStart.redraw start.Init description.Channels versions
 
     /// A call: its one version, who computes, and what the layer is called.
     member private this.CallOf

@@ -37,7 +37,8 @@ type SparseLinear internal (start: LayerStart) =
             ?dtype: torch.ScalarType,
             ?policy: Policy
         ) =
-        new SparseLinear(LayerStart.ofPattern (LayerSettings.Of(hasBias, init, device, dtype, policy)) connectivity)
+        let settings = LayerSettings.Of(hasBias, init, device, dtype, policy)
+        new SparseLinear(LayerStart.ofPattern settings LayerChannels.Linear connectivity)
 
     /// <summary>A layer over a pattern that is drawn: uniformly random connections, or those of a topology.</summary>
     /// <param name="inFeatures">Size of each input sample, 0 or more.</param>
@@ -70,6 +71,7 @@ type SparseLinear internal (start: LayerStart) =
         new SparseLinear(
             LayerStart.ofTopology
                 (LayerSettings.Of(hasBias, init, device, dtype, policy))
+                LayerChannels.Linear
                 inFeatures
                 outFeatures
                 (defaultArg sparsity 0.9)

@@ -23,7 +23,12 @@ module Conversion =
 
         match DenseLayer.tryOf dense with
         | ValueNone ->
-            raise (ArgumentException($"expected a Conv1d, Conv2d or Conv3d, got {dense.GetName()}", nameof dense))
+            raise (
+                ArgumentException(
+                    $"expected a Conv1d, 2d or 3d, or a ConvTranspose, got {dense.GetName()}",
+                    nameof dense
+                )
+            )
         | ValueSome dense ->
             DenseLayer.check (nameof dense) dense
 
@@ -39,7 +44,7 @@ module Conversion =
         let settings =
             LayerSettings.Of(Some(not (isNull bias)), None, Some values.device, Some values.dtype, None)
 
-        let layer = new SparseLinear(LayerStart.blank settings c)
+        let layer = new SparseLinear(LayerStart.blank settings LayerChannels.Linear c)
 
         layer.weight.copy_ values |> ignore
 
@@ -201,8 +206,8 @@ module Conversion =
 
     /// <summary>The sparse convolution that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
-    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
-    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose of a real floating dtype.</param>
+    /// <returns>A new SparseConv or SparseConvTranspose with the same sizes.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>ofDense</c>, or the layer is another convolution.</exception>
     /// <example><code>
     /// let dense = torch.nn.Conv2d(16L, 32L, 3L, padding = 1L)
@@ -218,8 +223,8 @@ module Conversion =
     /// <param name="size">Output channels of a group, 1 or more.</param>
     /// <param name="norm">What the weights of a cell are worth together.</param>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
-    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
-    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose of a real floating dtype.</param>
+    /// <returns>A new SparseConv or SparseConvTranspose with the same sizes.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>ofDenseInRowGroups</c>, or the layer is another convolution.</exception>
     /// <example><code>
     /// let dense = torch.nn.Conv2d(16L, 32L, 3L, padding = 1L)
@@ -232,9 +237,10 @@ module Conversion =
         ofLargest size norm sparsity (convolution dense) :?> SparseConv
 
     /// <summary>The sparse convolution whose slots are given; a weight of the dense one without a slot is dropped.</summary>
-    /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel].</param>
-    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
-    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel], the channels the other way
+    /// round for a transposed one.</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose of a real floating dtype.</param>
+    /// <returns>A new SparseConv or SparseConvTranspose with the same sizes.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>ofDensePattern</c>, or the layer is another convolution.</exception>
     /// <example><code>
     /// let dense = torch.nn.Conv2d(16L, 32L, 3L)
@@ -248,8 +254,8 @@ module Conversion =
 
     /// <summary>The sparse convolution with a slot wherever a mask is true.</summary>
     /// <param name="mask">The shape of the dense weight, [out_channels, in_channels / groups, *kernel_size], Bool, on any device.</param>
-    /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
-    /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose of a real floating dtype.</param>
+    /// <returns>A new SparseConv or SparseConvTranspose with the same sizes.</returns>
     /// <exception cref="T:System.ArgumentException">As <c>ofDenseMask</c>, or the layer is another convolution.</exception>
     /// <example><code>
     /// let dense = torch.nn.Conv2d(16L, 32L, 3L)
@@ -262,7 +268,7 @@ module Conversion =
 
     /// <summary>The dense convolution with the same function: 0 where no weight exists.</summary>
     /// <param name="layer">Any sparse convolution.</param>
-    /// <returns>A new torch.nn.Conv1d, Conv2d or Conv3d. Outputs are equal up to the order of the sums.</returns>
+    /// <returns>A new torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose. Outputs are equal up to the order of the sums.</returns>
     /// <exception cref="T:System.ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
     /// <example><code>
     /// let conv = new SparseConv2d(16, 32, 3, sparsity = 0.9)

@@ -6,7 +6,7 @@ open SparseFs
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>A layer of torch's that has a sparse twin: Linear, Conv1d, Conv2d or Conv3d.</summary>
+/// <summary>A layer of torch's that has a sparse twin: Linear, Conv1d, Conv2d, Conv3d, or a transposed one of these.</summary>
 [<NoComparison; NoEquality>]
 type internal DenseLayer =
     {
@@ -47,7 +47,10 @@ module internal DenseLayer =
         | :? Linear as dense -> ValueSome(ofLinear dense)
         | :? Conv1d
         | :? Conv2d
-        | :? Conv3d -> ValueSome(ofConvolution (m :?> Convolution))
+        | :? Conv3d
+        | :? ConvTranspose1d
+        | :? ConvTranspose2d
+        | :? ConvTranspose3d -> ValueSome(ofConvolution (m :?> Convolution))
         | _ -> ValueNone
 
     let is (m: torch.nn.Module) : bool = (tryOf m).IsSome
@@ -58,7 +61,10 @@ module internal DenseLayer =
         | :? Linear -> typeof<SparseLinear>
         | :? Conv1d -> typeof<SparseConv1d>
         | :? Conv2d -> typeof<SparseConv2d>
-        | _ -> typeof<SparseConv3d>
+        | :? Conv3d -> typeof<SparseConv3d>
+        | :? ConvTranspose1d -> typeof<SparseConvTranspose1d>
+        | :? ConvTranspose2d -> typeof<SparseConvTranspose2d>
+        | _ -> typeof<SparseConvTranspose3d>
 
     /// The type of a sparse layer's dense twin.
     let typeOfDense (layer: SparseLayer) : Type =
@@ -66,6 +72,9 @@ module internal DenseLayer =
         | :? SparseConv1d -> typeof<Conv1d>
         | :? SparseConv2d -> typeof<Conv2d>
         | :? SparseConv3d -> typeof<Conv3d>
+        | :? SparseConvTranspose1d -> typeof<ConvTranspose1d>
+        | :? SparseConvTranspose2d -> typeof<ConvTranspose2d>
+        | :? SparseConvTranspose3d -> typeof<ConvTranspose3d>
         | _ -> typeof<Linear>
 
     /// The sizes by which a budget is shared out: [rows; columns], or [out; in / groups; kernel...].
@@ -118,11 +127,11 @@ module internal DenseLayer =
         let settings =
             LayerSettings.Of(Some(not (isNull d.Bias)), None, Some d.Weight.device, Some d.Weight.dtype, None)
 
-        let start = LayerStart.blank settings c
-
         match d.Convolution with
-        | ValueNone -> new SparseLinear(start)
-        | ValueSome dense -> ConvLayers.sparse start (ConvLayers.settingsOf dense)
+        | ValueNone -> new SparseLinear(LayerStart.blank settings LayerChannels.Linear c)
+        | ValueSome dense ->
+            let sizes = ConvLayers.settingsOf dense
+            ConvLayers.sparse (LayerStart.blank settings (ConvSettings.channels sizes) c) sizes
 
     /// The layer of the same kind with the weights that a pattern of its shape has.
     let sparse (c: Connectivity) (d: DenseLayer) : SparseLayer =

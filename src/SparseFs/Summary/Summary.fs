@@ -27,8 +27,7 @@ module Summary =
             match costs.MultiplyAdds, shape with
             | Some adds, _ when part adds = 0.0 && shapes.Count > 0 -> Nullable 0L
             | Some adds, NonNull shape ->
-                let elements = Seq.fold (*) 1L shape
-                Nullable(int64 (Math.Round(2.0 * part adds * float elements)))
+                Nullable(int64 (Math.Round(2.0 * part adds * costs.Elements(Array.ofSeq shape))))
             | _ -> Nullable()
 
         { Name = name

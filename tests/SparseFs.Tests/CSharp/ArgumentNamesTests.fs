@@ -82,6 +82,9 @@ let private plain: IDictionary<Type, unit -> obj | null> =
           made (fun () -> torch.ones (2L, 2L))
           made model
           made (fun () -> torch.nn.Linear(2L, 2L))
+          given (ConvSize.Of 2)
+          made (fun () -> torch.nn.Conv2d(2L, 2L, 1L) :> Modules.Convolution)
+          made (fun () -> new SparseConv2d(2, 2, 1, sparsity = 0.0) :> SparseConv)
           made (fun () -> new SparseLinear(pattern)) ]
 
 /// What a caller might give by mistake, beside null.

@@ -37,6 +37,39 @@ let private float64 = Nullable torch.ScalarType.Float64
 let private circular = PaddingModes.Circular
 let private seed = Seed.ofInt 5
 
+/// Both ways of making a transposed convolution, by reflection: three kinds with the same arguments.
+module private Transposed =
+
+    /// Whether a member takes so many arguments, of which the first is of its kind.
+    let private fits (arguments: obj list) (m: Reflection.MethodBase) =
+        let parameters = m.GetParameters()
+
+        parameters.Length = arguments.Length
+        && parameters[0].ParameterType.IsInstanceOfType arguments.Head
+
+    let core (dimensions: int) (arguments: obj list) () : SparseConv =
+        let kind =
+            typeof<SparseConv>.Assembly.GetType($"SparseFs.SparseConvTranspose{dimensions}d", true)
+            |> Unchecked.nonNull
+
+        let made = kind.GetConstructors() |> Array.find (fits arguments)
+
+        /// Optional parameters are options.
+        let given (p: Reflection.ParameterInfo) (value: obj) : obj =
+            if p.ParameterType.IsInstanceOfType value then
+                value
+            else
+                Unchecked.nonNull (Activator.CreateInstance(p.ParameterType, value))
+
+        made.Invoke(Array.map2 given (made.GetParameters()) (Array.ofList arguments)) :?> SparseConv
+
+    let facade (dimensions: int) (arguments: obj list) () : SparseConv =
+        let made =
+            typeof<sparsenn>.GetMethods()
+            |> Array.find (fun m -> m.Name = $"SparseConvTranspose{dimensions}d" && fits arguments m)
+
+        Unchecked.nonNull (made.Invoke(null, Array.ofList arguments)) :?> SparseConv
+
 [<Tests>]
 let tests =
     testSequenced // torch's generator is one for all
@@ -282,7 +315,54 @@ let tests =
 
                       Expect.equal (told facade) (told core) $"bias {hasBias}")
 
+          for d in 1..3 do
+              let kernel: obj = size 3 2 1 d
+              let cols = 4 * ((size 3 2 1 d).Numbers.ToArray() |> Array.reduce (*))
+              let c: obj = Topology.uniform 4 cols 10 (Seed.ofInt 2)
+
+              let topology: int -> int -> int -> Seed -> Connectivity =
+                  fun rows cols nnz seed -> drawn.Invoke(rows, cols, nnz, seed)
+
+              let place: obj list = [ torch.CPU; torch.ScalarType.Float64; policy ]
+              let xavier: obj = Initialization.XavierUniform
+
+              let sizes: obj list =
+                  [ kernel; size 2 1 3 d; size 1 0 0 d; size 1 1 2 d; size 1 2 2 d ]
+
+              testCase $"every argument reaches SparseConvTranspose{d}d" (fun () ->
+                  for hasBias in [ true; false ] do
+                      let core: obj list =
+                          [ 4; 8; kernel; 0.5; seed ]
+                          @ sizes.Tail
+                          @ [ 2; hasBias; Init.XavierUniform ]
+                          @ place[..1]
+                          @ [ topology; policy ]
+
+                      let facade: obj list =
+                          [ 4L; 8L ] @ sizes @ [ 2L; hasBias; 0.5; drawn; seed; xavier ] @ place
+
+                      Expect.equal
+                          (told (Transposed.facade d facade))
+                          (told (Transposed.core d core))
+                          $"bias {hasBias}")
+
+              testCase $"every argument reaches SparseConvTranspose{d}d over a pattern" (fun () ->
+                  for hasBias in [ true; false ] do
+                      let core: obj list = [ c; 8 ] @ sizes @ [ 2; hasBias; Init.XavierUniform ] @ place
+
+                      let facade: obj list = [ c; 8L ] @ sizes @ [ 2L; hasBias; xavier ] @ place
+
+                      Expect.equal
+                          (told (Transposed.facade d facade))
+                          (told (Transposed.core d core))
+                          $"bias {hasBias}")
+
           testCase "what is not said is as in the core" (fun () ->
               let core () = new SparseConv2d(4, 6, 3) :> SparseConv
 
-              Expect.equal (told (fun () -> sparsenn.SparseConv2d(4L, 6L, 3))) (told core) "drawn") ]
+              Expect.equal (told (fun () -> sparsenn.SparseConv2d(4L, 6L, 3))) (told core) "drawn"
+
+              let core () =
+                  new SparseConvTranspose2d(4, 6, 3) :> SparseConv
+
+              Expect.equal (told (fun () -> sparsenn.SparseConvTranspose2d(4L, 6L, 3))) (told core) "transposed") ]

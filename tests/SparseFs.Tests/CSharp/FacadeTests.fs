@@ -307,6 +307,12 @@ let counterparts =
       [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
       "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ]
       for d in 1..3 do
+          $"SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)",
+          [ $"sparsenn.SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)" ]
+
+          $"SparseConvTranspose{d}d(inChannels, outChannels, kernelSize, sparsity, seed, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, topology, policy)",
+          [ $"sparsenn.SparseConvTranspose{d}d(inChannels, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, sparsity, topology, seed, init, device, dtype, policy)" ]
+
           $"SparseConv{d}d(connectivity, inChannels, kernelSize, stride, padding, dilation, groups, paddingMode, hasBias, init, device, dtype, policy)",
           [ $"sparsenn.SparseConv{d}d(connectivity, inChannels, kernelSize, stride, padding, dilation, paddingMode, groups, hasBias, init, device, dtype, policy)" ]
 

@@ -25,8 +25,19 @@ let private run (policy: Policy) : Run =
             torch.nn.BatchNorm2d(6L),
             torch.nn.ReLU(),
             new SparseConv2d(6, 4, (3, 2), stride = 2, groups = 2, sparsity = 0.5),
+            new SparseConvTranspose2d(
+                4,
+                6,
+                3,
+                stride = 2,
+                padding = 1,
+                outputPadding = (1, 0),
+                groups = 2,
+                sparsity = 0.4
+            ),
+            torch.nn.MaxPool2d 2L,
             torch.nn.Flatten(),
-            new SparseLinear(4 * 3 * 4, 3, sparsity = 0.5)
+            new SparseLinear(6 * 3 * 3, 3, sparsity = 0.5)
         )
 
     let optimizer = torch.optim.SGD(model.parameters (), 0.05, momentum = 0.9)
@@ -118,6 +129,37 @@ let tests =
 
                   refusedAs CheckpointProblem.Mismatch "expected SparseLinear, got SparseConv2d" (fun () ->
                       Checkpoint.sparseLayer WeightForm.SparseFs file "")))
+
+          testCase "of a transposed convolution too" (fun () ->
+              withFile (fun file ->
+                  use layer =
+                      new SparseConvTranspose2d(4, 6, (3, 1), stride = 2, outputPadding = 1, sparsity = 0.5)
+
+                  Checkpoint.save file layer
+
+                  Expect.equal
+                      (Safetensors.inspect file).Metadata["sparsefs.layer."]
+                      ("SparseConvTranspose2d(in_channels=4, out_channels=6, kernel_size=(3, 1), stride=(2, 2), padding=(0, 0), "
+                       + "output_padding=(1, 1), dilation=(1, 1), groups=1, padding_mode=zeros, nnz=36, bias=True)")
+                      "the text"
+
+                  use same = new SparseConvTranspose2d(4, 6, (3, 1), stride = 3, sparsity = 0.9)
+                  Checkpoint.load file same
+                  Expect.equal same.Connectivity layer.Connectivity "the pattern"
+                  Expect.equal (bytesOf same.weight) (bytesOf layer.weight) "the weights"
+
+                  match same.bias, layer.bias with
+                  | null, _
+                  | _, null -> failtest "no bias"
+                  | loaded, saved -> Expect.equal (bytesOf loaded) (bytesOf saved) "the bias, of 6 numbers"
+
+                  use convolution = new SparseConv2d(6, 4, (3, 1), sparsity = 0.5)
+                  use other = new SparseConvTranspose2d(4, 12, (3, 1), groups = 2)
+
+                  for other in [ convolution :> SparseLayer; other ] do
+                      let before = bytesOf other.weight
+                      refusedAs CheckpointProblem.Mismatch "expected" (fun () -> Checkpoint.load file other)
+                      Expect.equal (bytesOf other.weight) before "the layer is as it was"))
 
           testCase "a hostile text of a layer is refused at once" (fun () ->
               withFile (fun file ->

@@ -247,4 +247,68 @@ let tests =
               says "expected sizes of 8 numbers" [| 8L |] [ torch.nn.Unflatten(1L, [| 3L; 3L |]) ]
               says "'0' is a AvgPool2d" [| 2L; 8L; 8L |] [ torch.nn.AvgPool2d(3L, stride = 2L, ceil_mode = true) ]
               says "'0' is a AvgPool2d" [| 2L; 8L; 8L |] [ torch.nn.AvgPool2d(2L, divisor_override = 3L) ]
-              says "'0' is a ConvTranspose2d" [| 2L; 8L; 8L |] [ torch.nn.ConvTranspose2d(2L, 4L, 3L) ]) ]
+              says "'0' leaves an output" [| 1L; 2L |] [ torch.nn.ConvTranspose1d(1L, 1L, 1L, padding = 2L) ])
+
+          testPropertyWithConfig
+              { FsCheckConfig.defaultConfig with
+                  maxTest = 60 }
+              "a transposed convolution gives the same in ONNX Runtime"
+              (Prop.forAll (Arb.fromGen (Gen.choose (0, 1_000_000))) (fun seed ->
+                  use _ = torch.NewDisposeScope()
+                  use _ = torch.no_grad ()
+                  let random = Random seed
+                  let groups = random.Next(1, 3)
+                  let inputs, outputs = groups * random.Next(1, 4), groups * random.Next(1, 4)
+                  let stride, behind, padding = random.Next(1, 4), random.Next 3, random.Next 2
+                  let sizes = Array.init 2 (fun _ -> int64 (random.Next(3, 6)))
+
+                  let conv: SparseConv =
+                      if random.Next 2 = 0 then
+                          new SparseConvTranspose1d(
+                              inputs,
+                              outputs,
+                              4,
+                              0.4,
+                              Seed.ofInt seed,
+                              stride,
+                              padding,
+                              min behind (stride - 1),
+                              random.Next(1, 3),
+                              groups,
+                              random.Next 2 = 0
+                          )
+                      else
+                          new SparseConvTranspose2d(
+                              inputs,
+                              outputs,
+                              (3, 2),
+                              0.4,
+                              Seed.ofInt seed,
+                              (stride, 3),
+                              (padding, 0),
+                              (min behind (stride - 1), behind),
+                              (random.Next(1, 3), 1),
+                              groups,
+                              random.Next 2 = 0
+                          )
+
+                  let layer: Layer =
+                      // TorchSharp's own has the same output_padding in all dimensions.
+                      if conv :? SparseConvTranspose1d && random.Next 2 = 0 then
+                          Conversion.toDenseConv conv
+                      else
+                          conv
+
+                  use model = torch.nn.Sequential(layer, torch.nn.ReLU())
+                  whole model
+
+                  let shape =
+                      Array.append [| 2L; int64 inputs |] (if conv :? SparseConvTranspose1d then sizes[..0] else sizes)
+
+                  let x = torch.randint (-3L, 4L, shape, dtype = torch.float32)
+                  let wanted = model.call x
+
+                  for isSparse in [ true; false ] do
+                      let shape, got = run (bytesOf isSparse x.shape[1..] model) x
+                      Expect.equal shape (wanted.shape |> Array.map int) $"{conv}: shape"
+                      Expect.equal got (wanted.contiguous().data<float32>().ToArray()) $"{conv}: numbers")) ]

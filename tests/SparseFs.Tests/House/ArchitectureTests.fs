@@ -265,7 +265,7 @@ let architecture =
                     "fingerprint", "fingerprint", "src/SparseFs.Core/Connectivity/Fingerprint.fs"
                     "sddmm", "sddmm", "src/SparseFs.Core/Kernels/Products/Sddmm.fs"
                     "gemm", "gemm", "src/SparseFs.Core/Kernels/Gemm.fs"
-                    "spmm transpose", "transpose", "src/SparseFs.Core/Kernels/Products/SpmmTranspose.fs"
+                    "spmm transpose", "spmmtranspose", "src/SparseFs.Core/Kernels/Products/SpmmTranspose.fs"
                     "small world", "smallworld", "src/SparseFs.Core/Topology/SmallWorld.fs"
                     "Curveball", "curveball", "src/SparseFs.Core/Topology/Curveball.fs"
                     "duty cycle", "dutycycle", "src/SparseFs.Core/KWinners/DutyCycle.fs"

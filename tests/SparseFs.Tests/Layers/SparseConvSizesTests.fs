@@ -134,7 +134,7 @@ let constructors =
                     "expected 1 or more, got 0 (Parameter 'groups')", (fun () -> new SparseConv2d(4, 6, 3, groups = 0))
                     "expected Zeros, Reflect, Replicate or Circular, got Constant (Parameter 'paddingMode')",
                     (fun () -> new SparseConv2d(4, 6, 3, paddingMode = PaddingModes.Constant))
-                    "expected at most 2^31 - 1 weights of an output channel, got 65536 (Parameter 'kernelSize')",
+                    "expected at most 2^31 - 1 weights of a channel, got 65536 (Parameter 'kernelSize')",
                     (fun () -> new SparseConv2d(4, 6, 65536))
                     "got 1073741824 (Parameter 'dilation')",
                     (fun () -> new SparseConv2d(4, 6, 3, dilation = 1073741824))

@@ -10,14 +10,16 @@ open TorchSharp
 
 let private layerOf (dimensions: int) (geometry: ConvGeometry) (mode: PaddingModes) (pattern: Connectivity) dtype =
     let settings = LayerSettings.Of(None, None, None, Some dtype, None)
-    let start = LayerStart.ofPattern settings pattern
-
     // Margins that differ from side to side are those of padding same alone, which fits strides of 1 only.
     let sizes =
         { Dimensions = dimensions
           Geometry = geometry
+          IsTransposed = false
+          OutputPadding = Extent.all 0
           Padding = ConvPadding.Valid
           PaddingMode = mode }
+
+    let start = LayerStart.ofPattern settings (ConvSettings.channels sizes) pattern
 
     match dimensions with
     | 1 -> new SparseConv1d(start, sizes) :> SparseConv
@@ -89,17 +91,11 @@ let private dense (c: ConvCase) (weight: torch.Tensor) (bias: torch.Tensor) (x: 
     let of3 (e: Extent) =
         [| int64 e.Depth; int64 e.Height; int64 e.Width |][3 - c.Dimensions ..]
 
-    let cells =
-        Oracle.slots c.Pattern
-        |> Array.map (fun (row, col) -> int64 row * int64 c.Pattern.Cols + int64 col)
-
-    let matrix =
-        torch
-            .zeros([| c.Pattern.Cells |], dtype = weight.dtype)
-            .index_add(0L, torch.tensor cells, weight, 1.0.ToScalar())
-
     let kernel =
-        matrix.view (Array.append [| int64 g.OutChannels; int64 (g.InChannels / g.Groups) |] (of3 g.Kernel))
+        ConvDerivatives.kernel
+            c.Pattern
+            (Array.append [| int64 g.OutChannels; int64 (g.InChannels / g.Groups) |] (of3 g.Kernel))
+            weight
 
     let sides =
         [| for before, after in Array.rev (Array.zip (of3 g.Before) (of3 g.After)) do
@@ -121,57 +117,11 @@ let private dense (c: ConvCase) (weight: torch.Tensor) (bias: torch.Tensor) (x: 
     | 2 -> torch.nn.functional.conv2d (x, kernel, bias, of3 g.Stride, none, of3 g.Dilation, int64 g.Groups)
     | _ -> torch.nn.functional.conv3d (x, kernel, bias, of3 g.Stride, none, of3 g.Dilation, int64 g.Groups)
 
-/// The output; the gradients of a weighted sum of its squares for weight, bias and input; and those of the gradients' own squares.
-let private derivatives
-    (weight: torch.Tensor)
-    (bias: torch.Tensor)
-    (x: torch.Tensor)
-    (y: torch.Tensor)
-    : torch.Tensor list =
-    let arguments = [| weight; bias; x |]
-
-    let loss =
-        y.mul(y).mul(torch.arange(y.numel (), dtype = y.dtype).view(y.shape)).sum()
-
-    let first =
-        torch.autograd.grad ([| loss |], arguments, retain_graph = true, create_graph = true)
-
-    let again =
-        first |> Seq.map (fun g -> g.mul(g).sum()) |> Seq.reduce (fun a b -> a.add b)
-
-    let second = torch.autograd.grad ([| again |], arguments)
-    y :: List.ofSeq first @ List.ofSeq second
-
-/// Both ways agree up to rounding. The loss and all that is derived from it are polynomials with no negative coefficient in weight, bias and
-/// input, so their values at the numbers' magnitudes are the sums of the terms' magnitudes, of which rounding takes its share: the result itself may
-/// be small beside them.
 let private agrees (dtype: torch.ScalarType) (tolerance: float) (c: ConvCase) =
     use _ = torch.NewDisposeScope()
     use layer = layerOf c.Dimensions c.Geometry c.Mode c.Pattern dtype
-    let leaf (t: torch.Tensor) = t.detach().clone().requires_grad_ true
-
-    let bias =
-        match layer.bias with
-        | null -> failtest "no bias"
-        | bias -> bias
-
-    let x = torch.randn (c.Input, dtype = dtype, requires_grad = true)
-    let got = derivatives layer.weight bias x (layer.call x)
-    let weight, bias, x = leaf layer.weight, leaf bias, leaf x
-    let wanted = derivatives weight bias x (dense c weight bias x)
-    let weight, bias, x = leaf (weight.abs ()), leaf (bias.abs ()), leaf (x.abs ())
-    let terms = derivatives weight bias x (dense c weight bias x)
-
-    for i, (got, wanted, terms) in List.indexed (List.zip3 got wanted terms) do
-        Expect.equal got.shape wanted.shape $"{c}: shape of {i}"
-
-        let most =
-            max 1e-300 (terms.abs().max().to_type(torch.ScalarType.Float64).item<float>())
-
-        let error =
-            got.sub(wanted).abs().max().to_type(torch.ScalarType.Float64).item<float>()
-
-        Expect.isLessThanOrEqual (error / most) tolerance $"{c}: {i}"
+    let x = torch.randn (c.Input, dtype = dtype)
+    ConvDerivatives.agree (string c) tolerance layer layer.call (dense c) x
 
 let private seeds = Arb.fromGen (Gen.choose (0, Int32.MaxValue))
 

@@ -90,6 +90,52 @@ let private drawn (seed: int) : Convolution * torch.Tensor =
 
         dense, torch.randn [| 2L; inputs; 6L; 7L; 6L |]
 
+/// A dense transposed convolution of any sizes, and an input of it.
+let private drawnTransposed (seed: int) : Convolution * torch.Tensor =
+    let random = Random seed
+    let groups = int64 (random.Next(1, 3))
+
+    let inputs, outputs =
+        groups * int64 (random.Next(1, 4)), groups * int64 (random.Next(1, 4))
+
+    let size () = int64 (random.Next(1, 4))
+    let padding, dilation = int64 (random.Next 2), size ()
+    let bias = random.Next 2 = 0
+    let zeros = PaddingModes.Zeros
+
+    match random.Next 3 with
+    | 0 ->
+        torch.nn.ConvTranspose1d(inputs, outputs, size (), 3L, padding, 2L, dilation, zeros, groups, bias),
+        torch.randn (2L, inputs, 5L)
+    | 1 ->
+        torch.nn.ConvTranspose2d(
+            inputs,
+            outputs,
+            struct (size (), size ()),
+            struct (2L, 3L),
+            struct (padding, 0L),
+            struct (1L, 1L),
+            struct (1L, dilation),
+            zeros,
+            groups,
+            bias
+        ),
+        torch.randn (2L, inputs, 5L, 4L)
+    | _ ->
+        torch.nn.ConvTranspose3d(
+            inputs,
+            outputs,
+            struct (size (), size (), size ()),
+            struct (2L, 1L, 3L),
+            struct (0L, padding, 0L),
+            struct (0L, 0L, 0L),
+            struct (1L, dilation, 1L),
+            zeros,
+            groups,
+            bias
+        ),
+        torch.randn [| 2L; inputs; 4L; 3L; 4L |]
+
 let private close (a: torch.Tensor) (b: torch.Tensor) =
     a.shape = b.shape && a.allclose (b, rtol = 1e-4, atol = 1e-5)
 
@@ -115,7 +161,7 @@ let tests =
               (Prop.forAll (Arb.fromGen (Gen.choose (0, 1_000_000))) (fun seed ->
                   use _ = torch.NewDisposeScope()
                   use _ = torch.no_grad ()
-                  let dense, x = drawn seed
+                  let dense, x = (if seed % 3 = 0 then drawnTransposed else drawn) seed
                   dense.eval ()
                   let mask = torch.rand(dense.weight.shape).gt(0.5.ToScalar())
                   use sparse = Conversion.ofDenseConvMask mask dense
@@ -156,8 +202,17 @@ let tests =
 
               let dense = torch.nn.Conv2d(4L, 6L, 3L)
 
-              says "expected a Conv1d, Conv2d or Conv3d, got ConvTranspose2d" (fun () ->
-                  Conversion.ofDenseConv 0.5 (torch.nn.ConvTranspose2d(4L, 6L, 3L)))
+              says "TorchSharp reads only the first number of an output_padding of (0, 1)" (fun () ->
+                  Conversion.ofDenseConv
+                      0.5
+                      (torch.nn.ConvTranspose2d(
+                          4L,
+                          6L,
+                          struct (3L, 3L),
+                          struct (2L, 2L),
+                          struct (0L, 0L),
+                          struct (0L, 1L)
+                      )))
 
               says "TorchSharp pads the wrong dimensions" (fun () ->
                   Conversion.ofDenseConv

@@ -95,6 +95,20 @@ let summary =
               Expect.equal (row "0" s).Flops (Nullable(2L * 2L * 8L * 100L * 27L)) "3 × 9 multiply-adds a pixel"
               Expect.equal (row "1" s).Flops (Nullable(2L * 2L * 8L * 64L * 9L)) "a group has one channel")
 
+          testCase "transposed convolutions count each input pixel" (fun () ->
+              use model =
+                  torch.nn.Sequential(
+                      torch.nn.ConvTranspose2d(4L, 6L, 3L, stride = 2L, groups = 2L) :> Layer,
+                      new SparseConvTranspose2d(6, 2, (3, 1), stride = (1, 2), outputPadding = (0, 1), sparsity = 0.5)
+                  )
+
+              // [2, 4, 5, 6] → [2, 6, 11, 13] → [2, 2, 13, 26]
+              let s = Summary.ofShape [ 2L; 4L; 5L; 6L ] model
+              Expect.equal (List.ofSeq (Unchecked.nonNull (row "1" s).OutputShape)) [ 2L; 2L; 13L; 26L ] "sizes"
+              Expect.equal (row "0" s).Flops (Nullable(2L * 2L * 4L * 30L * 27L)) "3 channels of 9 cells"
+              Expect.equal (row "1" s).Flops (Nullable(2L * 2L * 143L * 18L)) "18 slots"
+              Expect.equal (row "1" s).DenseFlops (Nullable(2L * 2L * 143L * 36L)) "of 36 cells")
+
           testCase "a shared module is counted once" (fun () ->
               use layer = new SparseLinear(20, 20, sparsity = 0.5, seed = Seed.ofInt 1)
               use model = torch.nn.Sequential(layer :> Layer, layer :> Layer)

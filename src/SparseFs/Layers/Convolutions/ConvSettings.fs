@@ -11,10 +11,28 @@ type internal ConvSettings =
     {
         /// Spatial ones: 1, 2 or 3.
         Dimensions: int
+        /// Of a transposed convolution: that of the convolution whose transpose it is, whose inputs are its outputs.
         Geometry: ConvGeometry
+        IsTransposed: bool
+        /// Pixels behind each dimension of a transposed convolution's output, beyond the smallest output.
+        OutputPadding: Extent
         Padding: ConvPadding
         PaddingMode: PaddingModes
     }
+
+    /// Channels of the layer's input.
+    member s.InChannels: int =
+        if s.IsTransposed then
+            s.Geometry.OutChannels
+        else
+            s.Geometry.InChannels
+
+    /// Channels of the layer's output.
+    member s.OutChannels: int =
+        if s.IsTransposed then
+            s.Geometry.InChannels
+        else
+            s.Geometry.OutChannels
 
     /// The numbers of a size, one for each dimension.
     member s.SizeOf(e: Extent) : ConvSize =
@@ -23,11 +41,12 @@ type internal ConvSettings =
 [<RequireQualifiedAccess>]
 module internal ConvSettings =
 
-    let private refuse (argument: string) (expected: string) (got: obj) =
+    /// Says what was expected of an argument.
+    let refuse (argument: string) (expected: string) (got: obj) =
         raise (ArgumentException($"expected {expected}, got {got}", argument))
 
     /// A size of so many dimensions; what comes before has the other.
-    let private extent (dimensions: int) (argument: string) (least: int) (otherwise: int) (size: ConvSize) : Extent =
+    let extent (dimensions: int) (argument: string) (least: int) (otherwise: int) (size: ConvSize) : Extent =
         if isNull (box size) then
             nullArg argument
 
@@ -52,6 +71,21 @@ module internal ConvSettings =
 
         Extent.of3 (at 0) (at 1) (at 2)
 
+    let checkChannels (inChannels: int) (outChannels: int) (groups: int) =
+        let atLeastOne (argument: string) (n: int) =
+            if n < 1 then
+                refuse argument "1 or more" n
+
+        atLeastOne "inChannels" inChannels
+        atLeastOne "outChannels" outChannels
+        atLeastOne "groups" groups
+
+        if inChannels % groups <> 0 || outChannels % groups <> 0 then
+            let expected =
+                $"a number that divides the {inChannels} channels of the input and the {outChannels} of the output"
+
+            refuse "groups" expected groups
+
     /// <exception cref="T:System.ArgumentException">A size is out of its range, or they do not fit each other.</exception>
     let make
         (dimensions: int)
@@ -64,21 +98,8 @@ module internal ConvSettings =
         (groups: int option)
         (paddingMode: PaddingModes option)
         : ConvSettings =
-        let atLeastOne (argument: string) (n: int) =
-            if n < 1 then
-                refuse argument "1 or more" n
-
-        atLeastOne "inChannels" inChannels
-        atLeastOne "outChannels" outChannels
         let groups = defaultArg groups 1
-        atLeastOne "groups" groups
-
-        if inChannels % groups <> 0 || outChannels % groups <> 0 then
-            let expected =
-                $"a number that divides the {inChannels} channels of the input and the {outChannels} of the output"
-
-            refuse "groups" expected groups
-
+        checkChannels inChannels outChannels groups
         let mode = defaultArg paddingMode PaddingModes.Zeros
 
         match mode with
@@ -106,7 +127,7 @@ module internal ConvSettings =
                 >
                 bigint Int32.MaxValue
         then
-            refuse "kernelSize" "at most 2^31 - 1 weights of an output channel" kernelSize
+            refuse "kernelSize" "at most 2^31 - 1 weights of a channel" kernelSize
 
         let largest = Int32.MaxValue / 4
 
@@ -148,12 +169,32 @@ module internal ConvSettings =
               Dilation = dilation
               Before = before
               After = after }
+          IsTransposed = false
+          OutputPadding = Extent.all 0
           Padding = padding
           PaddingMode = mode }
 
     /// Columns of a pattern: the cells of the kernels of an output channel.
     let columns (s: ConvSettings) : int =
         s.Geometry.InChannels / s.Geometry.Groups * s.Geometry.Cells
+
+    /// Which slots of a pattern belong to a channel.
+    let channels (s: ConvSettings) : LayerChannels =
+        { Groups = s.Geometry.Groups
+          Cells = s.Geometry.Cells
+          RowsAreInputs = s.IsTransposed }
+
+    let checkColumns (connectivity: Connectivity) (s: ConvSettings) : ConvSettings =
+        if connectivity.Cols <> columns s then
+            let g = s.Geometry
+            let name = if s.IsTransposed then "output" else "input"
+
+            let expected =
+                $"{columns s} columns, {g.Cells} cells for each of {g.InChannels / g.Groups} {name} channels"
+
+            refuse (nameof connectivity) expected connectivity.Cols
+
+        s
 
     /// <summary>Of a pattern that is given: as many output channels as it has rows.</summary>
     /// <exception cref="T:System.ArgumentException">A size is out of its range, or the pattern has another number of columns than the
@@ -172,18 +213,8 @@ module internal ConvSettings =
         if isNull (box connectivity) then
             nullArg (nameof connectivity)
 
-        let s =
-            make dimensions inChannels connectivity.Rows kernelSize stride padding dilation groups paddingMode
-
-        if connectivity.Cols <> columns s then
-            let g = s.Geometry
-
-            let expected =
-                $"{columns s} columns, {g.Cells} cells for each of {g.InChannels / g.Groups} input channels"
-
-            refuse (nameof connectivity) expected connectivity.Cols
-
-        s
+        make dimensions inChannels connectivity.Rows kernelSize stride padding dilation groups paddingMode
+        |> checkColumns connectivity
 
     /// What a layer over a pattern that is drawn begins with.
     let start
@@ -195,8 +226,9 @@ module internal ConvSettings =
         : LayerStart =
         LayerStart.ofTopology
             layer
+            (channels s)
             (columns s)
-            s.Geometry.OutChannels
+            s.Geometry.OutChannels // rows of the pattern
             (defaultArg sparsity 0.9)
             (defaultArg topology Topology.uniform)
             seed
@@ -209,53 +241,3 @@ module internal ConvSettings =
             { s.Geometry with
                 Before = Extent.all 0
                 After = Extent.all 0 }
-
-    /// As Python writes a tuple.
-    let private tuple (s: ConvSettings) (size: Extent) =
-        match (s.SizeOf size).Array with
-        | [| one |] -> $"({one},)"
-        | all -> string (ConvSize.OfArray all)
-
-    let private modeOf (s: ConvSettings) =
-        (string s.PaddingMode).ToLowerInvariant()
-
-    /// As PyTorch writes the layer: what has its usual value is not said.
-    let private text (s: ConvSettings) : string list =
-        let g, tuple = s.Geometry, tuple s
-
-        [ string g.InChannels
-          string g.OutChannels
-          $"kernel_size={tuple g.Kernel}"
-          $"stride={tuple g.Stride}"
-          if s.Padding.IsSame then
-              "padding=same"
-          elif g.Before <> Extent.all 0 then
-              $"padding={tuple g.Before}"
-          if g.Dilation <> Extent.all 1 then
-              $"dilation={tuple g.Dilation}"
-          if g.Groups <> 1 then
-              $"groups={g.Groups}"
-          if s.PaddingMode <> PaddingModes.Zeros then
-              $"padding_mode={modeOf s}" ]
-
-    /// What a layer of these sizes is.
-    let describe (s: ConvSettings) : LayerDescription =
-        let g, tuple = s.Geometry, tuple s
-        let kind = $"SparseConv{s.Dimensions}d"
-
-        { Kind = kind
-          Sizes =
-            [ struct ("in_channels", string g.InChannels)
-              struct ("out_channels", string g.OutChannels)
-              struct ("kernel_size", tuple g.Kernel)
-              struct ("stride", tuple g.Stride)
-              struct ("padding", (if s.Padding.IsSame then "same" else tuple g.Before))
-              struct ("dilation", tuple g.Dilation)
-              struct ("groups", string g.Groups)
-              struct ("padding_mode", modeOf s) ]
-          DenseShape =
-            Array.append
-                [| int64 g.OutChannels; int64 (g.InChannels / g.Groups) |]
-                ((s.SizeOf g.Kernel).Array |> Array.map int64)
-          Convolution = ValueSome(ownGeometry s)
-          Text = LayerText.ofConvolution kind (text s) }

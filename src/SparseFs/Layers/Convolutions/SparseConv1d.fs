@@ -49,7 +49,7 @@ type SparseConv1d internal (start: LayerStart, settings: ConvSettings) =
             ConvSettings.ofPattern 1 connectivity inChannels kernelSize stride padding dilation groups paddingMode
 
         let layer = LayerSettings.Of(hasBias, init, device, dtype, policy)
-        new SparseConv1d(LayerStart.ofPattern layer connectivity, settings)
+        new SparseConv1d(LayerStart.ofPattern layer (ConvSettings.channels settings) connectivity, settings)
 
     /// <summary>A layer over a pattern that is drawn: uniformly random connections, or those of a topology.</summary>
     /// <param name="inChannels">Channels of the input, 1 or more.</param>

@@ -97,8 +97,9 @@ module internal StateCheck =
         find "weight" |> ValueOption.iter (checkWeight c.Nnz)
         let hasBias = not (isNull versions.Bias)
 
-        if hasBias then
-            checkLength "bias" c.Rows
+        match versions.Bias with
+        | null -> ()
+        | bias -> checkLength "bias" (int (bias.numel ()))
 
         if isStrict then
             let names =

@@ -62,11 +62,17 @@ module internal LayerStart =
 
         p.DetachFromDisposeScope() :?> Parameter
 
-    let private ofNumbers (settings: LayerSettings) (c: Connectivity) (seed: Seed option) (numbers: InitialNumbers) =
+    let private ofNumbers
+        (settings: LayerSettings)
+        (channels: LayerChannels)
+        (c: Connectivity)
+        (seed: Seed option)
+        (numbers: InitialNumbers)
+        =
         { Connectivity = c
-          Weight = parameter settings (InitialNumbers.weight c numbers)
+          Weight = parameter settings (InitialNumbers.weight channels c numbers)
           Bias =
-            match InitialNumbers.bias c numbers with
+            match InitialNumbers.bias channels c numbers with
             | null -> null
             | bias -> parameter settings bias
           Policy = settings.Policy
@@ -74,23 +80,25 @@ module internal LayerStart =
           Seed = seed }
 
     /// <summary>Over a pattern that is given.</summary>
-    let ofPattern (settings: LayerSettings) (connectivity: Connectivity) : LayerStart =
+    let ofPattern (settings: LayerSettings) (channels: LayerChannels) (connectivity: Connectivity) : LayerStart =
         if isNull (box connectivity) then
             nullArg (nameof connectivity)
 
         use _ = torch.NewDisposeScope()
 
-        InitialNumbers.draw null settings.Init connectivity.Nnz connectivity.Rows settings.HasBias
-        |> ofNumbers settings connectivity None
+        let outputs = LayerChannels.outputCount channels connectivity.Rows connectivity.Cols
+
+        InitialNumbers.draw null settings.Init connectivity.Nnz outputs settings.HasBias
+        |> ofNumbers settings channels connectivity None
 
     /// <summary>Over a pattern that is given, with all weights 0: those of a file or of another layer come into it.</summary>
     /// <remarks>Nothing is drawn; the settings' rule is the one by which reset_parameters will.</remarks>
-    let blank (settings: LayerSettings) (connectivity: Connectivity) : LayerStart =
-        { ofPattern { settings with Init = Init.Zeros } connectivity with
+    let blank (settings: LayerSettings) (channels: LayerChannels) (connectivity: Connectivity) : LayerStart =
+        { ofPattern { settings with Init = Init.Zeros } channels connectivity with
             Init = settings.Init }
 
     /// <summary>Draws weight and bias anew, into storage that no running call reads: the Parameters stay.</summary>
-    let redraw (init: Init) (versions: LayerVersions) : unit =
+    let redraw (init: Init) (channels: LayerChannels) (versions: LayerVersions) : unit =
         versions.Exclusively(fun () ->
             use _ = torch.NewDisposeScope()
             use _ = torch.no_grad ()
@@ -100,14 +108,19 @@ module internal LayerStart =
                 t.``to`` (like.dtype, like.device, copy = true)
 
             let numbers =
-                InitialNumbers.draw null init c.Nnz c.Rows (not (isNull versions.Bias))
+                InitialNumbers.draw
+                    null
+                    init
+                    c.Nnz
+                    (LayerChannels.outputCount channels c.Rows c.Cols)
+                    (not (isNull versions.Bias))
 
             let bias: torch.Tensor | null =
-                match InitialNumbers.bias c numbers with
+                match InitialNumbers.bias channels c numbers with
                 | null -> null
                 | bias -> own bias
 
-            versions.Replace(c, own (InitialNumbers.weight c numbers), bias))
+            versions.Replace(c, own (InitialNumbers.weight channels c numbers), bias))
 
     /// Whether row groups round the number of slots that was asked for to that of the pattern.
     let private isRounded (nnz: int) (c: Connectivity) =
@@ -132,11 +145,12 @@ module internal LayerStart =
             | true, _ -> ()
             | false, _ -> refuse $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
 
-    /// <summary>Over a pattern that is drawn by a topology, from rows, columns, nnz and a seed.</summary>
+    /// <summary>Over a pattern that is drawn by a topology, from rows (outFeatures), columns (inFeatures), nnz and a seed.</summary>
     /// <remarks>Where no seed is given, one is drawn after the initial numbers: these are the ones that a layer with a seed
     /// would have at the same state of torch's generator.</remarks>
     let ofTopology
         (settings: LayerSettings)
+        (channels: LayerChannels)
         (inFeatures: int)
         (outFeatures: int)
         (sparsity: float)
@@ -146,6 +160,7 @@ module internal LayerStart =
         Sparsity.checkSize (nameof inFeatures) inFeatures
         Sparsity.checkSize (nameof outFeatures) outFeatures
         let nnz = Sparsity.nnzOfLayer outFeatures inFeatures sparsity
+        let outputs = LayerChannels.outputCount channels outFeatures inFeatures
 
         let drawn (seed: Seed) =
             let c = topology outFeatures inFeatures nnz seed
@@ -154,28 +169,26 @@ module internal LayerStart =
 
         match seed with
         | Some seed ->
-            { ofPattern settings (drawn seed) with
+            { ofPattern settings channels (drawn seed) with
                 Seed = Some seed }
         | None ->
             use _ = torch.NewDisposeScope()
             use before = torch.random.get_rng_state ()
 
-            let numbers =
-                InitialNumbers.draw null settings.Init nnz outFeatures settings.HasBias
+            let numbers = InitialNumbers.draw null settings.Init nnz outputs settings.HasBias
 
             let seed = DrawnSeed.draw null
             let c = drawn seed
 
             if c.Nnz = nnz then
-                ofNumbers settings c (Some seed) numbers
+                ofNumbers settings channels c (Some seed) numbers
             else
                 // Row groups have another number of slots, as many from any seed: the numbers are drawn again, by a generator
                 // of their own, since other threads may have drawn from torch's meanwhile.
                 use again = new torch.Generator()
                 again.set_state before
 
-                let numbers =
-                    InitialNumbers.draw again settings.Init c.Nnz outFeatures settings.HasBias
+                let numbers = InitialNumbers.draw again settings.Init c.Nnz outputs settings.HasBias
 
                 let seed = DrawnSeed.draw again
-                ofNumbers settings (drawn seed) (Some seed) numbers
+                ofNumbers settings channels (drawn seed) (Some seed) numbers

@@ -27,4 +27,4 @@ module Init =
         if isNull (box layer) then
             nullArg (nameof layer)
 
-        LayerStart.redraw init layer.Versions
+        LayerStart.redraw init layer.Description.Channels layer.Versions
