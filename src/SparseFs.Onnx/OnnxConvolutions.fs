@@ -106,20 +106,18 @@ module internal OnnxConvolutions =
 
         let output =
             if s.IsTransposed then
-                Array.init sizes.Length (fun i ->
-                    let size =
-                        (sizes[i] - 1L) * stride[i] - 2L * margins[i]
-                        + dilation[i] * (kernel[i] - 1L)
-                        + behind[i]
-                        + 1L
+                let smallest =
+                    (ConvTransposeForward.smallest g (ConvInputs.extentOf s.Dimensions sizes))[3 - s.Dimensions ..]
 
-                    if size < 1L then
-                        raise (
-                            refuse
-                                $"expected an input of which '{b.Label name}' leaves an output, got {OnnxBuilder.Shown b.Shape}"
-                        )
+                let output = Array.map2 (+) smallest behind
 
-                    size)
+                if output |> Array.exists (fun size -> size < 1L) then
+                    raise (
+                        refuse
+                            $"expected an input of which '{b.Label name}' leaves an output, got {OnnxBuilder.Shown b.Shape}"
+                    )
+
+                output
             else
                 windows b name b.Shape[1..] kernel stride dilation own false
 

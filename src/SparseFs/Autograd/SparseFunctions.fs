@@ -34,7 +34,7 @@ module private Context =
         raise (InvalidOperationException message)
 
     /// Runs with a layer's numbers in use, if they are still the layer's: a gradient in their order would reach others.
-    let private inUse (numbers: LayerNumbers | null) (body: unit -> 'a) : 'a =
+    let inUse (numbers: LayerNumbers | null) (body: unit -> 'a) : 'a =
         match numbers with
         | null -> body ()
         | numbers when numbers.IsSuperseded -> gone "a layer of it was rewired or loaded, or drawn anew"
@@ -243,4 +243,5 @@ type internal ChannelBias() =
         let op = ctx.get_data "operator" :?> SparseOperator
         let wantsBias = unbox<bool>(ctx.get_data "bias")
 
-        BackwardGuard.run upstream 3 (fun u -> [ null; (if wantsBias then op.SumOfSamples u else null); u.alias () ])
+        BackwardGuard.run upstream 3 (fun u ->
+            Context.inUse op.Numbers (fun () -> [ null; (if wantsBias then op.SumOfSamples u else null); u.alias () ]))

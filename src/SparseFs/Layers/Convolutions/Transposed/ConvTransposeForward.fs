@@ -9,8 +9,8 @@ open TorchSharp
 [<RequireQualifiedAccess>]
 module internal ConvTransposeForward =
 
-    /// Sizes of the smallest output, which may be none.
-    let private smallest (g: ConvGeometry) (input: Extent) : int64[] =
+    /// Sizes of the smallest output, of 0 or less where there is none.
+    let smallest (g: ConvGeometry) (input: Extent) : int64[] =
         let along size stride before after reach =
             (int64 size - 1L) * int64 stride - int64 before - int64 after + int64 reach
 
