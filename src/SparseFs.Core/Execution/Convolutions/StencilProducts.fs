@@ -28,34 +28,17 @@ module internal StencilProducts =
               FetchTo = -1L
               Group = stencil.RowGroup }
 
-    /// Where four vectors lie, from a first one on.
-    let private placesOf
-        (target: PixelTarget)
-        (lanes: int)
-        (first: int)
-        (count: int)
-        (areTogether: bool)
-        : VectorPlaces =
-        let input k =
-            if k < count then
-                target.Input(lanes, first + k) - target.Input(lanes, first)
-            else
-                0L
+    /// Where a tile's vectors lie, from a first one on.
+    let private placesOf (inputs: int64[]) (outputs: int64[]) (first: int) (count: int) : VectorPlaces =
+        let from (places: int64[]) k =
+            if k < count then places[first + k] - places[first] else 0L
 
-        let output k =
-            if areTogether then
-                int64 (k * lanes)
-            elif k < count then
-                target.Output(lanes, first + k) - target.Output(lanes, first)
-            else
-                0L
-
-        { In1 = input 1
-          In2 = input 2
-          In3 = input 3
-          Out1 = output 1
-          Out2 = output 2
-          Out3 = output 3 }
+        { In1 = from inputs 1
+          In2 = from inputs 2
+          In3 = from inputs 3
+          Out1 = from outputs 1
+          Out2 = from outputs 2
+          Out3 = from outputs 3 }
 
     /// Asks for the lines that the next tile is written to: those of many channels, which no prefetcher follows.
     let private fetchLines (rows: int) (first: nativeptr<float32>) (apart: int64) =
@@ -71,7 +54,8 @@ module internal StencilProducts =
     let private sumRows
         (kernels: TileKernels)
         (lanes: int)
-        (stencil: Stencil)
+        (target: PixelTarget)
+        (vectorPlaces: struct (int64[] * int64[]))
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
@@ -79,30 +63,35 @@ module internal StencilProducts =
         (rows: RowRange)
         (y: nativeptr<float32>)
         =
-        let target = stencil.Target.Merged
         let channel = target.Size.Pixels
         let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
         let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let all = target.Vectors lanes
+        let struct (inputs, outputs) = vectorPlaces
+        let all = inputs.Length
         let mutable first = 0
 
         while first < all do
             let count = min vectors (all - first)
-            let from = Pointer.at planes (target.Input(lanes, first))
+            let from = Pointer.at planes inputs[first]
+            let places = placesOf inputs outputs first count
 
             // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
             // last row of a channel is another's, or nobody's.
             if
-                target.Stride.Pixels = 1L
-                && target.Output(lanes, first + count - 1) + int64 lanes <= channel
+                target.Phases = 1
+                && outputs[first + count - 1] + int64 lanes <= channel
             then
-                let places = placesOf target lanes first count false
-                let into = Pointer.at y (int64 rows.From * channel + target.Output(lanes, first))
-                let next = target.Output(lanes, min (first + count) (all - 1))
-                fetchLines rows.Count (Pointer.at y (int64 rows.From * channel + next)) channel
+                let channels = Pointer.at y (int64 rows.From * channel)
+                let into = Pointer.at channels outputs[first]
+                fetchLines rows.Count (Pointer.at channels outputs[min (first + count) (all - 1)]) channel
                 kernels.Convolve(count, p, values, bias, from, rows, into, channel, places)
             else
-                let places = placesOf target lanes first count true
+                let together =
+                    { places with
+                        Out1 = int64 lanes
+                        Out2 = int64 (2 * lanes)
+                        Out3 = int64 (3 * lanes) }
+
                 let mutable row = rows.From
 
                 while row < rows.To do
@@ -110,7 +99,7 @@ module internal StencilProducts =
                         { From = row
                           To = min rows.To (row + rowBlock) }
 
-                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), places)
+                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), together)
                     kernels.Put(target, block, first, count, own, y)
                     row <- own.To
 
@@ -131,11 +120,12 @@ module internal StencilProducts =
         let kernels = KernelTable.ofWidth width
         let shares = if n >= machine.Threads then 1 else machine.Threads
         let layout = stencil.Source
-        let phases = int stencil.Target.Stride.Pixels
+        let ofRows = stencil.Target.Merged
+        let vectorPlaces = ofRows.Places(int width)
         // Vectors that fill their row read nothing behind the sample.
-        let inPlace = layout.IsSample && stencil.Target.Merged.Most.Width >= int width
+        let inPlace = layout.IsSample && ofRows.Most.Width >= int width
         let sourceFloats = int64 layout.Channels * layout.SamplePixels
-        let targetFloats = int64 (stencil.Rows / phases) * stencil.Target.Size.Pixels
+        let targetFloats = int64 (stencil.Rows / ofRows.Phases) * stencil.Target.Size.Pixels
 
         pinned stencil (fun p ->
             machine.Team.Run(
@@ -148,11 +138,11 @@ module internal StencilProducts =
                     let into = Pointer.at target (int64 sample * targetFloats)
 
                     if inPlace then
-                        sumRows kernels (int width) stencil p values bias ofSample own into
+                        sumRows kernels (int width) ofRows vectorPlaces p values bias ofSample own into
                     else
                         let scratch = ScratchPool.rent layout.Floats
                         kernels.Fill(layout, ofSample, scratch.Floats)
-                        sumRows kernels (int width) stencil p values bias scratch.Floats own into
+                        sumRows kernels (int width) ofRows vectorPlaces p values bias scratch.Floats own into
                         ScratchPool.giveBack scratch
             ))
 
