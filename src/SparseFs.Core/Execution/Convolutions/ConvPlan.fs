@@ -23,6 +23,7 @@ type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
             else 1)
 
     let mutable forward: (Extent * Stencil) list = []
+    let mutable byCell: (Extent * Stencil) list = []
     let mutable transposed: (Extent * Stencil) list = []
 
     /// Sizes whose stencils are kept.
@@ -52,6 +53,12 @@ type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
         match find &forward input with
         | ValueSome stencil -> stencil
         | ValueNone -> keep &forward input (Stencil.ofForward geometry pattern rowGroup.Value input)
+
+    /// The convolution of inputs of a size, whose rows' slots are in the order of cells.
+    member plan.ByCell(input: Extent) : Stencil =
+        match find &byCell input with
+        | ValueSome stencil -> stencil
+        | ValueNone -> keep &byCell input (Stencil.byCell geometry pattern (plan.Forward input))
 
     /// The transpose, to inputs of a size.
     member _.Transposed(input: Extent) : Stencil =

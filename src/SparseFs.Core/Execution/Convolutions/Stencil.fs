@@ -1,5 +1,6 @@
 namespace SparseFs.Kernels
 
+open System
 open SparseFs
 
 /// <summary>One of a convolution's products with its weights, for inputs of one size: each row is a sum of shifted planes.</summary>
@@ -19,6 +20,12 @@ type internal Stencil =
     }
 
     member s.Rows: int = s.RowPtr.Length - 1
+
+    /// Whether each pixel of a sample meets its output alone, at the same place: so it is where kernels have one cell and no stride.
+    member s.IsPointwise: bool =
+        s.Source.IsSample
+        && s.Target.IsOneRow
+        && s.Source.SamplePixels = s.Target.Size.Pixels
 
 [<RequireQualifiedAccess>]
 module internal Stencil =
@@ -50,6 +57,35 @@ module internal Stencil =
           RowGroup = rowGroup
           Source = source
           Target = PixelTarget(g.Output input, Extent.all 1, source.Row, source.Plane) }
+
+    /// <summary>The same with the slots of each row ordered by cells, and in each cell by channels.</summary>
+    /// <remarks>Neighbouring slots are of different channels then: where each adds to its pixels, none waits for what its neighbour
+    /// has stored in the same ones. Each pixel gets its sums in the same order as before.</remarks>
+    let byCell (g: ConvGeometry) (pattern: Connectivity) (forward: Stencil) : Stencil =
+        let rowPtr, colIdx, cells = pattern.RowPtrArray, pattern.ColIdxArray, g.Cells
+        let from: int[] = Array.zeroCreate pattern.Nnz
+        let next: int[] = Array.zeroCreate (cells + 1)
+
+        for r in 0 .. pattern.Rows - 1 do
+            Array.Clear next
+
+            for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
+                let cell = colIdx[s] % cells
+                next[cell + 1] <- next[cell + 1] + 1
+
+            next[0] <- rowPtr[r]
+
+            for cell in 1..cells do
+                next[cell] <- next[cell] + next[cell - 1]
+
+            for s in rowPtr[r] .. rowPtr[r + 1] - 1 do
+                let cell = colIdx[s] % cells
+                from[next[cell]] <- s
+                next[cell] <- next[cell] + 1
+
+        { forward with
+            Places = from |> Array.map (fun s -> forward.Places[s])
+            From = from }
 
     let private floorDiv (a: int) (b: int) : int =
         if a >= 0 then a / b else -((b - 1 - a) / b)

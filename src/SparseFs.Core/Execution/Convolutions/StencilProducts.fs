@@ -105,6 +105,10 @@ module internal StencilProducts =
 
             first <- first + count
 
+    /// Into how many parts each of n samples is divided: one if there are samples enough.
+    let sharesOf (machine: ExecutionPolicy) (n: int) : int =
+        if n >= machine.Threads then 1 else machine.Threads
+
     /// <summary>target [n, channels of rows, ...] = the sums of each row, of source [n, channels of the layout, ...], + bias.</summary>
     /// <remarks>Values are in the order of the stencil's slots.</remarks>
     let sum
@@ -118,7 +122,7 @@ module internal StencilProducts =
         =
         let width = machine.Width
         let kernels = KernelTable.ofWidth width
-        let shares = if n >= machine.Threads then 1 else machine.Threads
+        let shares = sharesOf machine n
         let layout = stencil.Source
         let ofRows = stencil.Target.Merged
         let vectorPlaces = ofRows.Places(int width)
@@ -174,12 +178,13 @@ module internal StencilProducts =
             first <- first + count * lanes
 
     /// <summary>x [n, channels of the layout, ...] = the sums of all rows' g [n, rows, ...] times their weights.</summary>
-    /// <remarks>The same for a stencil as <c>sum</c> of its transpose; rows that share their places share a store.</remarks>
+    /// <remarks>The same for a stencil as <c>sum</c> of its transpose; rows that share their places share a store. Values are in the
+    /// order of the stencil's slots, which in each row must be that of places where a sample is divided into parts.</remarks>
     let scatter (machine: ExecutionPolicy) (stencil: Stencil) values (g: nativeptr<float32>) (n: int) x =
         let kernels, lanes = KernelTable.ofWidth machine.Width, int machine.Width
         let layout, target = stencil.Source, stencil.Target
         let run = (target.Run + lanes - 1) / lanes * lanes
-        let shares = if n >= machine.Threads then 1 else machine.Threads
+        let shares = sharesOf machine n
         let all = { From = 0; To = stencil.Rows }
 
         pinned stencil (fun p ->

@@ -27,12 +27,10 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
         firsts
         |> Array.map (Extent.map3 (fun size step first -> (size - first + step - 1) / step) size stride)
 
-    /// Whether all pixels follow each other in the inputs as they do in the outputs: then they are one row.
     let isOneRow =
         phases = 1
-        && row = size.Width
-        && (size.Depth = 1 || plane = row * size.Height)
-        && size <> Extent.of3 1 1 (int size.Pixels)
+        && (size.Height = 1 || row = size.Width)
+        && (size.Depth = 1 || plane = size.Height * size.Width)
 
     member _.Size: Extent = size
     member _.Stride: Extent = stride
@@ -50,6 +48,9 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
 
     /// Pixels of the largest phase.
     member _.Most: Extent = sizes[0]
+
+    /// Whether all pixels follow each other in the inputs as they do in the outputs: then they are one row.
+    member _.IsOneRow: bool = isOneRow
 
     /// The same pixels in as few rows as they have.
     member t.Merged: PixelTarget =
