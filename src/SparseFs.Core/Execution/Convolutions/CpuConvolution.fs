@@ -33,12 +33,22 @@ module internal CpuConvolution =
     let gather machine (stencil: Stencil) (values: nativeptr<float32>) g (n: int) x =
         ordered stencil values (fun values -> StencilProducts.sum machine stencil values Pointer.nothing g n x)
 
+    /// <summary>Whether the transposed product adds outputs' gradients to the inputs', in place of summing each input's.</summary>
+    /// <remarks>Rows that share their places then share a store. Others pay for each vector's store, so that it is worth half as many
+    /// vectors: where large kernels without padding make outputs much smaller than inputs.</remarks>
+    let private scatters (plan: ConvPlan) (forward: Stencil) (input: Extent) (lanes: int) : bool =
+        let inputs =
+            PixelTarget(input, plan.Geometry.Stride, forward.Source.Row, forward.Source.Plane)
+
+        not forward.IsPointwise
+        && (plan.RowGroup = 4
+            || 2 * ((forward.Target.Run + lanes - 1) / lanes) <= inputs.Vectors lanes)
+
     /// <summary>x [n, in, ...] = the transposed convolution of g [n, out, ...]; x is overwritten.</summary>
     let convT (machine: ExecutionPolicy) (plan: ConvPlan) (input: Extent) (values: nativeptr<float32>) g (n: int) x =
         let forward = plan.Forward input
 
-        // Pointwise sums are read and written in place.
-        if plan.RowGroup = 4 && not forward.IsPointwise then
+        if scatters plan forward input (int machine.Width) then
             let shares = StencilProducts.sharesOf machine n
             let stencil = if shares = 1 then plan.ByCell input else forward
             ordered stencil values (fun values -> StencilProducts.scatter machine stencil values g n x)
