@@ -117,16 +117,17 @@ let networks: (string * Network) list =
                 last ]
           | _ -> failwith "expected four layers" }
 
-      // Three convolutions with batch norm; the first one stays dense, as its 288 weights are a thousandth of the operations.
+      // Three convolutions with batch norm and the mean of their pixels. The first one and the last layer stay dense: their 288 and
+      // 1280 weights would be all of Erdős–Rényi-Kernel's budget at the higher sparsities.
       "fashion-cnn",
       { Dataset = "fashion"
-        Epochs = 10
+        Epochs = 5
         Rate = 0.1
         Sparsities = [ 0.8; 0.9; 0.95; 0.98 ]
-        Choices = [ conv 32 64 3 1; conv 64 128 3 1; linear 1152 10 ]
+        Choices = [ conv 32 64 3 1; conv 64 128 3 1 ]
         Build =
           function
-          | [ second; third; last ] ->
+          | [ second; third ] ->
               let norm (channels: int64) : Layer = torch.nn.BatchNorm2d channels
 
               [ image ()
@@ -141,10 +142,10 @@ let networks: (string * Network) list =
                 third
                 norm 128L
                 relu ()
-                pool ()
+                torch.nn.AdaptiveAvgPool2d 1L
                 flat ()
-                last ]
-          | _ -> failwith "expected three layers" } ]
+                (linear 128 10).Dense() ]
+          | _ -> failwith "expected two layers" } ]
 
 // ---------------------------------------------------------------------------------------------------------
 // The grid
@@ -160,6 +161,9 @@ type Run =
 let usualTrainings = [ "dense"; "static"; "set"; "rigl"; "gradual" ]
 
 let isNumenta (network: string) = network = "cnn-2"
+
+/// Rows that no paper has, which say where CNN-2's accuracy goes: of the first seed alone.
+let private diagnoses = set [ "sparse-all-weights"; "sparse-hidden-relu" ]
 
 /// What may be asked for of a network.
 let trainingsOf (network: string) =
@@ -177,15 +181,19 @@ let grid =
     [ for seed in given.GetResult(Seeds, [ 1..3 ]) do
           for network in chosen "--networks" (given.GetResult(Networks, [])) ("cnn-2" :: List.map fst networks) do
               for training in trainingsOf network |> List.filter asked.Contains do
-                  for sparsity in
-                      (if training = "dense" || isNumenta network then
-                           [ 0.0 ]
-                       else
-                           given.GetResult(Sparsities, (networks |> List.find (fst >> (=) network) |> snd).Sparsities)) do
-                      { Network = network
-                        Sparsity = sparsity
-                        Training = training
-                        Seed = seed } ]
+                  if seed = 1 || not (diagnoses.Contains training) then
+                      for sparsity in
+                          (if training = "dense" || isNumenta network then
+                               [ 0.0 ]
+                           else
+                               given.GetResult(
+                                   Sparsities,
+                                   (networks |> List.find (fst >> (=) network) |> snd).Sparsities
+                               )) do
+                          { Network = network
+                            Sparsity = sparsity
+                            Training = training
+                            Seed = seed } ]
 
 let path =
     let inRoot =

@@ -80,6 +80,18 @@ module internal LawConditions =
         [ "the same pattern after another seed was used", generate seed = first
           "the same pattern on another thread", elsewhere.Result = first ]
 
+    let ofKernels (cells: int) (c: Connectivity) : (string * bool) list =
+        let colIdx = c.ColIdx.ToArray()
+
+        let kernels =
+            Array.zip (Connectivity.rowIndices c) colIdx
+            |> Array.countBy (fun (row, col) -> row, (if cells > 0 then col / cells else col))
+
+        [ "a kernel has 1 cell or more, and columns are whole kernels", cells >= 1 && c.Cols % cells = 0
+          $"each kernel has all of its {cells} cells, or none",
+          kernels |> Array.forall (fun (_, count) -> count = cells) ]
+
+
     /// Neighbouring rows share their columns, so many rows at a time.
     let ofRowGroups (size: int) (c: Connectivity) : (string * bool) list =
         let rowPtr = c.RowPtr.ToArray()

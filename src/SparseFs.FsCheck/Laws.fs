@@ -37,6 +37,18 @@ module Laws =
     let hasRowGroups (size: int) (c: Connectivity) : Property =
         LawConditions.all (LawConditions.ofPattern c @ LawConditions.ofRowGroups size c)
 
+    /// <summary>A convolution's pattern has whole kernels: all cells of a pair of channels, or none.</summary>
+    /// <param name="cells">Cells of a kernel.</param>
+    /// <param name="c">Any pattern.</param>
+    /// <returns>It is a pattern; its columns are whole kernels; each kernel has all of its cells, or none.</returns>
+    /// <example><code>
+    /// let drawn seed = Topology.inKernels 9 Topology.uniform 32 144 450 seed
+    /// Prop.forAll Generators.seed (fun seed -> Laws.hasKernels 9 (drawn seed)) |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "HasKernels">]
+    let hasKernels (cells: int) (c: Connectivity) : Property =
+        LawConditions.all (LawConditions.ofPattern c @ LawConditions.ofKernels cells c)
+
     /// <summary>The transpose swaps every pair, and its slot map says where each value comes from.</summary>
     /// <param name="c">Any pattern, shape [rows, cols].</param>
     /// <returns>Transposing twice gives the pattern back; the transpose is a pattern that holds exactly the swapped pairs;
@@ -175,8 +187,8 @@ module Laws =
 
     /// <summary>An update of a layer by a policy whose budget is not shared between layers.</summary>
     /// <param name="policy">Yours, or one of <c>Policy</c>'s.</param>
-    /// <returns>For any layer, in row groups if the policy is, and any part of its slots: nnz stays (or falls, if it is to); the
-    /// result is a pattern of the same shape, and groups stay groups; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
+    /// <returns>For any layer, in row groups or whole kernels if the policy is, and any part of its slots: nnz stays (or falls, if it
+    /// is to); the result is a pattern of the same shape, and groups stay groups, kernels whole; the remap maps slots of the same cell one to one, and kept slots keep their weights; what was grown had
     /// been absent, or the policy lets it come back; a part of 0 changes nothing; equal arguments give equal results;
     /// the outcome counts what happened.</returns>
     /// <example><code>
@@ -226,7 +238,9 @@ module Laws =
                   "the result is a pattern",
                   Connectivity.tryCreate after.Rows after.Cols (after.RowPtr.ToArray()) (after.ColIdx.ToArray()) =
                       Ok after
-                  yield! LawConditions.ofRowGroups policy.RowGroup after
+                  yield! LawConditions.ofRowGroups (RewireGenerators.groupOf policy.RowGroup state) after
+                  if policy.WholeKernels then
+                      yield! LawConditions.ofKernels state.KernelCells after
                   "the remap is between the two", (r.Remap.Before, r.Remap.After) = (before.Nnz, after.Nnz)
                   "no old slot is continued twice", (Array.distinct kept).Length = kept.Length
                   "a continued slot is in the same cell",
@@ -245,7 +259,9 @@ module Laws =
                   r.Explored.Count = int64 (Set.union known (Set.ofArray now)).Count ]
 
         let states =
-            if policy.RowGroup > 1 then
+            if policy.WholeKernels then
+                RewireGenerators.statesInKernels policy.RowGroup
+            elif policy.RowGroup > 1 then
                 RewireGenerators.statesInRowGroups policy.RowGroup
             else
                 RewireGenerators.states

@@ -63,7 +63,8 @@ public static class Conversions
     /// <param name="dense">A torch.nn.Conv1d, Conv2d or Conv3d of a real floating dtype.</param>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
     /// <param name="rowGroup">Output channels that share their slots, 1 for each by itself.</param>
-    /// <param name="groupNorm">What the weights of a cell of a group are worth together.</param>
+    /// <param name="groupNorm">What the weights of a cell of a group, or of a kernel, are worth together.</param>
+    /// <param name="wholeKernels">Whether the cells of a kernel stay or go together.</param>
     /// <returns>A new SparseConv1d, 2d or 3d with the same sizes.</returns>
     /// <exception cref="ArgumentException">The layer is null, of another dtype or another convolution, a weight is NaN, the
     /// sparsity is outside [0, 1) or leaves no weight, or rowGroup is below 1.</exception>
@@ -71,9 +72,12 @@ public static class Conversions
         this Convolution dense,
         double sparsity,
         int rowGroup = 1,
-        RowGroupNorm groupNorm = RowGroupNorm.L2) =>
+        RowGroupNorm groupNorm = RowGroupNorm.L2,
+        bool wholeKernels = false) =>
         Named.Call(
-            () => SparseFs.Conversion.OfDenseConvInRowGroups(rowGroup, groupNorm, sparsity, dense),
+            () => wholeKernels
+                ? SparseFs.Conversion.OfDenseConvInKernels(rowGroup, groupNorm, sparsity, dense)
+                : SparseFs.Conversion.OfDenseConvInRowGroups(rowGroup, groupNorm, sparsity, dense),
             ("size", nameof(rowGroup)),
             ("norm", nameof(groupNorm)));
 

@@ -37,6 +37,8 @@ public static class Sparsifying
     /// <param name="groupNorm">What the weights of a group's column are worth together.</param>
     /// <param name="fasterFor">An input of the model: a layer is replaced only if its forward and backward for what it sees of that
     /// input is measured to be faster; null to replace without measuring. Convolutions are measured so alone.</param>
+    /// <param name="wholeKernels">Whether the cells of a convolution's kernels stay or go together: those with the largest norms
+    /// stay.</param>
     /// <returns>One row for each layer that has a sparse twin, replaced or not.</returns>
     /// <exception cref="ArgumentException">The model is null, a name of layers is none of those layers', a number is outside its range, more than one of allocation,
     /// byGlobalMagnitude and sparsityOf is given, or the optimizer is of a kind whose state is not known or has no state of a
@@ -55,7 +57,8 @@ public static class Sparsifying
         Layers? layers = null,
         int rowGroup = 1,
         RowGroupNorm groupNorm = RowGroupNorm.L2,
-        Tensor? fasterFor = null)
+        Tensor? fasterFor = null,
+        bool wholeKernels = false)
     {
         bool[] budgets = [allocation is not null, byGlobalMagnitude, sparsityOf is not null];
 
@@ -92,6 +95,7 @@ public static class Sparsifying
             fasterAt is { } batch ? FSharpValueOption<int>.NewValueSome(batch) : FSharpValueOption<int>.ValueNone,
             fasterFor,
             rowGroup,
+            wholeKernels,
             groupNorm);
 
         var chosen = namePattern is null

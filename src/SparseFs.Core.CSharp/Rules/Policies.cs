@@ -72,7 +72,9 @@ public static class Policies
     /// <param name="momentumSteps">Optimizer steps that such rules look back, 1 or more.</param>
     /// <param name="rowGroup">Rows that are rewired together, 1 for each by itself: whole columns of the groups of
     /// <c>Topologies.RowGroups</c> go and come.</param>
-    /// <param name="groupNorm">What the weights, and the gradients, of a group's column are worth together.</param>
+    /// <param name="groupNorm">What the weights, and the gradients, of a group's column, or of a kernel, are worth together.</param>
+    /// <param name="wholeKernels">Whether the cells of a convolution's kernels are rewired together: those of
+    /// <c>Topologies.InKernels</c> go and come.</param>
     /// <returns>The policy.</returns>
     /// <exception cref="ArgumentException">A part is null or outside its range, or a name has no score.</exception>
     public static Policy Custom(
@@ -92,7 +94,8 @@ public static class Policies
         double momentumBeta = 0.9,
         int momentumSteps = 32,
         int rowGroup = 1,
-        RowGroupNorm groupNorm = RowGroupNorm.L2) =>
+        RowGroupNorm groupNorm = RowGroupNorm.L2,
+        bool wholeKernels = false) =>
         PolicyModule.Check(
             new Policy(
                 Require.NotNull(schedule),
@@ -114,6 +117,7 @@ public static class Policies
                     RuleChecks.MomentumBeta(momentumBeta),
                     RuleChecks.MomentumSteps(momentumSteps)),
                 rowGroup,
+                wholeKernels,
                 groupNorm));
 
     /// <summary>The same policy over groups of rows that share their columns: whole columns of groups go and come, by the
@@ -125,6 +129,15 @@ public static class Policies
     /// <exception cref="ArgumentException">size is below 1, or the policy grows by distance.</exception>
     public static Policy InRowGroups(this Policy policy, int size, RowGroupNorm norm = RowGroupNorm.L2) =>
         PolicyModule.InRowGroups(size, norm, Require.NotNull(policy));
+
+    /// <summary>The same policy over whole kernels of convolutions: all cells of a pair of channels go and come together, by their
+    /// norm, so that whole kernels stay whole.</summary>
+    /// <param name="policy">Any but one that grows by distance. Scores of its own rules count by their mean over the cells.</param>
+    /// <param name="norm">What the weights, and the gradients, of a kernel are worth together.</param>
+    /// <returns>A new policy.</returns>
+    /// <exception cref="ArgumentException">The policy is null or grows by distance.</exception>
+    public static Policy InKernels(this Policy policy, RowGroupNorm norm = RowGroupNorm.L2) =>
+        PolicyModule.InKernels(norm, Require.NotNull(policy));
 
     private static Drop DropOf(DropRule rule, Func<LayerState, float[]>? score, string? name) =>
         (score, name) switch

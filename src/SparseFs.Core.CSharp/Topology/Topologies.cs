@@ -143,6 +143,20 @@ public static class Topologies
             ? (rows, cols, nnz, seed) => Topology.RowGroups(size, rows, cols, nnz, seed)
             : throw new ArgumentOutOfRangeException(nameof(size), size, $"expected 1 or more rows, got {size}");
 
+    /// <summary>Whole kernels of a convolution, at the pairs of channels that another topology draws, as a topology of layers:
+    /// <c>sparsenn.SparseConv2d(64, 128, 3, sparsity: 0.9, topology: Topologies.InKernels(9))</c>.</summary>
+    /// <param name="cells">Cells of a kernel: 9 of 3 × 3.</param>
+    /// <param name="topology">Draws the pairs, from rows, input channels, kernels and a seed; null for uniform ones.</param>
+    /// <returns>A function of rows, columns, slots and a seed.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">cells is below 1.</exception>
+    public static Func<int, int, int, Seed, Connectivity> InKernels(
+        int cells,
+        Func<int, int, int, Seed, Connectivity>? topology = null) =>
+        cells >= 1
+            ? (rows, cols, nnz, seed) => Topology.InKernels(
+                cells, FuncConvert.FromFunc(topology ?? Uniform), rows, cols, nnz, seed)
+            : throw new ArgumentOutOfRangeException(nameof(cells), cells, $"expected 1 cell or more, got {cells}");
+
     /// <summary>N of every M columns that follow each other, in each row by itself: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, a multiple of m.</param>

@@ -11,12 +11,26 @@ public static class PatternUpdates
     /// <param name="weight">Length nnz, in slot order; not copied.</param>
     /// <param name="step">The optimizer step, counted from 1.</param>
     /// <param name="seed">Randomness for this update alone.</param>
+    /// <param name="channelGroups">Groups of channels of a convolution; 1 of others.</param>
+    /// <param name="kernelCells">Columns of a kernel of a convolution; 1 of others.</param>
     /// <returns>The state.</returns>
-    /// <exception cref="ArgumentException">weight does not have nnz numbers, or an argument is null.</exception>
-    public static LayerState State(Connectivity connectivity, float[] weight, long step, Seed seed) =>
-        Named.Call(
+    /// <exception cref="ArgumentException">weight does not have nnz numbers, or an argument is null. Updates refuse channelGroups
+    /// that do not divide the rows and kernelCells that do not divide the columns.</exception>
+    public static LayerState State(
+        Connectivity connectivity,
+        float[] weight,
+        long step,
+        Seed seed,
+        int channelGroups = 1,
+        int kernelCells = 1)
+    {
+        var s = Named.Call(
             () => SparseFs.Rewire.State(Require.NotNull(connectivity), Require.NotNull(weight), step, seed),
             ("Weight", nameof(weight)));
+
+        return new LayerState(
+            s.Connectivity, s.Weight, s.Gradient, s.Momentum, s.Explored, channelGroups, kernelCells, s.Step, s.Seed);
+    }
 
     /// <summary>Drops and grows a given part of a layer's slots.</summary>
     /// <param name="policy">Its budget is the layer's or the rows'; the schedule is not asked.</param>

@@ -36,6 +36,14 @@ module internal RowGroups =
         let size = size rowPtr colIdx
         size % wanted = 0 || size >= rowPtr.Length - 1
 
+    /// <summary>Rows that are rewired together where so many are wanted: in channel groups of other rows' number the most that
+    /// divide both, as no row group has rows of two channel groups.</summary>
+    let within (channelGroups: int) (rows: int) (wanted: int) : int =
+        if channelGroups = 1 then
+            wanted
+        else
+            commonDivisor wanted (rows / channelGroups)
+
     /// Why a pattern of groups of another size is not rewired in groups of this one.
     let refusal (wanted: int) (pattern: string) (size: int) : string =
         invariant

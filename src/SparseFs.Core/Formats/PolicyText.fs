@@ -184,6 +184,8 @@ module internal PolicyText =
               Absent = ValueSome "{ Beta = 0.9; Steps = 32 }" }
           { known "RowGroup" (MetadataFields.ofInteger (int64 policy.RowGroup)) with
               Absent = ValueSome "1" }
+          { known "WholeKernels" (MetadataFields.ofBool policy.WholeKernels) with
+              Absent = ValueSome(MetadataFields.ofBool false) }
           { known "GroupNorm" (ofNorm policy.GroupNorm) with
               Absent = ValueSome "L2" } ]
 

@@ -14,6 +14,12 @@ type LayerState =
         Momentum: CellScores
         /// <summary>Cells that have ever been slots.</summary>
         Explored: ExploredCells
+        /// <summary>Groups of channels of a convolution: the rows of each see inputs of their own, so that no row group has rows of two
+        /// of them; 1 of others.</summary>
+        ChannelGroups: int
+        /// <summary>Columns of a kernel: of a convolution the cells that a pair of channels has, side by side; 1 of others. Policies
+        /// of whole kernels look at it, and no others.</summary>
+        KernelCells: int
         /// <summary>The optimizer step, counted from 1.</summary>
         Step: int64
         /// <summary>Randomness for this layer and this step alone.</summary>

@@ -25,9 +25,13 @@ type Policy =
         /// <summary>The running mean of gradients, for rules that look at momentum.</summary>
         Momentum: MomentumWindow
         /// <summary>Rows that are rewired together, 1 for each by itself: of a pattern of row groups of that size
-        /// (<c>Topology.rowGroups</c>), whole columns of groups go and come, so that it stays one.</summary>
+        /// (<c>Topology.rowGroups</c>), whole columns of groups go and come, so that it stays one. No group has rows of two groups of
+        /// a convolution's channels: where these have no multiple of it, it is the largest number that divides both.</summary>
         RowGroup: int
-        /// <summary>What the weights, and the gradients, of a group's column are worth together.</summary>
+        /// <summary>Whether the cells of a convolution's kernels are rewired together: of a pattern of whole kernels
+        /// (<c>Topology.inKernels</c>), whole ones go and come, so that it stays one. Layers without kernels are rewired as ever.</summary>
+        WholeKernels: bool
+        /// <summary>What the weights, and the gradients, of a group's column or of a kernel are worth together.</summary>
         GroupNorm: RowGroupNorm
     }
 
@@ -36,18 +40,19 @@ type Policy =
             $"drop {p.Drop}, grow {p.Grow}, budget {p.Budget}, grown weights {p.GrownWeight}, moments {p.Moments}{p.Groups}; {p.Schedule}"
 
     member private p.Groups =
-        if p.RowGroup = 1 then
-            ""
-        else
-            invariant $", groups of {p.RowGroup} rows by {p.GroupNorm}"
+        match p.RowGroup, p.WholeKernels with
+        | 1, false -> ""
+        | 1, true -> invariant $", whole kernels by {p.GroupNorm}"
+        | rows, false -> invariant $", groups of {rows} rows by {p.GroupNorm}"
+        | rows, true -> invariant $", groups of {rows} rows and whole kernels by {p.GroupNorm}"
 
 /// <summary>The policies of the literature, and their parts.</summary>
 [<RequireQualifiedAccess>]
 module Policy =
 
-    let private noDistance (size: int) : string =
+    let private noDistance (groups: string) : string =
         invariant
-            $"expected Gradient, Momentum, Random or a score for groups of {size} rows, which have no one distance, got DistanceDecay"
+            $"expected Gradient, Momentum, Random or a score for {groups}, which have no one distance, got DistanceDecay"
 
     /// <summary>Static sparsity: nothing is ever rewired.</summary>
     /// <example><code>
@@ -69,6 +74,7 @@ module Policy =
           SkipGradientsAtUpdates = false
           Momentum = MomentumWindow.standard
           RowGroup = 1
+          WholeKernels = false
           GroupNorm = RowGroupNorm.L2 }
 
     /// <summary>RigL: smallest magnitudes go, largest gradients come.</summary>
@@ -170,10 +176,33 @@ module Policy =
             raise (ArgumentException((invariant $"expected 1 row or more, got {size}"), nameof size))
 
         match policy.Grow with
-        | Grow.DistanceDecay _ when size > 1 -> raise (ArgumentException(noDistance size, nameof policy))
+        | Grow.DistanceDecay _ when size > 1 ->
+            raise (ArgumentException(noDistance (invariant $"groups of {size} rows"), nameof policy))
         | _ ->
             { policy with
                 RowGroup = size
+                GroupNorm = norm }
+
+    /// <summary>The same policy over whole kernels of convolutions: all cells of a pair of channels go and come together, by
+    /// their norm, so that whole kernels stay whole.</summary>
+    /// <param name="norm">What the weights, and the gradients, of a kernel are worth together.</param>
+    /// <param name="policy">Any but one that grows by distance. Scores of its own rules count by their mean over the
+    /// cells.</param>
+    /// <exception cref="T:System.ArgumentException">The policy grows by distance.</exception>
+    /// <remarks>With row groups too, a kernel goes and comes in all rows of its group. Layers that share a budget share it with
+    /// those of as many rows and cells together.</remarks>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.cosine 0.3 100L 75_000L) |> Policy.inKernels RowGroupNorm.L2
+    /// let topology = Topology.inKernels 9 Topology.uniform
+    /// let layer = new SparseConv2d(64, 128, 3, sparsity = 0.9, topology = topology, policy = policy)
+    /// </code></example>
+    [<CompiledName "InKernels">]
+    let inKernels (norm: RowGroupNorm) (policy: Policy) : Policy =
+        match policy.Grow with
+        | Grow.DistanceDecay _ -> raise (ArgumentException(noDistance "whole kernels", nameof policy))
+        | _ ->
+            { policy with
+                WholeKernels = true
                 GroupNorm = norm }
 
     /// <summary>Inputs of a policy's rules beside the weights.</summary>
@@ -205,18 +234,6 @@ module Policy =
         | Budget.RowWithAblation _ -> ofGrow ||| GrowthInputs.Gradient
         | _ -> ofMoments ||| ofGrow
 
-    let private refuse (name: string) (message: string) =
-        raise (ArgumentException(message, name))
-
-    /// Files hold the name as UTF-8, which has no half of a surrogate pair.
-    let private checkName (part: string) (name: string) =
-        let isText =
-            not (String.IsNullOrWhiteSpace name)
-            && Text.Encoding.UTF8.GetString(Text.Encoding.UTF8.GetBytes name) = name
-
-        if not isText then
-            refuse "name" (invariant $"expected a name for the policy's own {part} rule, got '{name}'")
-
     /// <summary>Checks a policy and gives it back.</summary>
     /// <param name="policy">The policy.</param>
     /// <exception cref="T:System.ArgumentException">A part is outside its range; the message names it.</exception>
@@ -236,38 +253,11 @@ module Policy =
         Schedule.check policy.Schedule |> ignore
         MomentumWindow.check policy.Momentum
 
-        match policy.Budget with
-        | Budget.RowWithAblation salient when not (salient >= 0.0 && salient <= 1.0) ->
-            refuse "salient" (invariant $"expected γ in [0, 1], got {salient}")
-        | Budget.GradualPruning(initial, final) ->
-            Sparsity.check "initial" initial
-            Sparsity.check "final" final
-
-            if final < initial then
-                refuse "final" (invariant $"expected a sparsity of {initial} or more, got {final}")
-        | _ -> ()
-
-        let scale (name: string) (value: float) =
-            if not (value >= 0.0 && Double.IsFinite value) then
-                refuse name (invariant $"expected a finite number of 0 or more, got {value}")
-
-        match policy.GrownWeight with
-        | GrownWeight.Zero -> ()
-        | GrownWeight.Uniform bound -> scale "bound" bound
-        | GrownWeight.Normal deviation -> scale "deviation" deviation
-
-        match policy.Drop with
-        | Drop.NamedScore(name, _) -> checkName "drop" name
-        | _ -> ()
-
-        match policy.Grow with
-        | Grow.NamedScore(name, _, _) -> checkName "grow" name
-        | Grow.DistanceDecay(placement, lambda) ->
-            SmallWorld.checkPlacement placement
-
-            if not (lambda >= 0.0 && lambda <= 1000.0) then
-                refuse "lambda" (invariant $"expected λ in [0, 1000], got {lambda}")
-        | _ -> ()
+        RuleChecks.budget policy.Budget
+        RuleChecks.grownWeight policy.GrownWeight
+        RuleChecks.drop policy.Drop
+        RuleChecks.grow policy.Grow
+        let refuse = RuleChecks.refuse
 
         if policy.RowGroup < 1 then
             refuse "rowGroup" (invariant $"expected 1 row or more, got {policy.RowGroup}")
@@ -276,7 +266,9 @@ module Policy =
             refuse "groupNorm" (invariant $"expected L1 or L2, got {policy.GroupNorm}")
 
         match policy.Grow with
-        | Grow.DistanceDecay _ when policy.RowGroup > 1 -> refuse "grow" (noDistance policy.RowGroup)
+        | Grow.DistanceDecay _ when policy.RowGroup > 1 ->
+            refuse "grow" (noDistance (invariant $"groups of {policy.RowGroup} rows"))
+        | Grow.DistanceDecay _ when policy.WholeKernels -> refuse "grow" (noDistance "whole kernels")
         | _ -> ()
 
         if not (Enum.IsDefined policy.Regrow) then

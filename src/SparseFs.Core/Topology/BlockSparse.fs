@@ -102,6 +102,34 @@ module internal BlockSparse =
             (draw (rows / size) ofWhole (Seed.child 0 seed))
             (draw (min (rows % size) 1) ofLast (Seed.child 1 seed))
 
+    /// As Topology.inKernels.
+    let inKernels
+        (cells: int)
+        (topology: int -> int -> int -> Seed -> Connectivity)
+        (rows: int)
+        (cols: int)
+        (nnz: int)
+        (seed: Seed)
+        : Connectivity =
+        if cells < 1 then
+            raise (
+                ArgumentOutOfRangeException(nameof cells, cells, (invariant $"expected 1 cell or more, got {cells}"))
+            )
+
+        Sparsity.checkNnz rows cols nnz
+
+        if cols % cells <> 0 then
+            raise (
+                ArgumentOutOfRangeException(
+                    nameof cols,
+                    cols,
+                    (invariant $"expected a multiple of the kernels' {cells} cells, got {cols} columns")
+                )
+            )
+
+        topology rows (cols / cells) (WholeKernels.ofSlots cells nnz) seed
+        |> WholeKernels.expand cells
+
     /// As Topology.nOfM.
     let nOfM (rows: int) (cols: int) (n: int) (m: int) (seed: Seed) : Connectivity =
         Sparsity.checkShape rows cols

@@ -249,6 +249,33 @@ module Topology =
     let rowGroups (size: int) (rows: int) (cols: int) (nnz: int) (seed: Seed) : Connectivity =
         BlockSparse.rowGroups size rows cols nnz seed
 
+    /// <summary>Whole kernels of a convolution, at the pairs of channels that another topology draws.</summary>
+    /// <param name="cells">Cells of a kernel: 9 of 3 × 3.</param>
+    /// <param name="topology">Draws the pairs: from rows, input channels, kernels and a seed.</param>
+    /// <param name="rows">out_channels, 0 or more.</param>
+    /// <param name="cols">in_channels of a row · cells.</param>
+    /// <param name="nnz">Slots that are wanted, 0..rows·cols.</param>
+    /// <param name="seed">The same seed gives the same pattern on every machine.</param>
+    /// <returns>The kernels that are nearest to nnz slots, as many as the topology draws of them. SparseConv2d and the others take this
+    /// number over.</returns>
+    /// <exception cref="T:System.ArgumentOutOfRangeException">cells is below 1, cols is not a multiple of it, a size is
+    /// negative or nnz is outside 0..rows·cols.</exception>
+    /// <remarks><c>Policy.inKernels</c> makes policies that keep whole kernels.</remarks>
+    /// <example><code>
+    /// let layer = new SparseConv2d(64, 128, 3, sparsity = 0.9, topology = Topology.inKernels 9 Topology.uniform)
+    /// let inGroups = Topology.inKernels 9 (Topology.rowGroups 4) 128 576 7_000 seed
+    /// </code></example>
+    [<CompiledName "InKernels">]
+    let inKernels
+        (cells: int)
+        (topology: int -> int -> int -> Seed -> Connectivity)
+        (rows: int)
+        (cols: int)
+        (nnz: int)
+        (seed: Seed)
+        : Connectivity =
+        BlockSparse.inKernels cells topology rows cols nnz seed
+
     /// <summary>N of every M columns that follow each other, in each row by itself: N:M sparsity.</summary>
     /// <param name="rows">out_features, 0 or more.</param>
     /// <param name="cols">in_features, a multiple of m.</param>

@@ -20,6 +20,20 @@ module Rewire =
 
             raise (ArgumentException((invariant $"expected {state.Connectivity.Nnz} weights, got {got}"), "Weight"))
 
+        if state.ChannelGroups < 1 || state.Connectivity.Rows % state.ChannelGroups <> 0 then
+            let message =
+                invariant
+                    $"expected a divisor of the {state.Connectivity.Rows} rows, got {state.ChannelGroups} groups of channels"
+
+            raise (ArgumentException(message, "ChannelGroups"))
+
+        if state.KernelCells < 1 || state.Connectivity.Cols % state.KernelCells <> 0 then
+            let message =
+                invariant
+                    $"expected a divisor of the {state.Connectivity.Cols} columns, got kernels of {state.KernelCells} cells"
+
+            raise (ArgumentException(message, "KernelCells"))
+
         if isNull (box state.Explored) || not (state.Explored.Fits state.Connectivity) then
             raise (
                 ArgumentException(
@@ -27,17 +41,6 @@ module Rewire =
                     "Explored"
                 )
             )
-
-    /// Whether the pattern has the groups that the policy rewires.
-    let private checkGroups (policy: Policy) (state: LayerState) =
-        let c = state.Connectivity
-
-        if
-            policy.RowGroup > 1
-            && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray)
-        then
-            let size = RowGroups.size c.RowPtrArray c.ColIdxArray
-            raise (ArgumentException(RowGroups.refusal policy.RowGroup (string c) size, "policy"))
 
     /// <summary>A layer as it is before its first update, for rules that need nothing but its weights.</summary>
     /// <param name="connectivity">Which weights exist.</param>
@@ -60,6 +63,8 @@ module Rewire =
               Gradient = unknown "gradient"
               Momentum = unknown "momentum"
               Explored = ExploredCells.Of connectivity
+              ChannelGroups = 1
+              KernelCells = 1
               Step = step
               Seed = seed }
 
@@ -92,7 +97,7 @@ module Rewire =
         checkState state
         checkFraction fraction
 
-        checkGroups policy state
+        GroupExchange.check policy state
 
         let exchange (policy: Policy) (state: LayerState) : Exchange =
             match policy.Budget with
@@ -113,12 +118,7 @@ module Rewire =
             finite {
                 do! DropSlots.checkFinite "weight" state.Weight
 
-                let! struct (dropped, grown) =
-                    if policy.RowGroup > 1 then
-                        RowGroupExchange.ofLayer exchange policy state
-                    else
-                        exchange policy state
-
+                let! struct (dropped, grown) = GroupExchange.ofLayer exchange policy state
                 return! finish policy state dropped grown
             }
 
@@ -171,8 +171,8 @@ module Rewire =
 
     let private across (policy: Policy) (fraction: float) (states: LayerState[]) : Rewired[] =
         /// Layers share the slots of whole groups; a last group of fewer rows keeps its own number.
-        let inGroups () =
-            let split = states |> Array.map (RowGroupExchange.split policy)
+        let inGroups (states: LayerState[]) =
+            let split = states |> Array.map (GroupExchange.split policy)
 
             let wholes =
                 split |> Array.map (fun (struct (whole, _)) -> whole.Policy, whole.State)
@@ -183,11 +183,11 @@ module Rewire =
                 | ValueSome rows ->
                     Redistribution.ofLayer rows.Policy fraction rows.State
                     |> Result.map (fun (struct (dropped, grown)) -> [ struct (rows, dropped, grown) ])
-                    |> RowGroupExchange.inLastGroup
+                    |> GroupExchange.inLastGroup
 
             finite {
                 let! exchanged =
-                    exchangeAcross policy fraction wholes |> RowGroupExchange.inGroups policy
+                    exchangeAcross policy fraction wholes |> GroupExchange.inGroups policy
 
                 let! lasts = allFinite ofLast split
 
@@ -195,19 +195,37 @@ module Rewire =
                     Array.init states.Length (fun i ->
                         let struct (whole, _) = split[i]
                         let struct (dropped, grown) = exchanged[i]
-                        RowGroupExchange.expand states[i] (struct (whole, dropped, grown) :: lasts[i]))
+                        GroupExchange.expand states[i] (struct (whole, dropped, grown) :: lasts[i]))
             }
+
+        /// Layers that drop and grow as many slots at once share what they drop, so that the number of slots stays.
+        let exchangeAll () =
+            let classes =
+                states
+                |> Array.indexed
+                |> Array.groupBy (fun (_, state) ->
+                    GroupExchange.sizeOf policy state, GroupExchange.cellsOf policy state)
+
+            let ofClass (_, members: (int * LayerState)[]) =
+                let own = Array.map snd members
+
+                let exchanged =
+                    if Array.exists (GroupExchange.isGrouped policy) own then
+                        inGroups own
+                    else
+                        exchangeAcross policy fraction (own |> Array.map (fun state -> policy, state))
+
+                exchanged |> Result.map (Array.zip (Array.map fst members))
+
+            allFinite ofClass classes
+            |> Result.map (Array.concat >> Array.sortBy fst >> Array.map snd)
 
         let rewired =
             finite {
                 let! _ =
                     states |> allFinite (fun state -> DropSlots.checkFinite "weight" state.Weight)
 
-                let! exchanged =
-                    if policy.RowGroup > 1 then
-                        inGroups ()
-                    else
-                        exchangeAcross policy fraction (states |> Array.map (fun state -> policy, state))
+                let! exchanged = exchangeAll ()
 
                 return!
                     Array.zip states exchanged
@@ -241,7 +259,7 @@ module Rewire =
             Policy.check policy |> ignore
             checkFraction fraction
             Array.iter checkState states
-            Array.iter (checkGroups policy) states
+            Array.iter (GroupExchange.check policy) states
             across policy fraction states
         | _ -> states |> Array.map (layerBy policy fraction)
 

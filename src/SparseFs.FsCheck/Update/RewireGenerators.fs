@@ -92,3 +92,48 @@ module RewireGenerators =
             return! over (Topology.rowGroups size rows cols nnz)
         }
         |> Arb.fromGen
+
+    let rec private commonDivisor (a: int) (b: int) : int =
+        if b = 0 then a else commonDivisor b (a % b)
+
+    /// Rows that go together where a policy says so many: none of them are of two groups of channels.
+    let internal groupOf (size: int) (state: LayerState) : int =
+        if state.ChannelGroups = 1 then
+            size
+        else
+            commonDivisor size (state.Connectivity.Rows / state.ChannelGroups)
+
+    /// <summary>As <c>states</c>, of convolutions whose kernels are whole, of 1 to 9 cells and up to 3 groups of channels, for
+    /// policies that keep them.</summary>
+    /// <param name="size">Rows of a row group, 1 for none; in groups of channels they are as many as fit.</param>
+    /// <example><code>
+    /// let policy = Policy.rigL (Schedule.constant 0.3 100L 1000L) |> Policy.inKernels RowGroupNorm.L2
+    ///
+    /// Prop.forAll (RewireGenerators.statesInKernels 1) (fun state ->
+    ///     Laws.hasKernels state.KernelCells (Rewire.layerBy policy 0.3 state).Connectivity)
+    /// |> Check.QuickThrowOnFailure
+    /// </code></example>
+    [<CompiledName "StatesInKernels">]
+    let statesInKernels (size: int) : Arbitrary<LayerState> =
+        gen {
+            let! groups = Gen.choose (1, 3)
+            let! outputs = Gen.choose (0, 2 * size + 1)
+            let! inputs = Gen.choose (0, 4)
+            let! cells = Gen.elements [ 1; 2; 3; 9 ]
+            let rows = groups * outputs
+            let! nnz = slots rows (inputs * cells)
+
+            let size =
+                if groups = 1 then size
+                elif outputs = 0 then 1
+                else commonDivisor size outputs
+
+            let! state =
+                over (Topology.inKernels cells (Topology.rowGroups size) rows (inputs * cells) nnz)
+
+            return
+                { state with
+                    ChannelGroups = groups
+                    KernelCells = cells }
+        }
+        |> Arb.fromGen

@@ -80,16 +80,22 @@ module Conversion =
     let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
         ofPattern "[out_features, in_features]" connectivity (fun () -> linear dense) :?> SparseLinear
 
-    /// The largest norms of a layer's groups, whose size has been checked.
-    let private ofLargest (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: DenseLayer) : SparseLayer =
+    /// The largest norms of a layer's groups, whose sizes have been checked.
+    let private ofLargest (group: DenseLayer -> SlotGroup) (sparsity: float) (dense: DenseLayer) : SparseLayer =
         let weight = DenseLayer.matrix dense
+        let group = group dense
         let rows, cols = Array2D.length1 weight, Array2D.length2 weight
         let nnz = Sparsity.nnzOfLayer rows cols sparsity
-        let pattern = GroupMagnitude.ofLayer size norm nnz weight
+        let pattern = GroupMagnitude.ofLayer group nnz weight
 
         if pattern.Nnz = 0 && nnz > 0 then
-            let got =
-                $"expected slots for a column of a group, got {nnz} in a layer [{rows}, {cols}] in groups of {size}"
+            let wanted =
+                if group.Cells = 1 then
+                    $"a column of a group, got {nnz} in a layer [{rows}, {cols}] in groups of {group.Rows}"
+                else
+                    $"a kernel, got {nnz} in a layer [{rows}, {cols}] with kernels of {group.Cells} cells in groups of {group.Rows}"
+
+            let got = $"expected slots for {wanted}"
 
             raise (ArgumentException($"{got}: take smaller groups or a lower sparsity", nameof sparsity))
 
@@ -129,7 +135,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
-        ofLargest 1 RowGroupNorm.L2 sparsity (linear dense) :?> SparseLinear
+        ofLargest (fun _ -> SlotGroup.One) sparsity (linear dense) :?> SparseLinear
 
     /// <summary>The sparse layer whose rows come in groups, and that keeps the columns of groups with the largest norms; a tie
     /// keeps the lower group, then the lower column.</summary>
@@ -148,7 +154,7 @@ module Conversion =
     [<CompiledName "OfDenseInRowGroups">]
     let ofDenseInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
-        ofLargest size norm sparsity (linear dense) :?> SparseLinear
+        ofLargest (DenseLayer.slotGroup size false norm) sparsity (linear dense) :?> SparseLinear
 
     /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
     /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
@@ -216,7 +222,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseConv">]
     let ofDenseConv (sparsity: float) (dense: Convolution) : SparseConv =
-        ofLargest 1 RowGroupNorm.L2 sparsity (convolution dense) :?> SparseConv
+        ofLargest (fun _ -> SlotGroup.One) sparsity (convolution dense) :?> SparseConv
 
     /// <summary>The sparse convolution whose output channels come in groups that share their slots: the cells with the largest
     /// norms stay, in all channels of the group.</summary>
@@ -234,7 +240,25 @@ module Conversion =
     [<CompiledName "OfDenseConvInRowGroups">]
     let ofDenseConvInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Convolution) : SparseConv =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
-        ofLargest size norm sparsity (convolution dense) :?> SparseConv
+        ofLargest (DenseLayer.slotGroup size false norm) sparsity (convolution dense) :?> SparseConv
+
+    /// <summary>The sparse convolution of whole kernels: those with the largest norms stay, with all their cells.</summary>
+    /// <param name="size">Output channels that share their kernels, 1 for each by itself.</param>
+    /// <param name="norm">What the weights of a kernel are worth together.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dense">A torch.nn.Conv1d, Conv2d, Conv3d or ConvTranspose of a real floating dtype.</param>
+    /// <returns>A new SparseConv or SparseConvTranspose with the same sizes.</returns>
+    /// <exception cref="T:System.ArgumentException">As <c>ofDenseConvInRowGroups</c>.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.Conv2d(16L, 32L, 3L, padding = 1L)
+    /// let pruned = Conversion.ofDenseConvInKernels 1 RowGroupNorm.L2 0.75 dense
+    /// pruned.Connectivity.Nnz // = 1152
+    /// </code></example>
+    [<CompiledName "OfDenseConvInKernels">]
+    let ofDenseConvInKernels (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Convolution) : SparseConv =
+        GroupMagnitude.check (nameof size) size (nameof norm) norm
+
+        ofLargest (DenseLayer.slotGroup size true norm) sparsity (convolution dense) :?> SparseConv
 
     /// <summary>The sparse convolution whose slots are given; a weight of the dense one without a slot is dropped.</summary>
     /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel], the channels the other way

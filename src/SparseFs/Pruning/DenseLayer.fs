@@ -77,6 +77,21 @@ module internal DenseLayer =
         | :? SparseConvTranspose3d -> typeof<ConvTranspose3d>
         | _ -> typeof<Linear>
 
+    /// What of the layer stays or goes together, where so many rows are wanted, and whole kernels or not.
+    let slotGroup (rows: int) (wholeKernels: bool) (norm: RowGroupNorm) (d: DenseLayer) : SlotGroup =
+        let groups =
+            match d.Convolution with
+            | ValueSome dense -> int dense.groups
+            | ValueNone -> 1
+
+        { Rows = RowGroups.within groups (int d.Rows) rows
+          Cells =
+            if wholeKernels then
+                int (Array.fold (*) 1L d.Weight.shape[2..])
+            else
+                1
+          Norm = norm }
+
     /// The sizes by which a budget is shared out: [rows; columns], or [out; in / groups; kernel...].
     let shape (d: DenseLayer) : int[] = d.Weight.shape |> Array.map int
 

@@ -88,11 +88,11 @@ module internal DenseReplacement =
     let private patterns (rule: SparsifyRule) (layers: HeldModule[]) : Connectivity[] =
         let matrix (held: HeldModule) = DenseLayer.matrix (denseOf held)
 
+        let groupOf (held: HeldModule) =
+            DenseLayer.slotGroup rule.RowGroup rule.WholeKernels rule.GroupNorm (denseOf held)
+
         let ofCounts (counts: int[]) =
-            Array.map2
-                (fun count held -> GroupMagnitude.ofLayer rule.RowGroup rule.GroupNorm count (matrix held))
-                counts
-                layers
+            Array.map2 (fun count held -> GroupMagnitude.ofLayer (groupOf held) count (matrix held)) counts layers
 
         let each (sparsityOf: HeldModule -> float) =
             layers
@@ -116,13 +116,18 @@ module internal DenseReplacement =
         | SparsifyBudget.Shared(distribution, sparsity) ->
             layers
             |> Array.map (fun held -> DenseLayer.shape (denseOf held))
-            |> SparsityDistribution.countsInRowGroups rule.RowGroup distribution [||] sparsity
+            |> SparsityDistribution.counts distribution [||] sparsity
+            |> Array.map2
+                (fun held count ->
+                    let struct (rows, _) = shapeOf held
+                    GroupMagnitude.count (groupOf held) rows count)
+                layers
             |> ofCounts
         | SparsifyBudget.Magnitude sparsity ->
             let cells = layers |> Array.sumBy cellsOf
 
             let nnz = Rounding.part (Sparsity.density sparsity) (bigint cells)
-            GroupMagnitude.ofLayers rule.RowGroup rule.GroupNorm (int64 nnz) (Array.map matrix layers)
+            GroupMagnitude.ofLayers (Array.map groupOf layers) (int64 nnz) (Array.map matrix layers)
 
     let rowOf (held: HeldModule) (nnz: int64) (why: string) (times: struct (float * float) voption) : SparsifyRow =
         let struct (rows, cols) =

@@ -26,6 +26,7 @@ module Sparsify =
           FasterAt = ValueNone
           Input = null
           RowGroup = 1
+          WholeKernels = false
           GroupNorm = RowGroupNorm.L2 }
 
     /// <summary>All layers, each at the same sparsity: the largest magnitudes of each stay.</summary>
@@ -135,6 +136,31 @@ module Sparsify =
 
         { rule with
             RowGroup = size
+            GroupNorm = norm }
+
+    /// <summary>The same rule over whole kernels of convolutions: those with the largest norms stay, with all their
+    /// cells.</summary>
+    /// <param name="norm">What the weights of a kernel are worth together.</param>
+    /// <param name="rule">Of any budget, which is met as nearly as whole kernels allow.</param>
+    /// <exception cref="T:System.ArgumentException">The norm does not exist, or the rule is null.</exception>
+    /// <remarks>A kernel is all cells of a pair of an input and an output channel; a weight of a linear layer is one by itself. With row
+    /// groups too, a kernel stays in all rows of its group. Counts are rounded as <c>inRowGroups</c> says; with <c>globally</c>,
+    /// kernels of unlike sizes are told apart by what a weight of theirs is worth in the mean. <c>Policy.inKernels</c> makes
+    /// policies that keep whole kernels.</remarks>
+    /// <example><code>
+    /// let dense = torch.nn.Sequential(torch.nn.Conv2d(16L, 32L, 3L), torch.nn.ReLU())
+    /// let report = Sparsify.model (Sparsify.each 0.75 |> Sparsify.inKernels RowGroupNorm.L2) dense
+    /// report.Rows |> Array.map _.Nnz // = [|1152L|]
+    /// </code></example>
+    [<CompiledName "InKernels">]
+    let inKernels (norm: RowGroupNorm) (rule: SparsifyRule) : SparsifyRule =
+        if isNull (box rule) then
+            nullArg (nameof rule)
+
+        GroupMagnitude.check "RowGroup" 1 (nameof norm) norm
+
+        { rule with
+            WholeKernels = true
             GroupNorm = norm }
 
     /// <summary>The same rule, where it pays: a layer is replaced only if its forward and backward for what it sees of an input are

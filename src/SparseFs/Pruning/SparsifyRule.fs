@@ -22,9 +22,13 @@ type SparsifyRule =
         /// that input is measured to be faster, and FasterAt is not looked at; null for none.</summary>
         Input: torch.Tensor | null
         /// <summary>Rows whose columns stay or go together, 1 for each by itself: the new layers have row groups of that size,
-        /// as <c>Topology.rowGroups</c> draws them.</summary>
+        /// as <c>Topology.rowGroups</c> draws them. No group has rows of two groups of a convolution's channels: where these have
+        /// no multiple of it, it is the largest number that divides both.</summary>
         RowGroup: int
-        /// <summary>What the weights of a group's column are worth together.</summary>
+        /// <summary>Whether the cells of a convolution's kernels stay or go together: the new layers have whole kernels, as
+        /// <c>Topology.inKernels</c> draws them.</summary>
+        WholeKernels: bool
+        /// <summary>What the weights of a group's column, or of a kernel, are worth together.</summary>
         GroupNorm: RowGroupNorm
     }
 
@@ -41,4 +45,6 @@ type SparsifyRule =
               | null -> ()
               | input -> $"where it is faster for an input [{Shape.text input.shape}]"
               if r.RowGroup <> 1 then
-                  $"in groups of {r.RowGroup} rows by {r.GroupNorm}" ]
+                  $"in groups of {r.RowGroup} rows by {r.GroupNorm}"
+              if r.WholeKernels then
+                  $"in whole kernels by {r.GroupNorm}" ]

@@ -23,6 +23,8 @@ module internal LayerUpdate =
           Momentum =
             l.Recorder.Scores(c.Rows, c.Cols, (fun pass -> MomentumWindow.weight l.Policy.Momentum (at - pass)))
           Explored = l.Explored
+          ChannelGroups = l.Layer.Description.Channels.Groups
+          KernelCells = l.Layer.Description.Channels.Cells
           Step = at
           Seed = seed |> Seed.child (int (at % 2147483647L)) |> Seed.child l.Place }
 

@@ -94,18 +94,24 @@ module internal RewiredLayerChecks =
 
             raise (ArgumentException(message, "policy"))
 
-    /// <exception cref="T:System.ArgumentException">The policy rewires groups of rows, and the layer has not such.</exception>
+    /// <exception cref="T:System.ArgumentException">The policy rewires groups of rows, or whole kernels, and the layer has not
+    /// such.</exception>
     let hasGroups (name: string) (layer: SparseLayer) (policy: Policy) : unit =
-        let c = layer.Connectivity
+        let c, channels = layer.Connectivity, layer.Description.Channels
+
+        let refuse (refusal: string) =
+            raise (ArgumentException(refusal, "policy"))
+
+        let wanted = RowGroups.within channels.Groups c.Rows policy.RowGroup
+
+        if wanted > 1 && not (RowGroups.has wanted c.RowPtrArray c.ColIdxArray) then
+            refuse (RowGroups.refusal wanted $"'{name}'" (Connectivity.rowGroupSize c))
 
         if
-            policy.RowGroup > 1
-            && not (RowGroups.has policy.RowGroup c.RowPtrArray c.ColIdxArray)
+            policy.WholeKernels
+            && not (WholeKernels.has channels.Cells c.RowPtrArray c.ColIdxArray)
         then
-            let refusal =
-                RowGroups.refusal policy.RowGroup $"'{name}'" (Connectivity.rowGroupSize c)
-
-            raise (ArgumentException(refusal, "policy"))
+            refuse (WholeKernels.refusal channels.Cells $"'{name}'")
 
     /// <exception cref="T:System.ArgumentException">The optimizer trains another parameter than the layer's weight. A frozen
     /// weight need not be the optimizer's.</exception>

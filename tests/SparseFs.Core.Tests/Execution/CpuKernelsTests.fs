@@ -138,13 +138,9 @@ let cpuKernelsTests =
               let scores = kernels.GrowthScores(12, 9, flat c.G, flat c.X, c.N)
 
               let state =
-                  { Connectivity = c.Pattern
-                    Weight = c.Values
-                    Gradient = scores
-                    Momentum = scores
-                    Explored = ExploredCells.Of c.Pattern
-                    Step = 1L
-                    Seed = Seed.ofInt 1 }
+                  { Rewire.state c.Pattern c.Values 1L (Seed.ofInt 1) with
+                      Gradient = scores
+                      Momentum = scores }
 
               let rewired: Rewired =
                   Array.exactlyOne (Rewire.step (Policy.rigL (Schedule.constant 0.3 1L 10L)) [| state |])

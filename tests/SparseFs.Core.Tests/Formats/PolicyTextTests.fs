@@ -33,6 +33,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "True"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "rigL",
       Policy.rigL schedule,
@@ -46,6 +47,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "False"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "set",
       Policy.set schedule,
@@ -59,6 +61,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "True"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "snfs",
       Policy.snfs schedule,
@@ -72,6 +75,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "True"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "srigL",
       Policy.srigL ValueNone schedule,
@@ -85,6 +89,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "False"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "srigL with ablation",
       Policy.srigL (ValueSome 0.3) schedule,
@@ -98,6 +103,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "False"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ]
       "gradual",
       Policy.gradual 0.5 0.8 schedule,
@@ -111,6 +117,7 @@ let private policies: (string * Policy * (string * string) list) list =
         "StepsAtUpdates", "True"
         "Momentum", "{ Beta = 0.9; Steps = 32 }"
         "RowGroup", "1"
+        "WholeKernels", "False"
         "GroupNorm", "L2" ] ]
 
 let private decays: (Decay * string) list =
@@ -170,6 +177,8 @@ let private moments: (Moments * string) list =
 
 let private groups: (int * string) list = [ 1, "1"; 4, "4"; 16, "16" ]
 
+let private kernels: (bool * string) list = [ false, "False"; true, "True" ]
+
 let private norms: (RowGroupNorm * string) list =
     [ RowGroupNorm.L1, "L1"; RowGroupNorm.L2, "L2" ]
 
@@ -218,19 +227,23 @@ let policyTexts =
           pinned "Momentum" windows (fun window -> { any with Momentum = window })
 
           pinned "RowGroup" groups (fun group -> { any with RowGroup = group })
+          pinned "WholeKernels" kernels (fun whole -> { any with WholeKernels = whole })
           pinned "GroupNorm" norms (fun norm -> { any with GroupNorm = norm })
           allValues (List.map fst norms)
 
-          testCase "files without groups of rows were written with groups of one, whose norm is L2" (fun () ->
-              let written (policy: Policy) =
-                  [ for part in PolicyText.parts policy do
-                        if part.Name = "RowGroup" || part.Name = "GroupNorm" then
-                            part.IsWritten, PolicyText.compare part part.Absent.Value ]
+          testCase
+              "files without groups of rows and kernels were written with single slots, whose norm is L2"
+              (fun () ->
+                  let written (policy: Policy) =
+                      [ for part in PolicyText.parts policy do
+                            if List.contains part.Name [ "RowGroup"; "WholeKernels"; "GroupNorm" ] then
+                                part.IsWritten, PolicyText.compare part part.Absent.Value ]
 
-              let same, other = (false, PartMatch.Same), (true, PartMatch.Other)
-              Expect.equal (written any) [ same; same ] "none"
-              Expect.equal (written { any with RowGroup = 4 }) [ other; same ] "groups"
-              Expect.equal (written { any with GroupNorm = RowGroupNorm.L1 }) [ same; other ] "a norm")
+                  let same, other = (false, PartMatch.Same), (true, PartMatch.Other)
+                  Expect.equal (written any) [ same; same; same ] "none"
+                  Expect.equal (written { any with RowGroup = 4 }) [ other; same; same ] "groups"
+                  Expect.equal (written { any with WholeKernels = true }) [ same; other; same ] "kernels"
+                  Expect.equal (written { any with GroupNorm = RowGroupNorm.L1 }) [ same; same; other ] "a norm")
 
           testCase "files without a window of momentum were written with the standard one" (fun () ->
               let part (window: MomentumWindow) =
@@ -252,7 +265,7 @@ let policyTexts =
 
                   Expect.equal
                       (left |> List.map _.Name)
-                      [ "Momentum"; "RowGroup"; "GroupNorm" ]
+                      [ "Momentum"; "RowGroup"; "WholeKernels"; "GroupNorm" ]
                       "all others are written in any case")
 
           allCases decays
@@ -277,6 +290,7 @@ let policyTexts =
                           && not (m.Name.StartsWith "get_")
                           && m.Name <> "Check"
                           && m.Name <> "InRowGroups" // makes one of another
+                          && m.Name <> "InKernels"
                       | :? Reflection.PropertyInfo as p -> p.PropertyType = typeof<Policy>
                       | _ -> false)
                   |> Array.map SourceNames.fsharpName

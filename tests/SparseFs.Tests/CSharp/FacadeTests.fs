@@ -156,6 +156,7 @@ let counterparts =
       "Topology.scaleFree", [ "Topologies.ScaleFree" ]
       "Topology.banded", [ "Topologies.Banded" ]
       "Topology.block", [ "Topologies.Block" ]
+      "Topology.inKernels", [ "Topologies.InKernels" ]
       "Topology.rowGroups",
       [ "Topologies.RowGroups(size, rows, cols, nnz, seed)"
         "Topologies.RowGroups(size)" ]
@@ -190,6 +191,7 @@ let counterparts =
       "Policy.srigL", [ "Policies.SRigL" ]
       "Policy.gradual", [ "Policies.Gradual" ]
       "Policy.inRowGroups", [ "Policies.InRowGroups" ]
+      "Policy.inKernels", [ "Policies.InKernels" ]
       "Policy.growthInputs", [ "Policies.GetGrowthInputs" ]
       "CellScores.map", [ "CellScoring.Map" ]
       "CellScores.mapi", [ "CellScoring.MapCells" ]
@@ -229,8 +231,9 @@ let counterparts =
       "Checkpoint.resumeScheduler", [ "Checkpoints.ResumeScheduler(optimizer, make, steps)" ]
       "Checkpoint.resumeSchedulerOn", [ "Checkpoints.ResumeScheduler(optimizer, make, metrics)" ]
       "Conversion.ofDense", [ "Conversions.ToSparse(dense, sparsity, rowGroup, groupNorm)" ]
-      "Conversion.ofDenseConv", [ "Conversions.ToSparse(dense, sparsity, rowGroup, groupNorm)" ]
+      "Conversion.ofDenseConv", [ "Conversions.ToSparse(dense, sparsity, rowGroup, groupNorm, wholeKernels)" ]
       "Conversion.ofDenseConvInRowGroups", [] // rowGroup of ToSparse
+      "Conversion.ofDenseConvInKernels", [] // wholeKernels of ToSparse
       "Conversion.ofDenseConvPattern", [ "Conversions.ToSparse(dense, connectivity)" ]
       "Conversion.ofDenseConvMask", [ "Conversions.ToSparse(dense, mask)" ]
       "Conversion.toDenseConv", [ "Conversions.ToDense(layer)" ]
@@ -246,6 +249,7 @@ let counterparts =
       "Sparsify.matching", []
       "Sparsify.only", []
       "Sparsify.inRowGroups", []
+      "Sparsify.inKernels", []
       "Sparsify.fasterFor", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
       "Sparsify.modelWith", []
@@ -465,6 +469,16 @@ let parity =
 
               Expect.equal (Topologies.Banded(20, 30, 77)) (Topology.banded 20 30 77) "Banded"
               Expect.equal (Topologies.RowGroups(4, 22, 30, 70, seed)) (Topology.rowGroups 4 22 30 70 seed) "RowGroups"
+
+              Expect.equal
+                  (Topologies.InKernels(3).Invoke(22, 30, 70, seed))
+                  (Topology.inKernels 3 Topology.uniform 22 30 70 seed)
+                  "InKernels"
+
+              Expect.equal
+                  (Topologies.InKernels(3, Topologies.RowGroups 2).Invoke(22, 30, 70, seed))
+                  (Topology.inKernels 3 (Topology.rowGroups 2) 22 30 70 seed)
+                  "InKernels of groups"
 
               Expect.equal
                   (Topologies.RowGroups(4).Invoke(22, 30, 70, seed))

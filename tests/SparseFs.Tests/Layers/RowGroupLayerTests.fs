@@ -43,7 +43,7 @@ let tests =
 
               Expect.equal
                   refusal
-                  ("expected a pattern [16, 4] with 3 slots, got [16, 4] with 0: row groups round so few to none, so take smaller "
+                  ("expected a pattern [16, 4] with 3 slots, got [16, 4] with 0: row groups and whole kernels round so few to none, so take smaller "
                    + "groups or a lower sparsity (Parameter 'topology')")
                   "the message")
 

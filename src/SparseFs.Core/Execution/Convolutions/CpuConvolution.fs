@@ -70,7 +70,11 @@ module internal CpuConvolution =
         let ofChannel = 4L * min stencil.Source.Apart (int64 (run + 2 * stencil.Source.Row))
         let wanted = int (int64 stencil.Source.Channels * ofChannel / blockBytes) + 1
         let affordable = stencil.Places.Length / (slotsOfBlock * max 1 stencil.Rows)
-        if stencil.RowGroup = 4 then 1 else max 1 (min wanted affordable)
+
+        if stencil.RowGroup = 4 then
+            1
+        else
+            max 1 (min wanted affordable)
 
     /// Where the slots of each block of channels begin in each row, block by block, and where the last one's end.
     let private cutsOf (stencil: Stencil) (blocks: int) : int[] =
@@ -118,7 +122,13 @@ module internal CpuConvolution =
             let into = Pointer.at target (int64 (channel - channels.From) * apart)
 
             for i in 0 .. lanes - 1 do
-                Pointer.set into i (if from + i < pixels then Pointer.get own (from + i) else 0.0f)
+                Pointer.set
+                    into
+                    i
+                    (if from + i < pixels then
+                         Pointer.get own (from + i)
+                     else
+                         0.0f)
 
     /// <summary>d [nnz] = the gradient of the values, of g [n, out, ...] and x [n, in, ...]; d is overwritten.</summary>
     /// <remarks>Pointwise products read both in place, but for the pixels that are no whole vector.</remarks>

@@ -77,10 +77,7 @@ module internal StencilProducts =
 
             // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
             // last row of a channel is another's, or nobody's.
-            if
-                target.Phases = 1
-                && outputs[first + count - 1] + int64 lanes <= channel
-            then
+            if target.Phases = 1 && outputs[first + count - 1] + int64 lanes <= channel then
                 let channels = Pointer.at y (int64 rows.From * channel)
                 let into = Pointer.at channels outputs[first]
                 fetchLines rows.Count (Pointer.at channels outputs[min (first + count) (all - 1)]) channel

@@ -122,14 +122,25 @@ module internal LayerStart =
 
             versions.Replace(c, own (InitialNumbers.weight channels c numbers), bias))
 
-    /// Whether row groups round the number of slots that was asked for to that of the pattern.
-    let private isRounded (nnz: int) (c: Connectivity) =
+    /// Whether row groups, or whole kernels, round the number of slots that was asked for to that of the pattern.
+    let private isRounded (cells: int) (nnz: int) (c: Connectivity) =
         let size = Connectivity.rowGroupSize c
 
-        seq { 2..size }
-        |> Seq.exists (fun part -> size % part = 0 && RowGroupCounts.nnz part c.Rows nnz = int64 c.Nnz)
+        /// Kernels count as slots of a pattern of pairs of channels.
+        let isRoundedTo (cells: int) (least: int) =
+            let wanted = WholeKernels.ofSlots cells nnz
 
-    let private checkPattern (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
+            c.Nnz % cells = 0
+            && seq { least..size }
+               |> Seq.exists (fun part ->
+                   size % part = 0 && RowGroupCounts.nnz part c.Rows wanted = int64 (c.Nnz / cells))
+
+        isRoundedTo 1 2
+        || cells > 1
+           && WholeKernels.has cells c.RowPtrArray c.ColIdxArray
+           && isRoundedTo cells 1
+
+    let private checkPattern (cells: int) (rows: int) (cols: int) (nnz: int) (c: Connectivity) =
         let refuse (got: string) =
             raise (ArgumentException($"expected a pattern [{rows}, {cols}] with {nnz} slots, got {got}", "topology"))
 
@@ -138,10 +149,10 @@ module internal LayerStart =
         elif c.Rows <> rows || c.Cols <> cols then
             refuse $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
         elif c.Nnz <> nnz then
-            match isRounded nnz c, c.Nnz with
+            match isRounded cells nnz c, c.Nnz with
             | true, 0 -> // a layer without weights cannot learn
                 refuse
-                    $"[{c.Rows}, {c.Cols}] with 0: row groups round so few to none, so take smaller groups or a lower sparsity"
+                    $"[{c.Rows}, {c.Cols}] with 0: row groups and whole kernels round so few to none, so take smaller groups or a lower sparsity"
             | true, _ -> ()
             | false, _ -> refuse $"[{c.Rows}, {c.Cols}] with {c.Nnz}"
 
@@ -164,7 +175,7 @@ module internal LayerStart =
 
         let drawn (seed: Seed) =
             let c = topology outFeatures inFeatures nnz seed
-            checkPattern outFeatures inFeatures nnz c
+            checkPattern channels.Cells outFeatures inFeatures nnz c
             c
 
         match seed with
