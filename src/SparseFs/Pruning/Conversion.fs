@@ -12,30 +12,6 @@ open TorchSharp.Modules
 [<RequireQualifiedAccess>]
 module Conversion =
 
-    let private linear (dense: Linear) : DenseLayer =
-        ArgumentNullException.ThrowIfNull(dense, nameof dense)
-        let dense = DenseLayer.ofLinear dense
-        DenseLayer.check (nameof dense) dense
-        dense
-
-    let private convolution (dense: Convolution) : DenseLayer =
-        ArgumentNullException.ThrowIfNull(dense, nameof dense)
-
-        match DenseLayer.tryOf dense with
-        | ValueNone ->
-            raise (
-                ArgumentException(
-                    $"expected a Conv1d, 2d or 3d, or a ConvTranspose, got {dense.GetName()}",
-                    nameof dense
-                )
-            )
-        | ValueSome dense ->
-            DenseLayer.check (nameof dense) dense
-
-            match DenseLayer.whyNot dense with
-            | "" -> dense
-            | why -> raise (ArgumentException(why, nameof dense))
-
     /// A new layer around values [nnz] and a bias or null, which are copied.
     let private layer (c: Connectivity) (values: torch.Tensor) (bias: torch.Tensor | null) : SparseLinear =
         use _ = torch.NewDisposeScope() // the layer's parameters are in none
@@ -55,17 +31,6 @@ module Conversion =
 
         layer
 
-    /// Of a dense layer that is checked when the pattern has been.
-    let private ofPattern (sizes: string) (c: Connectivity) (dense: unit -> DenseLayer) : SparseLayer =
-        ArgumentNullException.ThrowIfNull(c, "connectivity")
-        let dense = dense ()
-
-        if (dense.Rows, dense.Cols) <> (int64 c.Rows, int64 c.Cols) then
-            let expected = $"{sizes} = [{dense.Rows}, {dense.Cols}]"
-            raise (ArgumentException($"expected shape {expected}, got [{c.Rows}, {c.Cols}]", "connectivity"))
-
-        DenseLayer.sparse c dense
-
     /// <summary>The sparse layer whose slots are given; a weight of the dense layer without a slot is dropped.</summary>
     /// <param name="connectivity">Which weights stay; shape [out_features, in_features].</param>
     /// <param name="dense">Any torch.nn.Linear of a real floating dtype.</param>
@@ -78,49 +43,8 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDensePattern">]
     let ofDensePattern (connectivity: Connectivity) (dense: Linear) : SparseLinear =
-        ofPattern "[out_features, in_features]" connectivity (fun () -> linear dense) :?> SparseLinear
-
-    /// The largest norms of a layer's groups, whose sizes have been checked.
-    let private ofLargest (group: DenseLayer -> SlotGroup) (sparsity: float) (dense: DenseLayer) : SparseLayer =
-        let weight = DenseLayer.matrix dense
-        let group = group dense
-        let rows, cols = Array2D.length1 weight, Array2D.length2 weight
-        let nnz = Sparsity.nnzOfLayer rows cols sparsity
-        let pattern = GroupMagnitude.ofLayer group nnz weight
-
-        if pattern.Nnz = 0 && nnz > 0 then
-            let wanted =
-                if group.Cells = 1 then
-                    $"a column of a group, got {nnz} in a layer [{rows}, {cols}] in groups of {group.Rows}"
-                else
-                    $"a kernel, got {nnz} in a layer [{rows}, {cols}] with kernels of {group.Cells} cells in groups of {group.Rows}"
-
-            let got = $"expected slots for {wanted}"
-
-            raise (ArgumentException($"{got}: take smaller groups or a lower sparsity", nameof sparsity))
-
-        DenseLayer.sparse pattern dense
-
-    /// A slot wherever a mask of the weight's shape is true.
-    let private ofMask (sizes: string) (mask: torch.Tensor) (dense: unit -> DenseLayer) : SparseLayer =
-        ArgumentNullException.ThrowIfNull(mask, nameof mask)
-        let dense = dense ()
-
-        if mask.dtype <> torch.ScalarType.Bool then
-            raise (
-                ArgumentException(
-                    $"expected Bool, got {mask.dtype}: mask.ne(0.0.ToScalar()), in C# mask.ne(0)",
-                    nameof mask
-                )
-            )
-
-        if mask.shape <> dense.Weight.shape then
-            let wanted, got = Shape.text dense.Weight.shape, Shape.text mask.shape
-            raise (ArgumentException($"expected shape {sizes} = {wanted}, got {got}", nameof mask))
-
-        use _ = torch.NewDisposeScope()
-        let pairs = mask.reshape(dense.Rows, dense.Cols).nonzero().t().contiguous()
-        DenseLayer.sparse (Coo.toConnectivity (int dense.Rows) (int dense.Cols) pairs) dense
+        PrunedLayer.ofPattern "[out_features, in_features]" connectivity (fun () -> PrunedLayer.linear dense)
+        :?> SparseLinear
 
     /// <summary>The sparse layer that keeps the largest magnitudes; a tie keeps the lower cell.</summary>
     /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
@@ -135,7 +59,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDense">]
     let ofDense (sparsity: float) (dense: Linear) : SparseLinear =
-        ofLargest (fun _ -> SlotGroup.One) sparsity (linear dense) :?> SparseLinear
+        PrunedLayer.ofLargest (fun _ -> SlotGroup.One) sparsity (PrunedLayer.linear dense) :?> SparseLinear
 
     /// <summary>The sparse layer whose rows come in groups, and that keeps the columns of groups with the largest norms; a tie
     /// keeps the lower group, then the lower column.</summary>
@@ -154,7 +78,9 @@ module Conversion =
     [<CompiledName "OfDenseInRowGroups">]
     let ofDenseInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Linear) : SparseLinear =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
-        ofLargest (DenseLayer.slotGroup size false norm) sparsity (linear dense) :?> SparseLinear
+
+        PrunedLayer.ofLargest (DenseLayer.slotGroup size false norm) sparsity (PrunedLayer.linear dense)
+        :?> SparseLinear
 
     /// <summary>The sparse layer with a slot wherever a mask is true.</summary>
     /// <param name="mask">Shape [out_features, in_features], Bool, on any device.</param>
@@ -168,7 +94,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseMask">]
     let ofDenseMask (mask: torch.Tensor) (dense: Linear) : SparseLinear =
-        ofMask "[out_features, in_features]" mask (fun () -> linear dense) :?> SparseLinear
+        PrunedLayer.ofMask "[out_features, in_features]" mask (fun () -> PrunedLayer.linear dense) :?> SparseLinear
 
     /// <summary>A layer from a pattern and its values, as files have them.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>
@@ -222,7 +148,7 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseConv">]
     let ofDenseConv (sparsity: float) (dense: Convolution) : SparseConv =
-        ofLargest (fun _ -> SlotGroup.One) sparsity (convolution dense) :?> SparseConv
+        PrunedLayer.ofLargest (fun _ -> SlotGroup.One) sparsity (PrunedLayer.convolution dense) :?> SparseConv
 
     /// <summary>The sparse convolution whose output channels come in groups that share their slots: the cells with the largest
     /// norms stay, in all channels of the group.</summary>
@@ -240,7 +166,9 @@ module Conversion =
     [<CompiledName "OfDenseConvInRowGroups">]
     let ofDenseConvInRowGroups (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Convolution) : SparseConv =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
-        ofLargest (DenseLayer.slotGroup size false norm) sparsity (convolution dense) :?> SparseConv
+
+        PrunedLayer.ofLargest (DenseLayer.slotGroup size false norm) sparsity (PrunedLayer.convolution dense)
+        :?> SparseConv
 
     /// <summary>The sparse convolution of whole kernels: those with the largest norms stay, with all their cells.</summary>
     /// <param name="size">Output channels that share their kernels, 1 for each by itself.</param>
@@ -258,7 +186,8 @@ module Conversion =
     let ofDenseConvInKernels (size: int) (norm: RowGroupNorm) (sparsity: float) (dense: Convolution) : SparseConv =
         GroupMagnitude.check (nameof size) size (nameof norm) norm
 
-        ofLargest (DenseLayer.slotGroup size true norm) sparsity (convolution dense) :?> SparseConv
+        PrunedLayer.ofLargest (DenseLayer.slotGroup size true norm) sparsity (PrunedLayer.convolution dense)
+        :?> SparseConv
 
     /// <summary>The sparse convolution whose slots are given; a weight of the dense one without a slot is dropped.</summary>
     /// <param name="connectivity">Which weights stay; shape [out_channels, in_channels / groups · cells of the kernel], the channels the other way
@@ -273,7 +202,8 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseConvPattern">]
     let ofDenseConvPattern (connectivity: Connectivity) (dense: Convolution) : SparseConv =
-        ofPattern "[out_channels, in_channels / groups · cells]" connectivity (fun () -> convolution dense)
+        PrunedLayer.ofPattern "[out_channels, in_channels / groups · cells]" connectivity (fun () ->
+            PrunedLayer.convolution dense)
         :?> SparseConv
 
     /// <summary>The sparse convolution with a slot wherever a mask is true.</summary>
@@ -288,7 +218,9 @@ module Conversion =
     /// </code></example>
     [<CompiledName "OfDenseConvMask">]
     let ofDenseConvMask (mask: torch.Tensor) (dense: Convolution) : SparseConv =
-        ofMask "[out_channels, in_channels / groups, *kernel_size]" mask (fun () -> convolution dense) :?> SparseConv
+        PrunedLayer.ofMask "[out_channels, in_channels / groups, *kernel_size]" mask (fun () ->
+            PrunedLayer.convolution dense)
+        :?> SparseConv
 
     /// <summary>The dense convolution with the same function: 0 where no weight exists.</summary>
     /// <param name="layer">Any sparse convolution.</param>

@@ -144,9 +144,8 @@ module Sparsify =
     /// <param name="rule">Of any budget, which is met as nearly as whole kernels allow.</param>
     /// <exception cref="T:System.ArgumentException">The norm does not exist, or the rule is null.</exception>
     /// <remarks>A kernel is all cells of a pair of an input and an output channel; a weight of a linear layer is one by itself. With row
-    /// groups too, a kernel stays in all rows of its group. Counts are rounded as <c>inRowGroups</c> says; with <c>globally</c>,
-    /// kernels of unlike sizes are told apart by what a weight of theirs is worth in the mean. <c>Policy.inKernels</c> makes
-    /// policies that keep whole kernels.</remarks>
+    /// groups too, a kernel stays in all rows of its group. Counts are rounded as <c>inRowGroups</c> says; <c>globally</c> ranks
+    /// kernels of unlike sizes by what a weight is worth in the mean. <c>Policy.inKernels</c> keeps them whole.</remarks>
     /// <example><code>
     /// let dense = torch.nn.Sequential(torch.nn.Conv2d(16L, 32L, 3L), torch.nn.ReLU())
     /// let report = Sparsify.model (Sparsify.each 0.75 |> Sparsify.inKernels RowGroupNorm.L2) dense
