@@ -31,4 +31,15 @@ public static class Pictures
     /// <exception cref="ArgumentNullException"><paramref name="connectivity"/> is null.</exception>
     /// <example><code>File.WriteAllText("pattern.svg", layer.Connectivity.ToSvg());</code></example>
     public static string ToSvg(this Connectivity connectivity) => SparseFs.Picture.Svg(Require.NotNull(connectivity));
+
+    /// <summary>A convolution's pattern as an svg element: its bank of filters, a box for each kernel with its cells, output
+    /// channels down and input channels across.</summary>
+    /// <param name="connectivity">Any pattern whose columns are cells of such kernels.</param>
+    /// <param name="kernel">Sizes of a kernel, one to three.</param>
+    /// <returns>The element, of at most 24 × 24 boxes: where channels are more, neighbours lie over each other.</returns>
+    /// <exception cref="ArgumentException">An argument is null, or the kernel has not one to three sizes of 1 or more whose product
+    /// divides the columns.</exception>
+    /// <example><code>File.WriteAllText("filters.svg", conv.Connectivity.ToFilterBankSvg(3, 3));</code></example>
+    public static string ToFilterBankSvg(this Connectivity connectivity, params int[] kernel) =>
+        SparseFs.Picture.FilterBank(Require.NotNull(kernel), Require.NotNull(connectivity));
 }

@@ -54,3 +54,26 @@ module internal PatternBlocks =
         && col < b.Across
         && (let count = b.Counts[row * b.Across + col]
             count > 0 && float count >= b.Mean)
+
+    /// <summary>The kernels of a convolution's CSR pattern, boxes of height by width blocks that stand a block apart, at most so
+    /// many down and across: where channels are more, neighbours lie over each other.</summary>
+    let ofKernels (most: int) (height: int) (width: int) (cols: int) (rowPtr: int[]) (colIdx: int[]) : PatternBlocks =
+        let rows, cells = rowPtr.Length - 1, height * width
+        let inputs = cols / cells
+        let ofRows, ofInputs = max 1 (ceilingOf rows most), max 1 (ceilingOf inputs most)
+        let down = max 0 (ceilingOf rows ofRows * (height + 1) - 1)
+        let across = max 0 (ceilingOf inputs ofInputs * (width + 1) - 1)
+        let counts: int[] = Array.zeroCreate (down * across)
+
+        for row in 0 .. rows - 1 do
+            for slot in rowPtr[row] .. rowPtr[row + 1] - 1 do
+                let input, cell = colIdx[slot] / cells, colIdx[slot] % cells
+                let y = row / ofRows * (height + 1) + cell / width
+                let x = input / ofInputs * (width + 1) + cell % width
+                counts[y * across + x] <- counts[y * across + x] + 1
+
+        { Side = 1
+          Down = down
+          Across = across
+          Counts = counts
+          Mean = 0.0 }

@@ -52,8 +52,30 @@ module internal Svg =
 
         path.ToString()
 
-    /// <summary>An svg element with a title; bounded by the number of blocks, whatever the pattern's size.</summary>
-    let draw (title: string) (b: PatternBlocks) : string =
+    /// Squares of so many blocks' sides, a block apart.
+    let private boxes (height: int) (width: int) (b: PatternBlocks) : string =
+        let path = StringBuilder()
+
+        for top in 0 .. height + 1 .. b.Down - 1 do
+            for left in 0 .. width + 1 .. b.Across - 1 do
+                path
+                    .Append('M')
+                    .Append(number left)
+                    .Append(' ')
+                    .Append(number top)
+                    .Append('h')
+                    .Append(number width)
+                    .Append('v')
+                    .Append(number height)
+                    .Append("h-")
+                    .Append(number width)
+                    .Append('z')
+                |> ignore
+
+        $"<path fill=\"#f4f4f4\" d=\"{path}\"/>"
+
+    /// An svg element with a title, on a ground.
+    let private over (fill: string) (ground: string) (title: string) (b: PatternBlocks) : string =
         let fullest = if b.Counts.Length = 0 then 0 else Array.max b.Counts
         let shade = shadeOf b fullest
         let scale = float Size / float (max 1 (max b.Down b.Across))
@@ -73,7 +95,10 @@ module internal Svg =
                 .Append(pixels b.Down)
                 .Append("\" shape-rendering=\"crispEdges\" role=\"img\"><title>")
                 .Append(title.Replace("&", "&amp;").Replace("<", "&lt;"))
-                .Append("</title><rect width=\"100%\" height=\"100%\" fill=\"#f4f4f4\"/>")
+                .Append("</title><rect width=\"100%\" height=\"100%\" fill=\"")
+                .Append(fill)
+                .Append("\"/>")
+                .Append(ground)
 
         for s in 1..Shades do
             let path = strips b shade s
@@ -90,3 +115,10 @@ module internal Svg =
                 |> ignore
 
         text.Append("</svg>").ToString()
+
+    /// <summary>An svg element with a title; bounded by the number of blocks, whatever the pattern's size.</summary>
+    let draw (title: string) (b: PatternBlocks) : string = over "#f4f4f4" "" title b
+
+    /// <summary>The same of boxes of so many blocks, which stand a block apart.</summary>
+    let drawBoxes (title: string) (height: int) (width: int) (b: PatternBlocks) : string =
+        over "#ffffff" (boxes height width b) title b

@@ -28,6 +28,18 @@ let private pairs (c: Connectivity) =
         [ for row in 0 .. c.Rows - 1 do
               for slot in rowPtr[row] .. rowPtr[row + 1] - 1 -> row, colIdx[slot] ]
 
+/// The squares of an svg's strips, each a run along a row.
+let private strips (svg: string) : Set<int * int> =
+    let dark = Text.RegularExpressions.Regex "fill-opacity=\"[0-9.]+\" d=\"([^\"]*)\""
+    let strip = Text.RegularExpressions.Regex "M([0-9]+) ([0-9]+)h([0-9]+)v1"
+
+    set
+        [ for path in dark.Matches svg do
+              for m in strip.Matches path.Groups[1].Value do
+                  let number (group: int) = int m.Groups[group].Value
+
+                  for x in number 1 .. number 1 + number 3 - 1 -> number 2, x ]
+
 let private there (what: string) (value: 'a | null) : 'a =
     match value with
     | null -> failtest $"expected {what}, got none"
@@ -54,6 +66,63 @@ let picture =
           testCase "a line is as long as the pattern is wide" (fun () ->
               let lines = (Picture.braille (Connectivity.full 9 7)).Split '\n'
               Expect.equal (List.ofArray lines) [ "⣿⣿⣿⡇"; "⣿⣿⣿⡇"; "⠉⠉⠉⠁" ] "9 rows and 7 columns")
+
+          testProperty
+              "a filter bank has a square for each slot, in its kernel's box, and no other"
+              (Prop.forAll
+                  (gen {
+                      let! rows = Gen.choose (1, 24)
+                      let! inputs = Gen.choose (1, 24)
+                      let! height = Gen.choose (1, 5)
+                      let! width = Gen.choose (1, 5)
+                      let! seed = Gen.choose (0, 1000)
+                      let cols = inputs * height * width
+                      return height, width, Topology.uniform rows cols (rows * cols / 3) (Seed.ofInt seed)
+                   }
+                   |> Arb.fromGen)
+                  (fun (height, width, c) ->
+                      let squares = strips (Picture.filterBank [| height; width |] c)
+
+                      let wanted =
+                          set
+                              [ for row, col in pairs c do
+                                    let input, cell = col / (height * width), col % (height * width)
+                                    row * (height + 1) + cell / width, input * (width + 1) + cell % width ]
+
+                      Expect.equal squares wanted "squares"))
+
+          testCase "filters of more channels lie over each other, and planes of three sizes under each other" (fun () ->
+              let c = Topology.uniform 100 900 9_000 (Seed.ofInt 1)
+              let bank = Picture.filterBank [| 3; 3 |] c
+              Expect.isLessThan bank.Length 200_000 "bounded"
+
+              let down, across =
+                  Seq.max (Seq.map fst (strips bank)), Seq.max (Seq.map snd (strips bank))
+
+              Expect.isTrue (down < 24 * 4 && across < 24 * 4) $"{down} down, {across} across"
+              let volume = Picture.filterBank [| 2; 3; 4 |] (Connectivity.full 1 24)
+
+              Expect.equal
+                  (strips volume)
+                  (set
+                      [ for y in 0..5 do
+                            for x in 0..3 -> y, x ])
+                  "planes"
+
+              Expect.stringContains volume "kernels of 2 × 3 × 4" "title")
+
+          testCase "a kernel that does not divide the columns is refused" (fun () ->
+              for kernel, got in
+                  [ [| 5; 5 |], "5 × 5"
+                    [||], ""
+                    [| 0; 3 |], "0 × 3"
+                    [| 1; 1; 3; 3 |], "1 × 1 × 3 × 3" ] do
+                  Expect.equal
+                      (Expect.throwsC
+                          (fun () -> Picture.filterBank kernel (Connectivity.full 2 54) |> ignore)
+                          _.Message)
+                      $"expected one to three sizes of 1 or more whose product divides the 54 columns, got [{got}] (Parameter 'kernel')"
+                      "message")
 
           testCase "a large pattern is scaled down within its bounds" (fun () ->
               let c = Topology.banded 10_000 30_000 300_000

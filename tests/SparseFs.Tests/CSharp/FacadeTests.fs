@@ -203,6 +203,7 @@ let counterparts =
       "Picture.brailleWithin", [ "Pictures.ToBraille(connectivity, columns, lines)" ]
       "Picture.braille", [ "Pictures.ToBraille(connectivity)" ]
       "Picture.svg", [ "Pictures.ToSvg" ]
+      "Picture.filterBank", [ "Pictures.ToFilterBankSvg" ]
       "Summary.ofModel", [ "Summaries.Summary(model)" ]
       "Summary.ofInput", [ "Summaries.Summary(model, input)" ]
       "Summary.ofShape", [ "Summaries.Summary(model, shape)" ]
