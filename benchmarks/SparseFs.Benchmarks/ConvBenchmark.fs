@@ -13,31 +13,38 @@ open SparseFs.Benchmarks.Timing
 /// Samples, channels, pixels a side, cells of the kernel a side, channels of the output, margin a side.
 [<Struct>]
 type private Shape =
-    { Batch: int
-      Inputs: int
-      Size: int
-      Kernel: int
-      Outputs: int
-      Padding: int }
+    {
+        Batch: int
+        Inputs: int
+        Size: int
+        Kernel: int
+        Outputs: int
+        Padding: int
+        /// A transposed one has stride 2, as decoders do.
+        IsTransposed: bool
+    }
 
     override s.ToString() =
-        $"{s.Batch}x{s.Inputs}x{s.Size}^2, {s.Kernel}x{s.Kernel} -> {s.Outputs}"
+        let kind = if s.IsTransposed then ", transposed, stride 2" else ""
+        $"{s.Batch}x{s.Inputs}x{s.Size}^2, {s.Kernel}x{s.Kernel} -> {s.Outputs}{kind}"
 
 let private shapes =
-    [ for batch, inputs, size, kernel, outputs, padding in
-          [ 16, 64, 56, 3, 64, 1
-            16, 128, 28, 3, 128, 1
-            16, 256, 14, 3, 256, 1
-            1, 64, 56, 3, 64, 1
-            64, 32, 12, 5, 64, 0
-            10, 64, 56, 3, 64, 1
-            16, 256, 14, 1, 256, 0 ] ->
+    [ for batch, inputs, size, kernel, outputs, padding, isTransposed in
+          [ 16, 64, 56, 3, 64, 1, false
+            16, 128, 28, 3, 128, 1, false
+            16, 256, 14, 3, 256, 1, false
+            1, 64, 56, 3, 64, 1, false
+            64, 32, 12, 5, 64, 0, false
+            10, 64, 56, 3, 64, 1, false
+            16, 256, 14, 1, 256, 0, false
+            16, 128, 14, 4, 64, 1, true ] ->
           { Batch = batch
             Inputs = inputs
             Size = size
             Kernel = kernel
             Outputs = outputs
-            Padding = padding } ]
+            Padding = padding
+            IsTransposed = isTransposed } ]
 
 let private sparsities = [ 0.8; 0.9; 0.95; 0.99 ]
 let private structures = [ "uniform"; "groups-4" ]
@@ -64,22 +71,45 @@ let private toJson (row: Row) : JsonNode =
     o["dense_ms"] <- number row.DenseMs
     o
 
-let private layerOf (s: Shape) (sparsity: float) (structure: string) : SparseConv2d =
+let private layerOf (s: Shape) (sparsity: float) (structure: string) : SparseConv =
     let topology =
         if structure = "uniform" then
             Topology.uniform
         else
             Topology.rowGroups 4
 
-    new SparseConv2d(
-        s.Inputs,
-        s.Outputs,
-        s.Kernel,
-        sparsity = sparsity,
-        padding = s.Padding,
-        topology = topology,
-        seed = Seed.ofInt 1
-    )
+    let seed = Seed.ofInt 1
+
+    if s.IsTransposed then
+        new SparseConvTranspose2d(
+            s.Inputs,
+            s.Outputs,
+            s.Kernel,
+            sparsity = sparsity,
+            stride = 2,
+            padding = s.Padding,
+            topology = topology,
+            seed = seed
+        )
+    else
+        new SparseConv2d(
+            s.Inputs,
+            s.Outputs,
+            s.Kernel,
+            sparsity = sparsity,
+            padding = s.Padding,
+            topology = topology,
+            seed = seed
+        )
+
+let private denseOf (s: Shape) : torch.nn.Module<torch.Tensor, torch.Tensor> =
+    let inputs, outputs, kernel, padding =
+        int64 s.Inputs, int64 s.Outputs, int64 s.Kernel, int64 s.Padding
+
+    if s.IsTransposed then
+        torch.nn.ConvTranspose2d(inputs, outputs, kernel, stride = 2L, padding = padding)
+    else
+        torch.nn.Conv2d(inputs, outputs, kernel, padding = padding)
 
 /// All layers of a shape in turn, with the dense one among them.
 let private measure (threads: int) (op: string) (s: Shape) : Row list =
@@ -91,8 +121,7 @@ let private measure (threads: int) (op: string) (s: Shape) : Row list =
     let x =
         torch.randn (int64 s.Batch, int64 s.Inputs, size, size, requires_grad = (op = "train"))
 
-    let dense =
-        torch.nn.Conv2d(int64 s.Inputs, int64 s.Outputs, int64 s.Kernel, padding = int64 s.Padding)
+    let dense = denseOf s
 
     let upstream =
         use _ = torch.no_grad ()

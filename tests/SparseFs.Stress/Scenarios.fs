@@ -162,10 +162,11 @@ let private callers (calls: int) : string list =
     else
         failures
 
-/// A convolution, K-winners of its channels, and another convolution; its patterns and numbers are of a seed.
+/// A convolution, K-winners of its channels, another convolution, and a transposed one; its patterns and numbers are of a seed.
 let private convolutional (seed: int) : Sequential =
     torch.manual_seed (int64 seed) |> ignore
-    let one, two = Seed.split (Seed.ofInt seed)
+    let one, rest = Seed.split (Seed.ofInt seed)
+    let two, three = Seed.split rest
 
     let winners =
         new KWinners2d(
@@ -179,14 +180,15 @@ let private convolutional (seed: int) : Sequential =
         torch.nn.Sequential(
             new SparseConv2d(6, 12, 3, padding = 1, sparsity = 0.7, seed = one),
             winners,
-            new SparseConv2d(12, 8, 3, stride = 2, groups = 2, sparsity = 0.5, seed = two)
+            new SparseConv2d(12, 8, 3, stride = 2, groups = 2, sparsity = 0.5, seed = two),
+            new SparseConvTranspose2d(8, 4, 3, stride = 2, groups = 2, sparsity = 0.5, seed = three)
         )
 
     model.eval ()
     model
 
 /// A service of convolutions, with images of more sizes than stencils are kept, that reloads beside its requests: each answer is that
-/// of some version of either layer, which are loaded one after the other.
+/// of some version of each layer, which are loaded one after the other.
 let private reloadedConvolutions (requests: int) : string list =
     use w = new World(Shape.Alone)
     use _ = torch.no_grad ()
@@ -206,7 +208,8 @@ let private reloadedConvolutions (requests: int) : string list =
                HashSet<float32[]>(
                    [ for first in versions do
                          for second in versions do
-                             numbers (second[2].call(first[1].call(first[0].call x))) ],
+                             for third in versions do
+                                 numbers (third[3].call(second[2].call(first[1].call(first[0].call x)))) ],
                    HashIdentity.Structural
                ) |]
 

@@ -20,6 +20,7 @@ module internal Svg =
     let private shadeOf (b: PatternBlocks) (fullest: int) (block: int) =
         match b.Counts[block] with
         | 0 -> 0
+        | count when count = fullest -> Shades
         | count -> 1 + (count - 1) * (Shades - 1) / max 1 (fullest - 1)
 
     /// The blocks of one shade: a strip for each run along a row.

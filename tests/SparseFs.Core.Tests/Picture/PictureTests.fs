@@ -157,7 +157,7 @@ let picture =
                   ("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 3 2\" width=\"320\" height=\"213\" "
                    + "shape-rendering=\"crispEdges\" role=\"img\"><title>Connectivity(rows=2, cols=3, nnz=3, sparsity=0.5)</title>"
                    + "<rect width=\"100%\" height=\"100%\" fill=\"#f4f4f4\"/>"
-                   + "<path fill=\"#1f4e79\" fill-opacity=\"0.2\" d=\"M0 0h2v1h-2zM2 1h1v1h-1z\"/></svg>")
+                   + "<path fill=\"#1f4e79\" fill-opacity=\"1\" d=\"M0 0h2v1h-2zM2 1h1v1h-1z\"/></svg>")
                   "svg")
 
           testCase "an svg is of bounded size for a pattern of a million rows and columns" (fun () ->

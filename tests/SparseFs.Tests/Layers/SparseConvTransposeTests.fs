@@ -407,6 +407,25 @@ let tests =
                   Expect.notEqual up.Connectivity before "the pattern"
                   Expect.isLessThan ((loss ()).item<float32>()) (0.5f * first) "the loss")
 
+          testCase "a bias gets no gradient of a layer that has been loaded since its forward" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              let make seed =
+                  new SparseConvTranspose2d(4, 3, 3, sparsity = 0.5, seed = Seed.ofInt seed)
+
+              use layer = make 1
+              use other = make 2
+              // A frozen weight, so that the bias's is the only gradient.
+              layer.weight.requires_grad <- false
+              let y = layer.call (torch.randn (2L, 4L, 5L, 5L))
+              layer.load_state_dict (other.state_dict ()) |> ignore
+              let why = (Expect.throwsC (fun () -> SparseOps.backward (y.sum ())) id).Message
+              Expect.stringContains why "was rewired or loaded" "backward"
+              let bias = nonNull layer.bias
+              Expect.isNull bias.grad "no gradient"
+              layer.call(torch.randn (2L, 4L, 5L, 5L)).sum().backward()
+              Expect.isNotNull bias.grad "a forward of the new numbers has one")
+
           testCase "of all cells that have no weight, those with the largest gradients grow" (fun () ->
               use _ = torch.NewDisposeScope()
               torch.manual_seed 4L |> ignore
