@@ -135,6 +135,7 @@ let main args =
             KernelBenchmarks.run ()
         elif given.Contains Conv then
             ConvBenchmark.run threads (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/conv.json")))
+            ConvMemory.run ()
         elif given.Contains Roofline then
             RooflineBenchmark.run (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/roofline.json")))
         elif given.Contains Sweep then
