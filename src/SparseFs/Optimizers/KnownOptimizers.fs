@@ -34,9 +34,10 @@ module internal KnownOptimizers =
 
             raise (ArgumentException(message, nameof optimizer))
 
-    /// What files call an optimizer; one of a class that a user has derived from a known one, by that class's name.
+    /// What files call an optimizer; one of a class that a user has derived from a known one, by that class's name. One with a step of
+    /// ours keeps what TorchSharp's keeps, and is called as that is.
     let kindOf (known: KnownOptimizer) (optimizer: torch.optim.Optimizer) : string =
-        if optimizer.GetType() = known.Type then
+        if optimizer.GetType() = known.Type || box optimizer :? IFusedOptimizer then
             known.Kind
         else
             optimizer.GetType().Name

@@ -26,6 +26,13 @@ module internal LibTorch =
     [<Literal>]
     let VersionMsvc = "?_version@TensorBase@at@@QEBA_JXZ"
 
+    /// torch::autograd::impl::bump_version(const at::Tensor&).
+    [<Literal>]
+    let BumpItanium = "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE"
+
+    [<DllImport(Cpu, EntryPoint = BumpItanium)>]
+    extern void bumpItanium(nativeint tensor)
+
     [<DllImport(Sharp, EntryPoint = "THSTensor_data"); SuppressGCTransition>]
     extern nativeint data(nativeint tensor)
 
@@ -75,6 +82,9 @@ module internal LibTorch =
         library.Value <> 0n
         && NativeLibrary.TryGetExport(library.Value, symbol, &address)
 
+    /// Whether TorchSharp's library has a function.
+    let sharpHas (symbol: string) : bool = has sharp symbol
+
     /// Which functions are there; asked once, when libtorch is loaded.
     let exports =
         lazy
@@ -89,6 +99,7 @@ module internal LibTorch =
 
              {| Data = has sharp "THSTensor_data"
                 Itanium = has cpu VersionItanium
+                Bump = has cpu BumpItanium
                 Msvc = has cpu VersionMsvc |})
 
 /// <summary>Whether a tensor has been written to, and where its numbers are.</summary>
@@ -123,6 +134,23 @@ module internal NativeTensor =
 
         GC.KeepAlive t
         count
+
+    [<MethodImpl(MethodImplOptions.NoInlining)>]
+    let private bump (tensor: nativeint) = LibTorch.bumpItanium tensor
+
+    let private hasBump = exports.Bump
+
+    /// <summary>Lets libtorch know that a tensor was written to: a graph that saved it is refused, as after torch's own
+    /// operations.</summary>
+    /// <param name="t">With a dimension at least.</param>
+    let noteWrite (t: torch.Tensor) : unit =
+        if hasBump then
+            bump t.Handle
+        else
+            use none = t.narrow (0L, 0L, 0L)
+            none.zero_().Dispose()
+
+        GC.KeepAlive t
 
     /// The address of the first number of a tensor on the CPU; 0 where it has none or it cannot be told.
     let address (t: torch.Tensor) : nativeint =

@@ -104,7 +104,7 @@ let coreNames =
                   publicMembers t
                   |> List.filter (fun m -> m :? ConstructorInfo)
                   |> namesOf sourceName
-          elif t = typeof<FromSparseLinear> then
+          elif t = typeof<FromSparseLinear> || t = typeof<SparseOptim> then
               yield! publicMembers t |> namesOf sourceName ]
 
 let facadeNames =
@@ -293,6 +293,10 @@ let counterparts =
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
       "KWinners", [ "sparsenn.KWinners" ]
       "KWinners2d", [ "sparsenn.KWinners2d" ]
+      "SparseOptim.adamW", [ "sparseoptim.AdamW" ]
+      "SparseOptim.adam", [ "sparseoptim.Adam" ]
+      "SparseOptim.sgd", [ "sparseoptim.SGD" ]
+      "SparseOptim.rmsProp", [ "sparseoptim.RMSProp" ]
       "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]

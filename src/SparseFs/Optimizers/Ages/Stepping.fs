@@ -28,6 +28,11 @@ module internal Stepping =
             use _ = torch.no_grad ()
             use _ = torch.NewDisposeScope()
 
+            // Moments of young slots are changed by the gradients that the optimizer steps by.
+            match box states.Optimizer with
+            | :? IFusedOptimizer as fused -> fused.ClipGradients()
+            | _ -> ()
+
             let prepared =
                 [| for struct (p, ages) in weights do
                        if not ages.IsEmpty then

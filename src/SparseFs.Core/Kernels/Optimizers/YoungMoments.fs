@@ -238,18 +238,6 @@ module internal YoungMoments =
             Pointer.set w s (Pointer.get w s * o.Kept + o.Rate * Pointer.get mean s / denominator)
             s <- s + 1
 
-    /// Slots below which a second thread costs more than it brings, to torch's operations too.
-    let private slotsOfThread = 32_768
-
-    /// Some parts of all slots, each beginning where a vector does.
-    let private inParts (team: ParallelFor) (threads: int) (slots: int) (body: RowRange -> unit) =
-        let parts = max 1 (min threads (slots / slotsOfThread))
-
-        if parts = 1 then
-            body { From = 0; To = slots }
-        else
-            ExecutionPolicy.share team parts (fun part -> body (RowPartition.aligned Few slots part parts))
-
     /// <summary>As adam, for all slots; tables has four times stride numbers.</summary>
     let adamAt
         (width: Width)
@@ -264,7 +252,7 @@ module internal YoungMoments =
         use cohortsPin = fixed cohorts
         use tablesPin = fixed tables
         let ofSlots, ofCohorts = cohortsPin, tablesPin
-        inParts team threads cohorts.Length (fun slots -> adam width ofSlots ofCohorts stride means x slots)
+        SlotParts.each team threads cohorts.Length (fun slots -> adam width ofSlots ofCohorts stride means x slots)
 
     /// As adamMeans, for all slots.
     let adamMeansAt
@@ -280,11 +268,11 @@ module internal YoungMoments =
         use cohortsPin = fixed cohorts
         use tablesPin = fixed tables
         let ofSlots, ofCohorts = cohortsPin, tablesPin
-        inParts team threads cohorts.Length (fun slots -> adamMeans width ofSlots ofCohorts means x o slots)
+        SlotParts.each team threads cohorts.Length (fun slots -> adamMeans width ofSlots ofCohorts means x o slots)
 
     /// As adamUpdate, for all slots.
     let adamUpdateAt (width: Width) (team: ParallelFor) (threads: int) (slots: int) root mean w (o: AdamUpdate) =
-        inParts team threads slots (fun slots -> adamUpdate width root mean w o slots)
+        SlotParts.each team threads slots (fun slots -> adamUpdate width root mean w o slots)
 
     /// adamAt the machine's widest.
     let adamOf team threads cohorts tables stride means x =

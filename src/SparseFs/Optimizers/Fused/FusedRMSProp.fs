@@ -1,0 +1,100 @@
+namespace SparseFs
+
+open System
+open SparseFs.Kernels
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>RMSProp in one pass over each parameter: weights, moments, decay and clipping.</summary>
+/// <remarks>
+/// <c>SparseOptim.rmsProp</c> makes it. It is TorchSharp's RMSProp but for its step: options, groups, schedulers, state_dict and files
+/// are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
+/// TorchSharp. Hinton, "Neural networks for machine learning", lecture 6e; centred as in Graves, "Generating sequences with
+/// recurrent neural networks", 2013.
+/// </remarks>
+[<Sealed>]
+type FusedRMSProp
+    internal
+    (
+        groups: RMSProp.ParamGroup seq,
+        lr: float,
+        alpha: float,
+        eps: float,
+        weightDecay: float,
+        momentum: float,
+        centered: bool,
+        maximize: bool,
+        maxNorm: float
+    ) as this =
+    inherit RMSProp(groups, lr, alpha, eps, weightDecay, momentum, centered, maximize)
+
+    let stepOf (o: RMSProp.Options) (s: RMSProp.State) (p: Parameter) gradient (slots: int) : bool =
+        let momentum = o.momentum.Value
+
+        let isPlain =
+            FusedSteps.isPlain s.square_avg slots
+            && FusedSteps.isPlain s.momentum_buffer slots
+            && FusedSteps.isPlain s.grad_avg slots
+
+        if isPlain then
+            s.step <- s.step + 1L
+
+            OptimizerSteps.rmsPropAt
+                Widths.widest
+                (OpenMpTeam.get ())
+                (torch.get_num_threads ())
+                slots
+                { Weight = FusedSteps.address p
+                  Gradient = gradient
+                  Mean =
+                    if momentum > 0.0 then
+                        FusedSteps.address s.momentum_buffer
+                    else
+                        Pointer.nothing
+                  Square = FusedSteps.address s.square_avg
+                  Largest = Pointer.nothing
+                  Centre =
+                    if o.centered.Value then
+                        FusedSteps.address s.grad_avg
+                    else
+                        Pointer.nothing }
+                { Sign = FusedSteps.signOf o.maximize
+                  Decay = float32 o.weight_decay.Value
+                  Alpha = float32 o.alpha.Value
+                  Rest = float32 (1.0 - o.alpha.Value)
+                  Epsilon = float32 o.eps.Value
+                  Momentum = float32 momentum
+                  Rate = float32 -o.LearningRate.Value }
+
+            GC.KeepAlive s
+
+        isPlain
+
+    let steps =
+        FusedSteps<RMSProp.State, RMSProp.Options>(
+            this._parameter_groups,
+            this._state,
+            maxNorm,
+            FusedStep<_, _> stepOf,
+            Action this.TorchsStep
+        )
+
+    member private o.TorchsStep() : unit = base.step null |> ignore
+
+    /// <summary>The greatest norm that the gradients of all parameters have together at a step; infinite for none.</summary>
+    member _.MaxNorm: float = maxNorm
+
+    /// <summary>A step.</summary>
+    /// <param name="closure">Computes the loss anew; null for none.</param>
+    /// <returns>The closure's loss.</returns>
+    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
+    override _.step(closure: Func<torch.Tensor>) : torch.Tensor = Unchecked.nonNull (steps.Step closure)
+
+    /// <summary>A step by the gradients that are there.</summary>
+    /// <returns>Null.</returns>
+    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
+    member o.step() : torch.Tensor = Unchecked.nonNull (steps.Step null)
+
+    interface IFusedOptimizer with
+        member _.ClipGradients() = steps.Clip()

@@ -1,0 +1,248 @@
+namespace SparseFs.Torch
+
+#nowarn "9"
+
+open System
+open System.Collections.Generic
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+open SparseFs.Kernels
+open TorchSharp
+open TorchSharp.Modules
+open TorchSharp.Utils
+
+/// <summary>The step of a weight whose numbers and gradient are plain: by its group's options and what is kept for it.</summary>
+/// <returns>Whether it was taken: not where a tensor beside the weight is not plain.</returns>
+type internal FusedStep<'State, 'Options> =
+    delegate of options: 'Options * state: 'State * p: Parameter * gradient: nativeptr<float32> * slots: int -> bool
+
+/// <summary>Walks over an optimizer's parameters: those with plain numbers are stepped here, the others are left to TorchSharp.</summary>
+/// <remarks>Parameters and their states are looked up once for each group's array of parameters. A list that is made anew each time it
+/// is asked for, such as <c>model.parameters()</c>, is looked up each time.</remarks>
+[<Sealed>]
+type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Options :> OptimizerOptions>
+    (
+        groups: IList<ParamGroup>,
+        states: OrderedDict<nativeint, OptimizerState>,
+        maxNorm: float,
+        step: FusedStep<'State, 'Options>,
+        torchsStep: Action
+    ) =
+
+    /// Of each group: the array that was looked up, and its parameters with their states.
+    let known = List<struct (Parameter[] * struct (Parameter * 'State)[])>()
+
+    /// Weights that the last run stepped.
+    let taken = List<Parameter>()
+
+    /// Their gradients, while TorchSharp steps the others.
+    let hidden = List<struct (Parameter * torch.Tensor)>()
+
+    let lookUp (parameters: Parameter seq) : struct (Parameter * 'State)[] =
+        [| for p in parameters do
+               if not (states.ContainsKey p.Handle) then
+                   let message =
+                       "the optimizer lists a parameter that it has no state of: the model was moved, converted or thawed after "
+                       + "the optimizer was made; make the optimizer after it, or add a thawed weight with add_param_group"
+
+                   raise (InvalidOperationException message)
+
+               struct (p, states[p.Handle] :?> 'State) |]
+
+    let entriesOf (index: int) : struct (Parameter * 'State)[] =
+        match groups[index].Parameters with
+        | :? (Parameter[]) as listed ->
+            while known.Count <= index do
+                known.Add(struct ([||], [||]))
+
+            let struct (before, entries) = known[index]
+
+            if obj.ReferenceEquals(before, listed) then
+                entries
+            else
+                let entries = lookUp listed
+                known[index] <- struct (listed, entries)
+                entries
+        | others -> lookUp others
+
+    let isPlainWith (p: Parameter) (gradient: nativeint) (length: int64) =
+        length > 0L
+        && length <= int64 Int32.MaxValue
+        && NativeGradient.hasDimensions p
+        && NativeGradient.isPlain p.Handle length
+        && NativeGradient.isPlain gradient length
+
+    /// The group that is walked over.
+    let mutable index = 0
+
+    /// Calls body with each parameter, its state, its gradient's handle and its length. Closures of five arguments and more would leave
+    /// garbage.
+    let eachGradient (body: Parameter -> 'State -> nativeint -> int64 -> unit) =
+        for i in 0 .. groups.Count - 1 do
+            index <- i
+
+            for struct (p, state) in entriesOf index do
+                let gradient = NativeGradient.of' p
+
+                if gradient <> 0n then
+                    try
+                        let length = NativeGradient.length p
+                        body p state gradient length
+                    finally
+                        NativeGradient.release gradient
+
+    let mutable isLeft = false
+
+    // Made once, as all of a step is: it leaves no garbage.
+    let stepOne =
+        fun (p: Parameter) (state: 'State) (gradient: nativeint) (length: int64) ->
+            let isTaken =
+                isPlainWith p gradient length
+                && step.Invoke(
+                    groups[index].Options :?> 'Options,
+                    state,
+                    p,
+                    NativePtr.ofNativeInt (NativeGradient.address gradient),
+                    int length
+                )
+
+            if isTaken then
+                NativeTensor.noteWrite p
+                taken.Add p
+            else
+                isLeft <- true
+
+    let mutable squares = 0.0
+    let mutable threads = 1
+
+    let addSquares =
+        fun (p: Parameter) _ (gradient: nativeint) (length: int64) ->
+            if isPlainWith p gradient length then
+                squares <-
+                    squares
+                    + GradientNorm.squares
+                        (OpenMpTeam.get ())
+                        threads
+                        (int length)
+                        (NativePtr.ofNativeInt (NativeGradient.address gradient))
+            else
+                use _ = torch.NewDisposeScope()
+
+                match TorchNulls.gradOf p with
+                | null -> ()
+                | grad -> squares <- squares + grad.norm().to_type(torch.ScalarType.Float64).square().item<float>()
+
+    let mutable factor = 1.0
+
+    let scaleOne =
+        fun (p: Parameter) _ (gradient: nativeint) (length: int64) ->
+            use _ = torch.NewDisposeScope()
+
+            match TorchNulls.gradOf p with
+            | null -> ()
+            | grad when isPlainWith p gradient length ->
+                GradientNorm.scale
+                    (OpenMpTeam.get ())
+                    threads
+                    (int length)
+                    (NativePtr.ofNativeInt (NativeGradient.address gradient))
+                    (float32 factor)
+
+                NativeTensor.noteWrite grad
+            | grad -> grad.mul_ (factor.ToScalar()) |> ignore
+
+    let clip () =
+        squares <- 0.0
+        threads <- torch.get_num_threads ()
+        eachGradient addSquares
+        factor <- maxNorm / (sqrt squares + 1e-6)
+
+        // A norm that is no number makes gradients that are none.
+        if not (factor >= 1.0) then
+            eachGradient scaleOne
+
+    let clipByTorch () =
+        torch.nn.utils.clip_grad_norm_ (groups |> Seq.collect _.Parameters, maxNorm)
+        |> ignore
+
+    let mutable isClipped = false
+
+    /// Takes the gradients of the weights that were stepped away, so that TorchSharp passes them over.
+    let stepOthers () =
+        try
+            for p in taken do
+                match TorchNulls.gradOf p with
+                | null -> ()
+                | grad ->
+                    hidden.Add(struct (p, grad))
+                    TorchNulls.setGrad p null
+
+            torchsStep.Invoke()
+        finally
+            for struct (p, grad) in hidden do
+                TorchNulls.setGrad p grad
+                grad.Dispose()
+
+            hidden.Clear()
+
+    /// <summary>Brings all gradients to the greatest norm, as torch's clip_grad_norm_ does; the next step does not do it again.</summary>
+    /// <remarks>The norm is summed in float64, so that no square is lost.</remarks>
+    member _.Clip() : unit =
+        if Double.IsFinite maxNorm && not isClipped then
+            use _ = torch.no_grad ()
+
+            if NativeGradient.isThere then clip () else clipByTorch ()
+
+            isClipped <- true
+
+    /// <summary>A step.</summary>
+    /// <param name="closure">Computes the loss, which is returned; null for none.</param>
+    member steps.Step(closure: Func<torch.Tensor> | null) : torch.Tensor | null =
+        let loss: torch.Tensor | null =
+            match closure with
+            | null -> null
+            | closure ->
+                use _ = torch.enable_grad ()
+                closure.Invoke()
+
+        use _ = torch.no_grad ()
+        steps.Clip()
+        isClipped <- false
+
+        if NativeGradient.isThere then
+            taken.Clear()
+            isLeft <- false
+            eachGradient stepOne
+
+            if isLeft then
+                stepOthers ()
+        else
+            torchsStep.Invoke()
+
+        loss
+
+/// What the optimizers' steps have in common.
+module internal FusedSteps =
+
+    /// Where a tensor's numbers lie; null of one that is not there.
+    let address (tensor: torch.Tensor | null) : nativeptr<float32> =
+        match tensor with
+        | null -> Pointer.nothing
+        | tensor -> NativePtr.ofNativeInt (NativeGradient.address tensor.Handle)
+
+    /// Whether a tensor beside a weight is plain; one that is not there is.
+    let isPlain (tensor: torch.Tensor | null) (slots: int) : bool =
+        match tensor with
+        | null -> true
+        | tensor -> NativeGradient.isPlain tensor.Handle (int64 slots)
+
+    let signOf (maximize: Nullable<bool>) : float32 =
+        if maximize.HasValue && maximize.Value then -1.0f else 1.0f
+
+    /// <exception cref="T:System.ArgumentException">It is not above 0.</exception>
+    let checkNorm (maxNorm: float option) : float =
+        match maxNorm with
+        | Some norm when not (norm > 0.0) ->
+            raise (ArgumentException((invariant $"expected a norm above 0, got {norm}"), nameof maxNorm))
+        | Some norm -> norm
+        | None -> Double.PositiveInfinity
