@@ -56,7 +56,8 @@ module Picture =
     /// them have it.</returns>
     /// <exception cref="T:System.ArgumentException">The kernel has not one to three sizes of 1 or more whose product divides the
     /// columns.</exception>
-    /// <remarks>O(rows + nnz); at most some hundred kilobytes for kernels of 11 × 11, whatever the numbers of channels.</remarks>
+    /// <remarks>O(rows + nnz + 576 cells of a kernel); at most some hundred kilobytes for kernels of 11 × 11, whatever the numbers of
+    /// channels.</remarks>
     /// <example><code>
     /// let pattern = Topology.inKernels 9 Topology.uniform 16 72 360 (Seed.ofInt 1)
     /// System.IO.File.WriteAllText("filters.svg", Picture.filterBank [| 3; 3 |] pattern)
@@ -71,13 +72,14 @@ module Picture =
         if
             kernel.Length < 1
             || kernel.Length > 3
-            || Array.exists (fun size -> size < 1 || size > 1_000_000) kernel
+            || Array.exists (fun size -> size < 1) kernel
+            || cells > 10_000L
             || int64 c.Cols % cells <> 0L
         then
             raise (
                 ArgumentException(
                     (invariant
-                        $"expected one to three sizes of 1 or more whose product divides the {c.Cols} columns, got [{sizes}]"),
+                        $"expected one to three sizes of 1 or more whose product, of 10000 at most, divides the {c.Cols} columns, got [{sizes}]"),
                     nameof kernel
                 )
             )

@@ -186,16 +186,16 @@ module internal GroupExchange =
                     ValueNone)
 
     /// A number that is not finite is told by the row of the groups' pattern.
-    let inGroups (policy: Policy) (result: Result<'a, NonFinite>) : Result<'a, NonFinite> =
+    let inGroups (whole: GroupedRows) (result: Result<'a, NonFinite>) : Result<'a, NonFinite> =
         result
         |> Result.mapError (fun (NonFinite what) ->
             let rows =
-                if policy.RowGroup > 1 then
-                    invariant $", rows counted in groups of {policy.RowGroup}"
+                if whole.Size > 1 then
+                    invariant $", rows counted in groups of {whole.Size}"
                 else
                     ""
 
-            let columns = if policy.WholeKernels then ", columns in kernels" else ""
+            let columns = if whole.Cells > 1 then ", columns in kernels" else ""
             NonFinite $"{what}{rows}{columns}")
 
     let inLastGroup (result: Result<'a, NonFinite>) : Result<'a, NonFinite> =
@@ -250,7 +250,7 @@ module internal GroupExchange =
             let struct (whole, last) = split policy state
 
             finite {
-                let! ofWhole = one whole |> inGroups policy
+                let! ofWhole = one whole |> inGroups whole
 
                 let! ofLast =
                     match last with

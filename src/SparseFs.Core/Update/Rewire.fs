@@ -186,8 +186,11 @@ module Rewire =
                     |> GroupExchange.inLastGroup
 
             finite {
+                // All of them are alike in what goes together.
+                let struct (first, _) = split[0]
+
                 let! exchanged =
-                    exchangeAcross policy fraction wholes |> GroupExchange.inGroups policy
+                    exchangeAcross policy fraction wholes |> GroupExchange.inGroups first
 
                 let! lasts = allFinite ofLast split
 

@@ -92,7 +92,20 @@ module internal DenseReplacement =
             DenseLayer.slotGroup rule.RowGroup rule.WholeKernels rule.GroupNorm (denseOf held)
 
         let ofCounts (counts: int[]) =
-            Array.map2 (fun count held -> GroupMagnitude.ofLayer (groupOf held) count (matrix held)) counts layers
+            Array.map2
+                (fun count held ->
+                    let group = groupOf held
+
+                    // Large kernels would round many a first layer to none, which cannot learn.
+                    let count =
+                        if group.Cells > 1 && count > 0 then
+                            max count group.Slots
+                        else
+                            count
+
+                    GroupMagnitude.ofLayer group count (matrix held))
+                counts
+                layers
 
         let each (sparsityOf: HeldModule -> float) =
             layers

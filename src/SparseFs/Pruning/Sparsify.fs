@@ -144,7 +144,7 @@ module Sparsify =
     /// <param name="rule">Of any budget, which is met as nearly as whole kernels allow.</param>
     /// <exception cref="T:System.ArgumentException">The norm does not exist, or the rule is null.</exception>
     /// <remarks>A kernel is all cells of a pair of an input and an output channel; a weight of a linear layer is one by itself. With row
-    /// groups too, a kernel stays in all rows of its group. Counts are rounded as <c>inRowGroups</c> says; <c>globally</c> ranks
+    /// groups too, a kernel stays in all rows of its group. Counts are rounded as <c>inRowGroups</c> says, to one kernel at least; <c>globally</c> ranks
     /// kernels of unlike sizes by what a weight is worth in the mean. <c>Policy.inKernels</c> keeps them whole.</remarks>
     /// <example><code>
     /// let dense = torch.nn.Sequential(torch.nn.Conv2d(16L, 32L, 3L), torch.nn.ReLU())
@@ -209,7 +209,7 @@ module Sparsify =
     /// <param name="rule">Which, and by what.</param>
     /// <param name="model">Any module; a layer that is itself the model is not replaced: see <c>Conversion.ofDense</c>.</param>
     /// <returns>One row for each such layer, replaced or not. The slots of the layers that could be replaced add up to the
-    /// rule's budget exactly, in row groups as nearly as <c>inRowGroups</c> says; where one stays dense because it is not
+    /// rule's budget exactly, in row groups and whole kernels as nearly as <c>inRowGroups</c> and <c>inKernels</c> say; where one stays dense because it is not
     /// faster, the others keep their counts.</returns>
     /// <exception cref="T:System.ArgumentException">An argument is null, the model has no such layer, a part of the rule is outside
     /// its range, or a name of its layers is none's: nothing has changed.</exception>

@@ -121,7 +121,7 @@ let picture =
                       (Expect.throwsC
                           (fun () -> Picture.filterBank kernel (Connectivity.full 2 54) |> ignore)
                           _.Message)
-                      $"expected one to three sizes of 1 or more whose product divides the 54 columns, got [{got}] (Parameter 'kernel')"
+                      $"expected one to three sizes of 1 or more whose product, of 10000 at most, divides the 54 columns, got [{got}] (Parameter 'kernel')"
                       "message")
 
           testCase "a large pattern is scaled down within its bounds" (fun () ->

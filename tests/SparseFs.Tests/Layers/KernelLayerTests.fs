@@ -286,6 +286,16 @@ let tests =
 
               Expect.equal (patterns twin) (patterns model) "C#")
 
+          testCase "a first layer of large kernels keeps one at least" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let modules: Layer list = [ torch.nn.Conv2d(1L, 8L, 7L); torch.nn.ReLU() ]
+              use model = torch.nn.Sequential modules
+              // 20 slots of 392 are less than half of a kernel of 49.
+              let report =
+                  Sparsify.model (Sparsify.each 0.95 |> Sparsify.inKernels RowGroupNorm.L2) model
+
+              Expect.equal (report.Rows |> Array.map _.Nnz) [| 49L |] "slots")
+
           testCase "C# makes the same policies and states" (fun () ->
               let schedule = Schedule.constant 0.3 10L 100L
 

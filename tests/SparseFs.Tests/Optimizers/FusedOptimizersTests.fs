@@ -320,6 +320,61 @@ let tests =
               // p − 0.5 · (−g + 0.25 · p)
               Expect.equal (p.data<float32>().ToArray()) [| 2.25f; 1.125f |] "weights")
 
+          testCase "SGD's buffer is TorchSharp's where a loss is to rise" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let p, q = new Parameter(torch.zeros 3L), new Parameter(torch.zeros 3L)
+              use theirs = torch.optim.SGD([| p |], 0.1, 0.9, maximize = true)
+              use ours = SparseOptim.sgd ([| q |], 0.1, 0.9, maximize = true)
+
+              let step (optimizers: torch.optim.Optimizer list) =
+                  for p in [ p; q ] do
+                      setGrad p (torch.ones 3L)
+
+                  for optimizer in optimizers do
+                      optimizer.step () |> ignore
+
+              step [ theirs; ours ]
+              // Each goes on from the other's.
+              let ofTheirs = (theirs.state_dict().State[0] :?> SGD.State).momentum_buffer.clone()
+              let ofOurs = (ours.state_dict().State[0] :?> SGD.State).momentum_buffer
+              Expect.isTrue (ofTheirs.allclose ofOurs) "buffers"
+              step [ theirs; ours ]
+              areAlike "weights" 2 0.1 [| p |] [| q |])
+
+          testCase "a model that was converted since is not left untrained in silence" (fun () ->
+              use _ = torch.NewDisposeScope()
+
+              use model =
+                  torch.nn.Sequential(torch.nn.Linear(20L, 30L), torch.nn.ReLU(), torch.nn.Linear(30L, 2L))
+
+              use optimizer = SparseOptim.adamW (model.parameters ())
+              Sparsify.model (Sparsify.each 0.5) model |> ignore
+              model.call(torch.randn (4L, 20L)).sum().backward()
+
+              Expect.stringContains
+                  (Expect.throwsC (fun () -> optimizer.step () |> ignore) _.Message)
+                  "the model was converted, moved or extended since"
+                  "message"
+
+              use carried =
+                  torch.nn.Sequential(torch.nn.Linear(20L, 30L), torch.nn.ReLU(), torch.nn.Linear(30L, 2L))
+
+              use goesOn = SparseOptim.adamW (carried.parameters ())
+              Sparsify.modelWith goesOn (Sparsify.each 0.5) carried |> ignore
+              carried.call(torch.randn (4L, 20L)).sum().backward()
+              goesOn.step () |> ignore)
+
+          testCase "an option that asks for what is not there is TorchSharp's to refuse" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let p = new Parameter(torch.ones 3L)
+              use optimizer = SparseOptim.adam [| p |]
+              setGrad p (torch.ones 3L)
+
+              for group in optimizer.ParamGroups do
+                  (group :?> Adam.ParamGroup).Options.amsgrad <- Nullable true
+
+              Expect.throws (fun () -> optimizer.step () |> ignore) "amsgrad without its largest squares")
+
           testCase "gradients are clipped together, as clip_grad_norm_ does it" (fun () ->
               use _ = torch.NewDisposeScope()
 
@@ -443,6 +498,7 @@ let tests =
               let p = new Parameter(torch.ones 3L)
               use adamW = sparseoptim.AdamW([| p |], maxNorm = Nullable 2.0)
               Expect.equal adamW.MaxNorm 2.0 "norm"
+              Expect.equal (string adamW) "FusedAdamW(1 parameters, rate 0.001, norm of gradients at most 2)" "text"
               use adam = sparseoptim.Adam([| p |])
               Expect.equal adam.MaxNorm infinity "no norm"
               use sgd = sparseoptim.SGD([| p |], momentum = 0.9, nesterov = true)

@@ -8,7 +8,7 @@ open SparseFs
 
 /// <summary>A convolution's pattern with its sizes, and what its products need for each size of input that it has met.</summary>
 /// <remarks>Immutable to its users, and for any number of threads. The stencils of the last sizes are kept: 4 bytes a slot for the
-/// convolution, 8 for its transpose.</remarks>
+/// convolution, 8 for its transpose, or for the convolution in the order of cells.</remarks>
 [<Sealed>]
 type internal ConvPlan(pattern: Connectivity, geometry: ConvGeometry) =
     // The `lazy` of F# cannot be trimmed.

@@ -84,8 +84,8 @@ module internal CpuConvolution =
         Array.blit rowPtr 1 cuts (blocks * rows) rows
 
         for block in 1 .. blocks - 1 do
-            let channel = stencil.Source.Channels * block / blocks
-            let place = int (int64 channel * stencil.Source.Apart)
+            let channel = int64 stencil.Source.Channels * int64 block / int64 blocks
+            let place = int (channel * stencil.Source.Apart)
 
             for row in 0 .. rows - 1 do
                 let before = cuts[(block - 1) * rows + row]

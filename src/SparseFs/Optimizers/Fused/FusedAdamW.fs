@@ -1,21 +1,23 @@
 namespace SparseFs
 
 open System
+open System.Runtime.InteropServices
 open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>AdamW in one pass over each parameter: weights, moments, decay and clipping.</summary>
+/// <summary>AdamW in one pass over each parameter: weights, moments and decay.</summary>
 /// <remarks>
-/// <c>SparseOptim.adamW</c> makes it. It is TorchSharp's AdamW but for its step: options, groups, schedulers, state_dict and files
-/// are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
+/// <c>SparseOptim.adamW</c> makes it. It is TorchSharp's AdamW but for its step: options, groups, schedulers and this library's
+/// checkpoints are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
 /// TorchSharp. Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
 /// </remarks>
 [<Sealed>]
 type FusedAdamW
     internal
     (
+        source: Parameter seq,
         groups: AdamW.ParamGroup seq,
         lr: float,
         beta1: float,
@@ -32,7 +34,7 @@ type FusedAdamW
         let isPlain =
             FusedSteps.isPlain s.exp_avg slots
             && FusedSteps.isPlain s.exp_avg_sq slots
-            && FusedSteps.isPlain s.max_exp_avg_sq slots
+            && (not o.amsgrad.Value || FusedSteps.isPlainThere s.max_exp_avg_sq slots)
 
         if isPlain then
             s.step <- s.step + 1L
@@ -47,7 +49,11 @@ type FusedAdamW
                   Gradient = gradient
                   Mean = FusedSteps.address s.exp_avg
                   Square = FusedSteps.address s.exp_avg_sq
-                  Largest = FusedSteps.address s.max_exp_avg_sq
+                  Largest =
+                    if o.amsgrad.Value then
+                        FusedSteps.address s.max_exp_avg_sq
+                    else
+                        Pointer.nothing
                   Centre = Pointer.nothing }
                 { Sign = FusedSteps.signOf o.maximize
                   Decay = 0.0f
@@ -66,6 +72,7 @@ type FusedAdamW
 
     let steps =
         FusedSteps<AdamW.State, AdamW.Options>(
+            source,
             this._parameter_groups,
             this._state,
             maxNorm,
@@ -81,13 +88,21 @@ type FusedAdamW
     /// <summary>A step.</summary>
     /// <param name="closure">Computes the loss anew; null for none.</param>
     /// <returns>The closure's loss.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
-    override _.step(closure: Func<torch.Tensor>) : torch.Tensor = Unchecked.nonNull (steps.Step closure)
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
+    override _.step
+        ([<Optional; DefaultParameterValue(null: Func<torch.Tensor> | null)>] closure: Func<torch.Tensor> | null)
+        : torch.Tensor =
+        Unchecked.nonNull (steps.Step closure)
 
     /// <summary>A step by the gradients that are there.</summary>
     /// <returns>Null.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
     member o.step() : torch.Tensor = Unchecked.nonNull (steps.Step null)
+
+    override _.ToString() = $"FusedAdamW({steps})"
 
     interface IFusedOptimizer with
         member _.ClipGradients() = steps.Clip()
+        member _.ForgetClip() = steps.ForgetClip()

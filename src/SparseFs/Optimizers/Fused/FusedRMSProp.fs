@@ -1,15 +1,16 @@
 namespace SparseFs
 
 open System
+open System.Runtime.InteropServices
 open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>RMSProp in one pass over each parameter: weights, moments, decay and clipping.</summary>
+/// <summary>RMSProp in one pass over each parameter: weights, moments and decay.</summary>
 /// <remarks>
-/// <c>SparseOptim.rmsProp</c> makes it. It is TorchSharp's RMSProp but for its step: options, groups, schedulers, state_dict and files
-/// are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
+/// <c>SparseOptim.rmsProp</c> makes it. It is TorchSharp's RMSProp but for its step: options, groups, schedulers and this library's
+/// checkpoints are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
 /// TorchSharp. Hinton, "Neural networks for machine learning", lecture 6e; centred as in Graves, "Generating sequences with
 /// recurrent neural networks", 2013.
 /// </remarks>
@@ -17,6 +18,7 @@ open TorchSharp.Modules
 type FusedRMSProp
     internal
     (
+        source: Parameter seq,
         groups: RMSProp.ParamGroup seq,
         lr: float,
         alpha: float,
@@ -34,8 +36,8 @@ type FusedRMSProp
 
         let isPlain =
             FusedSteps.isPlain s.square_avg slots
-            && FusedSteps.isPlain s.momentum_buffer slots
-            && FusedSteps.isPlain s.grad_avg slots
+            && (momentum <= 0.0 || FusedSteps.isPlainThere s.momentum_buffer slots)
+            && (not o.centered.Value || FusedSteps.isPlainThere s.grad_avg slots)
 
         if isPlain then
             s.step <- s.step + 1L
@@ -73,6 +75,7 @@ type FusedRMSProp
 
     let steps =
         FusedSteps<RMSProp.State, RMSProp.Options>(
+            source,
             this._parameter_groups,
             this._state,
             maxNorm,
@@ -88,13 +91,21 @@ type FusedRMSProp
     /// <summary>A step.</summary>
     /// <param name="closure">Computes the loss anew; null for none.</param>
     /// <returns>The closure's loss.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
-    override _.step(closure: Func<torch.Tensor>) : torch.Tensor = Unchecked.nonNull (steps.Step closure)
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
+    override _.step
+        ([<Optional; DefaultParameterValue(null: Func<torch.Tensor> | null)>] closure: Func<torch.Tensor> | null)
+        : torch.Tensor =
+        Unchecked.nonNull (steps.Step closure)
 
     /// <summary>A step by the gradients that are there.</summary>
     /// <returns>Null.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
     member o.step() : torch.Tensor = Unchecked.nonNull (steps.Step null)
+
+    override _.ToString() = $"FusedRMSProp({steps})"
 
     interface IFusedOptimizer with
         member _.ClipGradients() = steps.Clip()
+        member _.ForgetClip() = steps.ForgetClip()

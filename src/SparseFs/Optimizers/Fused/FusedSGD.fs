@@ -1,22 +1,24 @@
 namespace SparseFs
 
 open System
+open System.Runtime.InteropServices
 open SparseFs.Kernels
 open SparseFs.Torch
 open TorchSharp
 open TorchSharp.Modules
 
-/// <summary>SGD in one pass over each parameter: weights, momentum, decay and clipping.</summary>
+/// <summary>SGD in one pass over each parameter: weights, momentum and decay.</summary>
 /// <remarks>
-/// <c>SparseOptim.sgd</c> makes it. It is TorchSharp's SGD but for its step: options, groups, schedulers, state_dict and files
-/// are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
+/// <c>SparseOptim.sgd</c> makes it. It is TorchSharp's SGD but for its step: options, groups, schedulers and this library's
+/// checkpoints are the same, so that a run may go on with the one or the other. Parameters that are not float32 on the CPU are stepped by
 /// TorchSharp. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013. Where a loss is to rise,
-/// the gradient's sign is turned before its decay is added, as PyTorch does it; TorchSharp turns both.
+/// the gradient's sign is turned before its decay is added, as PyTorch does it; TorchSharp, which steps parameters that are not float32, turns both.
 /// </remarks>
 [<Sealed>]
 type FusedSGD
     internal
     (
+        source: Parameter seq,
         groups: SGD.ParamGroup seq,
         lr: float,
         momentum: float,
@@ -30,6 +32,7 @@ type FusedSGD
 
     let stepOf (o: SGD.Options) (s: SGD.State) (p: Parameter) gradient (slots: int) : bool =
         let momentum = o.momentum.Value
+        let sign = FusedSteps.signOf o.maximize
 
         if FusedSteps.isPlain (TorchNulls.momentumOf s) slots then
             let isFirst = momentum <> 0.0 && isNull (TorchNulls.momentumOf s)
@@ -52,12 +55,13 @@ type FusedSGD
                   Square = Pointer.nothing
                   Largest = Pointer.nothing
                   Centre = Pointer.nothing }
-                { Sign = FusedSteps.signOf o.maximize
-                  Decay = float32 o.weight_decay.Value
+                // The buffer has TorchSharp's sign, the weight's decay PyTorch's.
+                { Sign = 1.0f
+                  Decay = sign * float32 o.weight_decay.Value
                   Momentum = float32 momentum
                   Weight = if isFirst then 1.0f else float32 (1.0 - o.dampening.Value)
                   IsNesterov = o.nesterov.Value
-                  Rate = float32 -o.LearningRate.Value }
+                  Rate = sign * float32 -o.LearningRate.Value }
 
             GC.KeepAlive s
             true
@@ -66,6 +70,7 @@ type FusedSGD
 
     let steps =
         FusedSteps<SGD.State, SGD.Options>(
+            source,
             this._parameter_groups,
             this._state,
             maxNorm,
@@ -81,13 +86,21 @@ type FusedSGD
     /// <summary>A step.</summary>
     /// <param name="closure">Computes the loss anew; null for none.</param>
     /// <returns>The closure's loss.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
-    override _.step(closure: Func<torch.Tensor>) : torch.Tensor = Unchecked.nonNull (steps.Step closure)
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
+    override _.step
+        ([<Optional; DefaultParameterValue(null: Func<torch.Tensor> | null)>] closure: Func<torch.Tensor> | null)
+        : torch.Tensor =
+        Unchecked.nonNull (steps.Step closure)
 
     /// <summary>A step by the gradients that are there.</summary>
     /// <returns>Null.</returns>
-    /// <exception cref="T:System.InvalidOperationException">A parameter was moved or thawed after the optimizer was made.</exception>
+    /// <exception cref="T:System.InvalidOperationException">The model has other parameters than the optimizer was made of; it is asked
+    /// at the first step and at every 64th.</exception>
     member o.step() : torch.Tensor = Unchecked.nonNull (steps.Step null)
+
+    override _.ToString() = $"FusedSGD({steps})"
 
     interface IFusedOptimizer with
         member _.ClipGradients() = steps.Clip()
+        member _.ForgetClip() = steps.ForgetClip()

@@ -18,10 +18,12 @@ type internal FusedStep<'State, 'Options> =
 
 /// <summary>Walks over an optimizer's parameters: those with plain numbers are stepped here, the others are left to TorchSharp.</summary>
 /// <remarks>Parameters and their states are looked up once for each group's array of parameters. A list that is made anew each time it
-/// is asked for, such as <c>model.parameters()</c>, is looked up each time.</remarks>
+/// is asked for, such as <c>model.parameters()</c>, is looked up each time in groups that are added later; that which the optimizer
+/// was made of, source, is asked at the first step and at every 64th whether all its parameters are still the groups'.</remarks>
 [<Sealed>]
 type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Options :> OptimizerOptions>
     (
+        source: Parameter seq,
         groups: IList<ParamGroup>,
         states: OrderedDict<nativeint, OptimizerState>,
         maxNorm: float,
@@ -67,7 +69,7 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
 
     let isPlainWith (p: Parameter) (gradient: nativeint) (length: int64) =
         length > 0L
-        && length <= int64 Int32.MaxValue
+        && length <= int64 Int32.MaxValue - 65_536L // room for a block beyond the last
         && NativeGradient.hasDimensions p
         && NativeGradient.isPlain p.Handle length
         && NativeGradient.isPlain gradient length
@@ -82,7 +84,7 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
             index <- i
 
             for struct (p, state) in entriesOf index do
-                let gradient = NativeGradient.of' p
+                let gradient = NativeGradient.handleOf p
 
                 if gradient <> 0n then
                     try
@@ -151,13 +153,35 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
                 NativeTensor.noteWrite grad
             | grad -> grad.mul_ (factor.ToScalar()) |> ignore
 
+    let mutable steps = 0L
+
+    /// <exception cref="T:System.InvalidOperationException">The model has parameters that train and are no group's.</exception>
+    let checkSource () =
+        match source with
+        | :? (Parameter[]) -> ()
+        | source ->
+            let held = HashSet<nativeint>()
+
+            for group in groups do
+                for p in group.Parameters do
+                    held.Add p.Handle |> ignore
+
+            for p in source do
+                if p.requires_grad && not (held.Contains p.Handle) then
+                    let message =
+                        "expected the parameters that the optimizer was made of, got another: the model was converted, moved or "
+                        + "extended since, and its new weights would not be trained; make the optimizer after it, hand it to "
+                        + "Sparsify.modelWith (C#: model.Sparsify(optimizer: optimizer)), or add a weight with add_param_group"
+
+                    raise (InvalidOperationException message)
+
     let clip () =
         squares <- 0.0
         threads <- torch.get_num_threads ()
         eachGradient addSquares
         factor <- maxNorm / (sqrt squares + 1e-6)
 
-        // A norm that is no number makes gradients that are none.
+        // A NaN is let through: gradients become NaN, as torch's do.
         if not (factor >= 1.0) then
             eachGradient scaleOne
 
@@ -195,9 +219,12 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
 
             isClipped <- true
 
+    /// The next step clips again: one that was prepared did not come.
+    member _.ForgetClip() : unit = isClipped <- false
+
     /// <summary>A step.</summary>
     /// <param name="closure">Computes the loss, which is returned; null for none.</param>
-    member steps.Step(closure: Func<torch.Tensor> | null) : torch.Tensor | null =
+    member this.Step(closure: Func<torch.Tensor> | null) : torch.Tensor | null =
         let loss: torch.Tensor | null =
             match closure with
             | null -> null
@@ -206,7 +233,17 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
                 closure.Invoke()
 
         use _ = torch.no_grad ()
-        steps.Clip()
+
+        // What is wrong is found before anything is written.
+        if steps % 64L = 0L then
+            checkSource ()
+
+        steps <- steps + 1L
+
+        for i in 0 .. groups.Count - 1 do
+            entriesOf i |> ignore
+
+        this.Clip()
         isClipped <- false
 
         if NativeGradient.isThere then
@@ -220,6 +257,25 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
             torchsStep.Invoke()
 
         loss
+
+    /// What the optimizer is called by: its parameters, rates and norm.
+    override _.ToString() =
+        let parameters = groups |> Seq.sumBy (fun group -> Seq.length group.Parameters)
+
+        let rates =
+            groups
+            |> Seq.map (fun group -> invariant $"{group.LearningRate}")
+            |> Seq.distinct
+
+        let joined = String.Join(", ", rates)
+
+        let norm =
+            if Double.IsFinite maxNorm then
+                invariant $", norm of gradients at most {maxNorm}"
+            else
+                ""
+
+        invariant $"{parameters} parameters, rate {joined}{norm}"
 
 /// What the optimizers' steps have in common.
 module internal FusedSteps =
@@ -235,6 +291,10 @@ module internal FusedSteps =
         match tensor with
         | null -> true
         | tensor -> NativeGradient.isPlain tensor.Handle (int64 slots)
+
+    /// Whether a tensor that an option asks for is there, and plain: TorchSharp says what is wrong where it is not.
+    let isPlainThere (tensor: torch.Tensor | null) (slots: int) : bool =
+        not (isNull tensor) && isPlain tensor slots
 
     let signOf (maximize: Nullable<bool>) : float32 =
         if maximize.HasValue && maximize.Value then -1.0f else 1.0f

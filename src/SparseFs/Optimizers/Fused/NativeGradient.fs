@@ -50,10 +50,11 @@ module internal NativeGradient =
         LibTorch.exports.Value |> ignore
         functions |> List.forall (fun name -> LibTorch.sharpHas $"THSTensor_{name}")
 
+    /// A parameter's gradient, a new handle that is to be released; 0 where it has none.
     [<MethodImpl(MethodImplOptions.NoInlining)>]
-    let of' (p: torch.Tensor) : nativeint = Sharp.gradient p.Handle
+    let handleOf (p: torch.Tensor) : nativeint = Sharp.gradient p.Handle
 
-    /// Lets go of a handle that <c>of'</c> gave.
+    /// Lets go of a handle that <c>handleOf</c> gave.
     [<MethodImpl(MethodImplOptions.NoInlining)>]
     let release (handle: nativeint) : unit = Sharp.dispose handle
 

@@ -6,9 +6,9 @@ open TorchSharp.Modules
 
 /// <summary>Optimizers that step in one pass over each parameter, sparse or dense: one is enough for a whole model.</summary>
 /// <remarks>
-/// Each is TorchSharp's optimizer of that name with another step: groups, learning-rate schedulers, state_dict and checkpoints are as
-/// ever, and rewirers carry its moments over. Defaults are PyTorch's. maxNorm clips the gradients of all parameters together, as
-/// torch.nn.utils.clip_grad_norm_ does before a step.
+/// Each is TorchSharp's optimizer of that name with another step: groups, learning-rate schedulers and checkpoints are as ever, and
+/// rewirers carry its moments over. (TorchSharp's own save_state_dict writes the class's name, and reads no other's.) Defaults are
+/// PyTorch's. maxNorm clips the gradients of all parameters together, as torch.nn.utils.clip_grad_norm_ does before a step.
 /// </remarks>
 [<AbstractClass; Sealed>]
 type SparseOptim private () =
@@ -55,6 +55,7 @@ type SparseOptim private () =
             ?maxNorm: float
         ) : FusedAdamW =
         new FusedAdamW(
+            parameters,
             adamWGroup parameters,
             defaultArg lr 1e-3,
             defaultArg beta1 0.9,
@@ -96,6 +97,7 @@ type SparseOptim private () =
             ?maxNorm: float
         ) : FusedAdam =
         new FusedAdam(
+            parameters,
             adamGroup parameters,
             defaultArg lr 1e-3,
             defaultArg beta1 0.9,
@@ -134,6 +136,7 @@ type SparseOptim private () =
             ?maxNorm: float
         ) : FusedSGD =
         new FusedSGD(
+            parameters,
             [| SGD.ParamGroup(listed parameters, SGD.Options()) |],
             defaultArg lr 1e-3,
             defaultArg momentum 0.0,
@@ -172,6 +175,7 @@ type SparseOptim private () =
             ?maxNorm: float
         ) : FusedRMSProp =
         new FusedRMSProp(
+            parameters,
             [| RMSProp.ParamGroup(listed parameters, RMSProp.Options()) |],
             defaultArg lr 0.01,
             defaultArg alpha 0.99,
