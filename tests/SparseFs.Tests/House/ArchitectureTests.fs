@@ -89,6 +89,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Optimizers/YoungMoments.fs"
           "src/SparseFs.Core/Kernels/Products/CsrView.fs"
           "src/SparseFs/Optimizers/Fused/FusedSteps.fs"
+          "src/SparseFs/Optimizers/Fused/FusedTensors.fs"
           "src/SparseFs.Core/Kernels/DenseConversion.fs"
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
           "src/SparseFs.Core/Kernels/GatherSlots.fs"

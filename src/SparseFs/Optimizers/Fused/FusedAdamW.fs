@@ -32,9 +32,9 @@ type FusedAdamW
 
     let stepOf (o: AdamW.Options) (s: AdamW.State) (p: Parameter) gradient (slots: int) : bool =
         let isPlain =
-            FusedSteps.isPlain s.exp_avg slots
-            && FusedSteps.isPlain s.exp_avg_sq slots
-            && (not o.amsgrad.Value || FusedSteps.isPlainThere s.max_exp_avg_sq slots)
+            FusedTensors.isPlain s.exp_avg slots
+            && FusedTensors.isPlain s.exp_avg_sq slots
+            && (not o.amsgrad.Value || FusedTensors.isPlainThere s.max_exp_avg_sq slots)
 
         if isPlain then
             s.step <- s.step + 1L
@@ -45,17 +45,17 @@ type FusedAdamW
                 (OpenMpTeam.get ())
                 (torch.get_num_threads ())
                 slots
-                { Weight = FusedSteps.address p
+                { Weight = FusedTensors.address p
                   Gradient = gradient
-                  Mean = FusedSteps.address s.exp_avg
-                  Square = FusedSteps.address s.exp_avg_sq
+                  Mean = FusedTensors.address s.exp_avg
+                  Square = FusedTensors.address s.exp_avg_sq
                   Largest =
                     if o.amsgrad.Value then
-                        FusedSteps.address s.max_exp_avg_sq
+                        FusedTensors.address s.max_exp_avg_sq
                     else
                         Pointer.nothing
                   Centre = Pointer.nothing }
-                { Sign = FusedSteps.signOf o.maximize
+                { Sign = FusedTensors.signOf o.maximize
                   Decay = 0.0f
                   Kept = float32 (1.0 - rate * o.weight_decay.Value)
                   Beta1 = float32 beta1

@@ -35,9 +35,9 @@ type FusedRMSProp
         let momentum = o.momentum.Value
 
         let isPlain =
-            FusedSteps.isPlain s.square_avg slots
-            && (momentum <= 0.0 || FusedSteps.isPlainThere s.momentum_buffer slots)
-            && (not o.centered.Value || FusedSteps.isPlainThere s.grad_avg slots)
+            FusedTensors.isPlain s.square_avg slots
+            && (momentum <= 0.0 || FusedTensors.isPlainThere s.momentum_buffer slots)
+            && (not o.centered.Value || FusedTensors.isPlainThere s.grad_avg slots)
 
         if isPlain then
             s.step <- s.step + 1L
@@ -47,21 +47,21 @@ type FusedRMSProp
                 (OpenMpTeam.get ())
                 (torch.get_num_threads ())
                 slots
-                { Weight = FusedSteps.address p
+                { Weight = FusedTensors.address p
                   Gradient = gradient
                   Mean =
                     if momentum > 0.0 then
-                        FusedSteps.address s.momentum_buffer
+                        FusedTensors.address s.momentum_buffer
                     else
                         Pointer.nothing
-                  Square = FusedSteps.address s.square_avg
+                  Square = FusedTensors.address s.square_avg
                   Largest = Pointer.nothing
                   Centre =
                     if o.centered.Value then
-                        FusedSteps.address s.grad_avg
+                        FusedTensors.address s.grad_avg
                     else
                         Pointer.nothing }
-                { Sign = FusedSteps.signOf o.maximize
+                { Sign = FusedTensors.signOf o.maximize
                   Decay = float32 o.weight_decay.Value
                   Alpha = float32 o.alpha.Value
                   Rest = float32 (1.0 - o.alpha.Value)

@@ -32,9 +32,9 @@ type FusedSGD
 
     let stepOf (o: SGD.Options) (s: SGD.State) (p: Parameter) gradient (slots: int) : bool =
         let momentum = o.momentum.Value
-        let sign = FusedSteps.signOf o.maximize
+        let sign = FusedTensors.signOf o.maximize
 
-        if FusedSteps.isPlain (TorchNulls.momentumOf s) slots then
+        if FusedTensors.isPlain (TorchNulls.momentumOf s) slots then
             let isFirst = momentum <> 0.0 && isNull (TorchNulls.momentumOf s)
 
             if isFirst then
@@ -45,13 +45,13 @@ type FusedSGD
                 (OpenMpTeam.get ())
                 (torch.get_num_threads ())
                 slots
-                { Weight = FusedSteps.address p
+                { Weight = FusedTensors.address p
                   Gradient = gradient
                   Mean =
                     if momentum = 0.0 then
                         Pointer.nothing
                     else
-                        FusedSteps.address s.momentum_buffer
+                        FusedTensors.address s.momentum_buffer
                   Square = Pointer.nothing
                   Largest = Pointer.nothing
                   Centre = Pointer.nothing }

@@ -64,7 +64,7 @@ type SparseOptim private () =
             defaultArg weightDecay 0.01,
             defaultArg amsgrad false,
             defaultArg maximize false,
-            FusedSteps.checkNorm maxNorm
+            FusedTensors.checkNorm maxNorm
         )
 
     /// <summary>Adam, whose decay is added to the gradient.</summary>
@@ -106,7 +106,7 @@ type SparseOptim private () =
             defaultArg weightDecay 0.0,
             defaultArg amsgrad false,
             defaultArg maximize false,
-            FusedSteps.checkNorm maxNorm
+            FusedTensors.checkNorm maxNorm
         )
 
     /// <summary>Stochastic gradient descent.</summary>
@@ -144,7 +144,7 @@ type SparseOptim private () =
             defaultArg weightDecay 0.0,
             defaultArg nesterov false,
             defaultArg maximize false,
-            FusedSteps.checkNorm maxNorm
+            FusedTensors.checkNorm maxNorm
         )
 
     /// <summary>RMSProp.</summary>
@@ -184,5 +184,5 @@ type SparseOptim private () =
             defaultArg momentum 0.0,
             defaultArg centered false,
             defaultArg maximize false,
-            FusedSteps.checkNorm maxNorm
+            FusedTensors.checkNorm maxNorm
         )
