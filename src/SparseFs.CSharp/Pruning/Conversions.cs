@@ -102,4 +102,52 @@ public static class Conversions
     /// <returns>A new torch.nn.Conv1d, Conv2d or Conv3d; outputs are equal up to the order of the sums.</returns>
     /// <exception cref="ArgumentException">The layer is null, or a pattern was loaded that is not one.</exception>
     public static Convolution ToDense(this SparseConv layer) => SparseFs.Conversion.ToDenseConv(layer);
+
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix; a tie keeps the lower cell.</summary>
+    /// <remarks>Sizes, layers, directions, biases and the batch's place are found in the module.</remarks>
+    /// <param name="dense">Any torch.nn.LSTM of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="recurrentSparsity">That of the matrices that take the hidden state; as sparsity if null.</param>
+    /// <param name="dropout">Between layers, which TorchSharp's module does not tell.</param>
+    /// <returns>A new module.</returns>
+    /// <exception cref="ArgumentException">The module is null, a sparsity is outside [0, 1) or leaves no weight, or the module computes
+    /// something else than its type says.</exception>
+    public static SparseLSTM ToSparse(
+        this LSTM dense,
+        double sparsity,
+        double? recurrentSparsity = null,
+        double dropout = 0.0) =>
+        SparseLSTM.ofDense(dense, sparsity, recurrentSparsity ?? sparsity, dropout);
+
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix; a tie keeps the lower cell.</summary>
+    /// <remarks>Sizes, layers, directions, biases and the batch's place are found in the module.</remarks>
+    /// <param name="dense">Any torch.nn.GRU of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="recurrentSparsity">That of the matrices that take the hidden state; as sparsity if null.</param>
+    /// <param name="dropout">Between layers, which TorchSharp's module does not tell.</param>
+    /// <returns>A new module.</returns>
+    /// <exception cref="ArgumentException">The module is null, a sparsity is outside [0, 1) or leaves no weight, or the module computes
+    /// something else than its type says.</exception>
+    public static SparseGRU ToSparse(
+        this GRU dense,
+        double sparsity,
+        double? recurrentSparsity = null,
+        double dropout = 0.0) =>
+        SparseGRU.ofDense(dense, sparsity, recurrentSparsity ?? sparsity, dropout);
+
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix; a tie keeps the lower cell.</summary>
+    /// <remarks>Sizes, layers, directions, biases, the nonlinearity and the batch's place are found in the module.</remarks>
+    /// <param name="dense">Any torch.nn.RNN of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="recurrentSparsity">That of the matrices that take the hidden state; as sparsity if null.</param>
+    /// <param name="dropout">Between layers, which TorchSharp's module does not tell.</param>
+    /// <returns>A new module.</returns>
+    /// <exception cref="ArgumentException">The module is null, a sparsity is outside [0, 1) or leaves no weight, or the module computes
+    /// something else than its type says.</exception>
+    public static SparseRNN ToSparse(
+        this RNN dense,
+        double sparsity,
+        double? recurrentSparsity = null,
+        double dropout = 0.0) =>
+        SparseRNN.ofDense(dense, sparsity, recurrentSparsity ?? sparsity, dropout);
 }

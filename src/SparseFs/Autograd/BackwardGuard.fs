@@ -15,18 +15,26 @@ module internal BackwardGuard =
           for _ in 2..arguments do
               torch.zeros [||] ]
 
-    /// Body gets the upstream gradient and returns one gradient an argument, null for what has none.
-    let run
-        (upstream: torch.Tensor | null)
+    /// What libtorch gives in place of a gradient that there is none of.
+    let private orNull (upstream: torch.Tensor | null) : torch.Tensor | null =
+        match upstream with
+        | null -> null
+        | upstream when upstream.IsInvalid -> null
+        | upstream -> upstream
+
+    /// Body gets the upstream gradients of several outputs, null for what has none, and returns one gradient an argument, null for what has
+    /// none.
+    let runAll
+        (upstream: (torch.Tensor | null)[])
         (arguments: int)
-        (body: torch.Tensor -> (torch.Tensor | null) list)
+        (body: (torch.Tensor | null)[] -> (torch.Tensor | null) list)
         : List<torch.Tensor> =
         use _ = torch.NewDisposeScope()
+        let upstream = Array.map orNull upstream
 
-        match upstream with
-        | null -> TorchNulls.listOf (Array.zeroCreate arguments)
-        | upstream when upstream.IsInvalid -> TorchNulls.listOf (Array.zeroCreate arguments)
-        | upstream ->
+        if Array.forall isNull upstream then
+            TorchNulls.listOf (Array.zeroCreate arguments)
+        else
             let gradients =
                 try
                     body upstream
@@ -34,5 +42,21 @@ module internal BackwardGuard =
                     refused arguments e
 
             let held = DeferredDispose.Hold(TorchNulls.listOf gradients)
-            upstream.Dispose()
+
+            for t in upstream do
+                match t with
+                | null -> ()
+                | t -> t.Dispose()
+
             held
+
+    /// As runAll, of one output.
+    let run
+        (upstream: torch.Tensor | null)
+        (arguments: int)
+        (body: torch.Tensor -> (torch.Tensor | null) list)
+        : List<torch.Tensor> =
+        runAll [| upstream |] arguments (fun upstream ->
+            match upstream[0] with
+            | null -> []
+            | upstream -> body upstream)

@@ -24,7 +24,7 @@ module internal RawOps =
     let sddmm (op: SparseOperator) (g: torch.Tensor) (x: torch.Tensor) : torch.Tensor = scoped (fun () -> op.Sample g x)
 
 /// Two saved tensors and who asked for a gradient: what each backward below needs.
-module private Context =
+module internal Context =
 
     let private gone (what: string) =
         let message =

@@ -27,6 +27,9 @@ type internal SparseOperator
         | _, null -> ()
         | recorder, numbers -> recorder.Add(g, x, gradient, (fun () -> TorchNulls.gradOf numbers.Leaf))
 
+    /// Whether somebody wants passes noted.
+    member _.IsNoted: bool = not (isNull recorder || isNull numbers)
+
     /// The layer's numbers, or null where the caller brings values of its own.
     member _.Numbers = numbers
 
@@ -45,7 +48,10 @@ type internal SparseOperator
 
     member _.Connectivity: Connectivity = connectivity
 
-    member private _.Plan: SpmmPlan = SpmmPlans.planOf connectivity
+    /// Who computes all steps of a recurrent layer, if anybody does.
+    member _.Recurrence: Recurrence voption = backend.Recurrence
+
+    member _.Plan: SpmmPlan = SpmmPlans.planOf connectivity
 
     /// The product with an input, + bias.
     member op.Multiply (values: torch.Tensor) (bias: torch.Tensor | null) (x: torch.Tensor) : torch.Tensor =

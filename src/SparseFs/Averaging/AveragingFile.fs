@@ -12,8 +12,13 @@ module AveragingFile =
     let private key = "sparsefs.averaging"
     let private own (name: string) = $"@averaging.{name}"
 
-    let private counts (layer: string) =
-        own (ModelTensors.prefix layer + "weight.counts")
+    /// Of each sparse layer, what gives the names of its tensors.
+    let private keysOf (averaging: Averaging) =
+        dict
+            [ for struct (name, layer) in SparseLayers.places averaging.Model ->
+                  name, StateName.key layer.StateName name ]
+
+    let private counts (key: string -> string) = own $"""{key "weight"}.counts"""
 
     let private rate (rule: AveragingRule) =
         match rule with
@@ -42,6 +47,8 @@ module AveragingFile =
         let inventory = ModelTensors.ofModel averaging.Model
         let name, decay = rate averaging.Rule
 
+        let keys = keysOf averaging
+
         let layers =
             dict [ for struct (layer, target) in inventory.Layers -> layer, target ]
 
@@ -68,17 +75,18 @@ module AveragingFile =
                       | _, null -> null
                       | Some average, bias -> average.As bias
 
-                  yield! ModelWriter.partTensors PatternLayout.Csr layer c (weight.As target.weight) ofBias
+                  let key = keys[layer]
+                  yield! ModelWriter.partTensors PatternLayout.Csr key c (weight.As target.weight) ofBias
 
                   match weight.Counts with
                   | null -> ()
-                  | own -> struct (counts layer, own)
+                  | own -> struct (counts key, own)
 
                   if isRounded weight target.weight then
-                      struct (own (ModelTensors.prefix layer + "weight"), weight.Value)
+                      struct (own (key "weight"), weight.Value)
 
                       match bias with
-                      | Some bias -> struct (own (ModelTensors.prefix layer + "bias"), bias.Value)
+                      | Some bias -> struct (own (key "bias"), bias.Value)
                       | None -> ()
 
               for struct (other, t) in inventory.Others do
@@ -155,20 +163,21 @@ module AveragingFile =
             value.``to`` average.Value.device
 
         let changes = List<unit -> unit>()
+        let keys = keysOf averaging
 
         for struct (layer, c, weight, bias) in averaging.Layers do
-            let prefix = ModelTensors.prefix layer
+            let key = keys[layer]
 
-            match LayerWeights.tryFingerprint file prefix with
+            match LayerWeights.tryFingerprint file key with
             | ValueSome stored when stored.Shape = [| 1L |] && stored.Dtype = Dtype.I64 ->
                 if (file.Read stored).item<int64>() <> int64 (Fingerprint.ofPattern c) then
                     refuse stored.Name $"the averages of '{layer}' belong to another pattern: resume the model first"
-            | _ -> refuse (prefix + "weight") "expected a fingerprint of the pattern"
+            | _ -> refuse (key "weight") "expected a fingerprint of the pattern"
 
-            let value = read (prefix + "weight") weight
+            let value = read (key "weight") weight
 
             let ownCounts: torch.Tensor | null =
-                match file.TryFind(counts layer) with
+                match file.TryFind(counts key) with
                 | ValueNone -> null
                 | ValueSome stored when stored.Dtype <> Dtype.F32 || stored.Shape <> value.shape ->
                     refuse stored.Name $"expected F32 {Shape.text value.shape}"
@@ -184,7 +193,7 @@ module AveragingFile =
 
             bias
             |> Option.iter (fun bias ->
-                let value = read (prefix + "bias") bias
+                let value = read (key "bias") bias
                 changes.Add(fun () -> bias.Restore(value, null)))
 
         for entry in averaging.Others do

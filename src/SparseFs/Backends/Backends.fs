@@ -46,6 +46,7 @@ module internal Backends =
             ConvSddmm = fun call g x -> back x (b.ConvSddmm call (widen g) (widen x))
             ToDense = fun plan values -> back values (b.ToDense plan (widen values))
             OfDense = fun plan w -> back w (b.OfDense plan (widen w))
+            Recurrence = ValueNone
             GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
             TopK =
                 fun top x ->
@@ -68,7 +69,8 @@ module internal Backends =
             Gradients = Backend.gradientsBy spmmT sddmm
             Conv = DenseConvolution.conv b.ToDense
             ConvT = DenseConvolution.convT b.ToDense
-            ConvSddmm = DenseConvolution.sddmm b.OfDense }
+            ConvSddmm = DenseConvolution.sddmm b.OfDense
+            Recurrence = ValueNone }
 
     /// <summary>One of two, by the samples of a call and the sparsity of its pattern.</summary>
     let faster (ofDense: Backend) (ofSparse: Backend) : Backend =

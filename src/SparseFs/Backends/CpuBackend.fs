@@ -228,6 +228,7 @@ module internal CpuBackend =
           OfDense = ofDense policies
           GrowthScores = growthScores policies
           GatherSlots = gatherSlots policies
+          Recurrence = ValueSome(CpuRecurrence.recurrence policies)
           TopK = CpuWinners.topK policies
           Keep = CpuWinners.keep policies
           DutyDeficit = CpuWinners.dutyDeficit

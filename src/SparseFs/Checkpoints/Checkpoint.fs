@@ -189,9 +189,9 @@ module Checkpoint =
 
         // So do columns, but where the pattern comes row by row.
         let mostCols =
-            let prefix = ModelTensors.prefix name
+            let key = ModelTensors.key name
 
-            if LayerWeights.names form file prefix |> List.contains (prefix + "col_idx") then
+            if LayerWeights.names form file key |> List.contains (key "col_idx") then
                 int64 Sparsity.maxSize
             else
                 most

@@ -53,7 +53,7 @@ module internal LayerReader =
             | ValueSome text -> struct (text.Rows, text.Cols)
             | ValueNone -> unknown ()
         | _ ->
-            let weight = List.head (LayerWeights.names form file (ModelTensors.prefix name))
+            let weight = List.head (LayerWeights.names form file (ModelTensors.key name))
 
             match file.TryFind weight with
             | ValueSome t when t.Shape.Length = 2 -> struct (t.Shape[0], t.Shape[1])
@@ -90,7 +90,7 @@ module internal LayerReader =
         let prefix = ModelTensors.prefix name
 
         let found =
-            [ for needed in LayerWeights.names form file prefix do
+            [ for needed in LayerWeights.names form file (ModelTensors.key name) do
                   match file.TryFind needed with
                   | ValueSome t -> t
                   | ValueNone -> missing file needed ]
@@ -125,7 +125,7 @@ module internal LayerReader =
             CheckpointFault.onFailure file.File (fun () -> LayerWeights.read file (int rows) (int cols) parts)
 
         if form = WeightForm.SparseFs then
-            LayerWeights.tryFingerprint file prefix
+            LayerWeights.tryFingerprint file (ModelTensors.key name)
             |> ValueOption.iter (fun stored -> LayerWeights.checkFingerprint file stored parts.Weight c)
 
         let biasValues: torch.Tensor | null =

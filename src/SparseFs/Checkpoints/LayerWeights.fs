@@ -27,9 +27,9 @@ module internal LayerWeights =
         | WeightForm.Magnitude sparsity -> Sparsity.check (nameof sparsity) sparsity
         | _ -> ()
 
-    /// The names that a form needs, the weight's first.
-    let names (form: WeightForm) (file: SafetensorsFile) (prefix: string) : string list =
-        let has (name: string) = file.TryFind(prefix + name).IsSome
+    /// The names that a form needs, the weight's first, where key gives the file's name of a layer's tensor.
+    let names (form: WeightForm) (file: SafetensorsFile) (key: string -> string) : string list =
+        let has (name: string) = file.TryFind(key name).IsSome
 
         match form with
         | WeightForm.SparseFs when has "values" || has "indices" -> [ "values"; "indices" ]
@@ -39,7 +39,7 @@ module internal LayerWeights =
         | WeightForm.Masked -> [ "weight"; "mask" ]
         | WeightForm.Zeros
         | WeightForm.Magnitude _ -> [ "weight" ]
-        |> List.map (fun name -> prefix + name)
+        |> List.map key
 
     /// What the tensors of those names are.
     let parts (form: WeightForm) (found: TensorInfo list) : LayerParts =
@@ -82,16 +82,17 @@ module internal LayerWeights =
         | LayerParts.Masked(weight, mask) -> numbers weight dense @ differs mask (fun _ -> true) "any dtype" dense
         | LayerParts.Dense(weight, _) -> numbers weight dense
 
-    let private fingerprintName (prefix: string) = prefix + "weight_fingerprint"
+    [<Literal>]
+    let private FingerprintName = "weight_fingerprint"
 
     /// <summary>The tensor beside a layer's weight that says which pattern the weight belongs to.</summary>
     /// <remarks>Its name begins as the weight's does, so that whoever puts a file together from others takes both.</remarks>
-    let fingerprint (prefix: string) (c: Connectivity) : struct (string * torch.Tensor) =
-        struct (fingerprintName prefix, torch.tensor ([| int64 (Fingerprint.ofPattern c) |], device = torch.CPU))
+    let fingerprint (key: string -> string) (c: Connectivity) : struct (string * torch.Tensor) =
+        struct (key FingerprintName, torch.tensor ([| int64 (Fingerprint.ofPattern c) |], device = torch.CPU))
 
     /// <summary>What a file says of the pattern that a weight belongs to, if it says anything.</summary>
-    let tryFingerprint (file: SafetensorsFile) (prefix: string) : TensorInfo voption =
-        file.TryFind(fingerprintName prefix)
+    let tryFingerprint (file: SafetensorsFile) (key: string -> string) : TensorInfo voption =
+        file.TryFind(key FingerprintName)
 
     /// <exception cref="T:SparseFs.CheckpointException">The weight belongs to another pattern.</exception>
     let checkFingerprint (file: SafetensorsFile) (stored: TensorInfo) (weight: TensorInfo) (c: Connectivity) : unit =

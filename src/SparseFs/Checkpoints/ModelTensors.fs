@@ -38,6 +38,10 @@ type internal HeldLayers(layers: struct (string * SparseLayer)[]) =
     /// By their place in the model.
     member _.Layers: IReadOnlyList<struct (string * LayerVersion)> = held
 
+    /// Gives the names of each layer's tensors.
+    member val Keys: (string -> string)[] =
+        [| for struct (name, layer) in layers -> StateName.key layer.StateName name |]
+
     /// What each layer is.
     member val Descriptions: LayerDescription[] = [| for struct (_, layer) in layers -> layer.Description |]
 
@@ -55,6 +59,9 @@ module internal ModelTensors =
     let Reserved = "@"
 
     let prefix (layer: string) = if layer = "" then "" else layer + "."
+
+    /// The name of a tensor of a layer that no other module's state has as its own.
+    let key (layer: string) (tensor: string) = prefix layer + tensor
 
     /// K-winners are the modules whose buffers may not hold any number.
     let private wrongNumbers (model: torch.nn.Module) : string -> torch.Tensor -> string voption =
@@ -87,9 +94,10 @@ module internal ModelTensors =
 
         let state = LayerVersions.Quietly(fun () -> model.state_dict ())
 
-        for struct (name, _) in layers do
-            state.Remove(prefix name + "weight") |> ignore
-            state.Remove(prefix name + "bias") |> ignore
+        for struct (name, layer) in layers do
+            let key = StateName.key layer.StateName name
+            state.Remove(key "weight") |> ignore
+            state.Remove(key "bias") |> ignore
 
         if layers.Length = 0 && state.Count = 0 then
             let otherwise =
@@ -112,11 +120,12 @@ module internal ModelTensors =
         let names = Dictionary<nativeint, string>()
 
         for struct (name, layer) in inventory.Layers do
-            names.TryAdd(layer.weight.Handle, prefix name + "weight") |> ignore
+            let key = StateName.key layer.StateName name
+            names.TryAdd(layer.weight.Handle, key "weight") |> ignore
 
             match layer.bias with
             | null -> ()
-            | bias -> names.TryAdd(bias.Handle, prefix name + "bias") |> ignore
+            | bias -> names.TryAdd(bias.Handle, key "bias") |> ignore
 
         for struct (name, t) in inventory.Others do
             names.TryAdd(t.Handle, name) |> ignore

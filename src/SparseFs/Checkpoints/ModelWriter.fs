@@ -50,38 +50,36 @@ module internal ModelWriter =
           for note in notes do
               note.Key, note.Value ]
 
-    /// A layer's weights [nnz], pattern, and bias or null.
+    /// A layer's weights [nnz], pattern, and bias or null, where key gives the file's name of a layer's tensor.
     let partTensors
         (layout: PatternLayout)
-        (name: string)
+        (key: string -> string)
         (c: Connectivity)
         (values: torch.Tensor)
         (bias: torch.Tensor | null)
         =
-        let prefix = ModelTensors.prefix name
-
         [ match layout with
           | PatternLayout.Coo ->
-              struct (prefix + "values", values)
-              struct (prefix + "indices", Coo.ofConnectivity c)
+              struct (key "values", values)
+              struct (key "indices", Coo.ofConnectivity c)
           | _ ->
-              struct (prefix + "weight", values)
-              struct (prefix + "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
-              struct (prefix + "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
+              struct (key "weight", values)
+              struct (key "row_ptr", torch.tensor (c.RowPtrArray, device = torch.CPU))
+              struct (key "col_idx", torch.tensor (c.ColIdxArray, device = torch.CPU))
 
-          LayerWeights.fingerprint prefix c
+          LayerWeights.fingerprint key c
 
           match bias with
           | null -> ()
-          | bias -> struct (prefix + "bias", bias) ]
+          | bias -> struct (key "bias", bias) ]
 
-    let private layerTensors (layout: PatternLayout) (name: string) (version: LayerVersion) =
-        partTensors layout name version.Connectivity version.Numbers.Values version.Numbers.BiasValues
+    let private layerTensors (layout: PatternLayout) (key: string -> string) (version: LayerVersion) =
+        partTensors layout key version.Connectivity version.Numbers.Values version.Numbers.BiasValues
 
     let modelTensors (layout: PatternLayout) (held: HeldLayers) (inventory: ModelTensors) =
         let tensors =
-            [ for struct (name, version) in held.Layers do
-                  yield! layerTensors layout name version
+            [ for key, struct (_, version) in Seq.zip held.Keys held.Layers do
+                  yield! layerTensors layout key version
 
               yield! inventory.Others ]
 

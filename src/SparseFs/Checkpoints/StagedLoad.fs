@@ -134,14 +134,14 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                 fun () -> target.copy_ numbers |> ignore))
 
     /// A bias that is read with the weights, so that no call meets one without the other.
-    member private l.Bias(prefix: string, layer: SparseLayer) : (unit -> torch.Tensor) voption =
+    member private l.Bias(key: string -> string, layer: SparseLayer) : (unit -> torch.Tensor) voption =
         match layer.bias with
         | null -> ValueNone
-        | bias -> l.Reading(prefix + "bias", bias)
+        | bias -> l.Reading(key "bias", bias)
 
     /// Which pattern the file's weight belongs to, if it says so.
-    member private _.Fingerprint(prefix: string) : TensorInfo voption =
-        let found = LayerWeights.tryFingerprint file prefix
+    member private _.Fingerprint(key: string -> string) : TensorInfo voption =
+        let found = LayerWeights.tryFingerprint file key
         found |> ValueOption.iter (fun stored -> used.Add stored.Name |> ignore)
         found
 
@@ -150,14 +150,14 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
         =
         let rows, cols = layer.Connectivity.Rows, layer.Connectivity.Cols
         let weight = layer.weight
-        let prefix = ModelTensors.prefix name
+        let key = StateName.key layer.StateName name
 
         LayerWeights.wrongs (int64 rows) layer.Description.DenseShape parts
         |> List.iter l.Wrong
 
         l.Dtype(parts.Weight, weight)
         shapes[weight.Handle] <- parts.Weight.Shape
-        let bias = l.Bias(prefix, layer)
+        let bias = l.Bias(key, layer)
 
         l.Plan(fun () ->
             let struct (c, values) = LayerWeights.read file rows cols parts
@@ -171,7 +171,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
             match patterns.TryGetValue layer with
             | true, other when other <> c ->
                 let reason = "the model has this layer under two names, whose patterns differ"
-                file.Refuse(CheckpointProblem.Mismatch, prefix + "col_idx", reason)
+                file.Refuse(CheckpointProblem.Mismatch, key "col_idx", reason)
             | _ -> patterns[layer] <- c
 
             let biasValues: torch.Tensor | null =
@@ -202,7 +202,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
                     l.Wrong $"layer '{name}': expected {own.Kind} with {expected}, got {text.Kind} with {got}"
 
                 l.Cure "make the model with the sizes of the one that was saved"
-                used.Add(ModelTensors.prefix name + "bias") |> ignore
+                used.Add(StateName.key layer.StateName name "bias") |> ignore
                 false
 
     /// What the file says of a layer's weight must be so.
@@ -214,14 +214,12 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
 
     /// A sparse layer: it takes over the file's pattern, also where it has another number of slots.
     member l.Layer(form: WeightForm, name: string, layer: SparseLayer) : unit =
-        let prefix = ModelTensors.prefix name
-        let c = layer.Connectivity
-
-        let found = LayerWeights.names form file prefix |> List.map l.Find
+        let key = StateName.key layer.StateName name
+        let found = LayerWeights.names form file key |> List.map l.Find
 
         let fingerprint =
             if form = WeightForm.SparseFs then
-                l.Fingerprint prefix
+                l.Fingerprint key
             else
                 ValueNone
 
@@ -259,7 +257,7 @@ type internal StagedLoad(file: SafetensorsFile, converts: bool) =
 
             match layer.bias with
             | null -> ()
-            | bias -> l.Tensor(prefix + "bias", bias, (fun _ -> ValueNone))
+            | bias -> l.Tensor(key "bias", bias, (fun _ -> ValueNone))
 
     /// All of a model.
     member l.Model(form: WeightForm, inventory: ModelTensors) : unit =

@@ -22,12 +22,12 @@ type internal LayerDescription =
 [<RequireQualifiedAccess>]
 module internal LayerDescription =
 
-    let ofLinear (c: Connectivity) : LayerDescription =
+    let ofLinear (channels: LayerChannels) (c: Connectivity) : LayerDescription =
         { Kind = "SparseLinear"
           Sizes =
             [ struct ("in_features", string c.Cols)
               struct ("out_features", string c.Rows) ]
           DenseShape = [| int64 c.Rows; int64 c.Cols |]
           Convolution = ValueNone
-          Channels = LayerChannels.Linear
+          Channels = channels
           Text = LayerText.ofLinear }

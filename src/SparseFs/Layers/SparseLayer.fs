@@ -75,6 +75,9 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
     /// What errors call the layer.
     member internal _.Name = name
 
+    /// How its tensors are called in the state of the module that holds it.
+    member val internal StateName: StateName = StateName.Nested with get, set
+
     /// The layer's path in a model, for errors: told by who lists the model.
     member internal _.KnownAs
         with set (path: string) = name.KnownAs <- path
@@ -128,10 +131,8 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
 
     /// A call: its one version, who computes, and what the layer is called.
     member private this.CallOf
-        (
-            convolutionOf: Connectivity -> ConvCall voption,
-            product: LayerName -> SparseOperator -> LayerNumbers -> torch.Tensor
-        ) : torch.Tensor =
+        (convolutionOf: Connectivity -> ConvCall voption, product: LayerName -> SparseOperator -> LayerNumbers -> 'a)
+        : 'a =
         if not (isNull this.Rewiring && isNull policy) && this.training then
             this.Unattended.Add(this, this.Rewiring, not (isNull policy))
 
@@ -146,7 +147,7 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
             version.Numbers.Shared.Exit()
 
     /// A linear layer's.
-    member internal this.Call(product: LayerName -> SparseOperator -> LayerNumbers -> torch.Tensor) : torch.Tensor =
+    member internal this.Call(product: LayerName -> SparseOperator -> LayerNumbers -> 'a) : 'a =
         this.CallOf((fun _ -> ValueNone), product)
 
     /// A convolution's, of inputs of a size.

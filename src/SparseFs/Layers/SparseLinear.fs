@@ -13,10 +13,12 @@ open TorchSharp
 /// leaves pattern, weight and bias as they were when state_dict was read.
 /// </remarks>
 [<Sealed>]
-type SparseLinear internal (start: LayerStart) =
-    inherit SparseLayer(LayerDescription.ofLinear start.Connectivity, start)
+type SparseLinear internal (channels: LayerChannels, start: LayerStart) =
+    inherit SparseLayer(LayerDescription.ofLinear channels start.Connectivity, start)
 
     let rows, cols = start.Connectivity.Rows, start.Connectivity.Cols
+
+    internal new(start: LayerStart) = new SparseLinear(LayerChannels.Linear, start)
 
     /// <summary>A layer over a pattern that is given.</summary>
     /// <param name="connectivity">Which weights exist; shape [out_features, in_features].</param>

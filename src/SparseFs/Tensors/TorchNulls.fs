@@ -31,3 +31,9 @@ module internal TorchNulls =
             list.Add(Unchecked.nonNull t) // TorchSharp's type has no null, and its code passes it on
 
         list
+
+    /// What an autograd function takes: its fixed part, and tensors of which each may be null.
+    let argumentsOf (fixedPart: obj) (tensors: (torch.Tensor | null) list) : obj[] =
+        [| fixedPart
+           for t in tensors do
+               Unchecked.nonNull (box t) |]

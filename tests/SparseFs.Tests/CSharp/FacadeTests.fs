@@ -315,6 +315,8 @@ let counterparts =
       "FromSparseLinear.SparseLinear",
       [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
       "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ]
+      for recurrent in [ "SparseRNN"; "SparseGRU"; "SparseLSTM"; "SparseGRUCell"; "SparseLSTMCell" ] do
+          recurrent, [ $"sparsenn.{recurrent}" ]
       for d in 1..3 do
           $"SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)",
           [ $"sparsenn.SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)" ]
@@ -347,7 +349,10 @@ let onlyFacade =
       "Averages.Mean", "likewise"
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate, layers)",
       "F# has the constructor, and subscribes to Events"
-      "Rewiring.Rewire(model, optimizer, seed, onUpdate, layers)", "likewise, for policies that layers carry" ]
+      "Rewiring.Rewire(model, optimizer, seed, onUpdate, layers)", "likewise, for policies that layers carry"
+      for dense in [ "LSTM"; "GRU"; "RNN" ] do
+          "Conversions.ToSparse(dense, sparsity, recurrentSparsity, dropout)",
+          $"Sparse{dense}.ofDense, which C# may call too" ]
 
 let expectSame (expected: string list) (actual: string list) =
     let unknown = List.except expected actual

@@ -41,9 +41,16 @@ let summaries (assembly: Assembly) : IDictionary<string, int> =
     |> Seq.countBy (fun m -> (m.Key.Split('(')[0]).Split("``")[0]) // a generic method's name ends in its arity
     |> dict
 
+/// The name that a type goes by in the XML file: of a generic one, with the number of its arguments.
+let docTypeName (t: Type) =
+    if t.IsGenericTypeDefinition then
+        (fullNameOf t).Replace('+', '.')
+    else
+        typeName t
+
 /// The name that a member goes by in the XML file, without its parameters.
 let docName (m: MemberInfo) =
-    let t = typeName (declaring m)
+    let t = docTypeName (declaring m)
 
     match m with
     | :? ConstructorInfo -> $"M:{t}.#ctor"
@@ -62,7 +69,7 @@ let undocumented (assembly: Assembly) =
 
     let needed =
         [ for t in publicTypes assembly do
-              $"T:{typeName t}"
+              $"T:{docTypeName t}"
 
               for case in casesOf t do
                   $"T:{typeName t}.{case.Name}"

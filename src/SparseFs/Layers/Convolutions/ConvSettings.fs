@@ -182,7 +182,8 @@ module internal ConvSettings =
     let channels (s: ConvSettings) : LayerChannels =
         { Groups = s.Geometry.Groups
           Cells = s.Geometry.Cells
-          RowsAreInputs = s.IsTransposed }
+          RowsAreInputs = s.IsTransposed
+          Gain = 1.0 }
 
     let checkColumns (connectivity: Connectivity) (s: ConvSettings) : ConvSettings =
         if connectivity.Cols <> columns s then

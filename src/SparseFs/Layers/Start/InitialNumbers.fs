@@ -74,9 +74,9 @@ module internal InitialNumbers =
     let private denseScale (channels: LayerChannels) (c: Connectivity) =
         let outputs = LayerChannels.outputCount channels c.Rows c.Cols
         let cells = int64 c.Rows * int64 c.Cols / int64 (max 1 outputs)
-        Scalars.Of(1.0 / sqrt (float (max 1L cells)))
+        Scalars.Of(channels.Gain / sqrt (float (max 1L cells)))
 
-    let private fanInScale (fanIn: float) = 1.0 / sqrt fanIn
+    let private fanInScale (channels: LayerChannels) (fanIn: float) = channels.Gain / sqrt fanIn
 
     /// The weights of the pattern [nnz]: the numbers, scaled in place.
     let weight (channels: LayerChannels) (c: Connectivity) (numbers: InitialNumbers) : torch.Tensor =
@@ -89,7 +89,7 @@ module internal InitialNumbers =
             numbers.Weight.mul_ (floats (outputOf |> Array.map (fun output -> scales[output])))
 
         match numbers.Init with
-        | Init.FanIn -> scaled fanInScale
+        | Init.FanIn -> scaled (fanInScale channels)
         | Init.DenseFanIn -> numbers.Weight.mul_ (denseScale channels c)
         | Init.KaimingUniform -> scaled (fun fanIn -> sqrt (6.0 / fanIn))
         | Init.KaimingNormal -> scaled (fun fanIn -> sqrt (2.0 / fanIn))
@@ -105,4 +105,4 @@ module internal InitialNumbers =
         | _, null -> null
         | Init.DenseFanIn, bias -> bias.mul_ (denseScale channels c)
         | Init.Zeros, bias -> bias
-        | _, bias -> bias.mul_ (floats (scales (LayerChannels.outputs channels c) fanInScale))
+        | _, bias -> bias.mul_ (floats (scales (LayerChannels.outputs channels c) (fanInScale channels)))

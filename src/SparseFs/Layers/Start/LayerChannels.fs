@@ -13,12 +13,15 @@ type internal LayerChannels =
         Cells: int
         /// A transposed convolution's rows are its inputs.
         RowsAreInputs: bool
+        /// What the rules by the fan-in are multiplied with: another than 1 where torch's layer goes by another number than its own inputs.
+        Gain: float
     }
 
     static member Linear: LayerChannels =
         { Groups = 1
           Cells = 1
-          RowsAreInputs = false }
+          RowsAreInputs = false
+          Gain = 1.0 }
 
 /// <summary>A layer's inputs or its outputs: how many, and which of them each slot belongs to.</summary>
 type internal ChannelSlots = (struct (int * int[]))

@@ -1,0 +1,94 @@
+namespace SparseFs
+
+open System
+open SparseFs.Kernels
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>One step of a long short-term memory whose matrices store, multiply and train only the weights that exist.</summary>
+/// <remarks>As torch.nn.LSTMCell: input [batch, input_size] or [input_size], states [batch, hidden_size] or [hidden_size]. A SparseLSTM goes
+/// through whole sequences, and is faster where they are known.</remarks>
+/// <example><code>
+/// let cell = new SparseLSTMCell(64, 128, sparsity = 0.9)
+/// let struct (h, c) = cell.call (torch.randn (20L, 64L))
+/// let struct (next, cells) = cell.call (torch.randn (20L, 64L), struct (h, c))
+/// next.shape // = [|20L; 128L|]
+/// </code></example>
+[<Sealed>]
+type SparseLSTMCell internal (settings: RecurrentSettings, matrices: RecurrentMatrices list) =
+    inherit
+        SparseRecurrentCell<
+            Nullable<struct ((torch.Tensor | null) * (torch.Tensor | null))>,
+            struct (torch.Tensor * torch.Tensor)
+         >(settings, matrices)
+
+    /// <summary>A cell over patterns that are drawn: uniformly random connections, or those of a topology.</summary>
+    /// <param name="inputSize">Features of an input, 1 or more.</param>
+    /// <param name="hiddenSize">Units, 1 or more.</param>
+    /// <param name="hasBias">Whether both matrices have a bias; true by default.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); 0.9 by default.</param>
+    /// <param name="recurrentSparsity">That of the matrix that takes the hidden state; as sparsity by default.</param>
+    /// <param name="seed">What the patterns are drawn from, each from a child of it; numbers of torch's generator if not given.</param>
+    /// <param name="init">How the weights are drawn; Init.FanIn by default, within ± 1/√hidden_size · √(inputs / fan-in): torch's rule, with
+    /// the slots that there are.</param>
+    /// <param name="device">Where the parameters live; torch's default device if not given.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
+    /// <param name="topology">Draws a pattern from rows, columns, nnz and a seed; Topology.uniform by default.</param>
+    /// <param name="recurrentTopology">That of the matrix that takes the hidden state; as topology by default.</param>
+    /// <param name="policy">How a Rewirer that follows its layers rewires the matrices; not at all by default.</param>
+    /// <exception cref="T:System.ArgumentException">A size is below 1, a part is outside its range, or the topology refuses.</exception>
+    new
+        (
+            inputSize: int,
+            hiddenSize: int,
+            ?hasBias: bool,
+            ?sparsity: float,
+            ?recurrentSparsity: float,
+            ?seed: Seed,
+            ?init: Init,
+            ?device: torch.Device,
+            ?dtype: torch.ScalarType,
+            ?topology: int -> int -> int -> Seed -> Connectivity,
+            ?recurrentTopology: int -> int -> int -> Seed -> Connectivity,
+            ?policy: Policy
+        ) =
+        let settings =
+            RecurrentSettings.make "SparseLSTMCell" Cell.Lstm inputSize hiddenSize None hasBias None None None None
+
+        let start =
+            RecurrentStart.Of(
+                LayerSettings.Of(hasBias, init, device, dtype, policy),
+                sparsity,
+                recurrentSparsity,
+                topology,
+                recurrentTopology,
+                seed
+            )
+
+        new SparseLSTMCell(settings, [ RecurrentMatrices.drawCell settings start ])
+
+    /// <summary>Takes a step.</summary>
+    /// <param name="x">As said above.</param>
+    /// <param name="state">Hidden state and cells before it; zeros if not given.</param>
+    /// <returns>Hidden state and cells after it.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    override this.forward(x: torch.Tensor, state: Nullable<struct ((torch.Tensor | null) * (torch.Tensor | null))>) =
+        let struct (h, c) = LstmStates.split state
+        let struct (h, c) = this.Step(x, h, c)
+        LstmStates.pair h c
+
+    /// <summary>Takes a step from zeros.</summary>
+    /// <param name="x">As said above.</param>
+    /// <returns>Hidden state and cells after it.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    member this.call(x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) = this.call (x, Nullable())
+
+    /// <summary>Takes a step.</summary>
+    /// <param name="x">As said above.</param>
+    /// <param name="state">Hidden state and cells before it.</param>
+    /// <returns>Hidden state and cells after it.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    member this.call
+        (x: torch.Tensor, state: struct (torch.Tensor * torch.Tensor))
+        : struct (torch.Tensor * torch.Tensor) =
+        this.call (x, LstmStates.given state)

@@ -1,0 +1,214 @@
+namespace SparseFs
+
+open System
+open SparseFs.Kernels
+open SparseFs.Torch
+open TorchSharp
+open TorchSharp.Modules
+
+/// <summary>Gated recurrent units whose matrices store, multiply and train only the weights that exist.</summary>
+/// <remarks>
+/// As torch.nn.GRU. Input [steps, batch, input_size], with the batch first where batchFirst says so, or [steps, input_size]; output
+/// [steps, batch, directions · hidden_size]; state [layers · directions, batch, hidden_size]. The gates r, z and n stand below each other in
+/// each matrix. Cho et al. 2014, arXiv 1406.1078, in torch's form: the reset gate multiplies the product with the state and its bias.
+/// </remarks>
+/// <example><code>
+/// let gru = new SparseGRU(64, 128, sparsity = 0.9, seed = Seed.ofInt 1)
+/// let struct (y, h) = gru.call (torch.randn (35L, 20L, 64L))
+/// h.shape // = [|1L; 20L; 128L|]
+/// </code></example>
+[<Sealed>]
+type SparseGRU internal (settings: RecurrentSettings, matrices: RecurrentMatrices list) =
+    inherit SparseRecurrentStack<torch.Tensor | null, struct (torch.Tensor * torch.Tensor)>(settings, matrices)
+
+    /// <summary>A module over patterns that are drawn: uniformly random connections, or those of a topology.</summary>
+    /// <param name="inputSize">Features of each step of an input, 1 or more.</param>
+    /// <param name="hiddenSize">Units of each layer and direction, 1 or more.</param>
+    /// <param name="numLayers">Layers; 1 by default.</param>
+    /// <param name="hasBias">Whether both matrices have a bias; true by default.</param>
+    /// <param name="batchFirst">Whether sequences are [batch, steps, features]; false by default.</param>
+    /// <param name="dropout">The part of the outputs that is dropped between two layers, in training; 0 by default.</param>
+    /// <param name="bidirectional">Whether each layer also goes through the sequences from their ends; false by default.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1); 0.9 by default.</param>
+    /// <param name="recurrentSparsity">That of the matrices that take the hidden state; as sparsity by default.</param>
+    /// <param name="seed">What the patterns are drawn from, each from a child of it; numbers of torch's generator if not given.</param>
+    /// <param name="init">How the weights are drawn; Init.FanIn by default, within ± 1/√hidden_size · √(inputs / fan-in): torch's rule, with
+    /// the slots that there are.</param>
+    /// <param name="device">Where the parameters live; torch's default device if not given.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if not given.</param>
+    /// <param name="topology">Draws a pattern from rows, columns, nnz and a seed; Topology.uniform by default.</param>
+    /// <param name="recurrentTopology">That of the matrices that take the hidden state; as topology by default.</param>
+    /// <param name="policy">How a Rewirer that follows its layers rewires the matrices; not at all by default.</param>
+    /// <exception cref="T:System.ArgumentException">A size is below 1, a part is outside its range, dropout is asked for with one layer,
+    /// or the topology refuses.</exception>
+    new
+        (
+            inputSize: int,
+            hiddenSize: int,
+            ?numLayers: int,
+            ?hasBias: bool,
+            ?batchFirst: bool,
+            ?dropout: float,
+            ?bidirectional: bool,
+            ?sparsity: float,
+            ?recurrentSparsity: float,
+            ?seed: Seed,
+            ?init: Init,
+            ?device: torch.Device,
+            ?dtype: torch.ScalarType,
+            ?topology: int -> int -> int -> Seed -> Connectivity,
+            ?recurrentTopology: int -> int -> int -> Seed -> Connectivity,
+            ?policy: Policy
+        ) =
+        let settings =
+            RecurrentSettings.make
+                "SparseGRU"
+                Cell.Gru
+                inputSize
+                hiddenSize
+                numLayers
+                hasBias
+                batchFirst
+                dropout
+                bidirectional
+                None
+
+        let start =
+            RecurrentStart.Of(
+                LayerSettings.Of(hasBias, init, device, dtype, policy),
+                sparsity,
+                recurrentSparsity,
+                topology,
+                recurrentTopology,
+                seed
+            )
+
+        new SparseGRU(settings, RecurrentMatrices.draw settings start)
+
+    member private this.Of
+        (x: torch.Tensor, state: torch.Tensor | null, lengths: int64[] | null)
+        : struct (torch.Tensor * torch.Tensor) =
+        let struct (y, h, _) = this.Run(x, state, null, lengths)
+        struct (y, h)
+
+    /// <summary>Goes through the sequences.</summary>
+    /// <param name="x">Sequences, as said above.</param>
+    /// <param name="state">The hidden state before the first step; null for zeros.</param>
+    /// <returns>The last layer's outputs of all steps, and hidden states after the last one.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    override this.forward(x: torch.Tensor, state: torch.Tensor | null) = this.Of(x, state, null)
+
+    /// <summary>Goes through the sequences, from zeros.</summary>
+    /// <param name="x">Sequences, as said above.</param>
+    /// <returns>The last layer's outputs of all steps, and hidden states after the last one.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    member this.call(x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) = this.call (x, null)
+
+    /// <summary>Goes through sequences of different lengths, from zeros.</summary>
+    /// <remarks>What stands behind a sequence's end is not read, and its outputs there are 0; last states are those at each one's own end, and
+    /// the backward direction begins there. Hooks do not see this call.</remarks>
+    /// <param name="x">Sequences, as said above, made up to one number of steps.</param>
+    /// <param name="lengths">Steps of each sample, from 1 to those of x.</param>
+    /// <returns>As of any call.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype, a device or a length is not as said.</exception>
+    member this.call(x: torch.Tensor, lengths: int64[]) : struct (torch.Tensor * torch.Tensor) =
+        ArgumentNullException.ThrowIfNull(lengths, nameof lengths)
+        this.Of(x, null, lengths)
+
+    /// <summary>Goes through sequences of different lengths.</summary>
+    /// <remarks>What stands behind a sequence's end is not read, and its outputs there are 0; last states are those at each one's own end, and
+    /// the backward direction begins there. Hooks do not see this call.</remarks>
+    /// <param name="x">Sequences, as said above, made up to one number of steps.</param>
+    /// <param name="lengths">Steps of each sample, from 1 to those of x.</param>
+    /// <param name="state">The hidden state before the first step.</param>
+    /// <returns>As of any call.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype, a device or a length is not as said.</exception>
+    member this.call(x: torch.Tensor, lengths: int64[], state: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
+        ArgumentNullException.ThrowIfNull(lengths, nameof lengths)
+        this.Of(x, state, lengths)
+
+    member private this.OfPacked
+        (packed: torch.nn.utils.rnn.PackedSequence, state: torch.Tensor | null)
+        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
+        let struct (y, h, _) = this.RunPacked(packed, state, null)
+        struct (y, h)
+
+    /// <summary>Goes through packed sequences, as torch.nn.utils.rnn makes them, from zeros.</summary>
+    /// <param name="packed">Sequences of different lengths.</param>
+    /// <returns>The last layer's outputs, packed, and states at each sequence's end, in the order of the samples before they were packed.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    member this.call
+        (packed: torch.nn.utils.rnn.PackedSequence)
+        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
+        this.OfPacked(packed, null)
+
+    /// <summary>Goes through packed sequences, as torch.nn.utils.rnn makes them.</summary>
+    /// <param name="packed">Sequences of different lengths.</param>
+    /// <param name="state">The hidden state before the first step.</param>
+    /// <returns>The last layer's outputs, packed, and states at each sequence's end, in the order of the samples before they were packed.</returns>
+    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
+    member this.call
+        (packed: torch.nn.utils.rnn.PackedSequence, state: torch.Tensor)
+        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
+        this.OfPacked(packed, state)
+
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix of a dense one; a tie keeps the lower cell.</summary>
+    /// <remarks>Sizes, layers, directions, biases and the batch's place are read from the module and proved by a call with a small input
+    /// in evaluation mode. dtype, device, requires_grad and the training flag are kept, and the dense module stays as it is.</remarks>
+    /// <param name="dense">Any torch.nn.GRU of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="recurrentSparsity">That of the matrices that take the hidden state; likewise in [0, 1).</param>
+    /// <param name="dropout">Between layers, which TorchSharp's module does not tell.</param>
+    /// <exception cref="T:System.ArgumentException">A sparsity is outside [0, 1) or leaves no weight, or the module computes something
+    /// else than its type says.</exception>
+    static member ofDense(dense: GRU, sparsity: float, recurrentSparsity: float, dropout: float) : SparseGRU =
+        let struct (settings, matrices) =
+            RecurrentConversion.ofDense
+                (RecurrentConversion.ofGru dense)
+                [ Cell.Gru ]
+                sparsity
+                recurrentSparsity
+                (Some dropout)
+
+        let made = new SparseGRU(settings, matrices)
+        made.train dense.training
+        made
+
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix of a dense one; a tie keeps the lower cell. There is no dropout between layers.</summary>
+    /// <remarks>Sizes, layers, directions, biases and the batch's place are read from the module and proved by a call with a small input
+    /// in evaluation mode. dtype, device, requires_grad and the training flag are kept, and the dense module stays as it is.</remarks>
+    /// <param name="dense">Any torch.nn.GRU of a real floating dtype.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <exception cref="T:System.ArgumentException">A sparsity is outside [0, 1) or leaves no weight, or the module computes something
+    /// else than its type says.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.GRU(64L, 128L, numLayers = 2L)
+    /// let pruned = SparseGRU.ofDense (dense, 0.9)
+    /// pruned.Matrix("hh_l0").Connectivity.Nnz // = 4915
+    /// </code></example>
+    static member ofDense(dense: GRU, sparsity: float) : SparseGRU =
+        SparseGRU.ofDense (dense, sparsity, sparsity, 0.0)
+
+    /// <summary>torch's module of the same function, with zeros where no weight exists.</summary>
+    /// <example><code>
+    /// let sparse = new SparseGRU(64, 128, sparsity = 0.9)
+    /// let dense = sparse.toDense ()
+    /// </code></example>
+    member this.toDense() : GRU =
+        let s = this.Settings
+
+        let dense =
+            torch.nn.GRU(
+                int64 s.InputSize,
+                int64 s.HiddenSize,
+                int64 s.Layers,
+                bias = s.HasBias,
+                batchFirst = s.IsBatchFirst,
+                dropout = s.Dropout,
+                bidirectional = s.IsBidirectional,
+                device = (this.Matrix "ih_l0").weight.device,
+                dtype = (this.Matrix "ih_l0").weight.dtype
+            )
+
+        RecurrentConversion.intoDense dense this.Matrices this.training
+        dense
