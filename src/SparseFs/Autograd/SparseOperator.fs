@@ -48,6 +48,9 @@ type internal SparseOperator
 
     member _.Connectivity: Connectivity = connectivity
 
+    /// Who computes chains of products in one go, if anybody does.
+    member _.Chain: ChainBackend voption = backend.Chain
+
     /// Who computes all steps of a recurrent layer, if anybody does.
     member _.Recurrence: Recurrence voption = backend.Recurrence
 

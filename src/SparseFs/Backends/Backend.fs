@@ -89,6 +89,8 @@ type internal Backend =
         Keep: torch.Tensor -> torch.Tensor -> torch.Tensor
         /// strength · (target − duty cycle), [units] of float32.
         DutyDeficit: torch.Tensor -> torch.Tensor -> float -> torch.Tensor
+        /// A chain of products in one go, where that is more than one operation after the other.
+        Chain: ChainBackend voption
         /// A recurrent layer over all steps, where that is more than its products one after the other.
         Recurrence: Recurrence voption
         /// Moves a duty cycle [units] to wins / all by a weight, in place.

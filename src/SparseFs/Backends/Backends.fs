@@ -46,6 +46,7 @@ module internal Backends =
             ConvSddmm = fun call g x -> back x (b.ConvSddmm call (widen g) (widen x))
             ToDense = fun plan values -> back values (b.ToDense plan (widen values))
             OfDense = fun plan w -> back w (b.OfDense plan (widen w))
+            Chain = ValueNone
             Recurrence = ValueNone
             GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
             TopK =
@@ -70,6 +71,7 @@ module internal Backends =
             Conv = DenseConvolution.conv b.ToDense
             ConvT = DenseConvolution.convT b.ToDense
             ConvSddmm = DenseConvolution.sddmm b.OfDense
+            Chain = ValueNone
             Recurrence = ValueNone }
 
     /// <summary>One of two, by the samples of a call and the sparsity of its pattern.</summary>
@@ -87,6 +89,7 @@ module internal Backends =
 
         { ofSparse with
             Name = $"{ofSparse.Name}, or {ofDense.Name}"
+            Chain = ValueNone // each product is one or the other
             Spmm = fun plan values bias x -> (choose plan x).Spmm plan values bias x
             SpmmT = fun plan values g -> (choose plan g).SpmmT plan values g
             Sddmm = fun plan g x -> (choose plan x).Sddmm plan g x

@@ -157,6 +157,7 @@ module internal PortableBackend =
           OfDense = ofDense
           GrowthScores = growthScores
           GatherSlots = fun slots number values -> slots.Constant(values, number)
+          Chain = ValueNone
           Recurrence = ValueNone
           TopK = topK
           Keep = whereElseZero

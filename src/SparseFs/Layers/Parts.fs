@@ -6,13 +6,12 @@ open TorchSharp
 open TorchSharp.Modules
 
 /// <summary>The parts of a module, some of whose tensors its state has as its own.</summary>
-[<RequireQualifiedAccess>]
-module internal Parts =
+/// <param name="parts">By their names in the module.</param>
+/// <param name="own">Parameters of the module itself.</param>
+[<Sealed>]
+type internal Parts(parts: struct (string * torch.nn.Module) list, own: struct (string * Parameter) list) =
 
-    let private named
-        (parts: seq<struct (string * torch.nn.Module)>)
-        (tensorsOf: torch.nn.Module -> seq<struct (string * 't)>)
-        =
+    let named (tensorsOf: torch.nn.Module -> seq<struct (string * 't)>) : seq<struct (string * 't)> =
         seq {
             for struct (part, child) in parts do
                 for struct (name, tensor) in tensorsOf child do
@@ -24,29 +23,34 @@ module internal Parts =
                     | _ -> struct ($"{part}.{name}", tensor)
         }
 
-    /// As named_parameters of a module that has no parameters beside its parts'.
-    let parameters (parts: seq<struct (string * torch.nn.Module)>) (isDeep: bool) : seq<struct (string * Parameter)> =
-        if isDeep then
-            named parts _.named_parameters(true)
-        else
-            Seq.empty
+    new(parts) = Parts(parts, [])
 
-    /// As named_buffers of a module that has no buffers beside its parts'.
-    let buffers
-        (parts: seq<struct (string * torch.nn.Module)>)
-        (isDeep: bool)
-        (withOthers: bool)
-        : seq<struct (string * torch.Tensor)> =
+    member _.Named = parts
+
+    /// As named_parameters of a module, of which the own parameters are told as they are now.
+    member _.Parameters(current: string -> Parameter, isDeep: bool) : seq<struct (string * Parameter)> =
+        seq {
+            for struct (name, _) in own do
+                struct (name, current name)
+
+            if isDeep then
+                yield! named _.named_parameters(true)
+        }
+
+    /// As named_parameters of a module without parameters of its own.
+    member p.Parameters(isDeep: bool) : seq<struct (string * Parameter)> =
+        p.Parameters((fun name -> invalidOp $"no parameter {name}"), isDeep)
+
+    /// As named_buffers of a module without buffers of its own.
+    member _.Buffers(isDeep: bool, withOthers: bool) : seq<struct (string * torch.Tensor)> =
         if isDeep then
-            named parts _.named_buffers(true, withOthers)
+            named _.named_buffers(true, withOthers)
         else
             Seq.empty
 
     /// As state_dict of a module whose named_parameters and named_buffers tell all.
-    let state
-        (m: torch.nn.Module)
-        (destination: Dictionary<string, torch.Tensor> | null)
-        (prefix: string | null)
+    static member State
+        (m: torch.nn.Module, destination: Dictionary<string, torch.Tensor> | null, prefix: string | null)
         : Dictionary<string, torch.Tensor> =
         let state =
             match destination with

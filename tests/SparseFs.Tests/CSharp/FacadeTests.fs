@@ -315,8 +315,16 @@ let counterparts =
       "FromSparseLinear.SparseLinear",
       [ "sparsenn.SparseLinear(inFeatures, outFeatures, hasBias, sparsity, connectivity, seed, init, device, dtype, smallWorld, dynamic, deltaT, tEnd, alpha)" ]
       "FromSparseLinear.ActivationSparsity", [ "sparsenn.ActivationSparsity" ]
-      for recurrent in [ "SparseRNN"; "SparseGRU"; "SparseLSTM"; "SparseGRUCell"; "SparseLSTMCell" ] do
-          recurrent, [ $"sparsenn.{recurrent}" ]
+      for layer in
+          [ "SparseRNN"
+            "SparseGRU"
+            "SparseLSTM"
+            "SparseGRUCell"
+            "SparseLSTMCell"
+            "SparseMultiheadAttention"
+            "SparseFeedForward"
+            "SparseTransformerBlock" ] do
+          layer, [ $"sparsenn.{layer}" ]
       for d in 1..3 do
           $"SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)",
           [ $"sparsenn.SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)" ]

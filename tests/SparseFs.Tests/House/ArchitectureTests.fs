@@ -76,6 +76,13 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Execution/Tiles/TileWidth.fs"
           "src/SparseFs.Core/Execution/Convolutions/CpuConvolution.fs"
           "src/SparseFs.Core/Execution/Convolutions/StencilProducts.fs"
+          "src/SparseFs.Core/Execution/Chains/Chain.fs"
+          "src/SparseFs.Core/Execution/Chains/ChainBackward.fs"
+          "src/SparseFs.Core/Execution/Chains/ChainForward.fs"
+          "src/SparseFs.Core/Kernels/Chains/ChainKernels.fs"
+          "src/SparseFs.Core/Kernels/Chains/ChainTile.fs"
+          "src/SparseFs.Core/Kernels/Chains/TileActivations.fs"
+          "src/SparseFs/Backends/Cpu/CpuChains.fs"
           "src/SparseFs.Core/Execution/Recurrent/RecurrentBackward.fs"
           "src/SparseFs.Core/Execution/Recurrent/RecurrentForward.fs"
           "src/SparseFs.Core/Execution/Recurrent/RecurrentLanes.fs"
@@ -85,7 +92,6 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Recurrent/GruGates.fs"
           "src/SparseFs.Core/Kernels/Recurrent/LstmGates.fs"
           "src/SparseFs.Core/Kernels/Recurrent/RnnGates.fs"
-          "src/SparseFs/Backends/CpuRecurrence.fs"
           "src/SparseFs.Core/Kernels/Convolutions/Pixels.fs"
           "src/SparseFs.Core/Kernels/Convolutions/PixelLayout.fs"
           "src/SparseFs.Core/Kernels/Convolutions/PixelTarget.fs"
@@ -121,7 +127,8 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Products/SpmmTranspose.fs"
           "src/SparseFs.Core/Kernels/TopKRows.fs"
           "src/SparseFs.Core/Selection/StreamingTopK.fs"
-          "src/SparseFs/Backends/CpuBackend.fs"
+          "src/SparseFs/Backends/Cpu/CpuBackend.fs"
+          "src/SparseFs/Backends/Cpu/CpuRecurrence.fs"
           "src/SparseFs/Tensors/TensorView.fs" ]
 
 let private holdsPointers (text: string) =

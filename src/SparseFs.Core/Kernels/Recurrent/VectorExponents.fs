@@ -9,7 +9,7 @@ open System.Runtime.Intrinsics
 /// <summary>What exponentials ask of a vector beside products.</summary>
 type internal IVectorExponents<'V when 'V: struct> =
     static abstract Divide: 'V * 'V -> 'V
-    /// The number nearest to x between two bounds; NaN where x is.
+    /// The number nearest to x between two bounds; NaN where x is: of two numbers, processors take the second where one is NaN.
     static abstract Clamp: x: 'V * low: 'V * high: 'V -> 'V
     /// The nearest whole number; of two, the even one.
     static abstract Round: 'V -> 'V
@@ -48,7 +48,7 @@ type internal Exponents128 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Clamp(x, low, high) =
-            Vector128.Min(Vector128.Max(x, low), high)
+            Vector128.MinNative(high, Vector128.MaxNative(low, x))
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Round x = Vector128.Round x
@@ -71,7 +71,7 @@ type internal Exponents256 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Clamp(x, low, high) =
-            Vector256.Min(Vector256.Max(x, low), high)
+            Vector256.MinNative(high, Vector256.MaxNative(low, x))
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Round x = Vector256.Round x
@@ -94,7 +94,7 @@ type internal Exponents512 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Clamp(x, low, high) =
-            Vector512.Min(Vector512.Max(x, low), high)
+            Vector512.MinNative(high, Vector512.MaxNative(low, x))
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Round x = Vector512.Round x

@@ -183,7 +183,8 @@ module internal ConvSettings =
         { Groups = s.Geometry.Groups
           Cells = s.Geometry.Cells
           RowsAreInputs = s.IsTransposed
-          Gain = 1.0 }
+          Gain = 1.0
+          HasZeroBias = false }
 
     let checkColumns (connectivity: Connectivity) (s: ConvSettings) : ConvSettings =
         if connectivity.Cols <> columns s then

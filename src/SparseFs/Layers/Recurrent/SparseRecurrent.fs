@@ -30,6 +30,8 @@ type SparseRecurrent<'State, 'Result> internal (settings: RecurrentSettings, mat
               for struct (name, layer) in m.Named do
                   struct (name, layer :> torch.nn.Module) ]
 
+    let tensors = Parts parts
+
     do
         for struct (name, part) in parts do
             base.register_module (name, part)
@@ -125,15 +127,14 @@ type SparseRecurrent<'State, 'Result> internal (settings: RecurrentSettings, mat
 
     override _.RegisterComponents() = () // parts are registered by name; the default would reflect over fields
 
-    override _.named_parameters([<Optional; DefaultParameterValue(true)>] recurse: bool) =
-        Parts.parameters parts recurse
+    override _.named_parameters([<Optional; DefaultParameterValue(true)>] recurse: bool) = tensors.Parameters recurse
 
     override _.named_buffers
         (
             [<Optional; DefaultParameterValue(true)>] recurse: bool,
             [<Optional; DefaultParameterValue(true)>] include_nonpersistent: bool
         ) =
-        Parts.buffers parts recurse include_nonpersistent
+        tensors.Buffers(recurse, include_nonpersistent)
 
     override this.state_dict
         (
@@ -141,4 +142,4 @@ type SparseRecurrent<'State, 'Result> internal (settings: RecurrentSettings, mat
                 Dictionary<string, torch.Tensor> | null,
             [<Optional; DefaultParameterValue(null: string | null)>] prefix: string | null
         ) =
-        Parts.state this destination prefix
+        Parts.State(this, destination, prefix)

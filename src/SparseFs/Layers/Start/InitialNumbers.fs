@@ -103,6 +103,7 @@ module internal InitialNumbers =
 
         match numbers.Init, numbers.Bias with
         | _, null -> null
+        | _, bias when channels.HasZeroBias -> bias.zero_ ()
         | Init.DenseFanIn, bias -> bias.mul_ (denseScale channels c)
         | Init.Zeros, bias -> bias
         | _, bias -> bias.mul_ (floats (scales (LayerChannels.outputs channels c) (fanInScale channels)))

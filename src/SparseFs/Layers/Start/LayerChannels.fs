@@ -15,13 +15,16 @@ type internal LayerChannels =
         RowsAreInputs: bool
         /// What the rules by the fan-in are multiplied with: another than 1 where torch's layer goes by another number than its own inputs.
         Gain: float
+        /// Whether biases begin with 0 whatever the rule.
+        HasZeroBias: bool
     }
 
     static member Linear: LayerChannels =
         { Groups = 1
           Cells = 1
           RowsAreInputs = false
-          Gain = 1.0 }
+          Gain = 1.0
+          HasZeroBias = false }
 
 /// <summary>A layer's inputs or its outputs: how many, and which of them each slot belongs to.</summary>
 type internal ChannelSlots = (struct (int * int[]))

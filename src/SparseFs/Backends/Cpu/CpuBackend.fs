@@ -228,6 +228,7 @@ module internal CpuBackend =
           OfDense = ofDense policies
           GrowthScores = growthScores policies
           GatherSlots = gatherSlots policies
+          Chain = ValueSome(CpuChains.backend policies)
           Recurrence = ValueSome(CpuRecurrence.recurrence policies)
           TopK = CpuWinners.topK policies
           Keep = CpuWinners.keep policies
@@ -240,6 +241,7 @@ module internal CpuBackend =
 
         { backend policies with
             Name = "kernels for sparse activations"
+            Chain = ValueNone
             Spmm = product policies CpuSparseActivations.spmm _.Connectivity.Rows
             Sddmm = sddmm
             Gradients = gradients policies (ValueSome sddmm) }
