@@ -99,13 +99,12 @@ module internal ChainLayers =
                 | Residual.Input -> true
                 | _ -> false
 
-            let op, epsilon =
-                let epsilon =
-                    match norm with
-                    | null -> ValueNone
-                    | norm -> ValueSome norm.eps
+            let epsilon =
+                match norm with
+                | null -> ValueNone
+                | norm -> ValueSome norm.eps
 
-                ChainOperator(operators, chain.Activations, epsilon, addsInput), epsilon
+            let op = ChainOperator(operators, chain.Activations, epsilon, addsInput)
 
             let scale, shift =
                 match norm with
@@ -145,7 +144,6 @@ module internal ChainLayers =
 
                     ChainSteps.run op (dropped chain.Between) (dropped chain.Behind) tensors
 
-            epsilon |> ignore
             (if shape.Length = 2 then y else y.view outputShape).MoveToOuterDisposeScope())
 
     /// One layer.

@@ -21,49 +21,38 @@ open TorchSharp.Modules
 /// </code></example>
 [<Sealed>]
 type SparseMultiheadAttention
-    internal
-    (
-        features: int,
-        heads: int,
-        isBatchFirst: bool,
-        dropout: float,
-        projections: SparseLinear list,
-        inBias: Parameter | null,
-        outProj: SparseLinear
-    ) =
+    internal (features: int, heads: int, isBatchFirst: bool, dropout: float, projections: AttentionProjections) =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("SparseMultiheadAttention")
 
-    let isPacked = projections.Length = 1
-
-    let names =
-        if isPacked then
-            [ "in_proj" ]
-        else
-            [ "q_proj"; "k_proj"; "v_proj" ]
-
     let parts: struct (string * torch.nn.Module) list =
-        [ for name, layer in List.zip names projections do
-              struct (name, layer :> torch.nn.Module)
-          struct ("out_proj", outProj :> torch.nn.Module) ]
+        [ for struct (name, layer) in projections.Named do
+              struct (name, layer :> torch.nn.Module) ]
 
-    let mutable bias = inBias
+    let mutable bias = projections.Bias
 
     let tensors =
         Parts(
             parts,
-            match inBias with
+            match projections.Bias with
             | null -> []
             | bias -> [ struct ("in_proj_bias", bias) ]
         )
 
+    /// Of queries, keys and values.
+    let sizes =
+        if projections.IsPacked then
+            Array.create 3 (int64 features)
+        else
+            [| for layer in projections.Inputs -> layer.in_features |]
+
     do
-        for name, layer in List.zip names projections do
-            layer.StateName <- StateName.InHolder(name + "_", "")
+        for struct (name, layer) in projections.Named do
+            if name <> "out_proj" then
+                layer.StateName <- StateName.InHolder(name + "_", "")
 
-        for struct (name, part) in parts do
-            base.register_module (name, part)
+            base.register_module (name, layer)
 
-        match inBias with
+        match projections.Bias with
         | null -> ()
         | bias -> base.register_parameter ("in_proj_bias", bias)
 
@@ -107,59 +96,22 @@ type SparseMultiheadAttention
         let kdim, vdim = defaultArg kdim embedDim, defaultArg vdim embedDim
         TransformerSizes.check (nameof kdim) kdim
         TransformerSizes.check (nameof vdim) vdim
-        let hasBias = defaultArg hasBias true
         let dropout = TransformerSizes.part (nameof dropout) (defaultArg dropout 0.0)
 
-        let channels =
-            { LayerChannels.Linear with
-                HasZeroBias = true }
-
-        let settings (hasBias: bool) (init: Init option) =
-            LayerSettings.Of(Some hasBias, init, device, dtype, policy)
-
-        let layer (index: int) (hasBias: bool) (init: Init) (inputs: int) (outputs: int) =
-            new SparseLinear(
-                channels,
-                LayerStart.ofTopology
-                    (settings hasBias (Some init))
-                    channels
-                    inputs
-                    outputs
-                    (defaultArg sparsity 0.9)
-                    (defaultArg topology Topology.uniform)
-                    (seed |> Option.map (Seed.child index))
-            )
-
-        let ofInputs = defaultArg init Init.XavierUniform
-
-        let projections, bias =
-            if kdim = embedDim && vdim = embedDim then
-                [ layer 0 hasBias ofInputs embedDim (3 * embedDim) ], (null: Parameter | null)
-            else
-                let own =
-                    [ layer 0 false ofInputs embedDim embedDim
-                      layer 2 false ofInputs kdim embedDim
-                      layer 3 false ofInputs vdim embedDim ]
-
-                let like = own.Head.weight
-
-                own,
-                (if not hasBias then
-                     null
-                 else
-                     let zeros =
-                         torch.zeros (3L * int64 embedDim, dtype = like.dtype, device = like.device)
-
-                     new Parameter(zeros.DetachFromDisposeScope()))
+        let start =
+            { Settings = LayerSettings.Of(hasBias, init, device, dtype, policy)
+              HasBias = defaultArg hasBias true
+              Init = defaultArg init Init.XavierUniform
+              Sparsity = defaultArg sparsity 0.9
+              Topology = defaultArg topology Topology.uniform
+              Seed = seed }
 
         new SparseMultiheadAttention(
             embedDim,
             numHeads,
             defaultArg batchFirst false,
             dropout,
-            projections,
-            bias,
-            layer 1 hasBias Init.FanIn embedDim embedDim
+            AttentionProjections.draw embedDim kdim vdim start
         )
 
     /// <summary>Features of queries and outputs.</summary>
@@ -176,68 +128,10 @@ type SparseMultiheadAttention
 
     /// <summary>The projection to queries, keys and values below each other, [3 · features, features]; of a module with other sizes of keys or
     /// values, that to queries.</summary>
-    member _.in_proj: SparseLinear = projections.Head
+    member _.in_proj: SparseLinear = projections.Inputs.Head
 
     /// <summary>The projection of outputs, [features, features].</summary>
-    member _.out_proj: SparseLinear = outProj
-
-    /// What error messages show.
-    member private this.Refuse(name: string, message: string) : 'a =
-        raise (ArgumentException($"{message}. The layer is {this}", name))
-
-    /// Refuses what is no batch of tokens with so many features.
-    member private this.Check(name: string, t: torch.Tensor, features: int64) : unit =
-        if isNull (box t) then
-            nullArg name
-
-        let shape = t.shape
-
-        if shape.Length <> 3 || shape[2] <> features then
-            let form =
-                if isBatchFirst then
-                    "[batch, tokens, features]"
-                else
-                    "[tokens, batch, features]"
-
-            this.Refuse(name, $"expected {name} of shape {form} with {features} features, got {Shape.text shape}")
-
-    /// A part of the packed projection, or of the bias of separate ones.
-    static member private Third(t: torch.Tensor, index: int64, dimension: int64) : torch.Tensor =
-        let size = t.shape[int dimension] / 3L
-        t.narrow (dimension, index * size, size)
-
-    /// Queries, keys and values of batches first, [batch, heads, tokens, features of a head].
-    member private _.Project
-        (query: torch.Tensor, key: torch.Tensor, value: torch.Tensor)
-        : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        let byHeads (t: torch.Tensor) = AttentionCore.heads (int64 heads) t
-
-        match projections with
-        | [ packed ] ->
-            if obj.ReferenceEquals(query, key) && obj.ReferenceEquals(key, value) then
-                AttentionCore.split (int64 heads) (packed.call query)
-            else
-                let ofKey = packed.call key
-
-                let ofValue =
-                    if obj.ReferenceEquals(key, value) then
-                        ofKey
-                    else
-                        packed.call value
-
-                let third t index =
-                    SparseMultiheadAttention.Third(t, index, 2L)
-
-                struct (byHeads (third (packed.call query) 0L), byHeads (third ofKey 1L), byHeads (third ofValue 2L))
-        | own ->
-            let project (index: int) (t: torch.Tensor) =
-                let y = own[index].call t
-
-                match bias with
-                | null -> byHeads y
-                | bias -> byHeads (y.add (SparseMultiheadAttention.Third(bias, int64 index, 0L)))
-
-            struct (project 0 query, project 1 key, project 2 value)
+    member _.out_proj: SparseLinear = projections.Outputs
 
     /// Self-attention of normalized inputs [batch, tokens, features], + a residual, of which a part is dropped before.
     member internal this.OfBlock
@@ -253,7 +147,7 @@ type SparseMultiheadAttention
         use _ = torch.NewDisposeScope()
 
         let struct (q, k, v) =
-            ChainLayers.run (ChainLayers.ofLayer projections.Head) norm Residual.Nothing this.training x
+            ChainLayers.run (ChainLayers.ofLayer projections.Inputs.Head) norm Residual.Nothing this.training x
             |> AttentionCore.split (int64 heads)
 
         let struct (k, v) =
@@ -265,7 +159,7 @@ type SparseMultiheadAttention
         let struct (y, _) = AttentionCore.attend q k v mask isCausal part false
 
         let chain =
-            { ChainLayers.ofLayer outProj with
+            { ChainLayers.ofLayer projections.Outputs with
                 Behind = behind }
 
         (ChainLayers.run chain null residual this.training (AttentionCore.join y)).MoveToOuterDisposeScope()
@@ -297,86 +191,15 @@ type SparseMultiheadAttention
             [<Optional; DefaultParameterValue(null: torch.Tensor | null)>] attnMask: torch.Tensor | null,
             [<Optional; DefaultParameterValue(false)>] isCausal: bool
         ) : struct (torch.Tensor * (torch.Tensor | null)) =
-        this.Check(nameof query, query, int64 features)
-
-        this.Check(
-            nameof key,
-            key,
-            (if isPacked then
-                 int64 features
-             else
-                 projections[1].in_features)
-        )
-
-        this.Check(
-            nameof value,
-            value,
-            (if isPacked then
-                 int64 features
-             else
-                 projections[2].in_features)
-        )
-
         use _ = torch.NewDisposeScope()
-
-        let batchFirst (t: torch.Tensor) =
-            if isBatchFirst then t else t.transpose (0L, 1L)
-
-        let first = batchFirst query
-
-        let second =
-            if obj.ReferenceEquals(key, query) then
-                first
-            else
-                batchFirst key
-
-        let third =
-            if obj.ReferenceEquals(value, key) then second
-            elif obj.ReferenceEquals(value, query) then first
-            else batchFirst value
-
-        let batch, queries, keys = first.shape[0], first.shape[1], second.shape[1]
-
-        if second.shape[0] <> batch then
-            this.Refuse(nameof key, $"expected keys of the {batch} samples of queries, got {second.shape[0]}")
-
-        if third.shape[0] <> batch || third.shape[1] <> keys then
-            this.Refuse(
-                nameof value,
-                $"expected values of {batch} samples and {keys} tokens, as keys, got {third.shape[0]} and {third.shape[1]}"
-            )
-
-        match keyPaddingMask with
-        | null -> ()
-        | mask when mask.shape <> [| batch; keys |] ->
-            let expected = Shape.text [| batch; keys |]
-
-            this.Refuse(
-                nameof keyPaddingMask,
-                $"expected shape [batch, keys] = {expected}, got {Shape.text mask.shape}"
-            )
-        | _ -> ()
-
-        match attnMask with
-        | null -> ()
-        | mask when
-            mask.shape <> [| queries; keys |]
-            && mask.shape <> [| batch * int64 heads; queries; keys |]
-            ->
-            let one, all =
-                Shape.text [| queries; keys |], Shape.text [| batch * int64 heads; queries; keys |]
-
-            this.Refuse(
-                nameof attnMask,
-                $"expected shape [queries, keys] = {one} or [batch · heads, queries, keys] = {all}, got {Shape.text mask.shape}"
-            )
-        | _ -> ()
-
-        let struct (q, k, v) = this.Project(first, second, third)
+        let text = string this
+        let i = AttentionInputs.make text isBatchFirst sizes query key value
+        AttentionInputs.checkMasks text (int64 heads) i keyPaddingMask attnMask
+        let struct (q, k, v) = AttentionProjections.project projections bias (int64 heads) i
         let mask = AttentionCore.mask q attnMask keyPaddingMask
         let part = if this.training then dropout else 0.0
         let struct (y, weights) = AttentionCore.attend q k v mask isCausal part needWeights
-        let y = outProj.call (AttentionCore.join y)
+        let y = projections.Outputs.call (AttentionCore.join y)
 
         let weights: torch.Tensor | null =
             match weights with
@@ -401,9 +224,8 @@ type SparseMultiheadAttention
                   invariant $"dropout={dropout}"
               if isBatchFirst then
                   "batch_first=True"
-              for name, layer in List.zip names projections do
-                  $"{name}={layer}"
-              $"out_proj={outProj}" ]
+              for struct (name, layer) in projections.Named do
+                  $"{name}={layer}" ]
 
         $"""SparseMultiheadAttention({String.Join(", ", said)})"""
 
