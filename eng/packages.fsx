@@ -39,6 +39,8 @@ let publicTypes (library: string) : Set<string> =
         File.ReadAllLines list
         |> Array.filter (fun line -> line <> "" && line[0] <> ' ')
         |> Array.map (fun line -> Regex.Replace(line, " : .*", "").Replace('+', '.'))
+        // Documentation has a generic type's name with the number of its arguments.
+        |> Array.map (fun name -> Regex.Replace(name, "<(.*)>$", (fun m -> $"`{m.Groups[1].Value.Split(',').Length}")))
         |> Set.ofArray
     else
         Set.empty

@@ -11,6 +11,7 @@ type Arguments =
     | Kernels
     | Roofline
     | Conv
+    | Networks
     | Optimizers
     | Sweep
     | Costs
@@ -40,6 +41,7 @@ type Arguments =
             | Kernels -> "BenchmarkDotNet over the kernels by themselves, at each width, in place of the comparison"
             | Roofline -> "the kernels by themselves, as shares of what the machine can do, in place of the comparison"
             | Conv -> "convolutions beside dense ones, in place of the comparison"
+            | Networks -> "whole networks beside their dense twins, in place of the comparison"
             | Optimizers -> "steps of optimizers beside TorchSharp's, in place of the comparison"
             | Sweep ->
                 "one layer (1024 x 1024, 90 %; --shape, --sparsity, --groups) at 1 to 300 samples: where a few more cost too much"
@@ -138,6 +140,10 @@ let main args =
         elif given.Contains Conv then
             ConvBenchmark.run threads (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/conv.json")))
             ConvMemory.run ()
+        elif given.Contains Networks then
+            NetworksBenchmark.run
+                threads
+                (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/networks.json")))
         elif given.Contains Optimizers then
             OptimizerBenchmark.run
                 threads

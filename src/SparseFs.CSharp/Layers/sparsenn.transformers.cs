@@ -151,4 +151,50 @@ public static partial class sparsenn
             dtype.OrNone(),
             FuncConvert.FromFunc(topology ?? Topologies.Uniform),
             policy.OrNone());
+
+    /// <summary>A layer of a transformer's encoder whose projections store, multiply and train only the weights that exist.</summary>
+    /// <param name="dModel">Features of a token, 1 or more.</param>
+    /// <param name="nhead">Heads of the attention, which divide the features.</param>
+    /// <param name="dimFeedforward">Units of the feed-forward part.</param>
+    /// <param name="dropout">What is dropped in training, of the attention's weights, hidden units and both parts' outputs.</param>
+    /// <param name="activation">That of the feed-forward part.</param>
+    /// <param name="batchFirst">Whether inputs are [batch, tokens, features] rather than [tokens, batch, features].</param>
+    /// <param name="normFirst">Whether normalizations come before the parts.</param>
+    /// <param name="sparsity">The part of the weights that do not exist, in [0, 1).</param>
+    /// <param name="topology">Draws a pattern from rows, columns, nnz and a seed; uniformly random if null.</param>
+    /// <param name="seed">What the patterns are drawn from, each from a child of it; numbers of torch's generator if null.</param>
+    /// <param name="device">Where the parameters live; torch's default device if null.</param>
+    /// <param name="dtype">A real floating dtype; torch's default dtype if null.</param>
+    /// <param name="policy">How <c>Rewiring.Rewire(model, optimizer)</c> rewires the layers; not at all if null.</param>
+    /// <returns>The module: <c>layer.call(src)</c>, or <c>layer.Encode(src, srcMask)</c>.</returns>
+    /// <exception cref="ArgumentException">A size is below 1, heads do not divide the features, a part is outside its range, or the topology
+    /// refuses.</exception>
+    public static SparseTransformerEncoderLayer SparseTransformerEncoderLayer(
+        long dModel,
+        long nhead,
+        long dimFeedforward = 2048,
+        double dropout = 0.1,
+        FeedForwardActivation activation = FeedForwardActivation.ReLU,
+        bool batchFirst = false,
+        bool normFirst = false,
+        double sparsity = 0.9,
+        Func<int, int, int, Seed, Connectivity>? topology = null,
+        Seed? seed = null,
+        Device? device = null,
+        ScalarType? dtype = null,
+        Policy? policy = null) =>
+        new(
+            Require.Size(dModel),
+            Require.Size(nhead),
+            Require.Size(dimFeedforward),
+            dropout,
+            activation,
+            batchFirst,
+            normFirst,
+            sparsity,
+            seed.OrNone(),
+            device.OrNone(),
+            dtype.OrNone(),
+            FuncConvert.FromFunc(topology ?? Topologies.Uniform),
+            policy.OrNone());
 }

@@ -323,7 +323,8 @@ let counterparts =
             "SparseLSTMCell"
             "SparseMultiheadAttention"
             "SparseFeedForward"
-            "SparseTransformerBlock" ] do
+            "SparseTransformerBlock"
+            "SparseTransformerEncoderLayer" ] do
           layer, [ $"sparsenn.{layer}" ]
       for d in 1..3 do
           $"SparseConvTranspose{d}d(connectivity, outChannels, kernelSize, stride, padding, outputPadding, dilation, groups, hasBias, init, device, dtype, policy)",

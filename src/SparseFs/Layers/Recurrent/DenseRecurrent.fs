@@ -2,7 +2,6 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
-open System.Runtime.InteropServices
 open SparseFs
 open SparseFs.Kernels
 open TorchSharp
@@ -62,30 +61,11 @@ module internal RecurrentConversion =
                 let struct (y, h) = dense.call x
                 [ y; h ] }
 
-    let private parametersOf (dense: DenseRecurrent) : Dictionary<string, Parameter> =
-        let parameters = Dictionary<string, Parameter>()
-
-        for struct (name, p) in dense.Module.named_parameters () do
-            parameters.Add(name, p)
-
-        parameters
-
     /// Steps and samples of the small input, which are told apart by them.
     let private steps, private samples = 3L, 2L
 
     let private probe (inputs: int) (like: torch.Tensor) : torch.Tensor =
-        // No draw: torch's generator is left where it is.
-        torch
-            .arange(
-                Scalars.Of(float (steps * samples * int64 inputs)),
-                dtype = torch.ScalarType.Float64,
-                device = like.device
-            )
-            .mul(Scalars.Of 0.7)
-            .sin()
-            .view(steps, samples, int64 inputs)
-            .to_type
-            like.dtype
+        DenseMatrices.probe [| steps; samples; int64 inputs |] like
 
     /// Whether the module takes the batch first.
     let private isBatchFirst (dense: DenseRecurrent) (inputs: int) (like: torch.Tensor) : bool =
@@ -123,37 +103,6 @@ module internal RecurrentConversion =
             (Some(parameters.ContainsKey "weight_ih_l0_reverse"))
             None
 
-    /// A matrix with the weights that a pattern has.
-    let private matrix
-        (s: RecurrentSettings)
-        (c: Connectivity)
-        (weight: Parameter)
-        (bias: Parameter | null)
-        : SparseLinear =
-        let settings =
-            LayerSettings.Of(Some(not (isNull bias)), None, Some weight.device, Some weight.dtype, None)
-
-        let channels = RecurrentMatrices.channels c.Cols s.HiddenSize
-        let layer = new SparseLinear(channels, LayerStart.blank settings channels c)
-        let rowIdx = Connectivity.rowIndices c
-
-        let cells =
-            Array.init c.Nnz (fun slot -> int64 rowIdx[slot] * int64 c.Cols + int64 c.ColIdxArray[slot])
-
-        layer.weight.copy_ (weight.detach().reshape(-1L).index_select(0L, torch.tensor(cells).``to`` weight.device))
-        |> ignore
-
-        layer.weight.requires_grad_ weight.requires_grad |> ignore
-
-        match layer.bias, bias with
-        | null, _
-        | _, null -> ()
-        | own, bias ->
-            own.copy_ bias |> ignore
-            own.requires_grad_ bias.requires_grad |> ignore
-
-        layer
-
     /// The matrices of a module, each with the pattern that a rule gives it by its name and weight.
     let private matrices
         (s: RecurrentSettings)
@@ -168,25 +117,10 @@ module internal RecurrentConversion =
                 let bias: Parameter | null =
                     if hasBias then parameters[$"bias_{name}{suffix}"] else null
 
-                matrix s (patternOf name weight) weight bias
+                let c: Connectivity = patternOf name weight
+                DenseMatrices.ofWeight (RecurrentMatrices.channels c.Cols s.HiddenSize) c weight bias
 
             RecurrentMatrices.ofMaker s make (struct (layer, suffix)))
-
-    let private close (a: torch.Tensor) (b: torch.Tensor) : bool =
-        let tolerance =
-            match a.dtype with
-            | torch.ScalarType.Float64 -> 1e-9
-            | torch.ScalarType.Float32 -> 1e-4
-            | _ -> 5e-2
-
-        a.shape = b.shape && a.sub(b).abs().le(Scalars.Of tolerance).all().item<bool>()
-
-    let private largest (sparsity: float) (weight: torch.Tensor) : Connectivity =
-        let rows, cols = int weight.shape[0], int weight.shape[1]
-        let flat = TensorArrays.copy<float32> torch.ScalarType.Float32 weight
-        let matrix = Array2D.zeroCreate rows cols
-        flat.AsSpan().CopyTo(MemoryMarshal.CreateSpan(&matrix[0, 0], flat.Length))
-        Connectivity.ofMagnitude (Sparsity.nnzOfLayer rows cols sparsity) matrix
 
     /// <summary>What a sparse module is, and its matrices, which keep the largest magnitudes of each of the dense ones'.</summary>
     /// <param name="dense">The dense module.</param>
@@ -205,7 +139,7 @@ module internal RecurrentConversion =
         use _ = torch.no_grad ()
         Sparsity.check (nameof sparsity) sparsity
         Sparsity.check "recurrentSparsity" stateSparsity
-        let parameters = parametersOf dense
+        let parameters = DenseMatrices.parameters dense.Module
         let wasTraining = dense.Module.training
         dense.Module.eval ()
 
@@ -214,9 +148,7 @@ module internal RecurrentConversion =
 
             let agrees (cell: Cell) =
                 // Of all weights, so that nothing else can differ.
-                let whole =
-                    matrices s parameters (fun _ weight ->
-                        Connectivity.full (int weight.shape[0]) (int weight.shape[1]))
+                let whole = matrices s parameters (fun _ weight -> DenseMatrices.all weight)
 
                 try
                     let x = probe s.InputSize parameters["weight_ih_l0"]
@@ -228,10 +160,10 @@ module internal RecurrentConversion =
 
                     let wanted = dense.Run x
 
-                    close found.Outputs wanted[0]
+                    DenseMatrices.close found.Outputs wanted[0]
                     && (match found.Last.Hidden with
                         | null -> false
-                        | h -> close h wanted[1])
+                        | h -> DenseMatrices.close h wanted[1])
                 finally
                     for m in whole do
                         for struct (_, layer) in m.Named do
@@ -246,7 +178,7 @@ module internal RecurrentConversion =
 
                 struct (s,
                         matrices s parameters (fun name weight ->
-                            largest (if name = "hh" then stateSparsity else sparsity) weight))
+                            DenseMatrices.largest (if name = "hh" then stateSparsity else sparsity) weight))
         finally
             dense.Module.train wasTraining
 
@@ -254,22 +186,15 @@ module internal RecurrentConversion =
     let intoDense (dense: torch.nn.Module) (matrices: RecurrentMatrices list) (isTraining: bool) : unit =
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
-        let parameters = Dictionary<string, Parameter>()
-
-        for struct (name, p) in dense.named_parameters () do
-            parameters.Add(name, p)
+        let parameters = DenseMatrices.parameters dense
 
         for m in matrices do
             for struct (name, layer) in m.Named do
-                let weight = parameters[$"weight_{name}"]
-                weight.copy_ (layer.weightMatrix ()) |> ignore
-                weight.requires_grad_ layer.weight.requires_grad |> ignore
+                let bias: Parameter | null =
+                    match layer.bias with
+                    | null -> null
+                    | _ -> parameters[$"bias_{name}"]
 
-                match layer.bias with
-                | null -> ()
-                | bias ->
-                    let own = parameters[$"bias_{name}"]
-                    own.copy_ bias |> ignore
-                    own.requires_grad_ bias.requires_grad |> ignore
+                DenseMatrices.into parameters[$"weight_{name}"] bias layer
 
         dense.train isTraining

@@ -131,3 +131,17 @@ module internal AttentionProjections =
                 | bias -> byHeads (y.add (third bias (int64 index) 0L))
 
             struct (project 0 i.Query, project 1 i.Key, project 2 i.Value)
+
+    /// A module of them as one line of text.
+    let text (p: AttentionProjections) (features: int) (heads: int) (dropout: float) (isBatchFirst: bool) : string =
+        let said =
+            [ string features
+              string heads
+              if dropout > 0.0 then
+                  invariant $"dropout={dropout}"
+              if isBatchFirst then
+                  "batch_first=True"
+              for struct (name, layer) in p.Named do
+                  $"{name}={layer}" ]
+
+        $"""SparseMultiheadAttention({System.String.Join(", ", said)})"""

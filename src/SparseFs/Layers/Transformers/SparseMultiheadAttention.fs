@@ -133,6 +133,57 @@ type SparseMultiheadAttention
     /// <summary>The projection of outputs, [features, features].</summary>
     member _.out_proj: SparseLinear = projections.Outputs
 
+    /// <summary>The sparse module that keeps the largest magnitudes of each matrix of a dense one; a tie keeps the lower cell.</summary>
+    /// <remarks>Sizes and biases are read from the module, and heads are proved by a call with a small input. dtype, device, requires_grad and the
+    /// training flag are kept; inputs are [tokens, batch, features], as the dense module's.</remarks>
+    /// <param name="dense">Any torch.nn.MultiheadAttention of a real floating dtype, without biases of keys and values.</param>
+    /// <param name="numHeads">Its heads, which TorchSharp's module does not tell.</param>
+    /// <param name="sparsity">The part of the weights that is dropped, in [0, 1).</param>
+    /// <param name="dropout">The part of the weights that is dropped in training, which the dense module does not tell.</param>
+    /// <exception cref="T:System.ArgumentException">The module is another, or has other heads; a part is outside its range.</exception>
+    /// <example><code>
+    /// let dense = torch.nn.MultiheadAttention(64L, 4L)
+    /// let pruned = SparseMultiheadAttention.ofDense (dense, 4, 0.9, 0.0)
+    /// pruned.in_proj.Connectivity.Nnz // = 1229
+    /// </code></example>
+    static member ofDense
+        (dense: MultiheadAttention, numHeads: int, sparsity: float, dropout: float)
+        : SparseMultiheadAttention =
+        ArgumentNullException.ThrowIfNull(dense, nameof dense)
+        TransformerSizes.check (nameof numHeads) numHeads
+        let dropout = TransformerSizes.part (nameof dropout) dropout
+
+        let own = DenseAttention.ofDense dense numHeads sparsity
+
+        let made =
+            new SparseMultiheadAttention(int own.Outputs.out_features, numHeads, false, dropout, own)
+
+        made.train dense.training
+        made
+
+    /// <summary>torch's module of the same function, with zeros where no weight exists; it takes [tokens, batch, features].</summary>
+    member this.toDense() : MultiheadAttention =
+        let dense =
+            torch.nn.MultiheadAttention(
+                int64 features,
+                int64 heads,
+                dropout,
+                not (isNull projections.Outputs.bias),
+                kdim = Nullable sizes[1],
+                vdim = Nullable sizes[2]
+            )
+
+        let like = projections.Outputs.weight
+        let dense = dense.``to``(like.dtype).``to`` like.device
+        use _ = torch.no_grad ()
+        DenseAttention.intoParameters (DenseMatrices.parameters dense) "" projections bias
+        dense.train this.training
+        dense
+
+    /// The matrices, and the bias of separate ones as it is now.
+    member internal _.Projections: struct (AttentionProjections * (Parameter | null)) =
+        struct (projections, bias)
+
     /// Self-attention of normalized inputs [batch, tokens, features], + a residual, of which a part is dropped before.
     member internal this.OfBlock
         (
@@ -217,17 +268,7 @@ type SparseMultiheadAttention
         y
 
     override _.ToString() =
-        let said =
-            [ string features
-              string heads
-              if dropout > 0.0 then
-                  invariant $"dropout={dropout}"
-              if isBatchFirst then
-                  "batch_first=True"
-              for struct (name, layer) in projections.Named do
-                  $"{name}={layer}" ]
-
-        $"""SparseMultiheadAttention({String.Join(", ", said)})"""
+        AttentionProjections.text projections features heads dropout isBatchFirst
 
     override _.RegisterComponents() = () // parts are registered by name; the default would reflect over fields
 
@@ -254,13 +295,13 @@ type SparseMultiheadAttention
     /// The bias of separate projections, where dtype or device change.
     member private this.MoveBias(dtype: Nullable<torch.ScalarType>, device: torch.Device | null) : unit =
         match bias with
-        | null -> ()
-        | p ->
+        | NonNull p ->
             let mutable moved = p
 
             if torch.nn.Module.ReplaceParameter(dtype, device, p, &moved) then
                 bias <- moved
                 this.ConditionallyRegisterParameter("in_proj_bias", moved)
+        | _ -> ()
 
     override this._to(device: torch.Device, dtype: torch.ScalarType, nonBlocking: bool) =
         this.MoveBias(Nullable dtype, device)

@@ -302,6 +302,77 @@ let tests =
                       let struct (y, _) = m.Attend(x[0], x[1], x[2])
                       [ y ]))
 
+          test "an encoder layer and an attention are torch's, from dense modules and back" {
+              use _ = torch.NewDisposeScope()
+
+              // Sums of a few dozen products of numbers of about 1, in float32, through a few steps.
+              let near (what: string) (a: torch.Tensor) (b: torch.Tensor) =
+                  Expect.isLessThan (a.sub(b).abs().max().item<float32>()) 1e-5f what
+
+              let x = numbers 1L [| 5L; 3L; 8L |] narrow
+
+              for activation, ours in
+                  [ torch.nn.Activations.ReLU, FeedForwardActivation.ReLU
+                    torch.nn.Activations.GELU, FeedForwardActivation.GELU ] do
+                  let dense = torch.nn.TransformerEncoderLayer(8L, 2L, 12L, 0.1, activation)
+                  let sparse = SparseTransformerEncoderLayer.ofDense (dense, 2, 0.0, 0.1)
+                  Expect.isTrue sparse.training "the flag"
+                  let back = sparse.toDense ()
+                  let pruned = SparseTransformerEncoderLayer.ofDense (dense, 2, 0.5, 0.1)
+
+                  for m in [ dense :> torch.nn.Module; sparse; back; pruned ] do
+                      m.eval ()
+
+                  near $"{ours}" (dense.call x) (sparse.call x)
+                  near $"{ours} back" (dense.call x) (back.call x)
+                  near $"{ours} pruned and back" (pruned.call x) ((pruned.toDense ()).call x)
+                  Expect.equal pruned.linear1.Connectivity.Nnz 48 "half of the weights"
+
+                  let padding = torch.zeros ([| 3L; 5L |], dtype = torch.ScalarType.Bool)
+                  padding[1L, 4L] <- torch.tensor true
+                  let mask = numbers 2L [| 5L; 5L |] narrow
+                  near $"{ours} with masks" (dense.call (x, mask, padding)) (sparse.Encode(x, mask, padding))
+
+              for kdim in [ 8L; 6L ] do
+                  let dense =
+                      torch.nn.MultiheadAttention(8L, 4L, kdim = Nullable kdim, vdim = Nullable kdim)
+
+                  let sparse = SparseMultiheadAttention.ofDense (dense, 4, 0.0, 0.0)
+                  let key = numbers 2L [| 4L; 3L; kdim |] narrow
+                  let wanted, _ = dense.call (x, key, key)
+                  let struct (y, _) = sparse.Attend(x, key, key)
+                  near $"attention, keys of {kdim}" wanted y
+                  let again, _ = (sparse.toDense ()).call(x, key, key)
+                  near $"and back, keys of {kdim}" wanted again
+
+                  let e =
+                      Expect.throwsC (fun () -> SparseMultiheadAttention.ofDense (dense, 2, 0.0, 0.0) |> ignore) id
+
+                  Expect.stringContains e.Message "an attention of 2 heads" "other heads"
+          }
+
+          test "an encoder layer's gradients are its operations', in both orders of normalization" {
+              use _ = torch.NewDisposeScope()
+
+              for isNormFirst in [ false; true ] do
+                  holds
+                      $"norm first {isNormFirst}"
+                      (fun dtype ->
+                          new SparseTransformerEncoderLayer(
+                              8,
+                              2,
+                              dimFeedforward = 20,
+                              dropout = 0.0,
+                              normFirst = isNormFirst,
+                              batchFirst = true,
+                              sparsity = 0.5,
+                              seed = Seed.ofInt 2,
+                              dtype = dtype
+                          ))
+                      (fun dtype -> [ numbers 1L [| 3L; 7L; 8L |] dtype ])
+                      (fun m x -> [ m.call x.Head ])
+          }
+
           test "a causal call sees no later token, with or without other masks" {
               use _ = torch.NewDisposeScope()
 
