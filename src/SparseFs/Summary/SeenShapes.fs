@@ -2,6 +2,7 @@ namespace SparseFs.Torch
 
 open System
 open System.Collections.Generic
+open SparseFs
 open TorchSharp
 
 /// <summary>The shapes that modules take or give, seen in one pass over an input.</summary>
@@ -27,7 +28,7 @@ module internal SeenShapes =
 
     /// Runs the model once; notes of each module what is picked of its input and its output.
     let private seen
-        (pick: torch.Tensor -> torch.Tensor -> torch.Tensor)
+        (pick: int64[] -> int64[] -> int64[])
         (model: Layer)
         (modules: torch.nn.Module list)
         (input: torch.Tensor)
@@ -40,11 +41,22 @@ module internal SeenShapes =
                   | :? Layer as layer ->
                       // A hook's null says that the output stays.
                       layer.register_forward_hook (
-                          Func<_, _, _, _>(fun m given output ->
-                              shapes.TryAdd(m, (pick given output).shape) |> ignore
-                              Unchecked.defaultof<torch.Tensor>)
+                          Func<torch.nn.Module<torch.Tensor, torch.Tensor>, torch.Tensor, torch.Tensor, torch.Tensor>
+                              (fun m given output ->
+                                  shapes.TryAdd(m, pick given.shape output.shape) |> ignore
+                                  Unchecked.defaultof<torch.Tensor>)
                       )
                   | _ -> () ]
+
+        /// Layers that others compute as a part of more.
+        let parts =
+            [ for m in modules do
+                  match m with
+                  | :? SparseLayer as layer -> layer
+                  | _ -> () ]
+
+        for layer in parts do
+            layer.ShapesSeen <- Action<_, _>(fun given output -> shapes.TryAdd(layer, pick given output) |> ignore)
 
         try
             asItWas modules (fun () ->
@@ -54,6 +66,9 @@ module internal SeenShapes =
         finally
             for hook in hooks do
                 hook.remove ()
+
+            for layer in parts do
+                layer.ShapesSeen <- null
 
         shapes
 

@@ -87,6 +87,12 @@ module internal ChainLayers =
         let flat (t: torch.Tensor) (features: int64) =
             if t.dim () = 2L then t else t.reshape (int64 n, features)
 
+        for layer in chain.Layers do
+            let withFeatures (features: int64) =
+                Array.append shape[.. shape.Length - 2] [| features |]
+
+            layer.TellShapes(withFeatures layer.in_features, withFeatures layer.out_features)
+
         let drops = isTraining && (chain.Between > 0.0 || chain.Behind > 0.0)
 
         enter 0 [] [] (fun operators numbers ->

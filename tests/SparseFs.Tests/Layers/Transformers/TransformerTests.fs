@@ -501,6 +501,41 @@ let tests =
               Expect.isTrue (ff.state_dict().ContainsKey "winners.duty_cycle") "their state"
           }
 
+          test "a summary counts the products inside a block, and inside a recurrent module" {
+              use _ = torch.NewDisposeScope()
+              use block = new SparseTransformerBlock(8, 2, sparsity = 0.5, seed = Seed.ofInt 1)
+              let summary = Summary.ofShape [| 2L; 5L; 8L |] block
+
+              let rowOf (summary: ModelSummary) (name: string) =
+                  summary.Rows |> Seq.find (fun r -> r.Name = name)
+
+              for name, layer in
+                  [ "attn.in_proj", block.attn.in_proj
+                    "attn.out_proj", block.attn.out_proj
+                    "ff.linear1", block.ff.linear1
+                    "ff.linear2", block.ff.linear2 ] do
+                  let row = rowOf summary name
+                  // Two for each weight and token.
+                  Expect.equal row.Flops (Nullable(2L * 10L * int64 layer.Connectivity.Nnz)) name
+
+                  Expect.equal
+                      (List.ofSeq (present "a shape" row.OutputShape))
+                      [ 2L; 5L; layer.out_features ]
+                      $"{name}: shape"
+
+              use model =
+                  new RecurrentStateTests.Tagger(
+                      new SparseLSTM(6, 8, sparsity = 0.5),
+                      new SparseLinear(8, 4, sparsity = 0.5)
+                  )
+
+              let summary = Summary.ofShape [| 7L; 3L; 6L |] model
+
+              for name in [ "rnn.ih_l0"; "rnn.hh_l0" ] do
+                  let row = rowOf summary name
+                  Expect.equal row.Flops (Nullable(2L * 21L * row.Weights)) name
+          }
+
           test "state_dict has PyTorch's names" {
               use m = new SparseMultiheadAttention(8, 2, sparsity = 0.5)
 
