@@ -51,7 +51,8 @@ type Arguments =
             | Write _ -> "characters to write at the end (300)"
 
 let given =
-    let parser = ArgumentParser.Create<Arguments>(programName = "dotnet fsi examples/chargpt.fsx")
+    let parser =
+        ArgumentParser.Create<Arguments>(programName = "dotnet fsi examples/chargpt.fsx")
 
     try
         parser.Parse(Array.tail fsi.CommandLineArgs)
@@ -59,8 +60,11 @@ let given =
         eprintfn $"{e.Message}"
         exit 1
 
-let context, batch = int64 (given.GetResult(Context, 64)), given.GetResult(Batch, 12)
-let features, sparsity = given.GetResult(Features, 128), given.GetResult(Sparsity, 0.9)
+let context, batch =
+    int64 (given.GetResult(Context, 64)), given.GetResult(Batch, 12)
+
+let features, sparsity =
+    given.GetResult(Features, 128), given.GetResult(Sparsity, 0.9)
 
 let text =
     let path = given.GetResult Text
@@ -81,10 +85,13 @@ let numbers = torch.tensor (text |> Seq.map (fun c -> numberOf[c]) |> Array.ofSe
 let size = numbers.shape[0]
 
 if size < 20L * (context + 1L) then
-    eprintfn $"expected a text of {20L * (context + 1L)} characters or more, got {size}: take a longer one, or a smaller --context"
+    eprintfn
+        $"expected a text of {20L * (context + 1L)} characters or more, got {size}: take a longer one, or a smaller --context"
+
     exit 1
 
-let training, validation = numbers.narrow (0L, 0L, size * 9L / 10L), numbers.narrow (0L, size * 9L / 10L, size - size * 9L / 10L)
+let training, validation =
+    numbers.narrow (0L, 0L, size * 9L / 10L), numbers.narrow (0L, size * 9L / 10L, size - size * 9L / 10L)
 
 type Gpt(blocks: SparseTransformerBlock[]) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Gpt")
@@ -96,7 +103,8 @@ type Gpt(blocks: SparseTransformerBlock[]) as this =
     do this.RegisterComponents()
 
     member _.Through(x: torch.Tensor, place: int64, call: SparseTransformerBlock -> torch.Tensor -> torch.Tensor) =
-        let mutable h = characters.call(x).add (places.call (torch.arange (place, place + x.shape[1])))
+        let mutable h =
+            characters.call(x).add(places.call (torch.arange (place, place + x.shape[1])))
 
         for block in blocks do
             h <- call block h
@@ -132,12 +140,15 @@ let rewirer =
 let sequences (source: torch.Tensor) (step: int64) =
     let random = Random(int step)
     let starts = Array.init batch (fun _ -> random.NextInt64(source.shape[0] - context))
-    let at (offset: int64) = torch.stack ([| for start in starts -> source.narrow (0L, start + offset, context) |], 0L)
+
+    let at (offset: int64) =
+        torch.stack ([| for start in starts -> source.narrow (0L, start + offset, context) |], 0L)
+
     at 0L, at 1L
 
 let lossOf (source: torch.Tensor) (step: int64) =
     let x, y = sequences source step
-    torch.nn.functional.cross_entropy ((model.call x).view (-1L, int64 alphabet.Length), y.view -1L)
+    torch.nn.functional.cross_entropy ((model.call x).view(-1L, int64 alphabet.Length), y.view -1L)
 
 let validate () =
     use _ = torch.no_grad ()
@@ -147,7 +158,7 @@ let validate () =
         List.average
             [ for batch in 1L .. 20L ->
                   use _ = torch.NewDisposeScope()
-                  float ((lossOf validation -batch).item<float32> ()) ]
+                  float ((lossOf validation -batch).item<float32>()) ]
 
     model.train ()
     loss
@@ -162,9 +173,16 @@ let first =
     else
         1L
 
-let slots = blocks |> Seq.sumBy (fun b -> [ b.attn.in_proj; b.attn.out_proj; b.ff.linear1; b.ff.linear2 ] |> Seq.sumBy (fun l -> int64 l.Connectivity.Nnz))
+let slots =
+    blocks
+    |> Seq.sumBy (fun b ->
+        [ b.attn.in_proj; b.attn.out_proj; b.ff.linear1; b.ff.linear2 ]
+        |> Seq.sumBy (fun l -> int64 l.Connectivity.Nnz))
+
 let parameters = model.parameters () |> Seq.sumBy (fun p -> p.numel ())
-printfn $"{size} characters, {alphabet.Length} of them different; {parameters} parameters, {slots} of them weights of sparse layers"
+
+printfn
+    $"{size} characters, {alphabet.Length} of them different; {parameters} parameters, {slots} of them weights of sparse layers"
 
 if first <= steps then
     AnsiConsole
@@ -185,14 +203,22 @@ if first <= steps then
                 | ValueSome rewirer -> rewirer.Step() |> ignore
                 | ValueNone -> optimizer.step () |> ignore
 
-                let now = float (loss.item<float32> ())
-                recent <- if Double.IsNaN recent then now else 0.95 * recent + 0.05 * now
+                let now = float (loss.item<float32>())
+
+                recent <-
+                    if Double.IsNaN recent then
+                        now
+                    else
+                        0.95 * recent + 0.05 * now
+
                 bar.Description <- $"loss %.3f{recent}"
                 bar.Increment 1.0
 
                 if step % 500L = 0L || step = steps then
                     Checkpoint.saveTraining
-                        { Step = step; Seed = Seed.ofInt 0; Notes = Map.empty<string, string> }
+                        { Step = step
+                          Seed = Seed.ofInt 0
+                          Notes = Map.empty<string, string> }
                         save
                         model
                         optimizer
@@ -221,7 +247,16 @@ let write (count: int) =
 
                 written[written.Length - int context / 2 ..]
 
-        let x = torch.tensor([| for c in fresh -> (match numberOf.TryGetValue c with | true, n -> n | _ -> 0L) |]).view (1L, -1L)
+        let x =
+            torch
+                .tensor(
+                    [| for c in fresh ->
+                           (match numberOf.TryGetValue c with
+                            | true, n -> n
+                            | _ -> 0L) |]
+                )
+                .view(1L, -1L)
+
         let place = int64 caches[0].Length
         let mutable index = -1
 
