@@ -165,11 +165,13 @@ type SparseLayer internal (description: LayerDescription, start: LayerStart) =
     /// Is told the shapes of inputs and outputs by modules that compute the layer as a part of more, without its call; or null.
     member val internal ShapesSeen: Action<int64[], int64[]> | null = null with get, set
 
-    /// Tells of a call as a part of more.
-    member internal this.TellShapes(inputs: int64[], outputs: int64[]) : unit =
+    /// Tells of a call as a part of more, on samples of so many leading sizes.
+    member internal this.TellShapes(leading: int64[]) : unit =
         match this.ShapesSeen with
         | null -> ()
-        | seen -> seen.Invoke(inputs, outputs)
+        | seen ->
+            let dense = description.DenseShape
+            seen.Invoke(Array.append leading [| dense[1] |], Array.append leading [| dense[0] |])
 
     /// Forward passes in training since its rewirer's last step.
     member val internal Unattended: UnattendedPasses = UnattendedPasses()

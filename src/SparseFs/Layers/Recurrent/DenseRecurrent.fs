@@ -153,7 +153,7 @@ module internal RecurrentConversion =
                 try
                     let x = probe s.InputSize parameters["weight_ih_l0"]
 
-                    let inputs = RecurrentInputs.make { s with Cell = cell } dense.Kind x null
+                    let inputs = RecurrentInputs.make { s with Cell = cell } dense.Module x null
 
                     let found =
                         RecurrentLayers.run { s with Cell = cell } false whole inputs { Hidden = null; Cells = null }

@@ -25,7 +25,7 @@ type internal RecurrentInputs =
 [<RequireQualifiedAccess>]
 module internal RecurrentInputs =
 
-    let private refuse (layer: string) (name: string) (message: string) =
+    let private refuse (layer: obj) (name: string) (message: string) =
         raise (ArgumentException($"{message}. The layer is {layer}", name))
 
     /// Samples that have each step, and the order of samples by their lengths; null where they are in order.
@@ -48,10 +48,10 @@ module internal RecurrentInputs =
 
     /// <summary>Of sequences and, where each has its own, their lengths.</summary>
     /// <param name="s">What the module is.</param>
-    /// <param name="layer">Its text, for errors.</param>
+    /// <param name="layer">The module, which errors ask for its text.</param>
     /// <param name="x">[steps, batch, input_size], with the batch first where the module says so, or [steps, input_size].</param>
     /// <param name="lengths">Of each sample, or null.</param>
-    let make (s: RecurrentSettings) (layer: string) (x: torch.Tensor) (lengths: int64[] | null) : RecurrentInputs =
+    let make (s: RecurrentSettings) (layer: obj) (x: torch.Tensor) (lengths: int64[] | null) : RecurrentInputs =
         ArgumentNullException.ThrowIfNull(x, nameof x)
 
         let form =
@@ -126,14 +126,14 @@ module internal RecurrentInputs =
 
     /// <summary>States before the first step, as the samples are; null for zeros.</summary>
     /// <param name="i">The inputs.</param>
-    /// <param name="layer">The module's text, for errors.</param>
+    /// <param name="layer">The module, which errors ask for its text.</param>
     /// <param name="name">The argument.</param>
     /// <param name="states">Layers and directions.</param>
     /// <param name="features">Of a state.</param>
     /// <param name="given">[states, batch, features], or without the batch as the inputs.</param>
     let states
         (i: RecurrentInputs)
-        (layer: string)
+        (layer: obj)
         (name: string)
         (states: int)
         (features: int)

@@ -17,9 +17,9 @@ module internal RecurrentLayers =
         (x: torch.Tensor)
         (first: RecurrenceStates)
         : RecurrentOutputs =
-        for layer in [ m.OfInputs; m.OfState ] do
-            let steps = [| int64 i.Steps; int64 i.Batch |]
-            layer.TellShapes(Array.append steps [| layer.in_features |], Array.append steps [| layer.out_features |])
+        if not (isNull m.OfInputs.ShapesSeen) then
+            for layer in [ m.OfInputs; m.OfState ] do
+                layer.TellShapes [| int64 i.Steps; int64 i.Batch |]
 
         m.OfInputs.Call(fun name ofInputs inputNumbers ->
             TensorView.checkPlace "x" x name "weight" inputNumbers.Dtype inputNumbers.Device

@@ -81,8 +81,7 @@ type SparseRecurrent<'State, 'Result> internal (settings: RecurrentSettings, mat
         DeferredDispose.Release()
         BackwardFailure.Raise()
         use _ = torch.NewDisposeScope()
-        let text = string this
-        let i = RecurrentInputs.make settings text x lengths
+        let i = RecurrentInputs.make settings this x lengths
         let states = settings.Layers * settings.Directions
 
         let result =
@@ -91,8 +90,8 @@ type SparseRecurrent<'State, 'Result> internal (settings: RecurrentSettings, mat
                 this.training
                 matrices
                 i
-                { Hidden = RecurrentInputs.states i text "h" states settings.OutputSize h
-                  Cells = RecurrentInputs.states i text "c" states settings.HiddenSize c }
+                { Hidden = RecurrentInputs.states i this "h" states settings.OutputSize h
+                  Cells = RecurrentInputs.states i this "c" states settings.HiddenSize c }
 
         let back dimension t = RecurrentInputs.back i dimension t
 

@@ -18,10 +18,10 @@ type internal AttentionInputs =
 [<RequireQualifiedAccess>]
 module internal AttentionInputs =
 
-    let private refuse (layer: string) (name: string) (message: string) : unit =
+    let private refuse (layer: obj) (name: string) (message: string) : unit =
         raise (ArgumentException($"{message}. The layer is {layer}", name))
 
-    let private checkTokens (layer: string) (isBatchFirst: bool) (name: string) (t: torch.Tensor) (features: int64) =
+    let private checkTokens (layer: obj) (isBatchFirst: bool) (name: string) (t: torch.Tensor) (features: int64) =
         if isNull (box t) then
             nullArg name
 
@@ -38,7 +38,7 @@ module internal AttentionInputs =
 
     /// <summary>Of queries, keys and values of so many features.</summary>
     let make
-        (layer: string)
+        (layer: obj)
         (isBatchFirst: bool)
         (features: int64[])
         (query: torch.Tensor)
@@ -81,7 +81,7 @@ module internal AttentionInputs =
 
     /// <summary>Refuses masks that do not fit.</summary>
     let checkMasks
-        (layer: string)
+        (layer: obj)
         (heads: int64)
         (i: AttentionInputs)
         (keyPaddingMask: torch.Tensor | null)

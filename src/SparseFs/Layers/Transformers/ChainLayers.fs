@@ -88,10 +88,8 @@ module internal ChainLayers =
             if t.dim () = 2L then t else t.reshape (int64 n, features)
 
         for layer in chain.Layers do
-            let withFeatures (features: int64) =
-                Array.append shape[.. shape.Length - 2] [| features |]
-
-            layer.TellShapes(withFeatures layer.in_features, withFeatures layer.out_features)
+            if not (isNull layer.ShapesSeen) then
+                layer.TellShapes shape[.. shape.Length - 2]
 
         let drops = isTraining && (chain.Between > 0.0 || chain.Behind > 0.0)
 

@@ -243,9 +243,8 @@ type SparseMultiheadAttention
             [<Optional; DefaultParameterValue(false)>] isCausal: bool
         ) : struct (torch.Tensor * (torch.Tensor | null)) =
         use _ = torch.NewDisposeScope()
-        let text = string this
-        let i = AttentionInputs.make text isBatchFirst sizes query key value
-        AttentionInputs.checkMasks text (int64 heads) i keyPaddingMask attnMask
+        let i = AttentionInputs.make this isBatchFirst sizes query key value
+        AttentionInputs.checkMasks this (int64 heads) i keyPaddingMask attnMask
         let struct (q, k, v) = AttentionProjections.project projections bias (int64 heads) i
         let mask = AttentionCore.mask q attnMask keyPaddingMask
         let part = if this.training then dropout else 0.0
