@@ -429,4 +429,19 @@ let tests =
                               (abs (float slopes.Values[i] - slope))
                               (bound * 2.0 * size)
                               $"slope of {a} {numbers[i]}, {width}"
+          }
+
+          test "what is no number stays none through every activation" {
+              for width in CpuSpmm.widths do
+                  let wide = int width
+
+                  for a in Enum.GetValues<ChainActivation>() do
+                      let rows = ChainActivation.rowsTaken a
+                      use x = new Guarded(Array.create (rows * wide) nanf)
+                      use values = new Guarded(Array.zeroCreate wide)
+                      use slopes = new Guarded(Array.zeroCreate (rows * wide))
+
+                      (ChainTable.ofWidth width).Activate(a, x.Address, 1, wide, values.Address, slopes.Address)
+
+                      Expect.all values.Values Single.IsNaN $"{a}, width {width}"
           } ]

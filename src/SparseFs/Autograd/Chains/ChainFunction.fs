@@ -7,11 +7,6 @@ open TorchSharp
 type internal ChainFunction() =
     inherit torch.autograd.SingleTensorFunction<ChainFunction>()
 
-    static let wants (t: torch.Tensor | null) : bool =
-        match t with
-        | null -> false
-        | t -> t.requires_grad
-
     /// Input, residual, scale and shift come before the products' values and biases.
     static let ahead = 4
 
@@ -59,7 +54,7 @@ type internal ChainFunction() =
     static member Apply(chain: ChainOperator, backend: ChainBackend, t: ChainTensors) : torch.Tensor =
         let tensors = ChainFunction.List t
 
-        if torch.is_grad_enabled () && List.exists wants tensors then
+        if torch.is_grad_enabled () && List.exists Recomputed.wants tensors then
             ChainFunction.apply (TorchNulls.argumentsOf chain tensors)
         else
             use _ = torch.no_grad ()
@@ -87,37 +82,8 @@ type internal ChainFunction() =
     static member private Differentiably
         (chain: ChainOperator, t: ChainTensors, upstream: torch.Tensor)
         : (torch.Tensor | null) list =
-        let y = ChainSteps.run chain id id t
-        let tensors = ChainFunction.List t
-
-        let asked =
-            tensors
-            |> List.choose (fun t ->
-                match t with
-                | null -> None
-                | t when t.requires_grad -> Some t
-                | _ -> None)
-
-        let found =
-            torch.autograd.grad (
-                ResizeArray [ y ],
-                ResizeArray asked,
-                ResizeArray [ upstream ],
-                retain_graph = true,
-                create_graph = true,
-                allow_unused = true
-            )
-
-        let mutable next = 0
-
-        [ null
-          for t in tensors do
-              if wants t then
-                  let gradient = found[next]
-                  next <- next + 1
-                  if gradient.IsInvalid then null else gradient
-              else
-                  null ]
+        null
+        :: Recomputed.gradients [ ChainSteps.run chain id id t ] [ upstream ] (ChainFunction.List t)
 
     static member private ByKernels
         (chain: ChainOperator, t: ChainTensors, tape: torch.Tensor, upstream: torch.Tensor)
@@ -131,15 +97,15 @@ type internal ChainFunction() =
                     (ChainFunction.Read(chain, t))
                     tape
                     upstream
-                    { Input = wants t.Input
-                      Scale = wants t.Scale
-                      Shift = wants t.Shift
+                    { Input = Recomputed.wants t.Input
+                      Scale = Recomputed.wants t.Scale
+                      Shift = Recomputed.wants t.Shift
                       Products =
                         Array.map2
                             (fun (op: SparseOperator) (p: ChainNumbers) ->
-                                { Values = wants p.Values
-                                  Bias = wants p.Bias
-                                  Pass = op.IsNoted && wants p.Values })
+                                { Values = Recomputed.wants p.Values
+                                  Bias = Recomputed.wants p.Bias
+                                  Pass = op.IsNoted && Recomputed.wants p.Values })
                             chain.Operators
                             t.Products }
 
@@ -152,7 +118,10 @@ type internal ChainFunction() =
 
             [ null
               results.Input
-              if wants t.Residual then upstream.alias () else null
+              if Recomputed.wants t.Residual then
+                  upstream.alias ()
+              else
+                  null
               results.Scale
               results.Shift
               for p in results.Products do

@@ -11,11 +11,6 @@ type internal RecurrentFunction() =
     /// The scan and its seven tensors.
     static let arguments = 8
 
-    static let wants (t: torch.Tensor | null) : bool =
-        match t with
-        | null -> false
-        | t -> t.requires_grad
-
     override _.Name = "SparseFs.recurrent"
 
     static member private Tensors(args: obj[]) : RecurrentTensors =
@@ -58,7 +53,10 @@ type internal RecurrentFunction() =
 
     /// <summary>All steps by the kernels.</summary>
     static member Apply(scan: RecurrentScan, recurrence: Recurrence, t: RecurrentTensors) : RecurrentOutputs =
-        if torch.is_grad_enabled () && List.exists wants (RecurrentFunction.List t) then
+        if
+            torch.is_grad_enabled ()
+            && List.exists Recomputed.wants (RecurrentFunction.List t)
+        then
             let results =
                 RecurrentFunction.apply (TorchNulls.argumentsOf scan (RecurrentFunction.List t))
 
@@ -102,51 +100,14 @@ type internal RecurrentFunction() =
         : (torch.Tensor | null) list =
         let result = RecurrentSteps.run scan scan.Call.Units id t
 
-        let made: (torch.Tensor | null) list =
+        let outputs: (torch.Tensor | null) list =
             [ result.Outputs
               result.Last.Hidden
               if upstream.Length > 2 then
                   result.Last.Cells ]
 
-        let outputs, gradients =
-            List.zip made (List.ofArray upstream)
-            |> List.choose (fun (output, gradient) ->
-                match output, gradient with
-                | null, _
-                | _, null -> None
-                | output, gradient -> Some(output, gradient))
-            |> List.unzip
-
-        let own = RecurrentFunction.List t
-
-        let asked =
-            own
-            |> List.choose (fun t ->
-                match t with
-                | null -> None
-                | t when t.requires_grad -> Some t
-                | _ -> None)
-
-        let found =
-            torch.autograd.grad (
-                ResizeArray outputs,
-                ResizeArray asked,
-                ResizeArray gradients,
-                retain_graph = true,
-                create_graph = true,
-                allow_unused = true
-            )
-
-        let mutable next = 0
-
-        [ null
-          for t in own do
-              if wants t then
-                  let gradient = found[next]
-                  next <- next + 1
-                  if gradient.IsInvalid then null else gradient
-              else
-                  null ]
+        null
+        :: Recomputed.gradients outputs (List.ofArray upstream) (RecurrentFunction.List t)
 
     override _.backward(ctx, upstream) =
         BackwardGuard.runAll (upstream.ToArray()) arguments (fun upstream ->
@@ -186,16 +147,16 @@ type internal RecurrentFunction() =
                     upstream[0]
                     { Hidden = upstream[1]
                       Cells = if upstream.Length > 2 then upstream[2] else null }
-                    { Inputs = wants t.Inputs
-                      Hidden = wants t.First.Hidden
-                      Cells = wants t.First.Cells
-                      InputValues = wants t.InputValues
-                      StateValues = wants t.StateValues
-                      InputBias = wants t.InputBias
-                      StateBias = wants t.StateBias
+                    { Inputs = Recomputed.wants t.Inputs
+                      Hidden = Recomputed.wants t.First.Hidden
+                      Cells = Recomputed.wants t.First.Cells
+                      InputValues = Recomputed.wants t.InputValues
+                      StateValues = Recomputed.wants t.StateValues
+                      InputBias = Recomputed.wants t.InputBias
+                      StateBias = Recomputed.wants t.StateBias
                       Passes =
-                        (ofInputs.IsNoted && wants t.InputValues)
-                        || (ofState.IsNoted && wants t.StateValues) }
+                        (ofInputs.IsNoted && Recomputed.wants t.InputValues)
+                        || (ofState.IsNoted && Recomputed.wants t.StateValues) }
 
             match gradients.UpstreamOfInputs, gradients.InputsTaken, gradients.InputValues with
             | null, _, _

@@ -499,6 +499,12 @@ let tests =
               let wanted = ff.linear2.call hidden
               Expect.isTrue (ff.call(x).equal(wanted).all().item<bool>()) "outputs"
               Expect.isTrue (ff.state_dict().ContainsKey "winners.duty_cycle") "their state"
+
+              use block =
+                  new SparseTransformerBlock(6, 2, hidden = 20, winners = KWinnersOptions.ofK 3, sparsity = 0.5)
+
+              let y = block.call (numbers 2L [| 2L; 5L; 6L |] narrow)
+              Expect.equal y.shape [| 2L; 5L; 6L |] "tokens of a block"
           }
 
           test "a summary counts the products inside a block, and inside a recurrent module" {
