@@ -25,15 +25,24 @@ type DenseCache() =
         c.Length <- c.Length + 1L
         struct (keys.narrow (2L, 0L, c.Length), values.narrow (2L, 0L, c.Length))
 
-/// A block as it is written over torch: one product for queries, keys and values, and views around the attention.
-type DenseBlock() as this =
+/// Two layers with GELU between them.
+type DenseFeedForward() as this =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("DenseFeedForward")
+    let linear1 = torch.nn.Linear(features, 4L * features)
+    let linear2 = torch.nn.Linear(4L * features, features)
+    do this.RegisterComponents()
+
+    override _.forward x =
+        linear2.call (torch.nn.functional.gelu (linear1.call x))
+
+/// A block as it is written over torch: one product for queries, keys and values, views around the attention, and some feed-forward part.
+type DenseBlock(feedForward: Net) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("DenseBlock")
     let norm1 = torch.nn.LayerNorm features
     let inProj = torch.nn.Linear(features, 3L * features)
     let outProj = torch.nn.Linear(features, features)
     let norm2 = torch.nn.LayerNorm features
-    let linear1 = torch.nn.Linear(features, 4L * features)
-    let linear2 = torch.nn.Linear(4L * features, features)
+    let ff = feedForward
     do this.RegisterComponents()
 
     member _.Of(x: torch.Tensor, cache: DenseCache voption) : torch.Tensor =
@@ -54,36 +63,9 @@ type DenseBlock() as this =
         let x =
             x.add (outProj.call (y.transpose(1L, 2L).reshape(x.shape[0], x.shape[1], features)))
 
-        x.add (linear2.call (torch.nn.functional.gelu (linear1.call (norm2.call x))))
+        x.add (ff.call (norm2.call x))
 
     override b.forward x = b.Of(x, ValueNone)
-
-/// A sparse feed-forward part in a block that is dense otherwise.
-type HalfBlock(sparsity: float, seed: Seed) as this =
-    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("HalfBlock")
-    let norm1 = torch.nn.LayerNorm features
-    let inProj = torch.nn.Linear(features, 3L * features)
-    let outProj = torch.nn.Linear(features, features)
-    let norm2 = torch.nn.LayerNorm features
-    let ff = new SparseFeedForward(int features, sparsity = sparsity, seed = seed)
-    do this.RegisterComponents()
-
-    override _.forward x =
-        let parts =
-            inProj.call(norm1.call x).view(x.shape[0], x.shape[1], 3L, heads, features / heads).unbind 2
-
-        let y =
-            torch.nn.functional.scaled_dot_product_attention (
-                parts[0].transpose(1L, 2L),
-                parts[1].transpose(1L, 2L),
-                parts[2].transpose(1L, 2L),
-                is_casual = true
-            )
-
-        let x =
-            x.add (outProj.call (y.transpose(1L, 2L).reshape(x.shape[0], x.shape[1], features)))
-
-        x.add (ff.call (norm2.call x))
 
 /// Embeddings, blocks of whatever kind, a normalization and an output head.
 type Gpt(made: Net[]) as this =
@@ -108,11 +90,8 @@ type Gpt(made: Net[]) as this =
     override m.forward x =
         m.From(x, 0L, (fun index h -> blocks[index].call h))
 
-    /// The next token's scores, one token after the others.
-    member m.Next(x: torch.Tensor, place: int64, call: int -> torch.Tensor -> torch.Tensor) = m.From(x, place, call)
-
 let dense () =
-    Array.init blocks (fun _ -> new DenseBlock() :> Net)
+    Array.init blocks (fun _ -> new DenseBlock(new DenseFeedForward()) :> Net)
 
 let sparse (sparsity: float) (topology: int -> int -> int -> Seed -> Connectivity) =
     Array.init blocks (fun i ->
@@ -123,3 +102,8 @@ let sparse (sparsity: float) (topology: int -> int -> int -> Seed -> Connectivit
             seed = Seed.ofInt i,
             topology = topology
         ))
+
+/// Blocks of which the feed-forward part alone is sparse.
+let half (sparsity: float) =
+    Array.init blocks (fun i ->
+        new DenseBlock(new SparseFeedForward(int features, sparsity = sparsity, seed = Seed.ofInt i)) :> Net)

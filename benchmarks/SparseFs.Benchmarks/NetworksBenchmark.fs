@@ -65,9 +65,7 @@ let private gptRows (threads: int) : Row list =
     let cases =
         [ for sparsity in [ 0.9; 0.95; 0.99 ] do
               "mini-GPT", sparsity, everything Topology.uniform sparsity
-          "mini-GPT, feed-forward only",
-          0.9,
-          (fun () -> new Gpt(Array.init blocks (fun i -> new HalfBlock(0.9, Seed.ofInt i) :> Net)))
+          "mini-GPT, feed-forward only", 0.9, (fun () -> new Gpt(half 0.9))
           for sparsity in [ 0.9; 0.95 ] do
               "mini-GPT, groups of 4", sparsity, everything (Topology.rowGroups 4) sparsity ]
 
@@ -183,7 +181,7 @@ let private generationRows (threads: int) : Row list =
             cache.Reset()
 
         generate (fun place ->
-            model.Next(token, place, (fun index h -> own[index].call(h, caches[index])))
+            model.From(token, place, (fun index h -> own[index].call(h, caches[index])))
             |> ignore)
 
     let ofDense () =
@@ -191,7 +189,7 @@ let private generationRows (threads: int) : Row list =
         let caches = theirs |> Array.map (fun _ -> DenseCache())
 
         generate (fun place ->
-            twin.Next(token, place, (fun index h -> (theirs[index] :?> DenseBlock).Of(h, ValueSome caches[index])))
+            twin.From(token, place, (fun index h -> (theirs[index] :?> DenseBlock).Of(h, ValueSome caches[index])))
             |> ignore)
 
     let times =

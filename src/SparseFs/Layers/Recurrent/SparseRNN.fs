@@ -19,7 +19,7 @@ open TorchSharp.Modules
 /// </code></example>
 [<Sealed>]
 type SparseRNN internal (settings: RecurrentSettings, matrices: RecurrentMatrices list) =
-    inherit SparseRecurrentStack<torch.Tensor | null, struct (torch.Tensor * torch.Tensor)>(settings, matrices)
+    inherit SparseHiddenStack(settings, matrices)
 
     /// <summary>A module over patterns that are drawn: uniformly random connections, or those of a topology.</summary>
     /// <param name="inputSize">Features of each step of an input, 1 or more.</param>
@@ -89,73 +89,6 @@ type SparseRNN internal (settings: RecurrentSettings, matrices: RecurrentMatrice
             )
 
         new SparseRNN(settings, RecurrentMatrices.draw settings start)
-
-    member private this.Of
-        (x: torch.Tensor, state: torch.Tensor | null, lengths: int64[] | null)
-        : struct (torch.Tensor * torch.Tensor) =
-        let struct (y, h, _) = this.Run(x, state, null, lengths)
-        struct (y, h)
-
-    /// <summary>Goes through the sequences.</summary>
-    /// <param name="x">Sequences, as said above.</param>
-    /// <param name="state">The hidden state before the first step; null for zeros.</param>
-    /// <returns>The last layer's outputs of all steps, and hidden states after the last one.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
-    override this.forward(x: torch.Tensor, state: torch.Tensor | null) = this.Of(x, state, null)
-
-    /// <summary>Goes through the sequences, from zeros.</summary>
-    /// <param name="x">Sequences, as said above.</param>
-    /// <returns>The last layer's outputs of all steps, and hidden states after the last one.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
-    member this.call(x: torch.Tensor) : struct (torch.Tensor * torch.Tensor) = this.call (x, null)
-
-    /// <summary>Goes through sequences of different lengths, from zeros.</summary>
-    /// <remarks>What stands behind a sequence's end is not read, and its outputs there are 0; last states are those at each one's own end, and
-    /// the backward direction begins there. Hooks do not see this call.</remarks>
-    /// <param name="x">Sequences, as said above, made up to one number of steps.</param>
-    /// <param name="lengths">Steps of each sample, from 1 to those of x.</param>
-    /// <returns>As of any call.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype, a device or a length is not as said.</exception>
-    member this.call(x: torch.Tensor, lengths: int64[]) : struct (torch.Tensor * torch.Tensor) =
-        ArgumentNullException.ThrowIfNull(lengths, nameof lengths)
-        this.Of(x, null, lengths)
-
-    /// <summary>Goes through sequences of different lengths.</summary>
-    /// <remarks>What stands behind a sequence's end is not read, and its outputs there are 0; last states are those at each one's own end, and
-    /// the backward direction begins there. Hooks do not see this call.</remarks>
-    /// <param name="x">Sequences, as said above, made up to one number of steps.</param>
-    /// <param name="lengths">Steps of each sample, from 1 to those of x.</param>
-    /// <param name="state">The hidden state before the first step.</param>
-    /// <returns>As of any call.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype, a device or a length is not as said.</exception>
-    member this.call(x: torch.Tensor, lengths: int64[], state: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
-        ArgumentNullException.ThrowIfNull(lengths, nameof lengths)
-        this.Of(x, state, lengths)
-
-    member private this.OfPacked
-        (packed: torch.nn.utils.rnn.PackedSequence, state: torch.Tensor | null)
-        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
-        let struct (y, h, _) = this.RunPacked(packed, state, null)
-        struct (y, h)
-
-    /// <summary>Goes through packed sequences, as torch.nn.utils.rnn makes them, from zeros.</summary>
-    /// <param name="packed">Sequences of different lengths.</param>
-    /// <returns>The last layer's outputs, packed, and states at each sequence's end, in the order of the samples before they were packed.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
-    member this.call
-        (packed: torch.nn.utils.rnn.PackedSequence)
-        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
-        this.OfPacked(packed, null)
-
-    /// <summary>Goes through packed sequences, as torch.nn.utils.rnn makes them.</summary>
-    /// <param name="packed">Sequences of different lengths.</param>
-    /// <param name="state">The hidden state before the first step.</param>
-    /// <returns>The last layer's outputs, packed, and states at each sequence's end, in the order of the samples before they were packed.</returns>
-    /// <exception cref="T:System.ArgumentException">A shape, a dtype or a device is not as said.</exception>
-    member this.call
-        (packed: torch.nn.utils.rnn.PackedSequence, state: torch.Tensor)
-        : struct (torch.nn.utils.rnn.PackedSequence * torch.Tensor) =
-        this.OfPacked(packed, state)
 
     /// <summary>The sparse module that keeps the largest magnitudes of each matrix of a dense one; a tie keeps the lower cell.</summary>
     /// <remarks>Sizes, layers, directions, biases, the nonlinearity and the batch's place are read from the module and proved by a call with a small input
