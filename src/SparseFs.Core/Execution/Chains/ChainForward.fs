@@ -2,6 +2,8 @@ namespace SparseFs.Kernels
 
 #nowarn "9"
 
+open System.Collections.Generic
+open System.Runtime.InteropServices
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
@@ -9,21 +11,31 @@ open SparseFs
 [<RequireQualifiedAccess>]
 module internal ChainViews =
 
-    /// Calls body with a view of each pattern, during which their arrays stay where they are.
+    /// <summary>Calls body with a view of each pattern, during which their arrays stay where they are.</summary>
+    /// <remarks>By handles: a pin that is a local variable holds what was put into it last, and a recursion that the compiler makes a loop
+    /// of puts every pattern into the same one.</remarks>
     let pinned (patterns: (struct (Connectivity * int * int64))[]) (body: CsrView[] -> unit) : unit =
-        let views: CsrView[] = Array.zeroCreate patterns.Length
+        let handles = Stack<GCHandle>()
 
-        let rec pin (index: int) : unit =
-            if index = patterns.Length then
-                body views
-            else
-                let struct (pattern, group, fetchTo) = patterns[index]
+        let pin (numbers: int[]) : nativeptr<int> =
+            let handle = GCHandle.Alloc(numbers, GCHandleType.Pinned)
+            handles.Push handle
+            NativePtr.ofNativeInt (handle.AddrOfPinnedObject())
 
-                CsrView.pinned pattern group fetchTo (fun view ->
-                    views[index] <- view
-                    pin (index + 1))
+        try
+            patterns
+            |> Array.map (fun struct (pattern, group, fetchTo) ->
+                let rowPtr = pin pattern.RowPtrArray
 
-        pin 0
+                { Begin = rowPtr
+                  End = Pointer.at rowPtr 1L
+                  ColIdx = pin pattern.ColIdxArray
+                  FetchTo = fetchTo
+                  Group = group })
+            |> body
+        finally
+            for handle in handles do
+                handle.Free()
 
 /// <summary>The forward of a chain, on the CPU.</summary>
 /// <remarks>Each tile goes through the whole chain before the next one begins; threads share the tiles, so results do not depend on their number,
