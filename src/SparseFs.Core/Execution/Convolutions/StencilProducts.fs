@@ -28,18 +28,6 @@ module internal StencilProducts =
               FetchTo = -1L
               Group = stencil.RowGroup }
 
-    /// Where a tile's vectors lie, from a first one on.
-    let private placesOf (inputs: int64[]) (outputs: int64[]) (first: int) (count: int) : VectorPlaces =
-        let from (places: int64[]) k =
-            if k < count then places[first + k] - places[first] else 0L
-
-        { In1 = from inputs 1
-          In2 = from inputs 2
-          In3 = from inputs 3
-          Out1 = from outputs 1
-          Out2 = from outputs 2
-          Out3 = from outputs 3 }
-
     /// Asks for the lines that the next tile is written to: those of many channels, which no prefetcher follows.
     let private fetchLines (rows: int) (first: nativeptr<float32>) (apart: int64) =
         if Pointer.hasPrefetch () then
@@ -50,12 +38,17 @@ module internal StencilProducts =
                 Pointer.prefetch (Pointer.at line 16L)
                 line <- Pointer.at line apart
 
+    /// <summary>Tiles whose sums a group of rows takes before the next one: long runs of its outputs are written, which the machine's own prefetch
+    /// follows.</summary>
+    /// <remarks>Other rows use each input too seldom to leave a tile before all of them have had it: for them the lines are asked for.</remarks>
+    let private tilesOfGroup = 28
+
     /// Some rows of a sample's products.
     let private sumRows
         (kernels: TileKernels)
         (lanes: int)
         (target: PixelTarget)
-        (vectorPlaces: struct (int64[] * int64[]))
+        (tiles: TilePlaces[])
         (p: CsrView)
         (values: nativeptr<float32>)
         (bias: nativeptr<float32>)
@@ -64,27 +57,50 @@ module internal StencilProducts =
         (y: nativeptr<float32>)
         =
         let channel = target.Size.Pixels
-        let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
-        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-        let struct (inputs, outputs) = vectorPlaces
-        let all = inputs.Length
-        let mutable first = 0
+        let all = target.Vectors lanes
+        let channels = Pointer.at y (int64 rows.From * channel)
+        use places = fixed tiles
 
-        while first < all do
-            let count = min vectors (all - first)
-            let from = Pointer.at planes inputs[first]
-            let places = placesOf inputs outputs first count
+        // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
+        // last row of a channel is another's, or nobody's.
+        let isDirect (tile: int) =
+            let place = tiles[tile]
+            let last = max (max place.Out0 place.Out1) (max place.Out2 place.Out3)
+            target.Phases = 1 && last + int64 lanes <= channel
 
-            // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
-            // last row of a channel is another's, or nobody's.
-            if target.Phases = 1 && outputs[first + count - 1] + int64 lanes <= channel then
-                let channels = Pointer.at y (int64 rows.From * channel)
-                let into = Pointer.at channels outputs[first]
-                fetchLines rows.Count (Pointer.at channels outputs[min (first + count) (all - 1)]) channel
-                kernels.Convolve(count, p, values, bias, from, rows, into, channel, places)
-            else
-                let together =
-                    { places with
+        let mutable direct = all / vectors
+
+        while direct > 0 && not (isDirect (direct - 1)) do
+            direct <- direct - 1
+
+        let together = if p.Group = 4 then tilesOfGroup else 1
+        let mutable tile = 0
+
+        while tile < direct do
+            let count = min together (direct - tile)
+
+            if together = 1 then
+                fetchLines rows.Count (Pointer.at channels tiles[min (tile + 1) (direct - 1)].Out0) channel
+
+            let tiles =
+                { First = Pointer.at places (int64 tile)
+                  Count = count }
+
+            kernels.Convolve(vectors, p, values, bias, planes, rows, channels, channel, tiles)
+            tile <- tile + count
+
+        if direct < tiles.Length then
+            let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
+            let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
+            let place = NativePtr.stackalloc<TilePlaces> 1
+
+            for tile in direct .. tiles.Length - 1 do
+                let count = min vectors (all - tile * vectors)
+
+                NativePtr.write
+                    place
+                    { tiles[tile] with
+                        Out0 = 0L
                         Out1 = int64 lanes
                         Out2 = int64 (2 * lanes)
                         Out3 = int64 (3 * lanes) }
@@ -96,11 +112,10 @@ module internal StencilProducts =
                         { From = row
                           To = min rows.To (row + rowBlock) }
 
-                    kernels.Convolve(count, p, values, bias, from, own, block, int64 (count * lanes), together)
-                    kernels.Put(target, block, first, count, own, y)
+                    let wide = int64 (count * lanes)
+                    kernels.Convolve(count, p, values, bias, planes, own, block, wide, { First = place; Count = 1 })
+                    kernels.Put(target, block, tile * vectors, count, own, y)
                     row <- own.To
-
-            first <- first + count
 
     /// Into how many parts each of n samples is divided: one if there are samples enough.
     let sharesOf (machine: ExecutionPolicy) (n: int) : int =
@@ -122,7 +137,7 @@ module internal StencilProducts =
         let shares = sharesOf machine n
         let layout = stencil.Source
         let ofRows = stencil.Target.Merged
-        let vectorPlaces = ofRows.Places(int width)
+        let tiles = ofRows.Tiles(int width)
         // Vectors that fill their row read nothing behind the sample.
         let inPlace = layout.IsSample && ofRows.Most.Width >= int width
         let sourceFloats = int64 layout.Channels * layout.SamplePixels
@@ -139,11 +154,11 @@ module internal StencilProducts =
                     let into = Pointer.at target (int64 sample * targetFloats)
 
                     if inPlace then
-                        sumRows kernels (int width) ofRows vectorPlaces p values bias ofSample own into
+                        sumRows kernels (int width) ofRows tiles p values bias ofSample own into
                     else
                         let scratch = ScratchPool.rent layout.Floats
                         kernels.Fill(layout, ofSample, scratch.Floats)
-                        sumRows kernels (int width) ofRows vectorPlaces p values bias scratch.Floats own into
+                        sumRows kernels (int width) ofRows tiles p values bias scratch.Floats own into
                         ScratchPool.giveBack scratch
             ))
 

@@ -22,21 +22,21 @@ type internal TileKernels<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and '
         Reduce.rowSums<'L, 'V> packed tile.Vectors rows accumulate sums
 
     override _.Spmm(tile, p, values, bias, packed, rows, block) =
-        let wide, none = int64 (tile.Vectors * 'L.Count), VectorPlaces.none
+        let wide, one = int64 (tile.Vectors * 'L.Count), PixelTiles.packed
 
         match tile.Vectors with
-        | 5 -> TileWidth<'L, 'V, Five>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
-        | 4 -> TileWidth<'L, 'V, Four>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
-        | 3 -> TileWidth<'L, 'V, Three>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
-        | 2 -> TileWidth<'L, 'V, Two>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
-        | _ -> TileWidth<'L, 'V, One>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, none)
+        | 5 -> TileWidth<'L, 'V, Five>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, one)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, one)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, one)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, one)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<TileRows>(p, values, bias, packed, rows, block, wide, one)
 
-    override _.Convolve(vectors, p, values, bias, planes, rows, y, apart, places) =
+    override _.Convolve(vectors, p, values, bias, planes, rows, y, apart, tiles) =
         match vectors with
-        | 4 -> TileWidth<'L, 'V, Four>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, places)
-        | 3 -> TileWidth<'L, 'V, Three>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, places)
-        | 2 -> TileWidth<'L, 'V, Two>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, places)
-        | _ -> TileWidth<'L, 'V, One>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, places)
+        | 4 -> TileWidth<'L, 'V, Four>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, tiles)
+        | 3 -> TileWidth<'L, 'V, Three>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, tiles)
+        | 2 -> TileWidth<'L, 'V, Two>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, tiles)
+        | _ -> TileWidth<'L, 'V, One>.Spmm<PixelPlaces>(p, values, bias, planes, rows, y, apart, tiles)
 
     override _.Sddmm(tile, p, g, packed, rows, accumulate, d) =
         match tile.Vectors with

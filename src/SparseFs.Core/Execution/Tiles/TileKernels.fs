@@ -39,7 +39,7 @@ type internal TileKernels() =
         rows: RowRange *
         y: nativeptr<float32> *
         apart: int64 *
-        places: VectorPlaces ->
+        tiles: PixelTiles ->
             unit
 
     /// As Sddmm.

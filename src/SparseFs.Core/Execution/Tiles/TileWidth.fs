@@ -21,18 +21,18 @@ type internal TileWidth<'L, 'V, 'K
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Spmm<'I when 'I: struct and 'I :> IInputs>
-        (p: CsrView, values, bias, inputs, rows: RowRange, y, apart: int64, places: VectorPlaces)
+        (p: CsrView, values, bias, inputs, rows: RowRange, y, apart: int64, tiles: PixelTiles)
         =
         match p.Group with
-        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four, 'I> p values bias inputs rows y apart places
-        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two, 'I> p values bias inputs rows y apart places
+        | 4 -> SpmmRowGroups.rows<'L, 'V, 'K, Four, 'I> p values bias inputs rows y apart tiles
+        | 2 -> SpmmRowGroups.rows<'L, 'V, 'K, Two, 'I> p values bias inputs rows y apart tiles
         | _ -> ()
 
         let rest = TileWidth<'L, 'V, 'K>.Rest(p, rows)
 
         if rest.Count > 0 then
             let before = int64 (rest.From - rows.From) * apart
-            Spmm.rows<'L, 'V, 'K, 'I> p values bias inputs rest (Pointer.at y before) apart places
+            Spmm.rows<'L, 'V, 'K, 'I> p values bias inputs rest (Pointer.at y before) apart tiles
 
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     static member Sddmm(p: CsrView, g, packed, rows: RowRange, accumulate, d) =

@@ -93,7 +93,7 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
 
                             if step = 1 then
                                 let source = Pointer.at source (int64 (first + from))
-                                Pixels.copy<'L, 'V> source (until - from) (Pointer.at row (int64 from))
+                                Pixels.copyRow<'L, 'V> source (until - from) (Pointer.at row (int64 from))
                             else
                                 for x in from .. until - 1 do
                                     Pointer.set row x (Pointer.get source (first + x * step))

@@ -74,22 +74,33 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
         else
             min x (t.Most.Width - lanes)
 
-    /// Where each vector's inputs begin, and where its outputs do in a channel, if there is one phase.
-    member t.Places(lanes: int) : struct (int64[] * int64[]) =
+    /// Where each vector's inputs begin, and where its outputs do in a channel, if there is one phase: four vectors a tile.
+    member t.Tiles(lanes: int) : TilePlaces[] =
         let perRow = t.PerRow lanes
         let all = t.Vectors lanes
-        let inputs, outputs = Array.zeroCreate all, Array.zeroCreate all
-        let mutable vector = 0
 
-        for z in 0 .. t.Most.Depth - 1 do
-            for y in 0 .. t.Most.Height - 1 do
-                for i in 0 .. perRow - 1 do
-                    let x = int64 (t.InRow(lanes, i))
-                    inputs[vector] <- int64 z * int64 plane + int64 y * int64 row + x
-                    outputs[vector] <- (int64 z * int64 size.Height + int64 y) * int64 size.Width + x
-                    vector <- vector + 1
+        let place (vector: int) : struct (int64 * int64) =
+            let line = vector / perRow
+            let z, y = int64 (line / t.Most.Height), int64 (line % t.Most.Height)
+            let x = int64 (t.InRow(lanes, vector))
 
-        struct (inputs, outputs)
+            struct (z * int64 plane + y * int64 row + x, (z * int64 size.Height + y) * int64 size.Width + x)
+
+        Array.init ((all + 3) / 4) (fun tile ->
+            let at k =
+                place (if 4 * tile + k < all then 4 * tile + k else 4 * tile)
+
+            let struct (in0, out0), struct (in1, out1) = at 0, at 1
+            let struct (in2, out2), struct (in3, out3) = at 2, at 3
+
+            { In0 = in0
+              In1 = in1
+              In2 = in2
+              In3 = in3
+              Out0 = out0
+              Out1 = out1
+              Out2 = out2
+              Out3 = out3 })
 
     /// Pixels from the first to the last, in inputs.
     member t.Run: int =

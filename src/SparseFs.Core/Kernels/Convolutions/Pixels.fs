@@ -30,6 +30,27 @@ module internal Pixels =
             Pointer.set target i (Pointer.get source i)
             i <- i + 1
 
+    /// As copy; a row that is longer than a vector ends with one that begins before the last one's end.
+    let inline copyRow<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (source: nativeptr<float32>)
+        (count: int)
+        (target: nativeptr<float32>)
+        =
+        let lanes = 'L.Count
+
+        if count >= lanes then
+            let mutable i = 0
+
+            while i + lanes <= count do
+                'L.Store(Pointer.at target (int64 i), 'L.Load(Pointer.at source (int64 i)))
+                i <- i + lanes
+
+            if i < count then
+                let last = int64 (count - lanes)
+                'L.Store(Pointer.at target last, 'L.Load(Pointer.at source last))
+        else
+            copy<'L, 'V> source count target
+
     let inline clear (target: nativeptr<float32>) (count: int) =
         let mutable i = 0
 

@@ -1,43 +1,60 @@
 namespace SparseFs.Kernels
 
+#nowarn "9"
 #nowarn "3535" // an interface with static members: the one way to hand a choice to the JIT as a type
 
-/// Where four vectors of pixels lie: how far the second, third and fourth are from the first, among the inputs and the outputs.
+open Microsoft.FSharp.NativeInterop
+
+/// Where four vectors of pixels lie, in floats: among the inputs and among the outputs. Vectors that a tile has not lie where its first does.
 [<Struct>]
-type internal VectorPlaces =
-    { In1: int64
+type internal TilePlaces =
+    { In0: int64
+      In1: int64
       In2: int64
       In3: int64
+      Out0: int64
       Out1: int64
       Out2: int64
       Out3: int64 }
 
-    /// The last two as first ones.
-    member inline v.SecondHalf: VectorPlaces =
-        { In1 = v.In3 - v.In2
-          In2 = 0L
-          In3 = 0L
-          Out1 = v.Out3 - v.Out2
-          Out2 = 0L
-          Out3 = 0L }
+/// Tiles of pixels of which products are taken in turn, a row or a group of rows at a time.
+[<Struct>]
+type internal PixelTiles =
+    { First: nativeptr<TilePlaces>
+      Count: int }
 
 [<RequireQualifiedAccess>]
-module internal VectorPlaces =
+module internal PixelTiles =
 
-    /// Of vectors behind each other.
-    let none: VectorPlaces =
-        { In1 = 0L
-          In2 = 0L
-          In3 = 0L
-          Out1 = 0L
-          Out2 = 0L
-          Out3 = 0L }
+    /// One packed tile, whose vectors lie behind each other.
+    let packed: PixelTiles =
+        { First = NativePtr.ofNativeInt 0n
+          Count = 1 }
+
+    /// A tile's last two vectors as first ones.
+    let inline secondHalf (t: TilePlaces) : TilePlaces =
+        { t with
+            In0 = t.In2
+            In1 = t.In3
+            Out0 = t.Out2
+            Out1 = t.Out3 }
+
+    /// Where the vectors of a packed tile lie.
+    let inline behindEachOther (lanes: int) : TilePlaces =
+        { In0 = 0L
+          In1 = int64 lanes
+          In2 = int64 (2 * lanes)
+          In3 = int64 (3 * lanes)
+          Out0 = 0L
+          Out1 = int64 lanes
+          Out2 = int64 (2 * lanes)
+          Out3 = int64 (3 * lanes) }
 
 /// Where a product's inputs and outputs lie, as a type.
 type internal IInputs =
     /// Floats between the inputs of two neighbouring columns, for tiles of a width.
     static abstract Apart: width: int64 -> int64
-    /// Whether a tile's vectors lie behind each other; else VectorPlaces tell.
+    /// Whether a tile's vectors lie behind each other; else PixelTiles tell.
     static abstract AreTiles: bool
 
 /// A packed tile, which has a row for each column.
