@@ -146,4 +146,40 @@ public static class sparseoptim
             Given(centered),
             Given(maximize),
             Norm(maxNorm));
+
+    /// <summary>AdamW, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; null for none.</param>
+    /// <returns>The optimizer.</returns>
+    /// <exception cref="ArgumentException">groups is null, a number is outside its range, or a parameter is in two groups.</exception>
+    public static FusedAdamW AdamW(IEnumerable<AdamW.ParamGroup> groups, double lr = 1e-3, double? maxNorm = null) =>
+        SparseOptim.adamW(groups, Given(lr), Norm(maxNorm));
+
+    /// <summary>Adam, whose decay is added to the gradient, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; null for none.</param>
+    /// <returns>The optimizer.</returns>
+    /// <exception cref="ArgumentException">groups is null, a number is outside its range, or a parameter is in two groups.</exception>
+    public static FusedAdam Adam(IEnumerable<Adam.ParamGroup> groups, double lr = 1e-3, double? maxNorm = null) =>
+        SparseOptim.adam(groups, Given(lr), Norm(maxNorm));
+
+    /// <summary>Stochastic gradient descent, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; null for none.</param>
+    /// <returns>The optimizer.</returns>
+    /// <exception cref="ArgumentException">groups is null, a number is outside its range, or a parameter is in two groups.</exception>
+    public static FusedSGD SGD(IEnumerable<SGD.ParamGroup> groups, double lr = 1e-3, double? maxNorm = null) =>
+        SparseOptim.sgd(groups, Given(lr), Norm(maxNorm));
+
+    /// <summary>RMSProp, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; null for none.</param>
+    /// <returns>The optimizer.</returns>
+    /// <exception cref="ArgumentException">groups is null, a number is outside its range, or a parameter is in two groups.</exception>
+    public static FusedRMSProp RMSProp(IEnumerable<RMSProp.ParamGroup> groups, double lr = 0.01, double? maxNorm = null) =>
+        SparseOptim.rmsProp(groups, Given(lr), Norm(maxNorm));
 }

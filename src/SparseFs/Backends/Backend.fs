@@ -91,6 +91,8 @@ type internal Backend =
         DutyDeficit: torch.Tensor -> torch.Tensor -> float -> torch.Tensor
         /// A chain of products in one go, where that is more than one operation after the other.
         Chain: ChainBackend voption
+        /// Attention in one go, where that is more than torch's operations.
+        Attention: AttentionBackend voption
         /// A recurrent layer over all steps, where that is more than its products one after the other.
         Recurrence: Recurrence voption
         /// Moves a duty cycle [units] to wins / all by a weight, in place.

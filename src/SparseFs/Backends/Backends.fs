@@ -47,6 +47,7 @@ module internal Backends =
             ToDense = fun plan values -> back values (b.ToDense plan (widen values))
             OfDense = fun plan w -> back w (b.OfDense plan (widen w))
             Chain = ValueNone
+            Attention = ValueNone
             Recurrence = ValueNone
             GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
             TopK =

@@ -158,6 +158,7 @@ module internal PortableBackend =
           GrowthScores = growthScores
           GatherSlots = fun slots number values -> slots.Constant(values, number)
           Chain = ValueNone
+          Attention = ValueNone
           Recurrence = ValueNone
           TopK = topK
           Keep = whereElseZero

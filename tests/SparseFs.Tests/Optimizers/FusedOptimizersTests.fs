@@ -311,6 +311,105 @@ let tests =
                   finally
                       folder.Delete true)
 
+          for name, theirs, ours in
+              [ "AdamW",
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ AdamW.ParamGroup(
+                              [ a ],
+                              AdamW.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          AdamW.ParamGroup([ b ]) ]
+
+                    torch.optim.AdamW(groups, 0.01, weight_decay = 0.01) :> torch.optim.Optimizer),
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ AdamW.ParamGroup(
+                              [ a ],
+                              AdamW.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          AdamW.ParamGroup([ b ]) ]
+
+                    [ SparseOptim.adamW (groups, lr = 0.01) :> torch.optim.Optimizer
+                      sparseoptim.AdamW(groups, 0.01) ])
+                "Adam",
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ Adam.ParamGroup(
+                              [ a ],
+                              Adam.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          Adam.ParamGroup([ b ]) ]
+
+                    torch.optim.Adam(groups, 0.01) :> torch.optim.Optimizer),
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ Adam.ParamGroup(
+                              [ a ],
+                              Adam.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          Adam.ParamGroup([ b ]) ]
+
+                    [ SparseOptim.adam (groups, lr = 0.01) :> torch.optim.Optimizer
+                      sparseoptim.Adam(groups, 0.01) ])
+                "SGD",
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ SGD.ParamGroup([ a ], SGD.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25))
+                          SGD.ParamGroup([ b ]) ]
+
+                    torch.optim.SGD(groups, 0.01) :> torch.optim.Optimizer),
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ SGD.ParamGroup([ a ], SGD.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25))
+                          SGD.ParamGroup([ b ]) ]
+
+                    [ SparseOptim.sgd (groups, lr = 0.01) :> torch.optim.Optimizer
+                      sparseoptim.SGD(groups, 0.01) ])
+                "RMSProp",
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ RMSProp.ParamGroup(
+                              [ a ],
+                              RMSProp.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          RMSProp.ParamGroup([ b ]) ]
+
+                    torch.optim.RMSProp(groups, 0.01) :> torch.optim.Optimizer),
+                (fun (a: Parameter) (b: Parameter) ->
+                    let groups =
+                        [ RMSProp.ParamGroup(
+                              [ a ],
+                              RMSProp.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                          )
+                          RMSProp.ParamGroup([ b ]) ]
+
+                    [ SparseOptim.rmsProp (groups, lr = 0.01) :> torch.optim.Optimizer
+                      sparseoptim.RMSProp(groups, 0.01) ]) ] do
+              testCase $"{name}: groups have rates and decays of their own" (fun () ->
+                  for index in 0..1 do
+                      use _ = torch.NewDisposeScope()
+                      let first, second = twins (fun () -> [ torch.randn 30L; torch.randn 20L ])
+                      use a = theirs first[0] first[1]
+                      use b = List.item index (ours second[0] second[1])
+
+                      for _ in 1..5 do
+                          for p, q in Array.zip first second do
+                              let grad = torch.randn_like p
+                              setGrad p grad
+                              setGrad q (grad.clone ())
+
+                          a.step () |> ignore
+                          b.step () |> ignore
+
+                      areAlike name 5 0.1 first second)
+
+          Refusals.refuses "a parameter in two groups is refused" "groups" "shape [3] in groups 0 and 2" (fun () ->
+              use _ = torch.NewDisposeScope()
+              let p, q = new Parameter(torch.zeros 3L), new Parameter(torch.zeros (2L, 5L))
+
+              SparseOptim.adamW [ AdamW.ParamGroup [ p ]; AdamW.ParamGroup [ q; q ]; AdamW.ParamGroup [ p; q ] ])
+
           testCase "SGD of a loss that is to rise turns the gradient's sign alone" (fun () ->
               use _ = torch.NewDisposeScope()
               let p = new Parameter(torch.tensor [| 2.0f; -1.0f |])

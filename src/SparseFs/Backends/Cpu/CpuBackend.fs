@@ -229,6 +229,7 @@ module internal CpuBackend =
           GrowthScores = growthScores policies
           GatherSlots = gatherSlots policies
           Chain = ValueSome(CpuChains.backend policies)
+          Attention = ValueSome(CpuAttention.backend policies)
           Recurrence = ValueSome(CpuRecurrence.recurrence policies)
           TopK = CpuWinners.topK policies
           Keep = CpuWinners.keep policies

@@ -98,19 +98,12 @@ module internal AttentionProjections =
         let size = t.shape[int dimension] / 3L
         t.narrow (dimension, index * size, size)
 
-    /// Queries, keys and values, [batch, heads, tokens, features of a head]; the bias as it is now.
-    let project
-        (p: AttentionProjections)
-        (bias: Parameter | null)
-        (heads: int64)
-        (i: AttentionInputs)
-        : struct (torch.Tensor * torch.Tensor * torch.Tensor) =
-        let byHeads (t: torch.Tensor) = AttentionCore.heads heads t
-
+    /// Queries, keys and values, [batch, tokens, features]; the bias as it is now.
+    let project (p: AttentionProjections) (bias: Parameter | null) (i: AttentionInputs) : AttentionTensors =
         match p.Inputs with
         | [ packed ] ->
             if obj.ReferenceEquals(i.Query, i.Key) && obj.ReferenceEquals(i.Key, i.Value) then
-                AttentionCore.split heads (packed.call i.Query)
+                Packed(packed.call i.Query)
             else
                 let ofKey = packed.call i.Key
 
@@ -120,17 +113,17 @@ module internal AttentionProjections =
                     else
                         packed.call i.Value
 
-                let part (t: torch.Tensor) index = byHeads (third t index 2L)
-                struct (part (packed.call i.Query) 0L, part ofKey 1L, part ofValue 2L)
+                let part (t: torch.Tensor) index = third t index 2L
+                Apart(part (packed.call i.Query) 0L, part ofKey 1L, part ofValue 2L)
         | own ->
             let project (index: int) (t: torch.Tensor) =
                 let y = own[index].call t
 
                 match bias with
-                | null -> byHeads y
-                | bias -> byHeads (y.add (third bias (int64 index) 0L))
+                | null -> y
+                | bias -> y.add (third bias (int64 index) 0L)
 
-            struct (project 0 i.Query, project 1 i.Key, project 2 i.Value)
+            Apart(project 0 i.Query, project 1 i.Key, project 2 i.Value)
 
     /// A module of them as one line of text.
     let text (p: AttentionProjections) (features: int) (heads: int) (dropout: float) (isBatchFirst: bool) : string =

@@ -74,9 +74,14 @@ module internal DenseAttention =
               Key = key.transpose (0L, 1L)
               Value = value.transpose (0L, 1L) }
 
-        let struct (q, k, v) = AttentionProjections.project p p.Bias (int64 heads) i
-        let struct (y, _) = AttentionCore.attend q k v null false 0.0 false
-        (p.Outputs.call (AttentionCore.join y)).transpose(0L, 1L)
+        let call =
+            { Heads = int64 heads
+              IsCausal = false }
+
+        let struct (y, _) =
+            Attention.run call (AttentionProjections.project p p.Bias i) null 0.0 false
+
+        (p.Outputs.call y).transpose(0L, 1L)
 
     let private dispose (p: AttentionProjections) =
         for layer in p.Outputs :: p.Inputs do

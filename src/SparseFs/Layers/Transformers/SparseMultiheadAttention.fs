@@ -197,23 +197,31 @@ type SparseMultiheadAttention
         ) : torch.Tensor =
         use _ = torch.NewDisposeScope()
 
-        let struct (q, k, v) =
-            ChainLayers.run (ChainLayers.ofLayer projections.Inputs.Head) norm Residual.Nothing this.training x
-            |> AttentionCore.split (int64 heads)
+        let packed =
+            Packed(ChainLayers.run (ChainLayers.ofLayer projections.Inputs.Head) norm Residual.Nothing this.training x)
 
-        let struct (k, v) =
-            match cache with
-            | null -> struct (k, v)
-            | cache -> cache.Append(k, v)
+        let call =
+            { Heads = int64 heads
+              IsCausal = isCausal }
 
         let part = if this.training then dropout else 0.0
-        let struct (y, _) = AttentionCore.attend q k v mask isCausal part false
+
+        let y =
+            match cache with
+            | null ->
+                let struct (y, _) = Attention.run call packed mask part false
+                y
+            | cache ->
+                let struct (q, k, v) = AttentionSteps.byHeads call.Heads packed
+                let struct (k, v) = cache.Append(k, v)
+                let struct (y, _) = AttentionSteps.attend q k v mask isCausal part false
+                AttentionSteps.join y
 
         let chain =
             { ChainLayers.ofLayer projections.Outputs with
                 Behind = behind }
 
-        (ChainLayers.run chain null residual this.training (AttentionCore.join y)).MoveToOuterDisposeScope()
+        (ChainLayers.run chain null residual this.training y).MoveToOuterDisposeScope()
 
     /// <summary>What queries make of keys and values.</summary>
     /// <param name="query">[tokens, batch, features], with the batch first where the module says so.</param>
@@ -245,11 +253,16 @@ type SparseMultiheadAttention
         use _ = torch.NewDisposeScope()
         let i = AttentionInputs.make this isBatchFirst sizes query key value
         AttentionInputs.checkMasks this (int64 heads) i keyPaddingMask attnMask
-        let struct (q, k, v) = AttentionProjections.project projections bias (int64 heads) i
-        let mask = AttentionCore.mask q attnMask keyPaddingMask
+        let tensors = AttentionProjections.project projections bias i
+        let mask = AttentionSteps.mask (int64 heads) i.Query attnMask keyPaddingMask
         let part = if this.training then dropout else 0.0
-        let struct (y, weights) = AttentionCore.attend q k v mask isCausal part needWeights
-        let y = projections.Outputs.call (AttentionCore.join y)
+
+        let call =
+            { Heads = int64 heads
+              IsCausal = isCausal }
+
+        let struct (y, weights) = Attention.run call tensors mask part needWeights
+        let y = projections.Outputs.call y
 
         let weights: torch.Tensor | null =
             match weights with

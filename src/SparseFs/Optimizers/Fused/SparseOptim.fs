@@ -13,18 +13,6 @@ open TorchSharp.Modules
 [<AbstractClass; Sealed>]
 type SparseOptim private () =
 
-    /// Listed once: parameters that a model lists anew each time would be looked up anew at each step. One that several modules
-    /// share steps once.
-    static let listed (parameters: Parameter seq) : Parameter[] =
-        ArgumentNullException.ThrowIfNull(parameters, nameof parameters)
-        parameters |> Seq.distinctBy _.Handle |> Array.ofSeq
-
-    static let adamWGroup (parameters: Parameter seq) : AdamW.ParamGroup[] =
-        [| AdamW.ParamGroup(listed parameters, AdamW.Options()) |]
-
-    static let adamGroup (parameters: Parameter seq) : Adam.ParamGroup[] =
-        [| Adam.ParamGroup(listed parameters, Adam.Options()) |]
-
     /// <summary>AdamW.</summary>
     /// <param name="parameters">A model's.</param>
     /// <param name="lr">Learning rate; 0.001 by default.</param>
@@ -56,7 +44,7 @@ type SparseOptim private () =
         ) : FusedAdamW =
         new FusedAdamW(
             parameters,
-            adamWGroup parameters,
+            [| AdamW.ParamGroup(OptimizerGroups.listed parameters, AdamW.Options()) |],
             defaultArg lr 1e-3,
             defaultArg beta1 0.9,
             defaultArg beta2 0.999,
@@ -64,6 +52,34 @@ type SparseOptim private () =
             defaultArg weightDecay 0.01,
             defaultArg amsgrad false,
             defaultArg maximize false,
+            FusedTensors.checkNorm maxNorm
+        )
+
+    /// <summary>AdamW, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none; 0.001 by default.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; none by default.</param>
+    /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
+    /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
+    /// <remarks>Loshchilov and Hutter, ICLR 2019.</remarks>
+    /// <example><code>
+    /// let decaying = AdamW.ParamGroup([ layer.weight ], AdamW.Options(weight_decay = 0.1))
+    /// let others = AdamW.ParamGroup([ layer.bias ], AdamW.Options(weight_decay = 0.0))
+    /// let optimizer = SparseOptim.adamW ([ decaying; others ], lr = 1e-3)
+    /// </code></example>
+    static member adamW(groups: AdamW.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedAdamW =
+        let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
+
+        new FusedAdamW(
+            parameters,
+            groups,
+            defaultArg lr 1e-3,
+            0.9,
+            0.999,
+            1e-8,
+            0.01,
+            false,
+            false,
             FusedTensors.checkNorm maxNorm
         )
 
@@ -98,7 +114,7 @@ type SparseOptim private () =
         ) : FusedAdam =
         new FusedAdam(
             parameters,
-            adamGroup parameters,
+            [| Adam.ParamGroup(OptimizerGroups.listed parameters, Adam.Options()) |],
             defaultArg lr 1e-3,
             defaultArg beta1 0.9,
             defaultArg beta2 0.999,
@@ -106,6 +122,34 @@ type SparseOptim private () =
             defaultArg weightDecay 0.0,
             defaultArg amsgrad false,
             defaultArg maximize false,
+            FusedTensors.checkNorm maxNorm
+        )
+
+    /// <summary>Adam, whose decay is added to the gradient, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none; 0.001 by default.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; none by default.</param>
+    /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
+    /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
+    /// <remarks>Kingma and Ba, ICLR 2015.</remarks>
+    /// <example><code>
+    /// let decaying = Adam.ParamGroup([ layer.weight ], Adam.Options(weight_decay = 0.1))
+    /// let others = Adam.ParamGroup([ layer.bias ], Adam.Options(weight_decay = 0.0))
+    /// let optimizer = SparseOptim.adam ([ decaying; others ], lr = 1e-3)
+    /// </code></example>
+    static member adam(groups: Adam.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedAdam =
+        let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
+
+        new FusedAdam(
+            parameters,
+            groups,
+            defaultArg lr 1e-3,
+            0.9,
+            0.999,
+            1e-8,
+            0.0,
+            false,
+            false,
             FusedTensors.checkNorm maxNorm
         )
 
@@ -137,13 +181,39 @@ type SparseOptim private () =
         ) : FusedSGD =
         new FusedSGD(
             parameters,
-            [| SGD.ParamGroup(listed parameters, SGD.Options()) |],
+            [| SGD.ParamGroup(OptimizerGroups.listed parameters, SGD.Options()) |],
             defaultArg lr 1e-3,
             defaultArg momentum 0.0,
             defaultArg dampening 0.0,
             defaultArg weightDecay 0.0,
             defaultArg nesterov false,
             defaultArg maximize false,
+            FusedTensors.checkNorm maxNorm
+        )
+
+    /// <summary>Stochastic gradient descent, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none; 0.001 by default.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; none by default.</param>
+    /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
+    /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
+    /// <example><code>
+    /// let decaying = SGD.ParamGroup([ layer.weight ], SGD.Options(weight_decay = 0.1))
+    /// let others = SGD.ParamGroup([ layer.bias ], SGD.Options(weight_decay = 0.0))
+    /// let optimizer = SparseOptim.sgd ([ decaying; others ], lr = 1e-3)
+    /// </code></example>
+    static member sgd(groups: SGD.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedSGD =
+        let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
+
+        new FusedSGD(
+            parameters,
+            groups,
+            defaultArg lr 1e-3,
+            0.0,
+            0.0,
+            0.0,
+            false,
+            false,
             FusedTensors.checkNorm maxNorm
         )
 
@@ -176,7 +246,7 @@ type SparseOptim private () =
         ) : FusedRMSProp =
         new FusedRMSProp(
             parameters,
-            [| RMSProp.ParamGroup(listed parameters, RMSProp.Options()) |],
+            [| RMSProp.ParamGroup(OptimizerGroups.listed parameters, RMSProp.Options()) |],
             defaultArg lr 0.01,
             defaultArg alpha 0.99,
             defaultArg eps 1e-8,
@@ -184,5 +254,32 @@ type SparseOptim private () =
             defaultArg momentum 0.0,
             defaultArg centered false,
             defaultArg maximize false,
+            FusedTensors.checkNorm maxNorm
+        )
+
+    /// <summary>RMSProp, of groups that may have rates and decays of their own.</summary>
+    /// <param name="groups">Each with its parameters and its options; what these leave open has its default.</param>
+    /// <param name="lr">Learning rate of groups that name none; 0.01 by default.</param>
+    /// <param name="maxNorm">The greatest norm of all gradients together; none by default.</param>
+    /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
+    /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
+    /// <example><code>
+    /// let decaying = RMSProp.ParamGroup([ layer.weight ], RMSProp.Options(weight_decay = 0.1))
+    /// let others = RMSProp.ParamGroup([ layer.bias ], RMSProp.Options(weight_decay = 0.0))
+    /// let optimizer = SparseOptim.rmsProp ([ decaying; others ], lr = 1e-3)
+    /// </code></example>
+    static member rmsProp(groups: RMSProp.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedRMSProp =
+        let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
+
+        new FusedRMSProp(
+            parameters,
+            groups,
+            defaultArg lr 0.01,
+            0.99,
+            1e-8,
+            0.0,
+            0.0,
+            false,
+            false,
             FusedTensors.checkNorm maxNorm
         )

@@ -420,7 +420,7 @@ let tests =
                         for struct (name, p) in m.named_parameters () do
                             name, p :> torch.Tensor ]
 
-                  // Torch's attention on the CPU has a second derivative in its plain form alone.
+                  // Those of attention have a test of their own.
                   let loss = weighted [ m.ff.call x ]
 
                   let ofFf =
@@ -444,6 +444,72 @@ let tests =
 
               found narrow false
               |> expectNear "block" Oracle.float32Roundoff (found wide true) (found narrow true)
+          }
+
+          test "attention has second derivatives" {
+              for isCausal in [ false; true ] do
+                  for kdim in [ 6; 4 ] do
+                      use _ = torch.NewDisposeScope()
+
+                      let make dtype =
+                          new SparseMultiheadAttention(
+                              6,
+                              2,
+                              kdim = kdim,
+                              vdim = kdim,
+                              batchFirst = true,
+                              sparsity = 0.3,
+                              seed = Seed.ofInt 3,
+                              dtype = dtype
+                          )
+
+                      let first = make wide
+
+                      // torch's attention on the CPU has none: where weights are asked for, plain operations compute.
+                      let found (dtype: torch.ScalarType) (needWeights: bool) =
+                          let m = make dtype
+                          takeNumbers first m
+                          let x = (numbers 1L [| 2L; 5L; 6L |] dtype).requires_grad_ true
+                          let other = (numbers 2L [| 2L; 7L; 4L |] dtype).requires_grad_ true
+                          let keys = if kdim = 6 then x else other
+
+                          let struct (y, _) =
+                              m.Attend(x, keys, keys, isCausal = isCausal, needWeights = needWeights)
+
+                          let asked =
+                              [ "x", x
+                                if kdim <> 6 then
+                                    "keys", keys
+                                for struct (name, p) in m.named_parameters () do
+                                    name, p :> torch.Tensor ]
+
+                          let leaves = asked |> List.map snd |> Array.ofList
+
+                          let g =
+                              torch.autograd.grad (
+                                  [| weighted [ y ] |],
+                                  leaves,
+                                  retain_graph = true,
+                                  create_graph = true
+                              )
+
+                          let again =
+                              g |> Seq.map (fun g -> g.mul(g).sum()) |> Seq.reduce (fun a b -> a.add b)
+
+                          let gg = torch.autograd.grad ([| again |], leaves, allow_unused = true)
+
+                          [ for (name, _), g, gg in Seq.zip3 asked g gg do
+                                $"d {name}", floats g
+
+                                if not gg.IsInvalid then
+                                    $"dd {name}", floats gg ]
+
+                      found narrow false
+                      |> expectNear
+                          $"causal {isCausal}, kdim {kdim}"
+                          Oracle.float32Roundoff
+                          (found wide true)
+                          (found narrow true)
           }
 
           test "a cache gives what the whole sequence gives" {

@@ -1,0 +1,98 @@
+namespace SparseFs.Kernels
+
+#nowarn "9"
+
+open Microsoft.FSharp.NativeInterop
+open SparseFs
+
+/// <summary>Attention forward, on the CPU.</summary>
+/// <remarks>A block of queries at a time, whose scores stay in the near memory; keys that none of them sees are not multiplied. Threads share the
+/// heads, so results do not depend on their number, to the bit. Dao et al. 2022, arXiv 2205.14135, section 3.1, for what the backward needs: the
+/// logarithm of each query's sum. Oracle: the operations in float64, in the tests of attention.</remarks>
+module internal AttentionForward =
+
+    /// Queries of a block.
+    [<Literal>]
+    let private Block = 16
+
+    let private head
+        (width: Width)
+        (s: AttentionShape)
+        (q: MatrixView)
+        (k: MatrixView)
+        (v: MatrixView)
+        (y: MatrixView)
+        (logarithms: nativeptr<float32>)
+        =
+        let kernels, lanes = AttentionTable.ofWidth width, int width
+        let keys, features = HeadRows.wide lanes s.Keys, HeadRows.wide lanes s.Features
+        let ofValues = HeadRows.room lanes s.Keys s.Features
+
+        let scratch =
+            ScratchPool.rent (int64 s.Features * int64 keys + ofValues + int64 Block * int64 (keys + features))
+
+        let columns = scratch.Floats
+        let room = Pointer.at columns (int64 s.Features * int64 keys)
+        let scores = Pointer.at room ofValues
+        let sums = Pointer.at scores (int64 Block * int64 keys)
+        kernels.Transpose(k, s.Keys, s.Features, columns, keys)
+        let v = HeadRows.ofTokens kernels lanes s.Keys s.Features v room
+        let factors = NativePtr.stackalloc<float32> Block
+        let mutable first = 0
+
+        while first < s.Queries do
+            let count = min Block (s.Queries - first)
+            let seen = s.Seen(first + count - 1)
+            let wide = HeadRows.wide lanes seen
+
+            let queries =
+                { Data = q.Row first
+                  Row = int64 q.Stride
+                  Column = 1L }
+
+            kernels.Product(queries, columns, int64 keys, count, s.Features, wide / lanes, false, scores, int64 keys)
+
+            for i in 0 .. count - 1 do
+                let row = Pointer.at scores (int64 i * int64 keys)
+
+                let struct (logarithm, factor) =
+                    kernels.Exponentials(row, s.Seen(first + i), wide, s.Scale)
+
+                Pointer.set logarithms (first + i) logarithm
+                Pointer.set factors i factor
+
+            let weights =
+                { Data = scores
+                  Row = int64 keys
+                  Column = 1L }
+
+            kernels.Product(weights, v.Data, int64 v.Stride, count, seen, features / lanes, false, sums, int64 features)
+
+            for i in 0 .. count - 1 do
+                let row = Pointer.at sums (int64 i * int64 features)
+                kernels.Scaled(row, s.Features, Pointer.get factors i, y.Row(first + i))
+
+            first <- first + count
+
+        ScratchPool.giveBack scratch
+
+    /// <summary>y = attention of q, k and v, and the logarithms [samples, heads, queries] of each query's sum of exponentials; both are
+    /// overwritten.</summary>
+    let run
+        (policy: ExecutionPolicy)
+        (s: AttentionShape)
+        (q: TokenView)
+        (k: TokenView)
+        (v: TokenView)
+        (y: TokenView)
+        (logarithms: nativeptr<float32>)
+        : unit =
+        policy.Team.Run(
+            policy.Threads,
+            s.Samples * s.Heads,
+            fun index ->
+                let sample, first = index / s.Heads, index % s.Heads * s.Features
+                let own = Pointer.at logarithms (int64 index * int64 s.Queries)
+                let of' (t: TokenView) = t.Head(sample, first)
+                head policy.Width s (of' q) (of' k) (of' v) (of' y) own
+        )

@@ -1,0 +1,122 @@
+namespace SparseFs.Torch
+
+#nowarn "9" // here tensors become addresses; the layers have checked every size
+
+open System
+open Microsoft.FSharp.NativeInterop
+open SparseFs.Kernels
+open TorchSharp
+
+/// <summary>Attention on the library's kernels: float32 on the CPU.</summary>
+[<RequireQualifiedAccess>]
+module internal CpuAttention =
+
+    /// Keys of which a block of queries' scores are kept at once.
+    [<Literal>]
+    let private MostKeys = 16_384L
+
+    let private shapeOf (call: AttentionCall) (t: AttentionTensors) : AttentionShape =
+        let struct (batch, queries, keys, features) = t.Sizes
+
+        { Samples = int batch
+          Heads = int call.Heads
+          Queries = int queries
+          Keys = int keys
+          Features = int (features / call.Heads)
+          IsCausal = call.IsCausal }
+
+    let private policyOf (policies: CpuPolicies) (s: AttentionShape) : ExecutionPolicy =
+        let ofQuery = 2L * int64 s.Heads * int64 s.Keys * int64 s.Features
+        policies.Products (int (min ofQuery (int64 Int32.MaxValue))) (s.Samples * s.Queries)
+
+    let private view (name: string) (t: torch.Tensor) (tokens: int) (ofToken: int) (first: int) : TokenView =
+        { Data = NativePtr.add (TensorView.floats name t) first
+          OfToken = ofToken
+          OfSample = int64 tokens * int64 ofToken }
+
+    /// Where queries, keys and values lie.
+    let private views (s: AttentionShape) (t: AttentionTensors) : struct (TokenView * TokenView * TokenView) =
+        let features = s.Heads * s.Features
+
+        match t with
+        | Packed ofAll ->
+            let part index =
+                view "packed" ofAll s.Queries (3 * features) (index * features)
+
+            struct (part 0, part 1, part 2)
+        | Apart(query, key, value) ->
+            struct (view "query" query s.Queries features 0,
+                    view "key" key s.Keys features 0,
+                    view "value" value s.Keys features 0)
+
+    let private contiguous (t: AttentionTensors) : AttentionTensors =
+        AttentionTensors.Of(t.List |> List.map TensorView.contiguous)
+
+    let private suits (call: AttentionCall) (t: AttentionTensors) : bool =
+        let struct (batch, queries, keys, features) = t.Sizes
+
+        batch > 0L
+        && queries > 0L
+        && keys > 0L
+        && keys <= MostKeys
+        && features > 0L
+        && (not call.IsCausal || keys >= queries)
+        // Queries of all samples, and a token's features, are counted by 32 bits.
+        && batch * queries * call.Heads < int64 Int32.MaxValue
+        && t.List |> List.forall (fun t -> t.dtype = torch.ScalarType.Float32)
+
+    let private forward (policies: CpuPolicies) (call: AttentionCall) (t: AttentionTensors) =
+        let t = contiguous t
+        let s = shapeOf call t
+        let struct (batch, queries, _, features) = t.Sizes
+
+        let empty (shape: int64[]) =
+            torch.empty (shape, dtype = torch.ScalarType.Float32, device = torch.CPU)
+
+        let y, logarithms =
+            empty [| batch; queries; features |], empty [| batch; call.Heads; queries |]
+
+        let struct (q, k, v) = views s t
+        let toY = view "y" y s.Queries (s.Heads * s.Features) 0
+        let toLogarithms = TensorView.floats "logarithms" logarithms
+
+        ExecutionPolicy.call (policyOf policies s) (fun granted ->
+            AttentionForward.run granted s q k v toY toLogarithms)
+
+        GC.KeepAlive t
+        struct (y, logarithms)
+
+    let private backward
+        (policies: CpuPolicies)
+        (call: AttentionCall)
+        (t: AttentionTensors)
+        (y: torch.Tensor)
+        (logarithms: torch.Tensor)
+        (dy: torch.Tensor)
+        : AttentionTensors =
+        let t, dy = contiguous t, TensorView.contiguous dy
+        let s = shapeOf call t
+        let gradients = AttentionTensors.Of(t.List |> List.map torch.empty_like)
+        let struct (q, k, v) = views s t
+        let struct (dq, dk, dv) = views s gradients
+        let features = s.Heads * s.Features
+
+        let tape =
+            { Query = q
+              Key = k
+              Value = v
+              Output = view "y" y s.Queries features 0
+              Logarithms = TensorView.floats "logarithms" logarithms }
+
+        let ofDY = view "dy" dy s.Queries features 0
+
+        ExecutionPolicy.call (policyOf policies s) (fun granted -> AttentionBackward.run granted s tape ofDY dq dk dv)
+
+        GC.KeepAlive(struct (t, y, logarithms, dy))
+        gradients
+
+    /// <summary>On so many threads as the work keeps busy.</summary>
+    let backend (policies: CpuPolicies) : AttentionBackend =
+        { Suits = suits
+          Forward = forward policies
+          Backward = backward policies }
