@@ -85,6 +85,8 @@ type Gpt(sizes: Sizes, characters: int64, blocks: Net[]) as this =
     let head = torch.nn.Linear(sizes.Features, characters, hasBias = false)
     do this.RegisterComponents()
 
+    member _.Head = head
+
     override _.forward x =
         let mutable h = ofCharacters.call(x).add(ofPlaces.call (torch.arange x.shape[1]))
 

@@ -157,3 +157,10 @@ module internal NativeTensor =
         let address = if hasData then addressOf t.Handle else 0n
         GC.KeepAlive t
         address
+
+    /// The same for all handles of one tensor: where it lies, and how many numbers it has. TorchSharp's handles are not, as where
+    /// two modules share a weight.
+    let identity (t: torch.Tensor) : struct (nativeint * int64) =
+        match address t with
+        | 0n -> struct (t.Handle, -1L)
+        | address -> struct (address, t.numel ())

@@ -160,14 +160,14 @@ type internal FusedSteps<'State, 'Options when 'State :> OptimizerState and 'Opt
         match source with
         | :? (Parameter[]) -> ()
         | source ->
-            let held = HashSet<nativeint>()
+            let held = HashSet<struct (nativeint * int64)>()
 
             for group in groups do
                 for p in group.Parameters do
-                    held.Add p.Handle |> ignore
+                    held.Add(NativeTensor.identity p) |> ignore
 
             for p in source do
-                if p.requires_grad && not (held.Contains p.Handle) then
+                if p.requires_grad && not (held.Contains(NativeTensor.identity p)) then
                     let message =
                         "expected the parameters that the optimizer was made of, got another: the model was converted, moved or "
                         + "extended since, and its new weights would not be trained; make the optimizer after it, hand it to "

@@ -2,6 +2,7 @@ namespace SparseFs
 
 open System
 open System.Collections.Generic
+open SparseFs.Torch
 open TorchSharp.Modules
 
 /// What optimizers of ours are made of.
@@ -12,13 +13,13 @@ module internal OptimizerGroups =
     /// share steps once.
     let listed (parameters: Parameter seq) : Parameter[] =
         ArgumentNullException.ThrowIfNull(parameters, nameof parameters)
-        parameters |> Seq.distinctBy _.Handle |> Array.ofSeq
+        parameters |> Seq.distinctBy NativeTensor.identity |> Array.ofSeq
 
     /// Groups with their parameters listed once, and all of these.
     let checkedGroups (groups: 'group seq when 'group :> ParamGroup) : struct ('group[] * Parameter[]) =
         ArgumentNullException.ThrowIfNull(groups, nameof groups)
         let groups = Array.ofSeq groups
-        let seen = Dictionary<nativeint, int>()
+        let seen = Dictionary<struct (nativeint * int64), int>()
 
         for index in 0 .. groups.Length - 1 do
             let group = groups[index]
@@ -30,7 +31,7 @@ module internal OptimizerGroups =
             group.Parameters <- parameters
 
             for p in parameters do
-                match seen.TryGetValue p.Handle with
+                match seen.TryGetValue(NativeTensor.identity p) with
                 | true, earlier ->
                     raise (
                         ArgumentException(
@@ -38,6 +39,6 @@ module internal OptimizerGroups =
                             nameof groups
                         )
                     )
-                | _ -> seen.Add(p.Handle, index)
+                | _ -> seen.Add(NativeTensor.identity p, index)
 
         struct (groups, groups |> Array.collect (fun group -> Array.ofSeq group.Parameters))

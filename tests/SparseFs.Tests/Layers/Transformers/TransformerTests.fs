@@ -608,6 +608,52 @@ let tests =
                   Expect.equal row.Flops (Nullable(2L * 21L * row.Weights)) name
           }
 
+          test "an output head that shares the embedding's weight steps once, and is saved and resumed as one" {
+              use _ = torch.NewDisposeScope()
+
+              let make () =
+                  let embedding, head =
+                      torch.nn.Embedding(11L, 8L), torch.nn.Linear(8L, 11L, hasBias = false)
+
+                  head.weight <- Unchecked.nonNull embedding.weight
+
+                  let block = new SparseTransformerBlock(8, 2, sparsity = 0.5, seed = Seed.ofInt 2)
+
+                  let model =
+                      torch.nn.Sequential([| embedding :> torch.nn.Module<torch.Tensor, torch.Tensor>; block; head |])
+
+                  model, head, model.call
+
+              let x = torch.randint (0L, 11L, [| 2L; 5L |])
+
+              let gradient (model: Modules.Sequential) (call: torch.Tensor -> torch.Tensor) =
+                  model.zero_grad ()
+                  torch.nn.functional.cross_entropy((call x).view(-1L, 11L), x.view -1L).backward()
+
+              let model, head, call = make ()
+              use optimizer = SparseOptim.sgd (model.parameters (), lr = 0.5)
+              gradient model call
+
+              let wanted = head.weight.detach().sub(head.weight.PresentGrad.mul (0.5.ToScalar()))
+
+              optimizer.step () |> ignore
+
+              Expect.equal (floats (head.weight.sub(wanted).abs().max())) [| 0.0 |] "one step of the whole gradient"
+
+              inFolder (fun folder ->
+                  let path = System.IO.Path.Combine(folder, "tied.safetensors")
+                  Checkpoint.save path model
+                  let again, ofAgain, callAgain = make ()
+                  Checkpoint.load path again |> ignore
+                  Expect.equal (floats (callAgain x)) (floats (call x)) "outputs"
+                  use stepped = SparseOptim.sgd (again.parameters (), lr = 0.5)
+                  gradient again callAgain
+                  gradient model call
+                  stepped.step () |> ignore
+                  optimizer.step () |> ignore
+                  Expect.equal (floats ofAgain.weight) (floats head.weight) "still one parameter")
+          }
+
           test "state_dict has PyTorch's names" {
               use m = new SparseMultiheadAttention(8, 2, sparsity = 0.5)
 
