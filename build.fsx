@@ -202,6 +202,32 @@ let bench (arguments: string list) =
         loudly ("fsi" :: "eng/against.fsx" :: arguments)
     | _ -> runProject folder arguments
 
+/// Two minutes of a character model on a small text, and what it writes then.
+let gptDemo (arguments: string list) =
+    setUp ()
+    // Its libraries, and those that its arguments and its progress bar come from.
+    build "examples/Digits"
+    let run = inRoot "artifacts/demo-gpt.safetensors"
+    File.Delete run
+
+    loudly (
+        [ "fsi"
+          "examples/chargpt.fsx"
+          "examples/texts/genesis.txt"
+          "--seconds"
+          "120"
+          "--steps"
+          "20000"
+          "--save"
+          run ]
+        @ arguments
+    )
+
+let demo (arguments: string list) =
+    match arguments with
+    | "--gpt" :: others -> gptDemo others
+    | _ -> runProject "examples/Digits" arguments
+
 let libraries =
     [ "src/SparseFs.Core"
       "src/SparseFs"
@@ -317,7 +343,7 @@ let clean () =
             Directory.Delete(made, recursive = true)
 
 let targets: (string * string * (string list -> unit)) list =
-    [ "demo", "build and run examples/Digits", runProject "examples/Digits"
+    [ "demo", "build and run examples/Digits; --gpt: two minutes of a character model", demo
       "test", "build and run the tests; arguments go to Expecto", test
       "test-arm64", "run the tests of the core for Arm64, under qemu", testElsewhere "eng/test-arm64.fsx"
       "test-windows", "run all tests for Windows, under Wine", testElsewhere "eng/test-windows.fsx"

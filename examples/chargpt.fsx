@@ -21,6 +21,8 @@ open TorchSharp
 type Arguments =
     | [<MainCommand; Mandatory>] Text of path: string
     | Steps of int
+    | Seconds of float
+    | Threads of int
     | Blocks of int
     | Features of int
     | Heads of int
@@ -38,6 +40,8 @@ type Arguments =
             match a with
             | Text _ -> "the text to learn, plain or .gz; its last tenth is for validation"
             | Steps _ -> "steps of training in all (2000)"
+            | Seconds _ -> "of training at the most, after which the run is saved (no end)"
+            | Threads _ -> "(as many as the processor has cores)"
             | Blocks _ -> "blocks (4)"
             | Features _ -> "features of a character (128)"
             | Heads _ -> "heads of each attention (4)"
@@ -115,6 +119,7 @@ type Gpt(blocks: SparseTransformerBlock[]) as this =
         m.Through(x, 0L, (fun block h -> block.call h))
 
 torch.manual_seed 0L |> ignore
+given.TryGetResult Threads |> Option.iter torch.set_num_threads
 
 let blocks =
     Array.init (given.GetResult(Blocks, 4)) (fun i ->
@@ -184,6 +189,9 @@ let parameters = model.parameters () |> Seq.sumBy (fun p -> p.numel ())
 printfn
     $"{size} characters, {alphabet.Length} of them different; {parameters} parameters, {slots} of them weights of sparse layers"
 
+/// The last step that was taken.
+let mutable done' = first - 1L
+
 if first <= steps then
     AnsiConsole
         .Progress()
@@ -193,7 +201,11 @@ if first <= steps then
             bar.Increment(float (first - 1L))
             let mutable recent = nan
 
-            for step in first..steps do
+            let watch = Diagnostics.Stopwatch.StartNew()
+            let seconds = given.GetResult(Seconds, infinity)
+            let mutable step = first
+
+            while step <= steps do
                 use _ = torch.NewDisposeScope()
                 optimizer.zero_grad ()
                 let loss = lossOf training step
@@ -211,10 +223,13 @@ if first <= steps then
                     else
                         0.95 * recent + 0.05 * now
 
+                let elapsed = watch.Elapsed.TotalSeconds
+                let isLast = step = steps || elapsed >= seconds
                 bar.Description <- $"loss %.3f{recent}"
-                bar.Increment 1.0
+                // By steps or by seconds, whatever ends first.
+                bar.Value <- float steps * max (float step / float steps) (min 1.0 (elapsed / seconds))
 
-                if step % 500L = 0L || step = steps then
+                if step % 500L = 0L || isLast then
                     Checkpoint.saveTraining
                         { Step = step
                           Seed = Seed.ofInt 0
@@ -222,9 +237,12 @@ if first <= steps then
                         save
                         model
                         optimizer
-                        rewirer)
+                        rewirer
 
-    printfn $"validation loss %.3f{validate ()}; saved in {save}"
+                done' <- step
+                step <- if isLast then Int64.MaxValue else step + 1L)
+
+    printfn $"step {done'}: validation loss %.3f{validate ()}; saved in {save}"
 
 /// One character after the other, each drawn by its probability. What is beyond the context is forgotten.
 let write (count: int) =
