@@ -90,9 +90,10 @@ type Scaling private () =
     /// weights to where they are not drawn, and nobody has shown that the rate holds then.
     /// </remarks>
     /// <example><code>
-    /// // Rates found at 128 features, for a model of 512 at 90 %:
-    /// let groups = Scaling.suPar (model, 512.0 / 128.0, lr = 4e-3, outputs = [ head ])
-    /// let optimizer = SparseOptim.adamW groups
+    /// // A rate that was found at 128 features, for a model of 512 at 90 %:
+    /// let head = torch.nn.Linear(512L, 10L)
+    /// let wide = torch.nn.Sequential(new SparseLinear(512, 512, sparsity = 0.9), torch.nn.ReLU(), head)
+    /// let optimizer = SparseOptim.adamW (Scaling.suPar (wide, 512.0 / 128.0, lr = 4e-3, outputs = [ head ]))
     /// </code></example>
     static member suPar
         (

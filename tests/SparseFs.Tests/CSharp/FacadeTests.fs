@@ -293,10 +293,18 @@ let counterparts =
       "KWinnersOps.winners", [ "sparsenn.functional.kwinners" ]
       "KWinners", [ "sparsenn.KWinners" ]
       "KWinners2d", [ "sparsenn.KWinners2d" ]
-      "SparseOptim.adamW", [ "sparseoptim.AdamW" ]
-      "SparseOptim.adam", [ "sparseoptim.Adam" ]
-      "SparseOptim.sgd", [ "sparseoptim.SGD" ]
-      "SparseOptim.rmsProp", [ "sparseoptim.RMSProp" ]
+      "SparseOptim.adamW(parameters, lr, beta1, beta2, eps, weightDecay, amsgrad, maximize, maxNorm)",
+      [ "sparseoptim.AdamW(parameters, lr, beta1, beta2, eps, weightDecay, amsgrad, maximize, maxNorm)" ]
+      "SparseOptim.adamW(groups, lr, maxNorm)", [ "sparseoptim.AdamW(groups, lr, maxNorm)" ]
+      "SparseOptim.adam(parameters, lr, beta1, beta2, eps, weightDecay, amsgrad, maximize, maxNorm)",
+      [ "sparseoptim.Adam(parameters, lr, beta1, beta2, eps, weightDecay, amsgrad, maximize, maxNorm)" ]
+      "SparseOptim.adam(groups, lr, maxNorm)", [ "sparseoptim.Adam(groups, lr, maxNorm)" ]
+      "SparseOptim.sgd(parameters, lr, momentum, dampening, weightDecay, nesterov, maximize, maxNorm)",
+      [ "sparseoptim.SGD(parameters, lr, momentum, dampening, weightDecay, nesterov, maximize, maxNorm)" ]
+      "SparseOptim.sgd(groups, lr, maxNorm)", [ "sparseoptim.SGD(groups, lr, maxNorm)" ]
+      "SparseOptim.rmsProp(parameters, lr, alpha, eps, weightDecay, momentum, centered, maximize, maxNorm)",
+      [ "sparseoptim.RMSProp(parameters, lr, alpha, eps, weightDecay, momentum, centered, maximize, maxNorm)" ]
+      "SparseOptim.rmsProp(groups, lr, maxNorm)", [ "sparseoptim.RMSProp(groups, lr, maxNorm)" ]
       "KWinnersOptions.defaults", [ "KWinnersSettings.Create" ]
       "Coo.toConnectivity", [ "ConnectivityTensors.FromIndices" ]
       "Coo.ofConnectivity", [ "ConnectivityTensors.ToIndices" ]
@@ -359,6 +367,7 @@ let onlyFacade =
       "Rewiring.Rewire(model, optimizer, policy, seed, onUpdate, layers)",
       "F# has the constructor, and subscribes to Events"
       "Rewiring.Rewire(model, optimizer, seed, onUpdate, layers)", "likewise, for policies that layers carry"
+      "Scalings.SuPar", "Scaling.suPar, which C# may call too"
       for dense in [ "LSTM"; "GRU"; "RNN" ] do
           "Conversions.ToSparse(dense, sparsity, recurrentSparsity, dropout)",
           $"Sparse{dense}.ofDense, which C# may call too" ]

@@ -77,51 +77,25 @@ module internal SpmmRowGroups =
             let mutable d2 = 'L.Zero
             let mutable d3 = 'L.Zero
 
+            // Sums that a narrow tile has not cost nothing.
             if not (Pointer.isNull bias) then
                 a0 <- 'L.Broadcast(Pointer.get bias 0)
-
-                if 'P.Count > 1 then
-                    a1 <- a0
-
-                if 'P.Count > 2 then
-                    a2 <- a0
-
-                if 'P.Count > 3 then
-                    a3 <- a0
-
+                a1 <- a0
+                a2 <- a0
+                a3 <- a0
                 b0 <- 'L.Broadcast(Pointer.get bias 1)
-
-                if 'P.Count > 1 then
-                    b1 <- b0
-
-                if 'P.Count > 2 then
-                    b2 <- b0
-
-                if 'P.Count > 3 then
-                    b3 <- b0
+                b1 <- b0
+                b2 <- b0
+                b3 <- b0
 
                 if 'G.Count > 2 then
                     c0 <- 'L.Broadcast(Pointer.get bias 2)
-
-                if 'G.Count > 2 && 'P.Count > 1 then
                     c1 <- c0
-
-                if 'G.Count > 2 && 'P.Count > 2 then
                     c2 <- c0
-
-                if 'G.Count > 2 && 'P.Count > 3 then
                     c3 <- c0
-
-                if 'G.Count > 2 then
                     d0 <- 'L.Broadcast(Pointer.get bias 3)
-
-                if 'G.Count > 2 && 'P.Count > 1 then
                     d1 <- d0
-
-                if 'G.Count > 2 && 'P.Count > 2 then
                     d2 <- d0
-
-                if 'G.Count > 2 && 'P.Count > 3 then
                     d3 <- d0
 
             let mutable k = 0

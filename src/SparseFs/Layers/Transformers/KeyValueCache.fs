@@ -82,6 +82,25 @@ type KeyValueCache
         | NonNull k, NonNull v -> struct (k.narrow (2L, 0L, int64 length), v.narrow (2L, 0L, int64 length))
         | _ -> invalidOp "a cache that was filled is empty"
 
+    /// Attention of new tokens over all that a cache holds then, or over themselves where there is none: [batch, tokens, features].
+    static member internal Attend
+        (
+            cache: KeyValueCache | null,
+            call: AttentionCall,
+            tokens: AttentionTensors,
+            mask: torch.Tensor | null,
+            dropout: float
+        ) : torch.Tensor =
+        match cache with
+        | null ->
+            let struct (y, _) = Attention.run call tokens mask dropout false
+            y
+        | cache ->
+            let struct (q, k, v) = AttentionSteps.byHeads call.Heads tokens
+            let struct (k, v) = cache.Append(k, v)
+            let struct (y, _) = AttentionSteps.attend q k v mask call.IsCausal dropout false
+            AttentionSteps.join y
+
     override _.ToString() =
         $"KeyValueCache({length} of {capacity} tokens)"
 

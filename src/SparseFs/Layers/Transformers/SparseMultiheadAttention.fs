@@ -45,6 +45,10 @@ type SparseMultiheadAttention
         else
             [| for layer in projections.Inputs -> layer.in_features |]
 
+    let callOf (isCausal: bool) : AttentionCall =
+        { Heads = int64 heads
+          IsCausal = isCausal }
+
     do
         for struct (name, layer) in projections.Named do
             if name <> "out_proj" then
@@ -200,22 +204,9 @@ type SparseMultiheadAttention
         let packed =
             Packed(ChainLayers.run (ChainLayers.ofLayer projections.Inputs.Head) norm Residual.Nothing this.training x)
 
-        let call =
-            { Heads = int64 heads
-              IsCausal = isCausal }
-
+        let call = callOf isCausal
         let part = if this.training then dropout else 0.0
-
-        let y =
-            match cache with
-            | null ->
-                let struct (y, _) = Attention.run call packed mask part false
-                y
-            | cache ->
-                let struct (q, k, v) = AttentionSteps.byHeads call.Heads packed
-                let struct (k, v) = cache.Append(k, v)
-                let struct (y, _) = AttentionSteps.attend q k v mask isCausal part false
-                AttentionSteps.join y
+        let y = KeyValueCache.Attend(cache, call, packed, mask, part)
 
         let chain =
             { ChainLayers.ofLayer projections.Outputs with
@@ -257,10 +248,7 @@ type SparseMultiheadAttention
         let mask = AttentionSteps.mask (int64 heads) i.Query attnMask keyPaddingMask
         let part = if this.training then dropout else 0.0
 
-        let call =
-            { Heads = int64 heads
-              IsCausal = isCausal }
-
+        let call = callOf isCausal
         let struct (y, weights) = Attention.run call tensors mask part needWeights
         let y = projections.Outputs.call y
 

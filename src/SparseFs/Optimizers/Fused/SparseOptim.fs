@@ -63,9 +63,8 @@ type SparseOptim private () =
     /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
     /// <remarks>Loshchilov and Hutter, ICLR 2019.</remarks>
     /// <example><code>
-    /// let decaying = AdamW.ParamGroup([ layer.weight ], AdamW.Options(weight_decay = 0.1))
-    /// let others = AdamW.ParamGroup([ layer.bias ], AdamW.Options(weight_decay = 0.0))
-    /// let optimizer = SparseOptim.adamW ([ decaying; others ], lr = 1e-3)
+    /// let options = Modules.AdamW.Options(weight_decay = System.Nullable 0.1)
+    /// let optimizer = SparseOptim.adamW ([ Modules.AdamW.ParamGroup(model.parameters (), options) ], lr = 1e-3)
     /// </code></example>
     static member adamW(groups: AdamW.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedAdamW =
         let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
@@ -133,9 +132,8 @@ type SparseOptim private () =
     /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
     /// <remarks>Kingma and Ba, ICLR 2015.</remarks>
     /// <example><code>
-    /// let decaying = Adam.ParamGroup([ layer.weight ], Adam.Options(weight_decay = 0.1))
-    /// let others = Adam.ParamGroup([ layer.bias ], Adam.Options(weight_decay = 0.0))
-    /// let optimizer = SparseOptim.adam ([ decaying; others ], lr = 1e-3)
+    /// let options = Modules.Adam.Options(weight_decay = System.Nullable 0.1)
+    /// let optimizer = SparseOptim.adam ([ Modules.Adam.ParamGroup(model.parameters (), options) ], lr = 1e-3)
     /// </code></example>
     static member adam(groups: Adam.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedAdam =
         let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
@@ -198,9 +196,8 @@ type SparseOptim private () =
     /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
     /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
     /// <example><code>
-    /// let decaying = SGD.ParamGroup([ layer.weight ], SGD.Options(weight_decay = 0.1))
-    /// let others = SGD.ParamGroup([ layer.bias ], SGD.Options(weight_decay = 0.0))
-    /// let optimizer = SparseOptim.sgd ([ decaying; others ], lr = 1e-3)
+    /// let options = Modules.SGD.Options(weight_decay = System.Nullable 0.1)
+    /// let optimizer = SparseOptim.sgd ([ Modules.SGD.ParamGroup(model.parameters (), options) ], lr = 1e-3)
     /// </code></example>
     static member sgd(groups: SGD.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedSGD =
         let struct (groups, parameters) = OptimizerGroups.checkedGroups groups
@@ -264,9 +261,8 @@ type SparseOptim private () =
     /// <exception cref="T:System.ArgumentException">A number is outside its range, or a parameter is in two groups.</exception>
     /// <exception cref="T:System.ArgumentNullException">groups is null.</exception>
     /// <example><code>
-    /// let decaying = RMSProp.ParamGroup([ layer.weight ], RMSProp.Options(weight_decay = 0.1))
-    /// let others = RMSProp.ParamGroup([ layer.bias ], RMSProp.Options(weight_decay = 0.0))
-    /// let optimizer = SparseOptim.rmsProp ([ decaying; others ], lr = 1e-3)
+    /// let options = Modules.RMSProp.Options(weight_decay = System.Nullable 0.1)
+    /// let optimizer = SparseOptim.rmsProp ([ Modules.RMSProp.ParamGroup(model.parameters (), options) ], lr = 1e-3)
     /// </code></example>
     static member rmsProp(groups: RMSProp.ParamGroup seq, ?lr: float, ?maxNorm: float) : FusedRMSProp =
         let struct (groups, parameters) = OptimizerGroups.checkedGroups groups

@@ -294,7 +294,8 @@ let comparable (matrixOf: string -> SparseLinear) (found: (string * torch.Tensor
 let private slack = 16.0
 
 /// Each result is as near to that of float64 as an evaluation of some roundoff is, up to the order of its sums: another one in float32 says how
-/// far its roundoff leads, and other roundoffs lead as much farther as they are.
+/// far its roundoff leads, and other roundoffs lead as much farther as they are. A result of a few numbers may be near by luck: so each may
+/// be as far away, in parts of its largest number, as the farthest; and its terms, which may cancel, are as large as the largest result.
 let expectNear
     (case: string)
     (roundoff: float)
@@ -304,13 +305,29 @@ let expectNear
     =
     let found, near = dict got, dict inFloat32
 
-    for name, wanted in exact do
-        let away =
-            Array.map2 (fun (a: float) b -> abs (a - b)) wanted near[name]
-            |> Array.fold max 0.0
+    let sizeOf (wanted: float[]) =
+        wanted |> Array.fold (fun most x -> max most (abs x)) 0.0
 
-        let size = wanted |> Array.fold (fun most x -> max most (abs x)) 0.0
-        let ofFloat32 = away + Oracle.float32Roundoff * size
+    let awayOf (name: string) (wanted: float[]) =
+        Array.map2 (fun (a: float) b -> abs (a - b)) wanted near[name]
+        |> Array.fold max 0.0
+
+    let farthest =
+        exact
+        |> List.map (fun (name, wanted) ->
+            match sizeOf wanted with
+            | 0.0 -> 0.0
+            | size -> awayOf name wanted / size)
+        |> List.fold max 0.0
+
+    let largest = exact |> List.map (snd >> sizeOf) |> List.fold max 0.0
+
+    for name, wanted in exact do
+        let size = sizeOf wanted
+
+        let ofFloat32 =
+            max (awayOf name wanted) (farthest * size) + Oracle.float32Roundoff * largest
+
         let bound = slack * ofFloat32 * (roundoff / Oracle.float32Roundoff)
         Expect.equal found[name].Length wanted.Length $"{case}: length of {name}"
 
