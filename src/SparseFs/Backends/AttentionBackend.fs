@@ -24,6 +24,15 @@ type internal AttentionTensors =
 
     member t.Query: torch.Tensor = t.List.Head
 
+    /// Queries, keys and values by themselves.
+    member t.Parts: struct (torch.Tensor * torch.Tensor * torch.Tensor) =
+        match t with
+        | Packed ofAll ->
+            let size = ofAll.shape[2] / 3L
+
+            struct (ofAll.narrow (2L, 0L, size), ofAll.narrow (2L, size, size), ofAll.narrow (2L, 2L * size, size))
+        | Apart(query, key, value) -> struct (query, key, value)
+
     /// Batch, queries, keys and features of all heads.
     member t.Sizes: struct (int64 * int64 * int64 * int64) =
         match t with

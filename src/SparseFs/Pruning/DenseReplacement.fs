@@ -278,13 +278,13 @@ module internal DenseReplacement =
                     made[i].Dispose()
                     rowOf held (cellsOf held) "it is not faster" times[i]
 
-        SparsifyReport(
+        let rows =
             Array.map2
                 (fun held why ->
                     match outcome.TryGetValue held.Module with
                     | true, row -> row
                     | _ -> rowOf held (cellsOf held) why ValueNone)
                 found
-                refusals,
-            carrying.IsNone
-        )
+                refusals
+
+        SparsifyReport(Array.append rows (SparsifyRow.ofMatrices model), carrying.IsNone)

@@ -10,10 +10,10 @@ open TorchSharp.Modules
 /// <remarks>
 /// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
-/// <c>Linear</c> or <c>Conv2d</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why.
-/// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the
-/// conversion, or convert with <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be
-/// somebody else's. Hooks and gradients stay behind.
+/// <c>Linear</c> or <c>Conv2d</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why; so are
+/// recurrent modules, attention and transformers' layers: torch does not tell all that their twins have to know, whose ofDense asks for it.
+/// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the conversion, or convert with
+/// <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
 /// </remarks>
 [<RequireQualifiedAccess>]
 module Sparsify =

@@ -109,6 +109,27 @@ module internal TensorView =
         | null -> null
         | t -> contiguous t
 
+    let private first (t: torch.Tensor) : nativeptr<float32> =
+        use storage = t.storage<float32>()
+        NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
+
+    /// <summary>As floats, of a tensor whose last dimension alone has to be contiguous.</summary>
+    /// <exception cref="T:System.ArgumentException">Not float32, not on the CPU, or its last dimension is not contiguous.</exception>
+    let rows (name: string) (t: torch.Tensor) : nativeptr<float32> =
+        if
+            t.dtype <> torch.ScalarType.Float32
+            || t.device_type <> DeviceType.CPU
+            || t.stride (int (t.dim ()) - 1) <> 1L
+        then
+            let got =
+                $"{t.dtype} on {t.device} with a last stride of {t.stride (int (t.dim ()) - 1)}"
+
+            raise (
+                ArgumentException($"expected a Float32 tensor on the CPU whose rows are contiguous, got {got}", name)
+            )
+
+        first t
+
     /// <summary>The address of the first element; keep the tensor alive while it is used.</summary>
     /// <exception cref="T:System.ArgumentException">Not float32, not on the CPU, or not contiguous.</exception>
     /// <remarks>Storage.data_ptr does not know the offset of a view, so it is added here.</remarks>
@@ -121,8 +142,7 @@ module internal TensorView =
             let got = $"{t.dtype} on {t.device}, contiguous: {t.is_contiguous ()}"
             raise (ArgumentException($"expected a contiguous Float32 tensor on the CPU, got {got}", name))
 
-        use storage = t.storage<float32>()
-        NativePtr.ofNativeInt (storage.data_ptr () + nativeint (t.storage_offset ()) * 4n)
+        first t
 
     /// <summary>As floats, of an int32 tensor.</summary>
     /// <exception cref="T:System.ArgumentException">Not int32, not on the CPU, or not contiguous.</exception>

@@ -15,6 +15,10 @@ module internal AttentionForward =
     [<Literal>]
     let private Block = 16
 
+    /// Queries that are too few to be worth bringing keys into columns: one, where tokens are generated one after the other.
+    [<Literal>]
+    let private Few = 2
+
     let private head
         (width: Width)
         (s: AttentionShape)
@@ -35,7 +39,10 @@ module internal AttentionForward =
         let room = Pointer.at columns (int64 s.Features * int64 keys)
         let scores = Pointer.at room ofValues
         let sums = Pointer.at scores (int64 Block * int64 keys)
-        kernels.Transpose(k, s.Keys, s.Features, columns, keys)
+
+        if s.Queries > Few then
+            kernels.Transpose(k, s.Keys, s.Features, columns, keys)
+
         let v = HeadRows.ofTokens kernels lanes s.Keys s.Features v room
         let factors = NativePtr.stackalloc<float32> Block
         let mutable first = 0
@@ -50,7 +57,24 @@ module internal AttentionForward =
                   Row = int64 q.Stride
                   Column = 1L }
 
-            kernels.Product(queries, columns, int64 keys, count, s.Features, wide / lanes, false, scores, int64 keys)
+            if s.Queries > Few then
+                kernels.Product(
+                    queries,
+                    columns,
+                    int64 keys,
+                    count,
+                    s.Features,
+                    wide / lanes,
+                    false,
+                    scores,
+                    int64 keys
+                )
+            else
+                for i in 0 .. count - 1 do
+                    let row = Pointer.at scores (int64 i * int64 keys)
+
+                    for j in 0 .. seen - 1 do
+                        Pointer.set row j (kernels.Dot(q.Row(first + i), k.Row j, s.Features))
 
             for i in 0 .. count - 1 do
                 let row = Pointer.at scores (int64 i * int64 keys)

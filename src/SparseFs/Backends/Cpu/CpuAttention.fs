@@ -29,10 +29,11 @@ module internal CpuAttention =
         let ofQuery = 2L * int64 s.Heads * int64 s.Keys * int64 s.Features
         policies.Products (int (min ofQuery (int64 Int32.MaxValue))) (s.Samples * s.Queries)
 
-    let private view (name: string) (t: torch.Tensor) (tokens: int) (ofToken: int) (first: int) : TokenView =
-        { Data = NativePtr.add (TensorView.floats name t) first
-          OfToken = ofToken
-          OfSample = int64 tokens * int64 ofToken }
+    /// Features from a first one on.
+    let private view (name: string) (t: torch.Tensor) (first: int) : TokenView =
+        { Data = NativePtr.add (TensorView.rows name t) first
+          OfToken = int (t.stride 1)
+          OfSample = t.stride 0 }
 
     /// Where queries, keys and values lie.
     let private views (s: AttentionShape) (t: AttentionTensors) : struct (TokenView * TokenView * TokenView) =
@@ -40,17 +41,17 @@ module internal CpuAttention =
 
         match t with
         | Packed ofAll ->
-            let part index =
-                view "packed" ofAll s.Queries (3 * features) (index * features)
+            let part index = view "packed" ofAll (index * features)
 
             struct (part 0, part 1, part 2)
-        | Apart(query, key, value) ->
-            struct (view "query" query s.Queries features 0,
-                    view "key" key s.Keys features 0,
-                    view "value" value s.Keys features 0)
+        | Apart(query, key, value) -> struct (view "query" query 0, view "key" key 0, view "value" value 0)
 
-    let private contiguous (t: AttentionTensors) : AttentionTensors =
-        AttentionTensors.Of(t.List |> List.map TensorView.contiguous)
+    /// Tokens of samples may lie anywhere; their features lie side by side.
+    let private inRows (t: AttentionTensors) : AttentionTensors =
+        let inRows (t: torch.Tensor) =
+            if t.stride 2 = 1L then t else TensorView.contiguous t
+
+        AttentionTensors.Of(t.List |> List.map inRows)
 
     let private suits (call: AttentionCall) (t: AttentionTensors) : bool =
         let struct (batch, queries, keys, features) = t.Sizes
@@ -66,7 +67,7 @@ module internal CpuAttention =
         && t.List |> List.forall (fun t -> t.dtype = torch.ScalarType.Float32)
 
     let private forward (policies: CpuPolicies) (call: AttentionCall) (t: AttentionTensors) =
-        let t = contiguous t
+        let t = inRows t
         let s = shapeOf call t
         let struct (batch, queries, _, features) = t.Sizes
 
@@ -77,7 +78,7 @@ module internal CpuAttention =
             empty [| batch; queries; features |], empty [| batch; call.Heads; queries |]
 
         let struct (q, k, v) = views s t
-        let toY = view "y" y s.Queries (s.Heads * s.Features) 0
+        let toY = view "y" y 0
         let toLogarithms = TensorView.floats "logarithms" logarithms
 
         ExecutionPolicy.call (policyOf policies s) (fun granted ->
@@ -94,21 +95,26 @@ module internal CpuAttention =
         (logarithms: torch.Tensor)
         (dy: torch.Tensor)
         : AttentionTensors =
-        let t, dy = contiguous t, TensorView.contiguous dy
+        let t, dy = inRows t, TensorView.contiguous dy
         let s = shapeOf call t
-        let gradients = AttentionTensors.Of(t.List |> List.map torch.empty_like)
+
+        let gradients =
+            AttentionTensors.Of(
+                t.List
+                |> List.map (fun t -> torch.empty (t.shape, dtype = t.dtype, device = t.device))
+            )
+
         let struct (q, k, v) = views s t
         let struct (dq, dk, dv) = views s gradients
-        let features = s.Heads * s.Features
 
         let tape =
             { Query = q
               Key = k
               Value = v
-              Output = view "y" y s.Queries features 0
+              Output = view "y" y 0
               Logarithms = TensorView.floats "logarithms" logarithms }
 
-        let ofDY = view "dy" dy s.Queries features 0
+        let ofDY = view "dy" dy 0
 
         ExecutionPolicy.call (policyOf policies s) (fun granted -> AttentionBackward.run granted s tape ofDY dq dk dv)
 

@@ -29,7 +29,7 @@ type KeyValueCache
         let shape = like.shape
 
         torch
-            .empty([| shape[0]; shape[1]; int64 capacity; shape[3] |], dtype = like.dtype, device = like.device)
+            .empty([| shape[0]; int64 capacity; shape[2] |], dtype = like.dtype, device = like.device)
             .DetachFromDisposeScope()
 
     /// <summary>The most tokens that it holds.</summary>
@@ -41,11 +41,11 @@ type KeyValueCache
     /// <summary>Forgets all tokens.</summary>
     member _.Reset() : unit = length <- 0
 
-    /// All keys and values with new ones [batch, heads, tokens, features of a head] behind them.
+    /// All keys and values with new ones [batch, tokens, features] behind them.
     member internal _.Append(key: torch.Tensor, value: torch.Tensor) : struct (torch.Tensor * torch.Tensor) =
         use _ = torch.no_grad ()
         let shape = key.shape
-        let tokens = int shape[2]
+        let tokens = int shape[1]
 
         if length + tokens > capacity then
             let got = $"{length} and {tokens} more"
@@ -58,12 +58,12 @@ type KeyValueCache
         | NonNull k, NonNull v when length > 0 ->
             let expected = k.shape
 
-            if expected[0] <> shape[0] || expected[1] <> shape[1] || expected[3] <> shape[3] then
+            if expected[0] <> shape[0] || expected[2] <> shape[2] then
                 let what = $"a cache of the same attention and batch, {Shape.text expected}"
                 raise (ArgumentException($"expected {what}, got keys of {Shape.text shape}", "cache"))
 
-            k.narrow(2L, int64 length, int64 tokens).copy_ key |> ignore
-            v.narrow(2L, int64 length, int64 tokens).copy_ value |> ignore
+            k.narrow(1L, int64 length, int64 tokens).copy_ key |> ignore
+            v.narrow(1L, int64 length, int64 tokens).copy_ value |> ignore
         | _ ->
             for t in [ keys; values ] do
                 match t with
@@ -71,15 +71,15 @@ type KeyValueCache
                 | t -> t.Dispose()
 
             let k, v = room key, room value
-            k.narrow(2L, 0L, int64 tokens).copy_ key |> ignore
-            v.narrow(2L, 0L, int64 tokens).copy_ value |> ignore
+            k.narrow(1L, 0L, int64 tokens).copy_ key |> ignore
+            v.narrow(1L, 0L, int64 tokens).copy_ value |> ignore
             keys <- k
             values <- v
 
         length <- length + tokens
 
         match keys, values with
-        | NonNull k, NonNull v -> struct (k.narrow (2L, 0L, int64 length), v.narrow (2L, 0L, int64 length))
+        | NonNull k, NonNull v -> struct (k.narrow (1L, 0L, int64 length), v.narrow (1L, 0L, int64 length))
         | _ -> invalidOp "a cache that was filled is empty"
 
     /// Attention of new tokens over all that a cache holds then, or over themselves where there is none: [batch, tokens, features].
@@ -96,10 +96,13 @@ type KeyValueCache
             let struct (y, _) = Attention.run call tokens mask dropout false
             y
         | cache ->
-            let struct (q, k, v) = AttentionSteps.byHeads call.Heads tokens
-            let struct (k, v) = cache.Append(k, v)
-            let struct (y, _) = AttentionSteps.attend q k v mask call.IsCausal dropout false
-            AttentionSteps.join y
+            let struct (query, key, value) = tokens.Parts
+            let struct (keys, values) = cache.Append(key, value)
+
+            let struct (y, _) =
+                Attention.run call (Apart(query, keys, values)) mask dropout false
+
+            y
 
     override _.ToString() =
         $"KeyValueCache({length} of {capacity} tokens)"

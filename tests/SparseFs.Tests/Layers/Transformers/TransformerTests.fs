@@ -117,6 +117,22 @@ type Gpt(blocks: SparseTransformerBlock list) as this =
 
         head.call (norm.call h)
 
+/// A layer that is replaced beside modules that are not.
+type Mixed() as this =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Mixed")
+    let recurrent = torch.nn.LSTM(3L, 4L)
+    let attention = torch.nn.MultiheadAttention(4L, 2L)
+    let encoder = torch.nn.TransformerEncoderLayer(4L, 2L, 8L)
+
+    let head: torch.nn.Module<torch.Tensor, torch.Tensor> = torch.nn.Linear(4L, 2L)
+
+    do this.RegisterComponents()
+
+    override _.forward x =
+        let struct (h, _, _) = recurrent.call x
+        let y, _ = attention.call (h, h, h)
+        head.call (encoder.call (y, null, null))
+
 let private gpt (seed: int) =
     new Gpt([ for i in 0..1 -> new SparseTransformerBlock(8, 2, sparsity = 0.6, seed = Seed.ofInt (seed + i)) ])
 
@@ -798,6 +814,32 @@ let tests =
                   Expect.isNonEmpty grown "something has grown"
                   // Two sums of the same products may differ in their last places.
                   Expect.isTrue (grown |> Set.forall (fun cell -> size cell >= least * 0.9999f)) "the largest"
+          }
+
+          test "Sparsify says of each matrix that it leaves why it does" {
+              use _ = torch.NewDisposeScope()
+              let report = Sparsify.model (Sparsify.each 0.5) (new Mixed())
+              Expect.equal report.Replaced 1 "the head"
+
+              let left =
+                  [ for r in report.Rows do
+                        if not r.IsReplaced then
+                            r.Name, (r.Rows, r.Cols), r.Nnz ]
+
+              for row in
+                  [ "recurrent.weight_ih_l0", (16, 3), 48L
+                    "recurrent.weight_hh_l0", (16, 4), 64L
+                    "attention.in_proj_weight", (12, 4), 48L
+                    "encoder.linear1.weight", (8, 4), 32L ] do
+                  Expect.contains left row $"of {left}"
+
+              for name, maker in
+                  [ "recurrent", "SparseLSTM.ofDense"
+                    "attention", "SparseMultiheadAttention.ofDense"
+                    "encoder", "SparseTransformerEncoderLayer.ofDense" ] do
+                  for r in report.Rows do
+                      if r.Name.StartsWith(name + ".") then
+                          Expect.stringContains r.WhyNot maker r.Name
           }
 
           test "what cannot be is refused" {
