@@ -268,15 +268,21 @@ module internal SpmmRowGroups =
             if 'K.Count = 4 && fourAtOnce then
                 group<'L, 'V, 'K, 'G, Four, 'I> &g values bias tile y apart tiles false
 
+            // Both halves of a tile before the next one: in narrow rows what a vector has too many is what the next one overwrites.
             if 'K.Count = 4 && not fourAtOnce then
-                group<'L, 'V, 'K, 'G, Two, 'I> &g values bias tile y apart tiles false
+                for t in 0 .. tiles.Count - 1 do
+                    let one =
+                        { First = Pointer.at tiles.First (int64 t)
+                          Count = 1 }
 
-                group<'L, 'V, 'K, 'G, Two, 'I>
-                    &g
-                    values
-                    bias
-                    (Pointer.at tile (if 'I.AreTiles then 2L * lanes else 0L))
-                    (Pointer.at y (if 'I.AreTiles then 2L * lanes else 0L))
-                    apart
-                    tiles
-                    true)
+                    group<'L, 'V, 'K, 'G, Two, 'I> &g values bias tile y apart one false
+
+                    group<'L, 'V, 'K, 'G, Two, 'I>
+                        &g
+                        values
+                        bias
+                        (Pointer.at tile (if 'I.AreTiles then 2L * lanes else 0L))
+                        (Pointer.at y (if 'I.AreTiles then 2L * lanes else 0L))
+                        apart
+                        one
+                        true)
