@@ -311,87 +311,55 @@ let tests =
                   finally
                       folder.Delete true)
 
-          for name, theirs, ours in
+          for name, make in
               [ "AdamW",
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ AdamW.ParamGroup(
-                              [ a ],
-                              AdamW.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          AdamW.ParamGroup([ b ]) ]
+                (fun (maker: string) (a: Parameter) (b: Parameter) ->
+                    let options =
+                        AdamW.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
 
-                    torch.optim.AdamW(groups, 0.01, weight_decay = 0.01) :> torch.optim.Optimizer),
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ AdamW.ParamGroup(
-                              [ a ],
-                              AdamW.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          AdamW.ParamGroup([ b ]) ]
+                    let groups = [ AdamW.ParamGroup([ a ], options); AdamW.ParamGroup([ b ]) ]
 
-                    [ SparseOptim.adamW (groups, lr = 0.01) :> torch.optim.Optimizer
-                      sparseoptim.AdamW(groups, 0.01) ])
+                    match maker with
+                    | "torch" -> torch.optim.AdamW(groups, 0.01, weight_decay = 0.01) :> torch.optim.Optimizer
+                    | "F#" -> SparseOptim.adamW (groups, lr = 0.01)
+                    | _ -> sparseoptim.AdamW(groups, 0.01))
                 "Adam",
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ Adam.ParamGroup(
-                              [ a ],
-                              Adam.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          Adam.ParamGroup([ b ]) ]
+                (fun (maker: string) (a: Parameter) (b: Parameter) ->
+                    let options =
+                        Adam.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
 
-                    torch.optim.Adam(groups, 0.01) :> torch.optim.Optimizer),
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ Adam.ParamGroup(
-                              [ a ],
-                              Adam.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          Adam.ParamGroup([ b ]) ]
+                    let groups = [ Adam.ParamGroup([ a ], options); Adam.ParamGroup([ b ]) ]
 
-                    [ SparseOptim.adam (groups, lr = 0.01) :> torch.optim.Optimizer
-                      sparseoptim.Adam(groups, 0.01) ])
+                    match maker with
+                    | "torch" -> torch.optim.Adam(groups, 0.01) :> torch.optim.Optimizer
+                    | "F#" -> SparseOptim.adam (groups, lr = 0.01)
+                    | _ -> sparseoptim.Adam(groups, 0.01))
                 "SGD",
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ SGD.ParamGroup([ a ], SGD.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25))
-                          SGD.ParamGroup([ b ]) ]
+                (fun (maker: string) (a: Parameter) (b: Parameter) ->
+                    let options = SGD.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
+                    let groups = [ SGD.ParamGroup([ a ], options); SGD.ParamGroup([ b ]) ]
 
-                    torch.optim.SGD(groups, 0.01) :> torch.optim.Optimizer),
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ SGD.ParamGroup([ a ], SGD.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25))
-                          SGD.ParamGroup([ b ]) ]
-
-                    [ SparseOptim.sgd (groups, lr = 0.01) :> torch.optim.Optimizer
-                      sparseoptim.SGD(groups, 0.01) ])
+                    match maker with
+                    | "torch" -> torch.optim.SGD(groups, 0.01) :> torch.optim.Optimizer
+                    | "F#" -> SparseOptim.sgd (groups, lr = 0.01)
+                    | _ -> sparseoptim.SGD(groups, 0.01))
                 "RMSProp",
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ RMSProp.ParamGroup(
-                              [ a ],
-                              RMSProp.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          RMSProp.ParamGroup([ b ]) ]
+                (fun (maker: string) (a: Parameter) (b: Parameter) ->
+                    let options =
+                        RMSProp.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
 
-                    torch.optim.RMSProp(groups, 0.01) :> torch.optim.Optimizer),
-                (fun (a: Parameter) (b: Parameter) ->
-                    let groups =
-                        [ RMSProp.ParamGroup(
-                              [ a ],
-                              RMSProp.Options(LearningRate = Nullable 0.1, weight_decay = Nullable 0.25)
-                          )
-                          RMSProp.ParamGroup([ b ]) ]
+                    let groups = [ RMSProp.ParamGroup([ a ], options); RMSProp.ParamGroup([ b ]) ]
 
-                    [ SparseOptim.rmsProp (groups, lr = 0.01) :> torch.optim.Optimizer
-                      sparseoptim.RMSProp(groups, 0.01) ]) ] do
+                    match maker with
+                    | "torch" -> torch.optim.RMSProp(groups, 0.01) :> torch.optim.Optimizer
+                    | "F#" -> SparseOptim.rmsProp (groups, lr = 0.01)
+                    | _ -> sparseoptim.RMSProp(groups, 0.01)) ] do
               testCase $"{name}: groups have rates and decays of their own" (fun () ->
-                  for index in 0..1 do
+                  for language in [ "F#"; "C#" ] do
                       use _ = torch.NewDisposeScope()
                       let first, second = twins (fun () -> [ torch.randn 30L; torch.randn 20L ])
-                      use a = theirs first[0] first[1]
-                      use b = List.item index (ours second[0] second[1])
+                      use a = make "torch" first[0] first[1]
+                      use b = make language second[0] second[1]
 
                       for _ in 1..5 do
                           for p, q in Array.zip first second do
@@ -402,7 +370,7 @@ let tests =
                           a.step () |> ignore
                           b.step () |> ignore
 
-                      areAlike name 5 0.1 first second)
+                      areAlike $"{name}, {language}" 5 0.1 first second)
 
           Refusals.refuses "a parameter in two groups is refused" "groups" "shape [3] in groups 0 and 2" (fun () ->
               use _ = torch.NewDisposeScope()
