@@ -295,7 +295,7 @@ let train (run: Run) : Outcome =
     let processorSeconds () =
         Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds
 
-    let curve = ResizeArray [ 0L, 0.0, validate setting ]
+    let curve = ResizeArray [ (0L, 0.0, validate setting) ]
     let mutable step = 0L
     let mutable next = 120.0
 

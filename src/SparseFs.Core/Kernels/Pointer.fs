@@ -13,6 +13,10 @@ module internal Pointer =
     let inline at (p: nativeptr<'a>) (index: int64) : nativeptr<'a> =
         NativePtr.ofNativeInt (NativePtr.toNativeInt p + nativeint index * nativeint sizeof<'a>)
 
+    /// Floats from one address to a later one.
+    let inline distance (from: nativeptr<float32>) (until: nativeptr<float32>) : int64 =
+        (int64 (NativePtr.toNativeInt until) - int64 (NativePtr.toNativeInt from)) / 4L
+
     let inline get (p: nativeptr<'a>) (index: int) : 'a = NativePtr.get p index
     let inline set (p: nativeptr<'a>) (index: int) (value: 'a) = NativePtr.set p index value
     let inline isNull (p: nativeptr<'a>) = NativePtr.toNativeInt p = 0n

@@ -2,6 +2,7 @@ namespace SparseFs.Kernels
 
 #nowarn "9"
 
+open System.Runtime.Intrinsics
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
@@ -43,6 +44,21 @@ module internal StencilProducts =
     /// <remarks>Other rows use each input too seldom to leave a tile before all of them have had it: for them the lines are asked for.</remarks>
     let private tilesOfGroup = 28
 
+    let private copyVectors
+        (lanes: int)
+        (count: int)
+        (source: nativeptr<float32>)
+        (step: int64)
+        (target: nativeptr<float32>)
+        (apart: int64)
+        =
+        for row in 0 .. count - 1 do
+            let source, target =
+                Pointer.at source (int64 row * step), Pointer.at target (int64 row * apart)
+
+            for i in 0..4 .. lanes - 4 do
+                Vector128.Store(Vector128.Load(Pointer.at source (int64 i)), Pointer.at target (int64 i))
+
     /// Some rows of a sample's products.
     let private sumRows
         (kernels: TileKernels)
@@ -57,30 +73,46 @@ module internal StencilProducts =
         (y: nativeptr<float32>)
         =
         let channel = target.Size.Pixels
-        let all = target.Vectors lanes
+        let last = tiles.Length - 1
+        let ofLast = target.Vectors lanes - last * vectors
         let channels = Pointer.at y (int64 rows.From * channel)
         use places = fixed tiles
 
         // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
         // last row of a channel is another's, or nobody's.
-        let isDirect (tile: int) =
+        let isInside (tile: int) =
             let place = tiles[tile]
             let last = max (max place.Out0 place.Out1) (max place.Out2 place.Out3)
             target.Phases = 1 && last + int64 lanes <= channel
 
-        let mutable direct = all / vectors
+        let mutable direct = tiles.Length
 
-        while direct > 0 && not (isDirect (direct - 1)) do
+        while direct > 0 && not (isInside (direct - 1)) do
             direct <- direct - 1
+
+        // Tiles before the last.
+        let whole = max 0 (min direct last)
+
+        // Rows whose last tile is written in place: what it has too many goes to the first pixels of the channel behind it, which
+        // get their numbers back. The last rows have none behind them.
+        let endOfDirect (tile: int) =
+            if tile < last || target.Phases > 1 then
+                rows.From
+            elif isInside last then
+                rows.To
+            elif last > 0 && tiles[last].Out0 >= int64 lanes then
+                max rows.From (rows.To - max 1 p.Group)
+            else
+                rows.From
 
         let together = if p.Group = 4 then tilesOfGroup else 1
         let mutable tile = 0
 
-        while tile < direct do
-            let count = min together (direct - tile)
+        while tile < whole do
+            let count = min together (whole - tile)
 
             if together = 1 then
-                fetchLines rows.Count (Pointer.at channels tiles[min (tile + 1) (direct - 1)].Out0) channel
+                fetchLines rows.Count (Pointer.at channels tiles[min (tile + 1) last].Out0) channel
 
             let tiles =
                 { First = Pointer.at places (int64 tile)
@@ -89,33 +121,52 @@ module internal StencilProducts =
             kernels.Convolve(vectors, p, values, bias, planes, rows, channels, channel, tiles)
             tile <- tile + count
 
-        if direct < tiles.Length then
-            let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
-            let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
-            let place = NativePtr.stackalloc<TilePlaces> 1
+        let room = NativePtr.stackalloc<float32>(rowBlock * vectors * lanes + 16)
+        let block = NativePtr.ofNativeInt ((NativePtr.toNativeInt room + 63n) &&& ~~~63n)
+        let place = NativePtr.stackalloc<TilePlaces> 1
 
-            for tile in direct .. tiles.Length - 1 do
-                let count = min vectors (all - tile * vectors)
+        for tile in whole..last do
+            let count = if tile = last then ofLast else vectors
+            let inPlace = endOfDirect tile
+            let mutable row = rows.From
 
-                NativePtr.write
-                    place
-                    { tiles[tile] with
-                        Out0 = 0L
-                        Out1 = int64 lanes
-                        Out2 = int64 (2 * lanes)
-                        Out3 = int64 (3 * lanes) }
+            NativePtr.write place tiles[tile]
 
-                let mutable row = rows.From
+            while row < inPlace do
+                let own =
+                    { From = row
+                      To = min inPlace (row + rowBlock) }
 
-                while row < rows.To do
-                    let own =
-                        { From = row
-                          To = min rows.To (row + rowBlock) }
+                let into = Pointer.at y (int64 row * channel)
+                let behind = Pointer.at into channel
 
-                    let wide = int64 (count * lanes)
-                    kernels.Convolve(count, p, values, bias, planes, own, block, wide, { First = place; Count = 1 })
-                    kernels.Put(target, block, tile * vectors, count, own, y)
-                    row <- own.To
+                if not (isInside tile) then
+                    copyVectors lanes own.Count behind channel block (int64 lanes)
+
+                kernels.Convolve(count, p, values, bias, planes, own, into, channel, { First = place; Count = 1 })
+
+                if not (isInside tile) then
+                    copyVectors lanes own.Count block (int64 lanes) behind channel
+
+                row <- own.To
+
+            NativePtr.write
+                place
+                { tiles[tile] with
+                    Out0 = 0L
+                    Out1 = int64 lanes
+                    Out2 = int64 (2 * lanes)
+                    Out3 = int64 (3 * lanes) }
+
+            while row < rows.To do
+                let own =
+                    { From = row
+                      To = min rows.To (row + rowBlock) }
+
+                let wide = int64 (count * lanes)
+                kernels.Convolve(count, p, values, bias, planes, own, block, wide, { First = place; Count = 1 })
+                kernels.Put(target, block, tile * vectors, count, own, y)
+                row <- own.To
 
     /// Into how many parts each of n samples is divided: one if there are samples enough.
     let sharesOf (machine: ExecutionPolicy) (n: int) : int =

@@ -67,8 +67,10 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
     member layout.Fill<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (sample: nativeptr<float32>, planes: nativeptr<float32>)
         : unit =
+        // Rows are written in order and in whole vectors: what one writes too many, those behind it write over, or the slack.
         let mutable row = planes
         let step, wide = stride.Width, split.Width
+        let behind = Pointer.at sample (int64 channels * size.Pixels)
 
         for channel in 0 .. channels - 1 do
             let ofChannel = Pointer.at sample (int64 channel * size.Pixels)
@@ -89,18 +91,27 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
                         if fromZ >= 0 && fromZ < size.Depth && fromY >= 0 && fromY < size.Height then
                             let at = (int64 fromZ * int64 size.Height + int64 fromY) * int64 size.Width
                             let source = Pointer.at ofChannel at
-                            Pixels.clear row from
+                            Pixels.clearVectors<'L, 'V> row from
 
                             if step = 1 then
                                 let source = Pointer.at source (int64 (first + from))
-                                Pixels.copyRow<'L, 'V> source (until - from) (Pointer.at row (int64 from))
+                                let target, count = Pointer.at row (int64 from), until - from
+
+                                if
+                                    0 < count
+                                    && count < 'L.Count
+                                    && Pointer.distance source behind >= int64 'L.Count
+                                then
+                                    'L.Store(target, 'L.Load source)
+                                else
+                                    Pixels.copyRow<'L, 'V> source count target
                             else
                                 for x in from .. until - 1 do
                                     Pointer.set row x (Pointer.get source (first + x * step))
 
-                            Pixels.clear (Pointer.at row (int64 until)) (wide - until)
+                            Pixels.clearVectors<'L, 'V> (Pointer.at row (int64 until)) (wide - until)
                         else
-                            Pixels.clear row wide
+                            Pixels.clearVectors<'L, 'V> row wide
 
                         row <- Pointer.at row (int64 wide)
 

@@ -51,6 +51,17 @@ module internal Pixels =
         else
             copy<'L, 'V> source count target
 
+    /// Zeros in whole vectors: what is written too many is nobody's yet.
+    let inline clearVectors<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (target: nativeptr<float32>)
+        (count: int)
+        =
+        let mutable i = 0
+
+        while i < count do
+            'L.Store(Pointer.at target (int64 i), 'L.Zero)
+            i <- i + 'L.Count
+
     let inline clear (target: nativeptr<float32>) (count: int) =
         let mutable i = 0
 
