@@ -198,7 +198,10 @@ module internal CpuConvolution =
                     fun part ->
                         let group, share = part / shares, part % shares
                         let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
-                        let scratch = ScratchPool.rent (layout.Floats + int64 own.Count * int64 run)
+
+                        let scratch =
+                            ScratchPool.rent (layout.Floats + int64 own.Count * int64 run + int64 PixelLayout.Slack)
+
                         let planes = scratch.Floats
                         let runs = Pointer.at planes layout.Floats
                         let sampleFrom = n * group / groups

@@ -101,7 +101,7 @@ module internal StencilProducts =
             elif isInside last then
                 rows.To
             elif last > 0 && tiles[last].Out0 >= int64 lanes then
-                max rows.From (rows.To - max 1 p.Group)
+                rows.To - 1 - (rows.Count - 1) % max 1 p.Group
             else
                 rows.From
 
@@ -257,7 +257,10 @@ module internal StencilProducts =
                 fun part ->
                     let sample, share = part / shares, part % shares
                     let own = RowPartition.range layout.Channels share shares
-                    let scratch = ScratchPool.rent (layout.Floats + int64 stencil.Rows * int64 run)
+
+                    let scratch =
+                        ScratchPool.rent (layout.Floats + int64 stencil.Rows * int64 run + int64 PixelLayout.Slack)
+
                     let runs = Pointer.at scratch.Floats layout.Floats
                     Pointer.clear scratch.Floats layout.Floats
                     let ofSample = Pointer.at g (int64 sample * int64 stencil.Rows * target.Size.Pixels)

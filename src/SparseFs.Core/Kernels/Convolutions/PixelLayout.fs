@@ -95,16 +95,7 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
 
                             if step = 1 then
                                 let source = Pointer.at source (int64 (first + from))
-                                let target, count = Pointer.at row (int64 from), until - from
-
-                                if
-                                    0 < count
-                                    && count < 'L.Count
-                                    && Pointer.distance source behind >= int64 'L.Count
-                                then
-                                    'L.Store(target, 'L.Load source)
-                                else
-                                    Pixels.copyRow<'L, 'V> source count target
+                                Pixels.copyOver<'L, 'V> source behind (until - from) (Pointer.at row (int64 from))
                             else
                                 for x in from .. until - 1 do
                                     Pointer.set row x (Pointer.get source (first + x * step))
@@ -123,12 +114,16 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
         (planes: nativeptr<float32>, channels: RowRange, sample: nativeptr<float32>)
         : unit =
         let step = stride.Width
+        let behind = Pointer.at sample (int64 channels.To * size.Pixels)
 
         for channel in channels.From .. channels.To - 1 do
             let ofChannel = Pointer.at planes (int64 channel * apart)
             let into = Pointer.at sample (int64 channel * size.Pixels)
 
             for z in 0 .. size.Depth - 1 do
+                // Rows of a plane follow each other where the stride has one phase of them.
+                let ofPlane = layout.Place(Extent.of3 (z + before.Depth) before.Height before.Width)
+
                 for y in 0 .. size.Height - 1 do
                     let row =
                         Pointer.at into ((int64 z * int64 size.Height + int64 y) * int64 size.Width)
@@ -139,9 +134,25 @@ type internal PixelLayout(channels: int, size: Extent, before: Extent, padded: E
                     if place.Depth >= padded.Depth || place.Height >= padded.Height then
                         Pixels.clear row size.Width
                     elif step = 1 then
+                        let at =
+                            if stride.Height = 1 then
+                                ofPlane + int64 y * int64 split.Width
+                            else
+                                layout.Place place
+
                         let count = min size.Width (padded.Width - before.Width)
-                        Pixels.copy<'L, 'V> (Pointer.at ofChannel (layout.Place place)) count row
-                        Pixels.clear (Pointer.at row (int64 count)) (size.Width - count)
+                        let source = Pointer.at ofChannel at
+
+                        // Rows come in order, and planes have slack behind them.
+                        if
+                            count = size.Width
+                            && count < 'L.Count
+                            && Pointer.distance row behind >= int64 'L.Count
+                        then
+                            'L.Store(row, 'L.Load source)
+                        else
+                            Pixels.copyRow<'L, 'V> source count row
+                            Pixels.clear (Pointer.at row (int64 count)) (size.Width - count)
                     else
                         for px in 0 .. step - 1 do
                             // The pixels of a phase, each a stride from the one before it.

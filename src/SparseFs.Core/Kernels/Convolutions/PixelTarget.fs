@@ -162,7 +162,8 @@ module internal PixelRuns =
                     phase <- 0
                     ofChannel <- Pointer.at ofChannel channel
 
-    /// The other way round, of a target without phases: channels laid out as runs of so many floats each, zeros between.
+    /// The other way round, of a target without phases: channels laid out as runs of so many floats each, zeros between; behind the
+    /// last one is room for a vector.
     [<AggressiveOptimization>]
     let spread<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (t: PixelTarget)
@@ -174,6 +175,9 @@ module internal PixelRuns =
         let channel = t.Size.Pixels
         let width = t.Size.Width
 
+        // Written in order and in whole vectors: what one writes too many, those behind it write over, or the slack of the last run.
+        let behind = Pointer.at source (int64 channels.To * channel)
+
         for c in channels.From .. channels.To - 1 do
             let from = Pointer.at source (int64 c * channel)
             let run = Pointer.at runs (int64 (c - channels.From) * int64 apart)
@@ -182,9 +186,9 @@ module internal PixelRuns =
             for z in 0 .. t.Size.Depth - 1 do
                 for y in 0 .. t.Size.Height - 1 do
                     let at = z * t.Plane + y * t.Row
-                    Pixels.clear (Pointer.at run (int64 filled)) (at - filled)
-                    let row = (int64 z * int64 t.Size.Height + int64 y) * int64 width
-                    Pixels.copy<'L, 'V> (Pointer.at from row) width (Pointer.at run (int64 at))
+                    Pixels.clearVectors<'L, 'V> (Pointer.at run (int64 filled)) (at - filled)
+                    let row = Pointer.at from ((int64 z * int64 t.Size.Height + int64 y) * int64 width)
+                    Pixels.copyOver<'L, 'V> row behind width (Pointer.at run (int64 at))
                     filled <- at + width
 
-            Pixels.clear (Pointer.at run (int64 filled)) (apart - filled)
+            Pixels.clearVectors<'L, 'V> (Pointer.at run (int64 filled)) (apart - filled)

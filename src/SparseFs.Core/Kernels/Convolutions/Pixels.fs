@@ -51,6 +51,22 @@ module internal Pixels =
         else
             copy<'L, 'V> source count target
 
+    /// As copyRow, before what is written later: a row that is shorter than a vector is copied with what follows it, if that is before the end.
+    let inline copyOver<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
+        (source: nativeptr<float32>)
+        (behind: nativeptr<float32>)
+        (count: int)
+        (target: nativeptr<float32>)
+        =
+        if
+            0 < count
+            && count < 'L.Count
+            && Pointer.distance source behind >= int64 'L.Count
+        then
+            'L.Store(target, 'L.Load source)
+        else
+            copyRow<'L, 'V> source count target
+
     /// Zeros in whole vectors: what is written too many is nobody's yet.
     let inline clearVectors<'L, 'V when 'L: struct and 'L :> ISimdVector<'V> and 'V: struct>
         (target: nativeptr<float32>)
