@@ -218,7 +218,8 @@ let private shares (threads: int) (whole: float) =
 
     let times count (run: unit -> unit) = count, run
 
-    let call = { Heads = heads; IsCausal = true }
+    let call = AttentionCall.Of(heads, true)
+
     let packed = leaf [| batch; tokens; 3L * features |]
     let logits = leaf [| batch * tokens; characters |]
     let labels = torch.randint (0L, characters, [| batch * tokens |])
@@ -238,33 +239,51 @@ let private shares (threads: int) (whole: float) =
 
     use optimizer = SparseOptim.adamW (model.parameters (), 1e-3)
 
+    /// Heads split and put together.
+    let torchAttention (u: torch.Tensor[]) (dropout: float) : torch.Tensor =
+        let y =
+            torch.nn.functional.scaled_dot_product_attention (
+                u[0].transpose(1L, 2L),
+                u[1].transpose(1L, 2L),
+                u[2].transpose(1L, 2L),
+                p = dropout,
+                is_casual = true
+            )
+
+        y.transpose(1L, 2L).reshape(batch, tokens, features)
+
     let parts =
         [ "attention",
           times blocks (fun () ->
               let struct (y, _) = Attention.run call (Packed packed) null 0.0 false
               y.backward ([| ofX |]))
-          "torch's, heads split and put together",
-          times blocks (fun () ->
-              let u = packed.view(batch, tokens, 3L, heads, features / heads).unbind 2
-
-              let y =
-                  torch.nn.functional.scaled_dot_product_attention (
-                      u[0].transpose(1L, 2L),
-                      u[1].transpose(1L, 2L),
-                      u[2].transpose(1L, 2L),
-                      is_casual = true
-                  )
-
-              y.transpose(1L, 2L).reshape(batch, tokens, features).backward([| ofX |]))
           "loss", times 1 (fun () -> torch.nn.functional.cross_entropy(logits, labels).backward())
           "last norm and head", times 1 (fun () -> output.call(norm.call x).backward([| ofOutput |]))
           "embeddings", times 2 (fun () -> embedding.call(words).backward([| ofX |]))
           "optimizer", times 1 (fun () -> optimizer.step () |> ignore) ]
 
+    /// No parts of the step: what it would have in place of ours, and what dropout would add.
+    let beside =
+        [ "torch's attention",
+          times blocks (fun () ->
+              let u = packed.view(batch, tokens, 3L, heads, features / heads).unbind 2
+              (torchAttention u 0.0).backward([| ofX |]))
+          "attention, 10 % dropped",
+          times blocks (fun () ->
+              let struct (y, _) = Attention.run call (Packed packed) null 0.1 false
+              y.backward ([| ofX |]))
+          "torch's, 10 % dropped",
+          times blocks (fun () ->
+              let u = packed.view(batch, tokens, 3L, heads, features / heads).unbind 2
+              (torchAttention u 0.1).backward([| ofX |]))
+          "dropout of two outputs a block", times (2 * blocks) (fun () -> (Dropping.apply 0.1 x).backward([| ofX |]))
+          "torch's dropout",
+          times (2 * blocks) (fun () -> torch.nn.functional.dropout(x, 0.1, true).backward([| ofX |])) ]
+
     let found =
         inTurn
             1_000
-            [ for name, (_, run) in parts ->
+            [ for name, (_, run) in parts @ beside ->
                   contender 1.0 name (fun () ->
                       use _ = torch.NewDisposeScope()
                       run ()) ]
@@ -275,12 +294,12 @@ let private shares (threads: int) (whole: float) =
         [ for name, (count, _) in parts do
               let ms = float count * found[name]
               printfn $"  {name, -40} %6.1f{ms} ms"
-
-              // No part of the step: what it would have in place of ours.
-              if not (name.StartsWith "torch's") then
-                  ms ]
+              ms ]
 
     printfn $"""  {"products, norms, GELU, sums", -40} %6.1f{whole - List.sum known} ms"""
+
+    for name, (count, _) in beside do
+        printfn $"  beside: {name, -32} %6.1f{float count * found[name]} ms"
 
 /// Every row with each of so many threads, printed and written to a file.
 let run (threads: int list) (path: string) : unit =

@@ -113,6 +113,22 @@ public static class Sparsifying
             ("GroupNorm", nameof(groupNorm)));
     }
 
+    /// <summary>Puts sparse modules that a function makes in the place of modules of a model: of an LSTM, a MultiheadAttention, or whatever else
+    /// <c>Sparsify</c> leaves as it is, since torch does not tell all that its twin has to know.</summary>
+    /// <param name="model">Any module.</param>
+    /// <param name="twinOf">From a module's dotted name and itself to its twin, or to null where it has none. It is called for every module but the
+    /// model, parents before children, and not for what lies in a module that got a twin.</param>
+    /// <returns>One row for each sparse layer of a twin that was put in place, for each matrix of a module whose places cannot hold its twin, with
+    /// the reason, and for those matrices that <c>Sparsify</c> leaves.</returns>
+    /// <exception cref="ArgumentNullException">An argument is null. What twinOf throws passes, and nothing has changed.</exception>
+    /// <remarks>A field has to be declared by a type that both have: <c>nn.Module</c>, or the base with the types of forward's arguments. A twin that
+    /// cannot be put in place is disposed of; a module that was replaced is not.</remarks>
+    public static SparsifyReport ReplaceByTwins(this nn.Module model, Func<string, nn.Module, nn.Module?> twinOf)
+    {
+        ArgumentNullException.ThrowIfNull(twinOf);
+        return SparseFs.Sparsify.Twins(FuncConvert.FromFunc(twinOf), model);
+    }
+
     /// <summary>Replaces the sparse layers of a model by torch's dense ones of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
     /// <returns>One row for each sparse layer, with the slots that it had, replaced or not.</returns>

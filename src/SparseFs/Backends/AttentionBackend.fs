@@ -1,10 +1,23 @@
 namespace SparseFs.Torch
 
+open SparseFs.Kernels
 open TorchSharp
 
 /// <summary>What attention has, beside its tensors.</summary>
 [<Struct>]
-type internal AttentionCall = { Heads: int64; IsCausal: bool }
+type internal AttentionCall =
+    {
+        Heads: int64
+        IsCausal: bool
+        /// Of the weights, whose places are those of [batch, heads, queries, keys].
+        Drop: DropoutDraw
+    }
+
+    /// Without dropout.
+    static member Of(heads: int64, isCausal: bool) : AttentionCall =
+        { Heads = heads
+          IsCausal = isCausal
+          Drop = DropoutDraw.None }
 
 /// <summary>The tensors of a call of attention, [batch, tokens, features], before they are divided among the heads.</summary>
 [<NoEquality; NoComparison>]

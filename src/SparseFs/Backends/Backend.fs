@@ -93,6 +93,8 @@ type internal Backend =
         Chain: ChainBackend voption
         /// Attention in one go, where that is more than torch's operations.
         Attention: AttentionBackend voption
+        /// Drops numbers of a tensor of any shape without a mask that is kept.
+        Dropout: (DropoutDraw -> torch.Tensor -> torch.Tensor) voption
         /// A recurrent layer over all steps, where that is more than its products one after the other.
         Recurrence: Recurrence voption
         /// Moves a duty cycle [units] to wins / all by a weight, in place.

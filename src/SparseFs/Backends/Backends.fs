@@ -48,6 +48,7 @@ module internal Backends =
             OfDense = fun plan w -> back w (b.OfDense plan (widen w))
             Chain = ValueNone
             Attention = ValueNone
+            Dropout = ValueNone
             Recurrence = ValueNone
             GatherSlots = PortableBackend.backend.GatherSlots // copies numbers, and rounds none
             TopK =

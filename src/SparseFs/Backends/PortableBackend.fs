@@ -159,6 +159,7 @@ module internal PortableBackend =
           GatherSlots = fun slots number values -> slots.Constant(values, number)
           Chain = ValueNone
           Attention = ValueNone
+          Dropout = ValueNone
           Recurrence = ValueNone
           TopK = topK
           Keep = whereElseZero

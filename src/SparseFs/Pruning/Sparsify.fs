@@ -11,7 +11,8 @@ open TorchSharp.Modules
 /// Layers are found in any tree of modules: in Sequential, ModuleList and ModuleDict, and in the fields of modules of
 /// one's own, where the field's type can hold the new layer: declare it <c>Module&lt;Tensor, Tensor&gt;</c>, not
 /// <c>Linear</c> or <c>Conv2d</c>. A layer that cannot be replaced everywhere where it is held is left as it is, and the table says why; so are
-/// recurrent modules, attention and transformers' layers: torch does not tell all that their twins have to know, whose ofDense asks for it.
+/// recurrent modules, attention and transformers' layers: torch does not tell all that their twins have to know. <c>Sparsify.twins</c> puts those in place
+/// that a function makes, by their ofDense.
 /// An optimizer that was made before has no state of the new weights, and its next step fails: make it after the conversion, or convert with
 /// <c>modelWith</c>, which carries it over. Replaced layers are not disposed of: they may be somebody else's. Hooks and gradients stay behind.
 /// </remarks>
@@ -248,6 +249,29 @@ module Sparsify =
         ArgumentNullException.ThrowIfNull(model, nameof model)
         DenseReplacement.replaceIn (ValueSome(OptimizerTransfer(OptimizerStates.Of optimizer))) rule model
 
+    /// <summary>Puts sparse modules that a function makes in the place of modules of a model: of an LSTM, a MultiheadAttention, or whatever else
+    /// <c>model</c> leaves as it is, since torch does not tell all that its twin has to know.</summary>
+    /// <param name="twinOf">From a module's dotted name and itself to its twin, or to null where it has none. It is called for every module but the
+    /// model, parents before children, and not for what lies in a module that got a twin.</param>
+    /// <param name="model">Any module.</param>
+    /// <returns>One row for each sparse layer of a twin that was put in place, for each matrix of a module whose places cannot hold its twin, with
+    /// the reason, and for those matrices that <c>model</c> leaves.</returns>
+    /// <exception cref="T:System.ArgumentNullException">An argument is null. What twinOf throws passes, and nothing has changed.</exception>
+    /// <remarks>A field has to be declared by a type that both have: <c>torch.nn.Module</c>, or the base with the types of forward's arguments. A
+    /// twin that cannot be put in place is disposed of; a module that was replaced is not.</remarks>
+    /// <example><code>
+    /// let twinOf (_: string) (m: torch.nn.Module) : torch.nn.Module | null =
+    ///     match m with
+    ///     | :? Modules.LSTM as lstm -> SparseLSTM.ofDense (lstm, 0.9)
+    ///     | _ -> null
+    /// printfn $"{Sparsify.twins twinOf dense}" // a row for each matrix
+    /// </code></example>
+    [<CompiledName "Twins">]
+    let twins (twinOf: string -> torch.nn.Module -> torch.nn.Module | null) (model: torch.nn.Module) : SparsifyReport =
+        ArgumentNullException.ThrowIfNull(twinOf, nameof twinOf)
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        ModuleTwins.replace twinOf model
+
     /// <summary>Replaces the sparse layers of a model by torch's dense ones of the same function, in place.</summary>
     /// <param name="model">Any module.</param>
     /// <returns>One row for each sparse layer, with the slots that it had, replaced or not.</returns>
@@ -261,40 +285,4 @@ module Sparsify =
     [<CompiledName "Densify">]
     let densify (model: torch.nn.Module) : SparsifyReport =
         ArgumentNullException.ThrowIfNull(model, nameof model)
-        let found = model |> ModuleTree.find (fun m -> m :? SparseLayer) |> Array.ofList
-
-        // A model without sparse layers is dense already; one that has them where nobody finds them is not.
-        if found.Length = 0 then
-            match Registration.advice (fun m -> m :? SparseLayer) model with
-            | "" -> ()
-            | advice ->
-                raise (ArgumentException($"expected a model that has registered its layers: {advice}", nameof model))
-
-        let refusals =
-            found
-            |> Array.map (fun held ->
-                let layer = held.Module :?> SparseLayer
-
-                match ModuleTree.whyNot (DenseLayer.typeOfDense layer) held with
-                | "" -> DenseLayer.whyNotDense layer
-                | why -> why)
-
-        let candidates =
-            Array.zip found refusals
-            |> Array.filter (fun (_, why) -> why = "")
-            |> Array.map fst
-
-        candidates
-        |> DenseReplacement.making (fun held -> DenseLayer.ofSparse (held.Module :?> SparseLayer)) (fun made ->
-            ModuleTree.replace
-                [ for held, layer in Array.zip candidates made do
-                      held, layer :> torch.nn.Module ])
-
-        SparsifyReport(
-            Array.map2
-                (fun held why ->
-                    DenseReplacement.rowOf held (int64 (held.Module :?> SparseLayer).Connectivity.Nnz) why ValueNone)
-                found
-                refusals,
-            true
-        )
+        DenseRestoration.restoreIn model

@@ -85,6 +85,7 @@ module internal SparsifyRow =
                              Cols = int shape[1]
                              Nnz = shape[0] * shape[1]
                              IsReplaced = false
-                             WhyNot = $"torch's module does not tell all that its twin has to know; {maker}"
+                             WhyNot =
+                               $"torch's module does not tell all that its twin has to know; {maker}, Sparsify.twins puts it in place"
                              DenseMs = Nullable()
                              SparseMs = Nullable() } |]

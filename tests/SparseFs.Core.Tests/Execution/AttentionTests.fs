@@ -32,7 +32,11 @@ let private drawn (seed: int) : AttentionCase =
           Queries = queries
           Keys = if isPacked then queries else queries + random.Next 20
           Features = [| 1; 3; 8; 16; 20; 32 |][random.Next 6]
-          IsCausal = random.Next 2 = 0 }
+          IsCausal = random.Next 2 = 0
+          Drop =
+            match random.Next 3 with
+            | 0 -> DropoutDraw.Of(Seed.ofInt seed, random.NextDouble())
+            | _ -> DropoutDraw.None }
 
     let numbers (scale: float32) (tokens: int) =
         Array.init (shape.Samples * tokens * shape.Heads * shape.Features) (fun _ ->
@@ -86,12 +90,22 @@ let private reference (c: AttentionCase) : (string * Bounded[]) list =
                     [| for j in 0 .. s.Seen i - 1 ->
                            scale * sum [ for f in 0 .. s.Features - 1 -> q[ofQuery f] * k[ofKey j f] ] |]
 
+                /// A weight that a dropout multiplies.
+                let dropped (j: int) (p: Bounded) =
+                    if s.Drop.IsNone then
+                        p
+                    else
+                        let row = int64 (sample * s.Heads + head) * int64 s.Queries + int64 i
+
+                        p
+                        * Bounded.exact (float (DropoutTests.factor s.Drop (row * int64 s.Keys + int64 j)))
+
                 let largest = scores |> Array.maxBy _.Value
                 let e = scores |> Array.map (fun x -> exponential (x + -largest))
                 let total = sum e
 
                 for f in 0 .. s.Features - 1 do
-                    y[ofQuery f] <- quotient (sum (Array.mapi (fun j p -> p * v[ofKey j f]) e)) total
+                    y[ofQuery f] <- quotient (sum (Array.mapi (fun j p -> dropped j p * v[ofKey j f]) e)) total
 
                 // The backward computes the weights from the logarithm of the sum.
                 let logarithm =
@@ -111,12 +125,12 @@ let private reference (c: AttentionCase) : (string * Bounded[]) list =
                 weights
                 |> Array.iteri (fun j p ->
                     let ofWeight = sum [ for f in 0 .. s.Features - 1 -> dy[ofQuery f] * v[ofKey j f] ]
-                    let ofScore = p * scale * (ofWeight + -mean)
+                    let ofScore = p * scale * (dropped j ofWeight + -mean)
 
                     for f in 0 .. s.Features - 1 do
                         dq[ofQuery f] <- dq[ofQuery f] + ofScore * k[ofKey j f]
                         dk[ofKey j f] <- dk[ofKey j f] + ofScore * q[ofQuery f]
-                        dv[ofKey j f] <- dv[ofKey j f] + p * dy[ofQuery f])
+                        dv[ofKey j f] <- dv[ofKey j f] + dropped j p * dy[ofQuery f])
 
     [ "y", y; "dq", dq; "dk", dk; "dv", dv ]
 
@@ -238,7 +252,8 @@ let tests =
                                 Queries = 20
                                 Keys = 20
                                 Features = 8
-                                IsCausal = true }
+                                IsCausal = true
+                                Drop = DropoutDraw.None }
                           IsPacked = false
                           Query = Array.init 160 (fun i -> if i / 8 = 5 then nanf else float32 (i % 7) / 7.0f)
                           Key = Array.init 160 (fun i -> float32 (i % 5) / 5.0f)

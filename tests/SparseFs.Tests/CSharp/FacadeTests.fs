@@ -254,6 +254,7 @@ let counterparts =
       "Sparsify.fasterFor", []
       "Sparsify.model", [ "Sparsifying.Sparsify" ]
       "Sparsify.modelWith", []
+      "Sparsify.twins", [ "Sparsifying.ReplaceByTwins" ]
       "Sparsify.densify", [ "Sparsifying.Densify" ]
       "Npy.read", [ "NpyFiles.Read" ]
       "Npy.readFrom", [ "NpyFiles.ReadFrom" ]

@@ -116,6 +116,8 @@ let private mayHoldPointers =
           "src/SparseFs/Optimizers/Fused/FusedTensors.fs"
           "src/SparseFs.Core/Kernels/DenseConversion.fs"
           "src/SparseFs.Core/Kernels/DutyCycleUpdate.fs"
+          "src/SparseFs.Core/Kernels/Dropout.fs"
+          "src/SparseFs.Core/Execution/CpuDropout.fs"
           "src/SparseFs.Core/Kernels/GatherSlots.fs"
           "src/SparseFs.Core/Kernels/Gemm.fs"
           "src/SparseFs.Core/Kernels/Pack.fs"
@@ -287,7 +289,8 @@ let architecture =
                     "validation",
                     "src/SparseFs.Core/Connectivity/CsrValidation.fs"
                     "an optimizer's moments at a rewire", "moments", "src/SparseFs/Optimizers/RemapMoments.fs"
-                    "drop", "drop", "src/SparseFs.Core/Update/DropSlots.fs"
+                    "drop", "drops", "src/SparseFs.Core/Update/DropSlots.fs"
+                    "dropout", "dropout", "src/SparseFs.Core/Kernels/Dropout.fs"
                     "schedule", "schedule.", "src/SparseFs.Core/Rules/Schedule.fs"
                     "policy", "policy", "src/SparseFs.Core/Rules/Policy.fs"
                     "budget", "budget", "src/SparseFs.Core/Rules/Budget.fs"
@@ -451,7 +454,7 @@ let architecture =
                           [ "src/SparseFs.Core/Connectivity/Connectivity.fsi", 311
                             "src/SparseFs/Checkpoints/Checkpoint.fs", 329
                             "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
-                            "src/SparseFs/Layers/Transformers/SparseMultiheadAttention.fs", 316
+                            "src/SparseFs/Layers/Transformers/SparseMultiheadAttention.fs", 315
                             "src/SparseFs/Layers/Transformers/SparseTransformerEncoderLayer.fs", 318
                             "src/SparseFs/Training/Rewirer.fs", 328 ]
 

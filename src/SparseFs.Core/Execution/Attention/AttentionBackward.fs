@@ -42,6 +42,7 @@ module internal AttentionBackward =
     let private head
         (width: Width)
         (s: AttentionShape)
+        (index: int)
         (tape: struct (MatrixView * MatrixView * MatrixView * MatrixView))
         (logarithms: nativeptr<float32>)
         (dy: MatrixView)
@@ -143,7 +144,9 @@ module internal AttentionBackward =
                 kernels.Weights(weights, s.Seen query, wide, s.Scale, Pointer.get logarithms query)
                 // Σ weight · gradient of the weight over the keys is the same as output · its gradient.
                 let mean = kernels.Dot(y.Row query, dy.Row query, s.Features)
+                s.DropRow(index, query, gradients, s.Seen query)
                 kernels.Backward(weights, wide, s.Scale, mean, gradients)
+                s.DropRow(index, query, weights, s.Seen query)
 
             let rest (m: MatrixView) = { m with Data = m.Row first }
 
@@ -211,6 +214,7 @@ module internal AttentionBackward =
                 head
                     policy.Width
                     s
+                    index
                     (struct (of' tape.Query, of' tape.Key, of' tape.Value, of' tape.Output))
                     own
                     (of' dy)

@@ -22,6 +22,7 @@ module internal AttentionForward =
     let private head
         (width: Width)
         (s: AttentionShape)
+        (index: int)
         (q: MatrixView)
         (k: MatrixView)
         (v: MatrixView)
@@ -84,6 +85,7 @@ module internal AttentionForward =
 
                 Pointer.set logarithms (first + i) logarithm
                 Pointer.set factors i factor
+                s.DropRow(index, first + i, row, s.Seen(first + i))
 
             let weights =
                 { Data = scores
@@ -118,5 +120,5 @@ module internal AttentionForward =
                 let sample, first = index / s.Heads, index % s.Heads * s.Features
                 let own = Pointer.at logarithms (int64 index * int64 s.Queries)
                 let of' (t: TokenView) = t.Head(sample, first)
-                head policy.Width s (of' q) (of' k) (of' v) (of' y) own
+                head policy.Width s index (of' q) (of' k) (of' v) (of' y) own
         )

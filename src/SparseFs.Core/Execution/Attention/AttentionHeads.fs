@@ -34,9 +34,17 @@ type internal AttentionShape =
         Features: int
         /// Whether a query sees no key behind its own place, where the last query's is the last key's. Keys are then no fewer than queries.
         IsCausal: bool
+        /// Of the weights, whose places are those of [samples, heads, queries, keys].
+        Drop: DropoutDraw
     }
 
     member s.Scale: float32 = 1.0f / sqrt (float32 s.Features)
+
+    /// Drops weights of a head's query.
+    member s.DropRow(head: int, query: int, row: nativeptr<float32>, count: int) : unit =
+        if not s.Drop.IsNone then
+            let first = (int64 head * int64 s.Queries + int64 query) * int64 s.Keys
+            Dropout.apply s.Drop first count row row
 
     /// Keys that a query sees: the first ones.
     member s.Seen(query: int) : int =

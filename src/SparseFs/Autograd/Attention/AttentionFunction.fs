@@ -80,7 +80,14 @@ module internal Attention =
         (needWeights: bool)
         : struct (torch.Tensor * (torch.Tensor | null)) =
         match (Backends.ofTensor t.Query).Attention with
-        | ValueSome backend when isNull mask && dropout = 0.0 && not needWeights && backend.Suits call t ->
+        | ValueSome backend when isNull mask && not needWeights && backend.Suits call t ->
+            let call =
+                if dropout > 0.0 then
+                    { call with
+                        Drop = Dropping.draw dropout }
+                else
+                    call
+
             struct (AttentionFunction.Apply(call, backend, t), null)
         | _ ->
             let struct (q, k, v) = AttentionSteps.byHeads call.Heads t

@@ -133,11 +133,7 @@ module internal AttentionSteps =
             else
                 let weights = weightsOf q k hidden
 
-                let dropped =
-                    if dropout > 0.0 then
-                        torch.nn.functional.dropout (weights, dropout, true)
-                    else
-                        weights
+                let dropped = Dropping.apply dropout weights
 
                 struct (dropped.matmul v, weights.mean [| 1L |])
 
@@ -152,4 +148,11 @@ module internal AttentionSteps =
             else
                 null
 
-        join ((weightsOf q k seen).matmul v)
+        let weights = weightsOf q k seen
+
+        let dropped =
+            match (Backends.ofTensor weights).Dropout with
+            | ValueSome run when not call.Drop.IsNone -> DropoutFunction.Apply({ Draw = call.Drop; Run = run }, weights)
+            | _ -> weights
+
+        join (dropped.matmul v)

@@ -23,7 +23,8 @@ module internal CpuAttention =
           Queries = int queries
           Keys = int keys
           Features = int (features / call.Heads)
-          IsCausal = call.IsCausal }
+          IsCausal = call.IsCausal
+          Drop = call.Drop }
 
     let private policyOf (policies: CpuPolicies) (s: AttentionShape) : ExecutionPolicy =
         let ofQuery = 2L * int64 s.Heads * int64 s.Keys * int64 s.Features

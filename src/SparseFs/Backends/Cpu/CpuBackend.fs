@@ -208,6 +208,22 @@ module internal CpuBackend =
             GC.KeepAlive values
             y
 
+    /// Work of a number, in multiply-adds: enough that threads share tensors of which torch would share one, too.
+    [<Literal>]
+    let private WorkOfDraw = 4
+
+    let private dropout (policies: CpuPolicies) (draw: DropoutDraw) (x: torch.Tensor) : torch.Tensor =
+        let x = TensorView.contiguous x
+        let y = empty x.shape
+        let ofX, ofY, count = TensorView.floats "x" x, TensorView.floats "y" y, x.numel ()
+        let work = int (min count (int64 Int32.MaxValue))
+
+        ExecutionPolicy.call (policies.Products work WorkOfDraw) (fun policy ->
+            CpuDropout.run policy draw count ofX ofY)
+
+        GC.KeepAlive x
+        y
+
     /// <summary>The kernels.</summary>
     let backend (policies: CpuPolicies) : Backend =
         let spmmT machine plan values _ g samples x =
@@ -230,6 +246,7 @@ module internal CpuBackend =
           GatherSlots = gatherSlots policies
           Chain = ValueSome(CpuChains.backend policies)
           Attention = ValueSome(CpuAttention.backend policies)
+          Dropout = ValueSome(dropout policies)
           Recurrence = ValueSome(CpuRecurrence.recurrence policies)
           TopK = CpuWinners.topK policies
           Keep = CpuWinners.keep policies

@@ -67,7 +67,7 @@ module internal RecurrentLayers =
 
         for layer, ofLayer in List.chunkBySize s.Directions matrices |> List.indexed do
             if layer > 0 && s.Dropout > 0.0 && isTraining then
-                x <- torch.nn.functional.dropout (x, s.Dropout, true)
+                x <- Dropping.apply s.Dropout x
 
             let outputs =
                 ofLayer

@@ -142,7 +142,7 @@ module internal ChainLayers =
                 | _ ->
                     let dropped (part: float) (t: torch.Tensor) =
                         if isTraining && part > 0.0 then
-                            torch.nn.functional.dropout (t, part, true)
+                            Dropping.apply part t
                         else
                             t
 

@@ -74,9 +74,7 @@ module internal DenseAttention =
               Key = key.transpose (0L, 1L)
               Value = value.transpose (0L, 1L) }
 
-        let call =
-            { Heads = int64 heads
-              IsCausal = false }
+        let call = AttentionCall.Of(int64 heads, false)
 
         let struct (y, _) =
             Attention.run call (AttentionProjections.project p p.Bias i) null 0.0 false

@@ -136,7 +136,7 @@ type SparseFeedForward
 
             let dropped (part: float) (t: torch.Tensor) =
                 if this.training && part > 0.0 then
-                    torch.nn.functional.dropout (t, part, true)
+                    Dropping.apply part t
                 else
                     t
 

@@ -45,9 +45,7 @@ type SparseMultiheadAttention
         else
             [| for layer in projections.Inputs -> layer.in_features |]
 
-    let callOf (isCausal: bool) : AttentionCall =
-        { Heads = int64 heads
-          IsCausal = isCausal }
+    let callOf (isCausal: bool) : AttentionCall = AttentionCall.Of(int64 heads, isCausal)
 
     do
         for struct (name, layer) in projections.Named do

@@ -284,7 +284,7 @@ type SparseTransformerEncoderLayer
 
         let dropped (t: torch.Tensor) =
             if this.training && dropout > 0.0 then
-                torch.nn.functional.dropout (t, dropout, true)
+                Dropping.apply dropout t
             else
                 t
 
