@@ -234,7 +234,9 @@ let libraries =
       "src/SparseFs.FsCheck"
       "src/SparseFs.Core.CSharp"
       "src/SparseFs.CSharp"
-      "src/SparseFs.Onnx" ]
+      "src/SparseFs.Onnx"
+      "src/SparseFs.Inference"
+      "src/SparseFs.Deploy" ]
 
 let packages = inRoot "artifacts/packages"
 
@@ -312,9 +314,10 @@ let jobs (arguments: string list) =
     packed (packedVersion []) libraries
     loudly ("fsi" :: "eng/jobs.fsx" :: arguments)
 
-/// The core's package, compiled ahead of time.
+/// The core's package and the one that runs networks, compiled ahead of time; the network is written by a script.
 let aot () =
-    packed (packedVersion []) [ "src/SparseFs.Core" ]
+    packed (packedVersion []) [ "src/SparseFs.Core"; "src/SparseFs.Inference" ]
+    quietly "building src/SparseFs.Deploy" [ "build"; "-c"; "Release"; "src/SparseFs.Deploy" ]
     loudly [ "fsi"; "eng/aot.fsx" ]
 
 let sources = [ "src"; "tests"; "benchmarks"; "examples"; "eng"; "build.fsx" ]
@@ -349,7 +352,7 @@ let targets: (string * string * (string list -> unit)) list =
       "test-windows", "run all tests for Windows, under Wine", testElsewhere "eng/test-windows.fsx"
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks; --against COMMIT: beside another commit", bench
-      "aot", "compile a program over the core ahead of time", ignore >> aot
+      "aot", "compile programs over the core and over a network ahead of time", ignore >> aot
       "pack", "write the NuGet packages to artifacts/packages: [--release]", pack
       "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> comparePackages
       "consume", "pack, and run programs of users from the packages alone", ignore >> consume

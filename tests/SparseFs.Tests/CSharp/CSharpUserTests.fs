@@ -48,7 +48,7 @@ let cSharpUserTests =
         "CSharpUser"
         [ testCase "every override of one of torch's members has its defaults, by its names" (fun () ->
               let ours =
-                  [ for assembly in [ core; layers; onnx; facade; coreFacade ] do
+                  [ for assembly in [ core; layers; onnx; inference; deploy; facade; coreFacade ] do
                         for t in assembly.GetTypes() do
                             for ours, torchs in overrides t -> t, ours, torchs ]
 

@@ -48,7 +48,7 @@ let signatures =
                   facadeTypes
                   |> List.collect publicMembers
                   |> List.collect signatureOf
-                  |> List.filter (fun t -> t.Assembly = core || t.Assembly = layers || t.Assembly = onnx)
+                  |> List.filter (fun t -> List.contains t.Assembly [ core; layers; onnx; deploy ])
                   |> List.distinct
 
               Expect.contains shown typeof<Connectivity> "not vacuous"
@@ -91,7 +91,7 @@ let coreNames =
     let sourceName (t: Type) =
         let short = (fullNameOf t).Replace("Module", "")
 
-        [ core; layers; onnx ]
+        [ core; layers; onnx; deploy ]
         |> List.tryPick (fun assembly -> Option.ofObj (assembly.GetType short))
         |> Option.map _.Name
         |> Option.defaultValue t.Name
@@ -278,6 +278,9 @@ let counterparts =
       "TensorFile.ofMtx", [ "TensorFiles.ReadMtx" ]
       "TensorFile.toDenseMtx", [ "TensorFiles.WriteDenseMtx" ]
       "TensorFile.ofDenseMtx", [ "TensorFiles.ReadDenseMtx" ]
+      "Deploy.defaults", []
+      "Deploy.save", []
+      "Deploy.saveWith", [ "DeployFiles.Deploy" ]
       "Onnx.defaults", []
       "Onnx.export", []
       "Onnx.exportWith", [ "OnnxFiles.ExportOnnx" ]

@@ -111,7 +111,7 @@ let private references =
             | _ -> []
 
          let ours =
-             [ for assembly in [ core; layers; onnx; coreFacade; facade ] -> assembly.Location ]
+             [ for assembly in [ core; layers; onnx; inference; deploy; coreFacade; facade ] -> assembly.Location ]
 
          framework @ ours |> List.distinctBy Path.GetFileName)
 

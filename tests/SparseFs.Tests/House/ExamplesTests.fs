@@ -104,6 +104,7 @@ open System.Text.RegularExpressions
 open FsCheck
 open FsCheck.FSharp
 open SparseFs
+open SparseFs.Inference
 open SparseFs.Kernels
 open SparseFs.Testing
 open TorchSharp

@@ -137,7 +137,7 @@ let printing =
         "Printing"
         [ testCase "the text of no public class is its type's name" (fun () ->
               let types =
-                  [ for assembly in [ core; layers; onnx ] do
+                  [ for assembly in [ core; layers; onnx; inference; deploy ] do
                         for t in publicTypes assembly do
                             if
                                 hasValues t

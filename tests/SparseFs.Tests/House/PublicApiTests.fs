@@ -87,7 +87,14 @@ let undocumented (assembly: Assembly) =
 let documentation =
     testList
         "Documentation"
-        [ for assembly, atLeast in [ core, 20; layers, 20; coreFacade, 20; facade, 20; onnx, 9 ] do
+        [ for assembly, atLeast in
+              [ core, 20
+                layers, 20
+                coreFacade, 20
+                facade, 20
+                onnx, 9
+                inference, 9
+                deploy, 9 ] do
               let name = assembly.GetName().Name
 
               testCase $"every public name of {name} has a summary" (fun () ->
@@ -179,7 +186,7 @@ let surface (assembly: Assembly) =
 let publicSurface =
     testList
         "Public surface"
-        [ for assembly in [ core; layers; coreFacade; facade; onnx ] do
+        [ for assembly in [ core; layers; coreFacade; facade; onnx; inference; deploy ] do
               let name = assembly.GetName().Name
 
               testCase $"{name} shows what its baseline says" (fun () ->
@@ -216,7 +223,12 @@ let private sourceName (t: Type) =
 
 /// All that is written in F#, the generators and laws for users' tests too.
 let fsharp =
-    [ core; layers; onnx; typeof<SparseFs.Testing.SparseFsArbitraries>.Assembly ]
+    [ core
+      layers
+      onnx
+      inference
+      deploy
+      typeof<SparseFs.Testing.SparseFsArbitraries>.Assembly ]
 
 /// Namespaces that C# opens by itself.
 let private defaultUsings =
@@ -249,7 +261,7 @@ let names =
               Expect.isTrue (taken.Contains "Convert" && taken.Contains "Index") "not vacuous"
 
               let collisions =
-                  [ for assembly in [ core; layers; coreFacade; facade; onnx ] do
+                  [ for assembly in [ core; layers; coreFacade; facade; onnx; inference; deploy ] do
                         for t in publicTypes assembly do
                             if not t.IsNested && taken.Contains t.Name then
                                 typeName t ]
@@ -293,7 +305,7 @@ let names =
                   |> set
 
               let missing =
-                  [ for assembly in [ core; layers; coreFacade; facade; onnx ] do
+                  [ for assembly in [ core; layers; coreFacade; facade; onnx; inference; deploy ] do
                         for t in publicTypes assembly do
                             let isBesideItsModule = t = typeof<ConnectivityDiff> // it holds two of what the .fsi hides
 

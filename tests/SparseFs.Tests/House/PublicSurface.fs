@@ -17,6 +17,8 @@ let facade = typeof<Initialization>.Assembly
 /// The part of the facade that needs no torch.
 let coreFacade = typeof<Topologies>.Assembly
 let onnx = typeof<OnnxOptions>.Assembly
+let inference = typeof<SparseFs.Inference.SparseModel>.Assembly
+let deploy = typeof<DeployOptions>.Assembly
 
 let private elementOf (t: Type) : Type =
     present $"the element of {t}" (t.GetElementType())
@@ -93,13 +95,14 @@ let publicTypes (assembly: Assembly) =
     |> Array.filter (fun t -> isWrittenInside t && not (isCase t))
     |> List.ofArray
 
-/// What C# is meant to use, and what F# is. SparseFs.Onnx has its face for C# in its own assembly.
+/// What C# is meant to use, and what F# is. SparseFs.Onnx and SparseFs.Deploy have their faces for C# in their own assemblies, and SparseFs.Inference
+/// has one for both.
 let facadeTypes, coreTypes =
-    let ofOnnxForCSharp, ofOnnx =
-        publicTypes onnx
+    let forCSharp, others =
+        publicTypes onnx @ publicTypes deploy
         |> List.partition (fun t -> t.Namespace = typeof<Initialization>.Namespace)
 
-    publicTypes coreFacade @ publicTypes facade @ ofOnnxForCSharp, publicTypes core @ publicTypes layers @ ofOnnx
+    publicTypes coreFacade @ publicTypes facade @ forCSharp, publicTypes core @ publicTypes layers @ others
 
 let casesOf (t: Type) =
     if FSharpType.IsUnion t then

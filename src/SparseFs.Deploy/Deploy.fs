@@ -1,0 +1,194 @@
+namespace SparseFs
+
+open System
+open System.IO
+open SparseFs.Inference
+open SparseFs.Torch
+open TorchSharp
+
+/// <summary>Trained models as files that SparseFs.Inference runs, without libtorch.</summary>
+/// <remarks>
+/// The file is a checkpoint, as <c>Checkpoint.save</c> writes it, with a description of the network among its metadata (docs/format.md). Sequential
+/// (nested too), Linear, SparseLinear, BatchNorm1d, LayerNorm, ReLU, LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten, Dropout and Identity can be
+/// deployed, in float32; the model computes as in evaluation. What is written is read again and run on a sample at once.
+/// </remarks>
+[<RequireQualifiedAccess>]
+module Deploy =
+
+    /// <summary>Inputs as they are, and no labels.</summary>
+    /// <example><code>
+    /// let options = { Deploy.defaults with Mean = 0.1307; Deviation = 0.3081 }
+    /// Deploy.saveWith options "model.safetensors" x model
+    /// </code></example>
+    [<CompiledName "Defaults">]
+    let defaults: DeployOptions =
+        { Mean = 0.0
+          Deviation = 1.0
+          Labels = [] }
+
+    /// The outputs of a file for a sample as training sees it.
+    let private outputsOf (deployed: SparseModel) (options: DeployOptions) (sample: torch.Tensor) : float32[] =
+        // The file takes numbers as they are before training's normalization.
+        let raw = sample.mul(Scalars.Of options.Deviation).add(Scalars.Of options.Mean)
+        let inputs = raw.cpu().contiguous().data<float32>().ToArray()
+
+        let results: float32[] =
+            Array.zeroCreate (int sample.shape[0] * deployed.Output.Size)
+
+        deployed.Run(ReadOnlySpan inputs, Span results)
+        results
+
+    /// A checkpoint with a description among its texts.
+    let private write (path: string) (model: torch.nn.Module) (description: string) =
+        let inventory = ModelTensors.ofModel model
+        use held = new HeldLayers(inventory.Layers)
+
+        SafetensorsFile.writeThrough
+            id
+            path
+            (ModelWriter.modelTexts held ModelWriter.noNotes
+             @ [ NetworkDescription.Key, description ])
+            (ModelWriter.modelTensors PatternLayout.Csr held inventory)
+
+    let private check (options: DeployOptions) (sample: torch.Tensor) =
+        if
+            not (
+                options.Deviation > 0.0
+                && Double.IsFinite options.Deviation
+                && Double.IsFinite options.Mean
+            )
+        then
+            raise (
+                ArgumentException(
+                    $"expected a finite mean and a deviation above 0, got {options.Mean} and {options.Deviation}",
+                    nameof options
+                )
+            )
+
+        if
+            sample.dtype <> torch.ScalarType.Float32
+            || sample.dim () < 2L
+            || sample.numel () = 0L
+        then
+            raise (
+                ArgumentException(
+                    $"expected a sample [n, ...] of float32, n 1 or more, got {sample.dtype} {Shape.text sample.shape}",
+                    nameof sample
+                )
+            )
+
+    /// <summary>Writes a model, and what it is for people.</summary>
+    /// <param name="options">Normalization and labels.</param>
+    /// <param name="path">The file, replaced if it exists.</param>
+    /// <param name="sample">Some inputs [n, ...] of float32, normalized as in training: the model and the file compute them, and their outputs are
+    /// compared.</param>
+    /// <param name="model">Of the kinds of modules that can be deployed.</param>
+    /// <returns>How large the file is, and how near its results.</returns>
+    /// <exception cref="T:System.ArgumentException">A module is of another kind: the message names it and those that can be deployed; or an argument
+    /// is null or not as said. Nothing is written.</exception>
+    /// <exception cref="T:SparseFs.CheckpointException">The file could not be written; it is what it was.</exception>
+    /// <exception cref="T:System.InvalidOperationException">The file's outputs would not be the model's; nothing is written.</exception>
+    /// <example><code>
+    /// let report = Deploy.saveWith { Deploy.defaults with Mean = 0.1307; Deviation = 0.3081 } "model.safetensors" x model
+    /// printfn $"{report}"
+    /// </code></example>
+    [<CompiledName "SaveWith">]
+    let saveWith
+        (options: DeployOptions)
+        (path: string)
+        (sample: torch.Tensor)
+        (model: torch.nn.Module<torch.Tensor, torch.Tensor>)
+        : DeployReport =
+        ArgumentNullException.ThrowIfNull(box options, nameof options)
+        ArgumentNullException.ThrowIfNull(path, nameof path)
+        ArgumentNullException.ThrowIfNull(sample, nameof sample)
+        ArgumentNullException.ThrowIfNull(model, nameof model)
+        check options sample
+        use _ = torch.NewDisposeScope()
+        use _ = torch.no_grad ()
+        let builder = DescriptionBuilder()
+        ModuleWalk.add builder (int (sample.dim ())) "" model
+        let wasTraining = model.training
+
+        let expected =
+            try
+                model.eval ()
+                model.call sample
+            finally
+                model.train wasTraining
+
+        let port (name: string) (value: string) (t: torch.Tensor) : NetworkPort =
+            { Name = name
+              Value = value
+              Shape = [| for size in t.shape[1..] -> int size |]
+              Mean = 0.0
+              Deviation = 1.0
+              Labels = [||] }
+
+        let network =
+            { Inputs =
+                [| { port "input" "" sample with
+                       Mean = options.Mean
+                       Deviation = options.Deviation } |]
+              Outputs =
+                [| { port "output" builder.Current expected with
+                       Labels = Array.ofList options.Labels } |]
+              Nodes = builder.Nodes }
+
+        let labels = network.Outputs[0].Labels
+
+        if labels.Length > 0 && int64 labels.Length <> network.Outputs[0].Size then
+            raise (
+                ArgumentException(
+                    $"expected a label for each of {network.Outputs[0].Size} outputs, got {labels.Length}",
+                    nameof options
+                )
+            )
+
+        let text = NetworkWriter.write network
+        let wanted = expected.cpu().contiguous().data<float32>().ToArray()
+
+        let largest = wanted |> Array.fold (fun most x -> max most (abs (float x))) 0.0
+
+        // What is written is tried beside its place first: a file that is not the model never stands there.
+        let trial = path + ".trial"
+
+        let difference =
+            try
+                write trial model text
+                let results = outputsOf (SparseModel.Load trial) options sample
+
+                Array.fold2 (fun most a b -> max most (abs (float a - float b))) 0.0 results wanted
+            finally
+                File.Delete trial
+
+        // Orders of sums differ, layer by layer: far more than rounding brings, and far less than a wrong network.
+        if not (difference <= 1e-3 * (1.0 + largest)) then
+            raise (
+                InvalidOperationException(
+                    $"the outputs of the file would be up to {difference} away from the model's, which are at most {largest}: nothing is written"
+                )
+            )
+
+        write path model text
+
+        { Operations = network.Nodes.Length
+          Bytes = FileInfo(path).Length
+          LargestDifference = difference
+          LargestOutput = largest }
+
+    /// <summary>Writes a model.</summary>
+    /// <param name="path">The file, replaced if it exists.</param>
+    /// <param name="sample">Some inputs [n, ...] of float32: the model and the file compute them, and their outputs are compared.</param>
+    /// <param name="model">Of the kinds of modules that can be deployed.</param>
+    /// <returns>How large the file is, and how near its results.</returns>
+    /// <exception cref="T:System.ArgumentException">As saveWith.</exception>
+    /// <exception cref="T:SparseFs.CheckpointException">As saveWith.</exception>
+    /// <exception cref="T:System.InvalidOperationException">As saveWith.</exception>
+    /// <example><code>
+    /// let report = Deploy.save "model.safetensors" x model
+    /// report.LargestDifference &lt; 1e-4 // = true
+    /// </code></example>
+    [<CompiledName "Save">]
+    let save (path: string) (sample: torch.Tensor) (model: torch.nn.Module<torch.Tensor, torch.Tensor>) : DeployReport =
+        saveWith defaults path sample model
