@@ -108,14 +108,8 @@ module Deploy =
         use _ = torch.no_grad ()
         let builder = DescriptionBuilder()
         ModuleWalk.add builder (int (sample.dim ())) "" model
-        let wasTraining = model.training
-
-        let expected =
-            try
-                model.eval ()
-                model.call sample
-            finally
-                model.train wasTraining
+        let modules = [ for struct (_, m) in ModuleTree.all model -> m ]
+        let expected = SeenShapes.inEvaluation modules (fun () -> model.call sample)
 
         let port (name: string) (value: string) (t: torch.Tensor) : NetworkPort =
             { Name = name
@@ -151,7 +145,7 @@ module Deploy =
         let largest = wanted |> Array.fold (fun most x -> max most (abs (float x))) 0.0
 
         // What is written is tried beside its place first: a file that is not the model never stands there.
-        let trial = path + ".trial"
+        let trial = $"{path}.{Guid.NewGuid():N}.trial"
 
         let difference =
             try

@@ -39,6 +39,11 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
     let uses = Dictionary<string, int>()
     let steps, layers = List<Step>(), List<CompiledLayer>()
     let sizes, free = List<int64>(), Stack<int>()
+    // Patterns by the tensors that they come from, or by their size where they are full: those of several operations are read once.
+    let plans = Dictionary<string, SpmmPlan>()
+    // Patterns by the tensors that they come from, or by their sizes where they are full: a small file that asks for one a thousand times
+    // takes no more memory than the file.
+    let plans = Dictionary<string, SpmmPlan>()
     // The product whose value nobody else takes, by the value's name.
     let products = Dictionary<string, ProductStep>()
 
@@ -105,14 +110,26 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
         | ValueSome name -> file.Floats(name, shape)
         | ValueNone -> [||]
 
-    let patternOf (node: NetworkNode) (rows: int) (cols: int) : Connectivity =
-        let named (role: string) = node.TryTensor(role).Value
-        let rowPtr = file.Ints(named "row_ptr", rows + 1)
-        let colIdx = file.Ints(named "col_idx", file.Length(named "col_idx"))
+    /// The plan of a pattern that several operations may have.
+    let known (key: string) (pattern: unit -> Connectivity) : SpmmPlan =
+        match plans.TryGetValue key with
+        | true, plan -> plan
+        | _ ->
+            let plan = SpmmPlan(pattern ())
+            plans.Add(key, plan)
+            plan
 
-        match Connectivity.tryCreate rows cols rowPtr colIdx with
-        | Ok pattern -> pattern
-        | Error e -> file.Refuse(CheckpointProblem.Pattern, named "col_idx", e.ToString())
+    let planOf (node: NetworkNode) (rows: int) (cols: int) : SpmmPlan =
+        let named (role: string) = node.TryTensor(role).Value
+        let pointers, columns = named "row_ptr", named "col_idx"
+
+        known (invariant $"{rows} {cols} {pointers.Length} {pointers}{columns}") (fun () ->
+            let rowPtr = file.Ints(pointers, rows + 1)
+            let colIdx = file.Ints(columns, file.Length columns)
+
+            match Connectivity.tryCreate rows cols rowPtr colIdx with
+            | Ok pattern -> pattern
+            | Error e -> file.Refuse(CheckpointProblem.Pattern, columns, e.ToString()))
 
     let product (node: NetworkNode) (isSparse: bool) =
         let inputs, outputs = size node "in_features", size node "out_features"
@@ -121,23 +138,18 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
         if shape.Length = 0 || shape[shape.Length - 1] <> inputs then
             refuse node (invariant $"expected {inputs} numbers in the last dimension, got [{String.Join(',', shape)}]")
 
-        let pattern =
+        let plan, weight =
             if isSparse then
-                patternOf node outputs inputs
+                let plan = planOf node outputs inputs
+                plan, tensor node "weight" [| int64 plan.Connectivity.Nnz |]
             elif int64 outputs * int64 inputs > int64 Int32.MaxValue then
                 refuse node "expected at most 2^31 − 1 weights"
             else
-                Connectivity.full outputs inputs
+                // The file has the weights: so many indices are no more memory than the file accounts for.
+                let weight = tensor node "weight" [| int64 outputs; int64 inputs |]
+                known (invariant $"{outputs} {inputs}") (fun () -> Connectivity.full outputs inputs), weight
 
-        let weight =
-            tensor
-                node
-                "weight"
-                (if isSparse then
-                     [| int64 pattern.Nnz |]
-                 else
-                     [| int64 outputs; int64 inputs |])
-
+        let pattern = plan.Connectivity
         let bias = tensor node "bias" [| int64 outputs |]
         let shape = Array.append shape[.. shape.Length - 2] [| outputs |]
         let rows = int (sizeOf shape / int64 outputs)
@@ -150,7 +162,7 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
         if isLast then
             free.Push buffer
 
-        let step = ProductStep(kernels, SpmmPlan pattern, buffer, into, rows, weight, bias)
+        let step = ProductStep(kernels, plan, buffer, into, rows, weight, bias)
         steps.Add step
         products[node.Name] <- step
 

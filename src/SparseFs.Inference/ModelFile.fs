@@ -2,6 +2,7 @@ namespace SparseFs.Inference
 
 open System
 open System.Buffers
+open System.Collections.Generic
 open System.IO
 open System.Runtime.InteropServices
 open SparseFs
@@ -10,6 +11,9 @@ open SparseFs
 [<Sealed>]
 type internal ModelFile(path: string) =
     let shards = ShardSet.openAll path
+
+    // What several operations share is read once: a small file that asks for a tensor a thousand times takes no more memory than the file.
+    let known = Dictionary<string, float32[]>()
 
     /// Bytes that are read at once.
     let piece = 1 <<< 20
@@ -60,6 +64,35 @@ type internal ModelFile(path: string) =
             finally
                 ArrayPool<byte>.Shared.Return room)
 
+    let read (shard: Shard) (t: TensorInfo) (shape: int64[]) : float32[] =
+        let name = t.Name
+        let count = shape |> Array.fold (*) 1L
+
+        if count > int64 Array.MaxLength then
+            refuse CheckpointProblem.Shape name (invariant $"expected at most {Array.MaxLength} numbers, got {count}")
+
+        let values: float32[] = GC.AllocateUninitializedArray(int count)
+
+        let convert (toFloat: ReadOnlyMemory<byte> -> int -> float32) (size: int) =
+            readRaw shard t (fun bytes first ->
+                for i in 0 .. bytes.Length / size - 1 do
+                    values[first + i] <- toFloat bytes i)
+
+        match t.Dtype with
+        | Dtype.F32 ->
+            readRaw shard t (fun bytes first ->
+                bytes.Span.CopyTo(MemoryMarshal.AsBytes(values.AsSpan(first, bytes.Length / 4))))
+        | Dtype.F64 -> convert (fun bytes i -> float32 (BitConverter.ToDouble(bytes.Span.Slice(8 * i)))) 8
+        | Dtype.F16 -> convert (fun bytes i -> float32 (BitConverter.ToHalf(bytes.Span.Slice(2 * i)))) 2
+        | Dtype.BF16 ->
+            convert
+                (fun bytes i ->
+                    BitConverter.Int32BitsToSingle(int (BitConverter.ToUInt16(bytes.Span.Slice(2 * i))) <<< 16))
+                2
+        | other -> refuse CheckpointProblem.Dtype name (invariant $"expected F32, F64, F16 or BF16, got {other}")
+
+        values
+
     /// As errors call it.
     member _.Path: string = path
 
@@ -88,36 +121,17 @@ type internal ModelFile(path: string) =
 
         int t.Shape[0]
 
-    /// <summary>A tensor of a shape as float32, row-major.</summary>
+    /// <summary>A tensor of a shape as float32, row-major: not to be changed.</summary>
     member _.Floats(name: string, shape: int64[]) : float32[] =
         let struct (shard, t) = find name
         checkShape t shape
-        let count = shape |> Array.fold (*) 1L
 
-        if count > int64 Array.MaxLength then
-            refuse CheckpointProblem.Shape name (invariant $"expected at most {Array.MaxLength} numbers, got {count}")
-
-        let values: float32[] = GC.AllocateUninitializedArray(int count)
-
-        let convert (toFloat: ReadOnlyMemory<byte> -> int -> float32) (size: int) =
-            readRaw shard t (fun bytes first ->
-                for i in 0 .. bytes.Length / size - 1 do
-                    values[first + i] <- toFloat bytes i)
-
-        match t.Dtype with
-        | Dtype.F32 ->
-            readRaw shard t (fun bytes first ->
-                bytes.Span.CopyTo(MemoryMarshal.AsBytes(values.AsSpan(first, bytes.Length / 4))))
-        | Dtype.F64 -> convert (fun bytes i -> float32 (BitConverter.ToDouble(bytes.Span.Slice(8 * i)))) 8
-        | Dtype.F16 -> convert (fun bytes i -> float32 (BitConverter.ToHalf(bytes.Span.Slice(2 * i)))) 2
-        | Dtype.BF16 ->
-            convert
-                (fun bytes i ->
-                    BitConverter.Int32BitsToSingle(int (BitConverter.ToUInt16(bytes.Span.Slice(2 * i))) <<< 16))
-                2
-        | other -> refuse CheckpointProblem.Dtype name (invariant $"expected F32, F64, F16 or BF16, got {other}")
-
-        values
+        match known.TryGetValue name with
+        | true, values -> values
+        | _ ->
+            let values = read shard t shape
+            known.Add(name, values)
+            values
 
     /// <summary>A tensor of whole numbers of 32 bits.</summary>
     member _.Ints(name: string, length: int) : int[] =

@@ -80,13 +80,15 @@ type internal RowStep
 /// <param name="from">The buffer of inputs.</param>
 /// <param name="into">That of outputs.</param>
 /// <param name="rows">Rows of a sample.</param>
-/// <param name="values">In slot order; changed only while the network is compiled.</param>
-/// <param name="bias">Empty for none; likewise.</param>
+/// <param name="values">In slot order.</param>
+/// <param name="bias">Empty for none.</param>
 [<Sealed>]
 type internal ProductStep
     (kernels: CpuKernels, plan: SpmmPlan, from: int, into: int, rows: int, values: float32[], bias: float32[]) =
     inherit Step()
     let cols, outputs = plan.Connectivity.Cols, plan.Connectivity.Rows
+    // Others while the network is compiled, never afterwards.
+    let mutable values = values
     let mutable bias = bias
 
     member _.Pattern: Connectivity = plan.Connectivity
@@ -94,6 +96,7 @@ type internal ProductStep
     /// Multiplies each output by a factor and adds a shift: what a batch norm does.
     member _.Fold(factors: float32[], shifts: float32[]) =
         let rowPtr = plan.Connectivity.RowPtrArray
+        values <- Array.copy values // others may have them too
 
         for row in 0 .. outputs - 1 do
             for slot in rowPtr[row] .. rowPtr[row + 1] - 1 do

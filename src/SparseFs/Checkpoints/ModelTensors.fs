@@ -61,7 +61,8 @@ module internal ModelTensors =
     let prefix (layer: string) = if layer = "" then "" else layer + "."
 
     /// The name of a tensor of a layer that no other module's state has as its own.
-    let key (layer: string) (tensor: string) = prefix layer + tensor
+    let key (layer: string) (tensor: string) =
+        StateName.key StateName.Nested layer tensor
 
     /// K-winners are the modules whose buffers may not hold any number.
     let private wrongNumbers (model: torch.nn.Module) : string -> torch.Tensor -> string voption =

@@ -10,8 +10,8 @@ module internal SeenShapes =
 
     type private Layer = torch.nn.Module<torch.Tensor, torch.Tensor>
 
-    /// Each module's training flag, and torch's generator, as they were.
-    let private asItWas (modules: torch.nn.Module list) (body: unit -> unit) =
+    /// What body gives in evaluation mode; each module's training flag, and torch's generator, are as they were afterwards.
+    let inEvaluation (modules: torch.nn.Module list) (body: unit -> 'a) : 'a =
         let training = modules |> List.map (fun m -> m, m.training)
         use generator = torch.random.get_rng_state ()
 
@@ -59,7 +59,7 @@ module internal SeenShapes =
             layer.ShapesSeen <- Action<_, _>(fun given output -> shapes.TryAdd(layer, pick given output) |> ignore)
 
         try
-            asItWas modules (fun () ->
+            inEvaluation modules (fun () ->
                 use _ = torch.NewDisposeScope()
                 use _ = torch.no_grad ()
                 model.call input |> ignore)

@@ -130,6 +130,21 @@ let private refusal (work: unit -> unit) : CheckpointException =
     with :? CheckpointException as e ->
         e
 
+/// A file of version 1 as it was first written, which every later version reads.
+let private versionOne =
+    """{"version":1,
+        "inputs":[{"name":"x","dtype":"float32","shape":["batch",3],"mean":0.5,"deviation":2}],
+        "outputs":[{"name":"y","value":"last","dtype":"float32","shape":["batch",2],"labels":["no","yes"]}],
+        "nodes":[
+          {"name":"a","operator":"sparse_linear","inputs":["x"],"numbers":{"in_features":3,"out_features":4},
+           "tensors":{"weight":"a.weight","row_ptr":"a.row_ptr","col_idx":"a.col_idx","bias":"a.bias"}},
+          {"name":"n","operator":"batch_norm","inputs":["a"],"numbers":{"features":4,"epsilon":0.25},
+           "tensors":{"running_mean":"n.running_mean","running_var":"n.running_var"}},
+          {"name":"l","operator":"leaky_relu","inputs":["n"],"numbers":{"slope":0.5}},
+          {"name":"f","operator":"flatten","inputs":["l"]},
+          {"name":"last","operator":"linear","inputs":["f"],"numbers":{"in_features":4,"out_features":2},
+           "tensors":{"weight":"b.weight"}}]}"""
+
 [<Tests>]
 let deployTests =
     testSequenced
@@ -225,8 +240,15 @@ let deployTests =
                   use _ = torch.NewDisposeScope()
                   use model = small ()
                   model.train ()
+                  (model[1] :?> Layer).eval() // one of a user's own choice
                   Deploy.save path (torch.ones (1L, 20L)) model |> ignore
                   Expect.isTrue model.training "training"
+                  Expect.isFalse (model[1] :?> Layer).training "a part in evaluation"
+
+                  Expect.isEmpty
+                      (Directory.GetFiles(nonNull (Path.GetDirectoryName path), "*.trial"))
+                      "nothing is left beside"
+
                   use other = small ()
                   Checkpoint.load path other)
           }
@@ -296,6 +318,31 @@ let deployTests =
                   Checkpoint.save path (small ())
                   let e = refusal (fun () -> SparseModel.Load path |> ignore)
                   Expect.stringContains e.Message "no description of the network" "a checkpoint")
+          }
+
+          test "a file of version 1 is read for ever" {
+              inFolder (fun path ->
+                  use _ = torch.NewDisposeScope()
+
+                  SafetensorsFile.writeThrough
+                      id
+                      path
+                      [ NetworkDescription.Key, versionOne ]
+                      [ struct ("a.weight", torch.tensor [| 1.0f; -2.0f; 3.0f; 0.5f |])
+                        struct ("a.row_ptr", torch.tensor [| 0; 2; 2; 3; 4 |])
+                        struct ("a.col_idx", torch.tensor [| 0; 2; 1; 2 |])
+                        struct ("a.bias", torch.tensor [| 0.0f; 1.0f; 0.0f; -1.0f |])
+                        struct ("n.running_mean", torch.tensor [| 0.0f; 0.5f; 1.0f; 0.0f |])
+                        struct ("n.running_var", torch.tensor [| 0.75f; 3.75f; 0.75f; 0.0f |])
+                        struct ("b.weight",
+                                torch.tensor (array2D [ [ 1.0f; 2.0f; 3.0f; 4.0f ]; [ 0.0f; 1.0f; 0.0f; -1.0f ] ])) ]
+
+                  let model = SparseModel.Load path
+                  let y: float32[] = Array.zeroCreate 2
+                  model.Run(ReadOnlySpan [| 2.5f; 4.5f; -1.5f |], Span y)
+                  // Normalized 1, 2, −1; products 3, 1, 6, −1.5; normal 3, 0.25, 5, −3; 3, 0.25, 5, −1.5 after the slope: all exact.
+                  Expect.equal y [| 12.5f; 1.75f |] "outputs"
+                  Expect.equal (List.ofSeq model.Output.Labels) [ "no"; "yes" ] "labels")
           }
 
           test "files with changed bytes are refused, or compute something" {

@@ -44,6 +44,7 @@ module internal StencilProducts =
     /// <remarks>Other rows use each input too seldom to leave a tile before all of them have had it: for them the lines are asked for.</remarks>
     let private tilesOfGroup = 28
 
+    /// A vector of each of some rows, to as many others; lanes are a multiple of four.
     let private copyVectors
         (lanes: int)
         (count: int)
