@@ -1,4 +1,4 @@
-// What docs/results/language.md shows of examples/language-runs.fsx: its table, and the picture language.svg. After one build (dotnet fsi
+// What docs/results/language.md shows of examples/language-runs.fsx: its table, and the pictures language.svg and language-hour.svg. After one build (dotnet fsi
 // build.fsx check):
 //   dotnet fsi examples/language-report.fsx
 #load "result-lines.fsx"
@@ -85,12 +85,9 @@ let meanCurve (x: float * float * float -> float) (group: Line list) =
 
 let colours = [ "#333333"; "#1b6ca8"; "#2a9d5c"; "#b3302a"; "#d98e04"; "#7a4fa3" ]
 
-let chosen =
-    [ "gpt", 0.0, "dense"
-      "gpt", 0.9, "static"
-      "gpt", 0.9, "rigl"
-      "gpt-256", nan, "static"
-      "gpt-384", nan, "static" ]
+/// Groups of runs and what they are called, of those that are there; a sparsity of NaN stands for any.
+let chosen (wanted: (string * float * string) list) =
+    wanted
     |> List.choose (fun (network, sparsity, training) ->
         rows
         |> List.tryFind (fun ((n, s, t), _) -> n = network && t = training && (Double.IsNaN sparsity || s = sparsity))
@@ -101,7 +98,7 @@ let chosen =
                  $"{n}, %.0f{100.0 * s} %%, {t}"),
             group))
 
-let panel title (axis: string) (x: float * float * float -> float) =
+let panel title (axis: string) (low: float, high: float) (x: float * float * float -> float) chosen =
     let curves =
         [ for (_, group), colour in Seq.zip chosen colours ->
               { Points = meanCurve x group
@@ -119,26 +116,46 @@ let panel title (axis: string) (x: float * float * float -> float) =
           Ticks = [ for i in 0..4 -> most * float i / 4.0, $"%.0f{most * float i / 4.0}" ] }
       Y =
         { Title = "validation loss"
-          From = 1.4
-          To = 2.8
+          From = low
+          To = high
           Scale = Scale.Linear
-          Ticks = [ for i in 0..7 -> 1.4 + 0.2 * float i, $"%.1f{1.4 + 0.2 * float i}" ] }
+          Ticks = [ for tick in low .. 0.2 .. high + 0.01 -> tick, $"%.1f{tick}" ] }
       Curves = curves
       Marks = []
       Levels = [] }
 
-let legend =
-    [ for (name, _), colour in Seq.zip chosen colours ->
-          { Sign = Sign.Line
-            Colour = colour
-            Name = name } ]
+let paint (file: string) (title: string) (range: float * float) (wanted: (string * float * string) list) =
+    let chosen = chosen wanted
+
+    if not chosen.IsEmpty then
+        let legend =
+            [ for (name, _), colour in Seq.zip chosen colours ->
+                  { Sign = Sign.Line
+                    Colour = colour
+                    Name = name } ]
+
+        [ panel "over steps" "step" range (fun (step, _, _) -> step) chosen
+          panel "over seconds" "seconds of one core" range (fun (_, seconds, _) -> seconds) chosen ]
+        |> draw title 2 legend
+        |> fun lines -> File.WriteAllLines(inResults file, lines)
 
 let picture = inResults "language.svg"
 
-[ panel "over steps" "step" (fun (step, _, _) -> step)
-  panel "over seconds" "seconds of one core" (fun (_, seconds, _) -> seconds) ]
-|> draw "Validation loss of small GPTs" 2 legend
-|> fun lines -> File.WriteAllLines(picture, lines)
+paint
+    "language.svg"
+    "Validation loss of small GPTs"
+    (1.4, 2.8)
+    [ "gpt", 0.0, "dense"
+      "gpt", 0.9, "static"
+      "gpt", 0.9, "rigl"
+      "gpt-256", nan, "static"
+      "gpt-384", nan, "static" ]
+
+paint
+    "language-hour.svg"
+    "Validation loss of a mini-gpt in an hour of one core"
+    (1.2, 2.4)
+    [ "mini-gpt", 0.0, "dense"; "mini-gpt", 0.9, "static" ]
 
 let page = inResults "language.md"
 let before, after = "<!-- table: language-report.fsx -->", "<!-- end of table -->"
