@@ -127,7 +127,11 @@ let initialize (blocks: int) (model: torch.nn.Module) : unit =
 type CharLstm(characters: int64, features: int64, lstm: torch.nn.Module, call: torch.Tensor -> torch.Tensor) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("CharLstm")
     let ofCharacters = torch.nn.Embedding(characters, features)
-    let lstm = lstm
     let head = torch.nn.Linear(features, characters)
-    do this.RegisterComponents()
+
+    do
+        // No member uses it but through the call, so that no field holds it.
+        this.register_module ("lstm", lstm)
+        this.RegisterComponents()
+
     override _.forward x = head.call (call (ofCharacters.call x))
