@@ -39,12 +39,10 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
     let uses = Dictionary<string, int>()
     let steps, layers = List<Step>(), List<CompiledLayer>()
     let sizes, free = List<int64>(), Stack<int>()
-    // Patterns by the tensors that they come from, or by their size where they are full: those of several operations are read once.
-    let plans = Dictionary<string, SpmmPlan>()
     // Patterns by the tensors that they come from, or by their sizes where they are full: a small file that asks for one a thousand times
     // takes no more memory than the file.
     let plans = Dictionary<string, SpmmPlan>()
-    // The product whose value nobody else takes, by the value's name.
+    // Products by the names of their values.
     let products = Dictionary<string, ProductStep>()
 
     let refuse (node: NetworkNode) (reason: string) : 'a =
@@ -199,7 +197,10 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
         let shifts =
             Array.init features (fun i -> (if bias.Length = 0 then 0.0f else bias[i]) - mean[i] * factors[i])
 
-        let isAlone = uses[source] = 1
+        // Of all, not of those that are still to come: a product that another operation has taken stays as it is.
+        let takers = network.Nodes |> Array.filter (fun n -> Array.contains source n.Inputs)
+
+        let isAlone = takers.Length = 1 && network.Outputs[0].Value <> source
         let struct (shape, buffer) = inPlace node
 
         if shape <> [| features |] then

@@ -18,24 +18,23 @@ type internal ModelFile(path: string) =
     /// Bytes that are read at once.
     let piece = 1 <<< 20
 
-    let tryFind (name: string) : struct (Shard * TensorInfo) voption =
-        let mutable found = ValueNone
+    // No name is in two files.
+    let places =
+        let places = Dictionary<string, struct (Shard * TensorInfo)>()
 
         for shard in shards do
             for t in shard.Header.Tensors do
-                if t.Name = name then
-                    found <- ValueSome(struct (shard, t))
+                places[t.Name] <- struct (shard, t)
 
-        found
+        places
 
     let refuse (problem: CheckpointProblem) (tensor: string) (reason: string) : 'a =
         CheckpointFault.because problem path tensor reason
 
     let find (name: string) : struct (Shard * TensorInfo) =
-        match tryFind name with
-        | ValueSome found -> found
-        | ValueNone ->
-            refuse CheckpointProblem.Mismatch name "the network asks for this tensor, which the file does not have"
+        match places.TryGetValue name with
+        | true, found -> found
+        | _ -> refuse CheckpointProblem.Mismatch name "the network asks for this tensor, which the file does not have"
 
     let checkShape (t: TensorInfo) (expected: int64[]) =
         if t.Shape <> expected then

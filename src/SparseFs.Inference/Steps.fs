@@ -23,7 +23,7 @@ type internal Workspace(sizes: int64[]) =
                         ArgumentException(
                             invariant
                                 $"expected at most {most} samples in a call, got {wanted}: divide them among calls",
-                            "input"
+                            "samples"
                         )
                     )
 
