@@ -41,6 +41,13 @@ type internal JsonReading(file: string, what: string, element: JsonElement, know
             NetworkDescription.Key
             (invariant $"expected {expected} as '{name}' of {what}")
 
+    /// The text that an element is, or null.
+    static member TryText(element: JsonElement) : string | null =
+        if element.ValueKind = JsonValueKind.String then
+            element.GetString()
+        else
+            null
+
     member _.TryFind(name: string) : JsonElement voption =
         match properties.TryGetValue name with
         | true, found -> ValueSome found
@@ -48,11 +55,11 @@ type internal JsonReading(file: string, what: string, element: JsonElement, know
 
     member r.Text(name: string) : string =
         match r.TryFind name with
-        | ValueSome found when found.ValueKind = JsonValueKind.String ->
-            match found.GetString() with
+        | ValueSome found ->
+            match JsonReading.TryText found with
             | null -> r.Refuse(name, "a text")
             | text -> text
-        | _ -> r.Refuse(name, "a text")
+        | ValueNone -> r.Refuse(name, "a text")
 
     member r.TryNumber(name: string) : float voption =
         match r.TryFind name with
@@ -78,15 +85,9 @@ type internal JsonReading(file: string, what: string, element: JsonElement, know
     member r.Texts(name: string) : string[] =
         r.List name
         |> Array.map (fun item ->
-            match
-                item.ValueKind,
-                (if item.ValueKind = JsonValueKind.String then
-                     item.GetString()
-                 else
-                     null)
-            with
-            | JsonValueKind.String, NonNull text -> text
-            | _ -> r.Refuse(name, "a list of texts"))
+            match JsonReading.TryText item with
+            | null -> r.Refuse(name, "a list of texts")
+            | text -> text)
 
     /// The properties of an object within, or none.
     member r.Members(name: string) : struct (string * JsonElement)[] =

@@ -131,12 +131,7 @@ module internal NetworkText =
         let tensors =
             r.Members "tensors"
             |> Array.map (fun (struct (role, value)) ->
-                match
-                    (if value.ValueKind = JsonValueKind.String then
-                         value.GetString()
-                     else
-                         null)
-                with
+                match JsonReading.TryText value with
                 | null ->
                     refuse file CheckpointProblem.Header (invariant $"expected a tensor's name as '{role}' of {what}")
                 | tensor -> struct (role, tensor))
