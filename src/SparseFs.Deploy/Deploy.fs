@@ -8,9 +8,9 @@ open TorchSharp
 
 /// <summary>Trained models as files that SparseFs.Inference runs, without libtorch.</summary>
 /// <remarks>
-/// The file is a checkpoint, as <c>Checkpoint.save</c> writes it, with a description of the network among its metadata (docs/format.md). Sequential
-/// (nested too), Linear, SparseLinear, BatchNorm1d, LayerNorm, ReLU, LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten, Dropout and Identity can be
-/// deployed, in float32; the model computes as in evaluation. What is written is read again and run on a sample at once.
+/// The file is a checkpoint, as <c>Checkpoint.save</c> writes it, with a description of the network among its metadata (docs/format.md). What of
+/// torch's modules and of this library's can be deployed, docs/inference.md lists, in float32; modules of one's own implement IDeployable. The model
+/// computes as in evaluation. What is written is read again and run on a sample at once.
 /// </remarks>
 [<RequireQualifiedAccess>]
 module Deploy =
@@ -28,14 +28,22 @@ module Deploy =
 
     /// The outputs of a file for a sample as training sees it.
     let private outputsOf (deployed: SparseModel) (options: DeployOptions) (sample: torch.Tensor) : float32[] =
-        // The file takes numbers as they are before training's normalization.
-        let raw = sample.mul(Scalars.Of options.Deviation).add(Scalars.Of options.Mean)
-        let inputs = raw.cpu().contiguous().data<float32>().ToArray()
+        let samples = int sample.shape[0]
 
-        let results: float32[] =
-            Array.zeroCreate (int sample.shape[0] * deployed.Output.Size)
+        let room (hasTokens: bool) : float32[] =
+            Array.zeroCreate (samples * (if hasTokens then int sample.shape[1] else 1) * deployed.Output.Size)
 
-        deployed.Run(ReadOnlySpan inputs, Span results)
+        let results = room (deployed.Output.TokensName <> "")
+
+        if deployed.Input.Dtype = "float32" then
+            // The file takes numbers as they are before training's normalization.
+            let raw = sample.mul(Scalars.Of options.Deviation).add(Scalars.Of options.Mean)
+            let inputs = raw.cpu().contiguous().data<float32>().ToArray()
+            deployed.Run(ReadOnlySpan inputs, samples, Span results)
+        else
+            let tokens = sample.to_type(torch.int64).cpu().contiguous().data<int64>().ToArray()
+            deployed.Run(ReadOnlySpan tokens, samples, Span results)
+
         results
 
     /// A checkpoint with a description among its texts.
@@ -65,15 +73,24 @@ module Deploy =
                 )
             )
 
+        let isTokens =
+            sample.dtype = torch.ScalarType.Int64 || sample.dtype = torch.ScalarType.Int32
+
         if
-            sample.dtype <> torch.ScalarType.Float32
+            not (isTokens || sample.dtype = torch.ScalarType.Float32)
             || sample.dim () < 2L
             || sample.numel () = 0L
         then
+            let expected =
+                "expected a sample [n, ...] of float32, or of tokens [n, tokens] of int64 or int32, n 1 or more"
+
+            raise (ArgumentException($"{expected}, got {sample.dtype} {Shape.text sample.shape}", nameof sample))
+
+        if isTokens && (options.Mean <> 0.0 || options.Deviation <> 1.0) then
             raise (
                 ArgumentException(
-                    $"expected a sample [n, ...] of float32, n 1 or more, got {sample.dtype} {Shape.text sample.shape}",
-                    nameof sample
+                    "expected a mean of 0 and a deviation of 1, for tokens are not normalized",
+                    nameof options
                 )
             )
 
@@ -106,26 +123,49 @@ module Deploy =
         check options sample
         use _ = torch.NewDisposeScope()
         use _ = torch.no_grad ()
-        let builder = DescriptionBuilder()
-        ModuleWalk.add builder (int (sample.dim ())) "" model
         let modules = [ for struct (_, m) in ModuleTree.all model -> m ]
+        // Asked for by few modules, and after those that cannot be deployed were refused.
+        let builder =
+            DescriptionBuilder(lazy (SeenShapes.ofInputs model modules sample))
+
+        let hasTokens =
+            sample.dtype <> torch.ScalarType.Float32
+            || modules |> List.exists SparseModules.takesTokens
+
+        let result =
+            ModuleWalk.add
+                builder
+                ""
+                model
+                { Name = "input"
+                  Rank = int (sample.dim ())
+                  HasTokens = hasTokens }
+
         let expected = SeenShapes.inEvaluation modules (fun () -> model.call sample)
 
-        let port (name: string) (value: string) (t: torch.Tensor) : NetworkPort =
+        let port (name: string) (value: string) (t: torch.Tensor) (hasTokens: bool) : NetworkPort =
             { Name = name
               Value = value
-              Shape = [| for size in t.shape[1..] -> int size |]
+              Dtype =
+                match t.dtype with
+                | torch.ScalarType.Int64 -> PortDtype.Int64
+                | torch.ScalarType.Int32 -> PortDtype.Int32
+                | _ -> PortDtype.Float32
+              Shape =
+                { Sizes = [| for size in t.shape[(if hasTokens then 2 else 1) ..] -> int size |]
+                  HasTokens = hasTokens }
+              TokensName = if hasTokens then "tokens" else ""
               Mean = 0.0
               Deviation = 1.0
               Labels = [||] }
 
         let network =
             { Inputs =
-                [| { port "input" "" sample with
+                [| { port "input" "" sample hasTokens with
                        Mean = options.Mean
                        Deviation = options.Deviation } |]
               Outputs =
-                [| { port "output" builder.Current expected with
+                [| { port "output" result.Name expected result.HasTokens with
                        Labels = Array.ofList options.Labels } |]
               Nodes = builder.Nodes }
 

@@ -7,8 +7,8 @@ open SparseFs
 open TorchSharp
 
 /// <summary>Trained models as files that SparseFs.Inference runs, without libtorch; the face of this package for C#.</summary>
-/// <remarks>Sequential (nested too), Linear, SparseLinear, BatchNorm1d, LayerNorm, ReLU, LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax, LogSoftmax, Flatten,
-/// Dropout and Identity can be deployed, in float32. What is written is read again and run on a sample at once.</remarks>
+/// <remarks>What of torch's modules and of this library's can be deployed, docs/inference.md lists, in float32; modules of one's own implement IDeployable.
+/// What is written is read again and run on a sample at once.</remarks>
 [<AbstractClass; Sealed; Extension>]
 type DeployFiles private () =
 

@@ -20,6 +20,9 @@ module internal TorchNulls =
     /// Null of one that was made without elementwise weights.
     let scaleOf (norm: LayerNorm) : torch.Tensor | null = norm.weight
 
+    /// The table of one of torch's embeddings, which always has one.
+    let tableOf (embedding: Embedding) : torch.Tensor = nonNull embedding.weight
+
     /// Scale and shift of one of torch's norms over channels; null of one that was made without them.
     let affineOf (norm: NormBase) : (torch.Tensor | null) * (torch.Tensor | null) = norm.weight, norm.bias
 

@@ -146,6 +146,9 @@ type SparseTransformerEncoderLayer
     /// <summary>Whether normalizations come before the parts.</summary>
     member _.norm_first: bool = isNormFirst
 
+    /// What stands between the layers of the feed-forward part.
+    member internal _.Activation: FeedForwardActivation = activation
+
     /// <summary>The sparse layer that keeps the largest magnitudes of each matrix of a dense one; a tie keeps the lower cell.</summary>
     /// <remarks>Sizes are read from the layer; heads and the activation, ReLU or GELU, are proved by a call with a small input in evaluation mode. dtype,
     /// device, requires_grad and the training flag are kept; inputs are [tokens, batch, features], as the dense layer's.</remarks>

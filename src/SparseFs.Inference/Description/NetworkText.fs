@@ -25,28 +25,37 @@ module internal NetworkText =
 
         let r = JsonReading(file, what, element, known)
 
-        match r.Text "dtype" with
-        | "float32" -> ()
-        | other ->
-            refuse
-                file
-                CheckpointProblem.Dtype
-                (invariant $"expected float32 of {what}, which version 1 has, got '{other}'")
+        let dtype =
+            let said = r.Text "dtype"
+
+            match PortDtypes.all |> List.tryFind (fun (struct (text, _)) -> text = said) with
+            | Some(struct (_, dtype)) when dtype = PortDtype.Float32 || not isOutput -> dtype
+            | _ ->
+                let known = if isOutput then "float32" else "float32, int32 or int64"
+
+                refuse file CheckpointProblem.Dtype (invariant $"expected {known} of {what}, got '{said}'")
 
         let shape = r.List "shape"
-        let expected = "'batch' and then sizes of 1 to 2^30, whose product is one too,"
 
-        if
-            shape.Length = 0
-            || shape[0].ValueKind <> JsonValueKind.String
-            || shape[0].GetString() <> "batch"
-        then
+        let expected =
+            "'batch', the name of a dimension of tokens or none, and then sizes of 1 to 2^30, whose product is one too,"
+
+        let textAt (index: int) : string =
+            if index < shape.Length then
+                match JsonReading.TryText shape[index] with
+                | null -> ""
+                | text -> text
+            else
+                ""
+
+        if textAt 0 <> "batch" then
             r.Refuse("shape", expected)
 
+        let tokens = textAt 1
         let mutable size = 1L
 
-        let shape =
-            shape[1..]
+        let sizes =
+            shape[(if tokens = "" then 1 else 2) ..]
             |> Array.map (fun item ->
                 let mutable own = 0
 
@@ -82,14 +91,18 @@ module internal NetworkText =
 
         { Name = r.Text "name"
           Value = if isOutput then r.Text "value" else ""
-          Shape = shape
+          Dtype = dtype
+          Shape =
+            { Sizes = sizes
+              HasTokens = tokens <> "" }
+          TokensName = tokens
           Mean = number "mean" 0.0
           Deviation = deviation
           Labels = labels }
 
     let private nodeOf (file: string) (element: JsonElement) : NetworkNode =
         let r =
-            JsonReading(file, "a node", element, [ "name"; "operator"; "inputs"; "numbers"; "tensors" ])
+            JsonReading(file, "a node", element, [ "name"; "operator"; "inputs"; "numbers"; "sizes"; "tensors" ])
 
         let name, operator' = r.Text "name", r.Text "operator"
 
@@ -136,23 +149,55 @@ module internal NetworkText =
                     refuse file CheckpointProblem.Header (invariant $"expected a tensor's name as '{role}' of {what}")
                 | tensor -> struct (role, tensor))
 
-        checkNames "number" form.Numbers form.Numbers (numbers |> Array.map (fun (struct (name, _)) -> name))
+        let sizes =
+            r.Members "sizes"
+            |> Array.map (fun (struct (name, value)) ->
+                let refuse () =
+                    refuse
+                        file
+                        CheckpointProblem.Header
+                        (invariant $"expected a list of 1 to 3 whole numbers from 0 to 2^30 as '{name}' of {what}")
 
-        checkNames
-            "tensor"
-            form.Tensors
-            (form.Tensors @ form.OptionalTensors)
-            (tensors |> Array.map (fun (struct (role, _)) -> role))
+                let numbers =
+                    if value.ValueKind = JsonValueKind.Array then
+                        [| for item in value.EnumerateArray() do
+                               let mutable own = 0
+
+                               if
+                                   item.ValueKind <> JsonValueKind.Number
+                                   || not (item.TryGetInt32(&own))
+                                   || own < 0
+                                   || own > (1 <<< 30)
+                               then
+                                   refuse ()
+
+                               own |]
+                    else
+                        refuse ()
+
+                if numbers.Length < 1 || numbers.Length > 3 then
+                    refuse ()
+
+                struct (name, numbers))
+
+        let namesOf (all: struct (string * 'a)[]) =
+            all |> Array.map (fun (struct (name, _)) -> name)
+
+        checkNames "number" form.Numbers (form.Numbers @ form.OptionalNumbers) (namesOf numbers)
+        checkNames "list of sizes" form.Sizes form.Sizes (namesOf sizes)
+        checkNames "tensor" form.Tensors (form.Tensors @ form.OptionalTensors) (namesOf tensors)
 
         let inputs = r.Texts "inputs"
 
-        if inputs.Length <> 1 then
-            refuse file CheckpointProblem.Header (invariant $"expected one input of {what}, got {inputs.Length}")
+        if not (List.contains inputs.Length form.Inputs) then
+            let known = String.Join(" or ", form.Inputs)
+            refuse file CheckpointProblem.Header (invariant $"expected {known} inputs of {what}, got {inputs.Length}")
 
         { Name = name
           Operator = operator'
           Inputs = inputs
           Numbers = numbers
+          Sizes = sizes
           Tensors = tensors }
 
     /// Names are given once, and asked for after that.
@@ -176,7 +221,12 @@ module internal NetworkText =
 
             add node.Name
 
+        let outputs = HashSet<string>()
+
         for p in network.Outputs do
+            if not (outputs.Add p.Name) then
+                refuse file CheckpointProblem.Header (invariant $"the name '{p.Name}' of an output is given twice")
+
             if not (known.Contains p.Value) then
                 refuse file CheckpointProblem.Header (invariant $"output '{p.Name}' is '{p.Value}', which is no node")
 
@@ -211,9 +261,9 @@ module internal NetworkText =
               Outputs = r.List "outputs" |> Array.map (portOf file true)
               Nodes = r.List "nodes" |> Array.map (nodeOf file) }
 
-        if network.Inputs.Length <> 1 || network.Outputs.Length <> 1 then
+        if network.Inputs.Length = 0 || network.Outputs.Length = 0 then
             let got = invariant $"got {network.Inputs.Length} and {network.Outputs.Length}"
-            refuse file CheckpointProblem.Mismatch (invariant $"expected one input and one output, {got}")
+            refuse file CheckpointProblem.Mismatch (invariant $"expected inputs and outputs, {got}")
 
         checkNames file network
         network

@@ -42,12 +42,15 @@ module internal Elements =
             Span<float32>(rest, 0, x.Length - i).CopyTo(x.Slice i)
             Buffers.ArrayPool<float32>.Shared.Return rest
 
-    let sigmoid (x: Span<float32>) : unit =
-        map x (fun v -> Vector<float32>.One / (Vector<float32>.One + Vector.Exp(-v)))
+    /// Of count numbers of an array from one of them on, and of as many behind them as make up whole vectors: which has to be room of nobody.
+    let sigmoid (x: float32[]) (from: int) (count: int) : unit =
+        use first = fixed x
+        ActivationRuns.sigmoid Widths.widest (NativePtr.add first from) (int64 count)
 
-    let tanh (x: Span<float32>) : unit =
-        for i in 0 .. x.Length - 1 do
-            x[i] <- MathF.Tanh x[i]
+    /// As sigmoid.
+    let tanh (x: float32[]) (from: int) (count: int) : unit =
+        use first = fixed x
+        ActivationRuns.tanh Widths.widest (NativePtr.add first from) (int64 count)
 
     let leakyRelu (slope: float32) (x: Span<float32>) : unit =
         let slopes = Vector<float32>(slope)
@@ -111,6 +114,43 @@ module internal Elements =
             let normal = float32 ((float x[i] - mean) * factor)
             let scaled = if weight.Length = 0 then normal else normal * weight[i]
             x[i] <- if bias.Length = 0 then scaled else scaled + bias[i]
+
+    /// x / √(mean of squares + epsilon) · weight, of a row; weight may be empty. Zhang and Sennrich 2019, arXiv 1910.07467.
+    let rmsNorm (epsilon: float) (weight: float32[]) (x: Span<float32>) : unit =
+        let mutable squares = 0.0
+
+        for i in 0 .. x.Length - 1 do
+            squares <- squares + float x[i] * float x[i]
+
+        let factor = 1.0 / sqrt (squares / float x.Length + epsilon)
+
+        for i in 0 .. x.Length - 1 do
+            let normal = float32 (float x[i] * factor)
+            x[i] <- if weight.Length = 0 then normal else normal * weight[i]
+
+    let inline private both
+        (x: Span<float32>)
+        (y: ReadOnlySpan<float32>)
+        ([<InlineIfLambda>] vectors: Vector<float32> -> Vector<float32> -> Vector<float32>)
+        ([<InlineIfLambda>] one: float32 -> float32 -> float32)
+        =
+        let lanes = Vector<float32>.Count
+        let mutable i = 0
+
+        while i + lanes <= x.Length do
+            let own = Vector<float32>(Span.op_Implicit (x.Slice i): ReadOnlySpan<float32>)
+            (vectors own (Vector<float32>(y.Slice i))).CopyTo(x.Slice i)
+            i <- i + lanes
+
+        while i < x.Length do
+            x[i] <- one x[i] y[i]
+            i <- i + 1
+
+    /// x + y, into x.
+    let add (x: Span<float32>) (y: ReadOnlySpan<float32>) : unit = both x y (+) (+)
+
+    /// x · y, into x.
+    let multiply (x: Span<float32>) (y: ReadOnlySpan<float32>) : unit = both x y (*) (*)
 
     /// Each row's numbers by their own scale and shift.
     let affine (factors: float32[]) (shifts: float32[]) (x: Span<float32>) : unit =

@@ -4,6 +4,19 @@ open System.Buffers
 open System.Text
 open System.Text.Json
 
+/// Dtypes of ports as texts.
+[<RequireQualifiedAccess>]
+module internal PortDtypes =
+
+    let all: struct (string * PortDtype) list =
+        [ struct ("float32", PortDtype.Float32)
+          struct ("int32", PortDtype.Int32)
+          struct ("int64", PortDtype.Int64) ]
+
+    let text (dtype: PortDtype) : string =
+        let struct (text, _) = all |> List.find (fun (struct (_, own)) -> own = dtype)
+        text
+
 /// <summary>A network as the JSON text of a file's metadata.</summary>
 module internal NetworkWriter =
 
@@ -19,11 +32,14 @@ module internal NetworkWriter =
              if isOutput then
                  json.WriteString("value", p.Value)
 
-             json.WriteString("dtype", "float32")
+             json.WriteString("dtype", PortDtypes.text p.Dtype)
              json.WriteStartArray "shape"
              json.WriteStringValue "batch"
 
-             for size in p.Shape do
+             if p.Shape.HasTokens then
+                 json.WriteStringValue p.TokensName
+
+             for size in p.Shape.Sizes do
                  json.WriteNumberValue size
 
              json.WriteEndArray()
@@ -74,6 +90,19 @@ module internal NetworkWriter =
 
                  for struct (name, number) in node.Numbers do
                      json.WriteNumber(name, number)
+
+                 json.WriteEndObject()
+
+             if node.Sizes.Length > 0 then
+                 json.WriteStartObject "sizes"
+
+                 for struct (name, sizes) in node.Sizes do
+                     json.WriteStartArray name
+
+                     for size in sizes do
+                         json.WriteNumberValue size
+
+                     json.WriteEndArray()
 
                  json.WriteEndObject()
 

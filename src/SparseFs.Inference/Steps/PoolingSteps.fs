@@ -1,0 +1,187 @@
+namespace SparseFs.Inference
+
+open System
+open System.Numerics
+open SparseFs.Kernels
+
+/// What a pooling is, over pixels of up to three dimensions.
+[<Struct; NoComparison; NoEquality>]
+type internal Pooling =
+    {
+        Input: Extent
+        Output: Extent
+        Kernel: Extent
+        Stride: Extent
+        Dilation: Extent
+        Padding: Extent
+        IsMax: bool
+        /// Whether means count the zeros around the input too.
+        CountsPadding: bool
+    }
+
+/// Places of a window in one dimension: From, From + dilation, ..., before To.
+[<Struct>]
+type internal PoolingWindow = { From: int; To: int }
+
+[<RequireQualifiedAccess>]
+module internal PoolingWindow =
+
+    /// Those that lie in the input.
+    let inside (index: int) (size: int) (kernel: int) (stride: int) (dilation: int) (padding: int) : PoolingWindow =
+        let first = index * stride - padding
+
+        let skipped = if first < 0 then (-first + dilation - 1) / dilation else 0
+
+        { From = first + skipped * dilation
+          To = min size (first + (kernel - 1) * dilation + 1) }
+
+    /// How many lie in the input and the zeros around it.
+    let padded (index: int) (size: int) (kernel: int) (stride: int) (padding: int) : int =
+        let first = index * stride - padding
+        min (first + kernel) (size + padding) - first
+
+    let count (window: PoolingWindow) (dilation: int) : int =
+        if window.To <= window.From then
+            0
+        else
+            (window.To - window.From - 1) / dilation + 1
+
+/// <summary>The largest number, or the mean, of each window of each channel.</summary>
+/// <remarks>Rows of a window are taken together first, in vectors; columns of that after it.</remarks>
+/// <param name="p">What is computed.</param>
+/// <param name="channels">Of a sample.</param>
+/// <param name="from">The buffer of inputs.</param>
+/// <param name="into">That of outputs.</param>
+/// <param name="row">A buffer that has room for a row of the input.</param>
+[<Sealed>]
+type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, row: int) =
+    inherit Step()
+
+    let joinRow (x: ReadOnlySpan<float32>) (sums: Span<float32>) =
+        let lanes = Vector<float32>.Count
+        let mutable i = 0
+
+        while i + lanes <= sums.Length do
+            let a = Vector<float32>(Span.op_Implicit (sums.Slice i): ReadOnlySpan<float32>)
+            let b = Vector<float32>(x.Slice i)
+            (if p.IsMax then Vector.Max(a, b) else a + b).CopyTo(sums.Slice i)
+            i <- i + lanes
+
+        while i < sums.Length do
+            sums[i] <- if p.IsMax then MathF.Max(sums[i], x[i]) else sums[i] + x[i]
+            i <- i + 1
+
+    override _.Run w =
+        let x, y = w.Buffer from, w.Buffer into
+        let input, output = p.Input, p.Output
+        let sums = w.Buffer(row).AsSpan(0, input.Width)
+        let start = if p.IsMax then Single.NegativeInfinity else 0.0f
+        let mutable at = 0
+
+        for plane in 0 .. w.Samples * channels - 1 do
+            let first = plane * int input.Pixels
+
+            for d in 0 .. output.Depth - 1 do
+                let depth =
+                    PoolingWindow.inside d input.Depth p.Kernel.Depth p.Stride.Depth p.Dilation.Depth p.Padding.Depth
+
+                for h in 0 .. output.Height - 1 do
+                    let height =
+                        PoolingWindow.inside
+                            h
+                            input.Height
+                            p.Kernel.Height
+                            p.Stride.Height
+                            p.Dilation.Height
+                            p.Padding.Height
+
+                    sums.Fill start
+                    let mutable z = depth.From
+
+                    while z < depth.To do
+                        let mutable v = height.From
+
+                        while v < height.To do
+                            let place = first + (z * input.Height + v) * input.Width
+                            joinRow (ReadOnlySpan(x, place, input.Width)) sums
+                            v <- v + p.Dilation.Height
+
+                        z <- z + p.Dilation.Depth
+
+                    let lines =
+                        if p.CountsPadding then
+                            PoolingWindow.padded d input.Depth p.Kernel.Depth p.Stride.Depth p.Padding.Depth
+                            * PoolingWindow.padded h input.Height p.Kernel.Height p.Stride.Height p.Padding.Height
+                        else
+                            PoolingWindow.count depth p.Dilation.Depth
+                            * PoolingWindow.count height p.Dilation.Height
+
+                    for c in 0 .. output.Width - 1 do
+                        let width =
+                            PoolingWindow.inside
+                                c
+                                input.Width
+                                p.Kernel.Width
+                                p.Stride.Width
+                                p.Dilation.Width
+                                p.Padding.Width
+
+                        let mutable sum = start
+                        let mutable u = width.From
+
+                        while u < width.To do
+                            sum <- if p.IsMax then MathF.Max(sum, sums[u]) else sum + sums[u]
+                            u <- u + p.Dilation.Width
+
+                        y[at] <-
+                            if p.IsMax then
+                                sum
+                            else
+                                let columns =
+                                    if p.CountsPadding then
+                                        PoolingWindow.padded c input.Width p.Kernel.Width p.Stride.Width p.Padding.Width
+                                    else
+                                        PoolingWindow.count width p.Dilation.Width
+
+                                sum / float32 (lines * columns)
+
+                        at <- at + 1
+
+/// <summary>Means of windows that divide each channel into so many.</summary>
+[<Sealed>]
+type internal AdaptiveMeanStep(input: Extent, output: Extent, channels: int, from: int, into: int) =
+    inherit Step()
+
+    static let window (index: int) (outputs: int) (size: int) : PoolingWindow =
+        { From = int (int64 index * int64 size / int64 outputs)
+          To = int ((int64 (index + 1) * int64 size + int64 outputs - 1L) / int64 outputs) }
+
+    override _.Run w =
+        let x, y = w.Buffer from, w.Buffer into
+        let mutable at = 0
+
+        for plane in 0 .. w.Samples * channels - 1 do
+            let first = plane * int input.Pixels
+
+            for d in 0 .. output.Depth - 1 do
+                let depth = window d output.Depth input.Depth
+
+                for h in 0 .. output.Height - 1 do
+                    let height = window h output.Height input.Height
+
+                    for c in 0 .. output.Width - 1 do
+                        let width = window c output.Width input.Width
+                        let mutable sum = 0.0f
+
+                        for z in depth.From .. depth.To - 1 do
+                            for v in height.From .. height.To - 1 do
+                                let place = first + (z * input.Height + v) * input.Width
+
+                                for u in width.From .. width.To - 1 do
+                                    sum <- sum + x[place + u]
+
+                        let count =
+                            (depth.To - depth.From) * (height.To - height.From) * (width.To - width.From)
+
+                        y[at] <- sum / float32 count
+                        at <- at + 1
