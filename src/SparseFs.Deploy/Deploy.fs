@@ -125,8 +125,7 @@ module Deploy =
         use _ = torch.no_grad ()
         let modules = [ for struct (_, m) in ModuleTree.all model -> m ]
         // Asked for by few modules, and after those that cannot be deployed were refused.
-        let builder =
-            DescriptionBuilder(lazy (SeenShapes.ofInputs model modules sample))
+        let builder = DescriptionBuilder(lazy (SeenShapes.ofInputs model modules sample))
 
         let hasTokens =
             sample.dtype <> torch.ScalarType.Float32

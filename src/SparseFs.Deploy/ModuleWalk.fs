@@ -38,10 +38,12 @@ module internal ModuleWalk =
             sequential.named_children ()
             |> Seq.fold (fun x (struct (child, inner)) -> add b (TorchModules.tensorOf place child) inner x) x
         | _ ->
-            match TorchModules.tryAdd b place m x with
+            let known =
+                TorchModules.tryAdd b place m x
+                |> ValueOption.orElseWith (fun () -> PoolingModules.tryAdd b place m x)
+                |> ValueOption.orElseWith (fun () -> SparseModules.tryAdd b place m x)
+
+            match known with
             | ValueSome y -> y
             | ValueNone ->
-                match SparseModules.tryAdd b place m x with
-                | ValueSome y -> y
-                | ValueNone ->
-                    TorchModules.refuse $"'{TorchModules.label place}' is a {m.GetType().Name}; {kinds} can be deployed"
+                TorchModules.refuse $"'{TorchModules.label place}' is a {m.GetType().Name}; {kinds} can be deployed"

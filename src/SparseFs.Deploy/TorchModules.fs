@@ -33,7 +33,7 @@ module internal TorchModules =
         if dim <> -1L && dim <> int64 rank - 1L then
             refuse $"expected the last dimension in '{label place}', got dim={dim}"
 
-    let private checkRank (place: string) (x: DescribedValue) (rank: int) (expected: string) =
+    let checkRank (place: string) (x: DescribedValue) (rank: int) (expected: string) =
         if x.Rank <> rank || x.HasTokens then
             let got =
                 $"""got {x.Rank} dimensions{if x.HasTokens then ", of which one is of tokens" else ""}"""
@@ -142,104 +142,6 @@ module internal TorchModules =
                 Tensors = tensors place [ "weight", TorchNulls.scaleOf norm; "bias", norm.bias ] }
         )
 
-    let private ints (numbers: int64[]) : int[] =
-        numbers |> Array.map (fun n -> int (min n (int64 Int32.MaxValue)))
-
-    let private pool
-        (b: DescriptionBuilder)
-        (place: string)
-        (x: DescribedValue)
-        (operator': string)
-        (numbers: (string * bool) list)
-        (sizes: (string * int64[]) list)
-        =
-        let dimensions = (snd sizes.Head).Length
-        checkRank place x (dimensions + 2) $"a batch of channels of {dimensions} dimensions"
-
-        b.Keep(
-            place,
-            x,
-            { Operation.Named operator' with
-                Numbers = [ for name, flag in numbers -> name, (if flag then 1.0 else 0.0) ]
-                Sizes = [ for name, sizes in sizes -> name, ints sizes ] }
-        )
-
-    let private maxPool b place x (kernel: int64[]) (stride: int64[] | null) (padding: int64[] | null) dilation isCeil =
-        let all otherwise (sizes: int64[] | null) =
-            match sizes with
-            | null -> Array.create kernel.Length otherwise
-            // TorchSharp's modules may have one number for all dimensions.
-            | sizes when sizes.Length = 1 -> Array.create kernel.Length sizes[0]
-            | sizes -> sizes
-
-        pool
-            b
-            place
-            x
-            "max_pool"
-            [ "ceil", isCeil ]
-            [ "kernel", kernel
-              "stride", (if isNull stride then kernel else all 1L stride)
-              "dilation", all 1L dilation
-              "padding", all 0L padding ]
-
-    let private meanPool
-        b
-        place
-        x
-        (kernel: int64[])
-        (stride: int64[] | null)
-        (padding: int64[] | null)
-        isCeil
-        countsPadding
-        (divisor: Nullable<int64>)
-        =
-        if divisor.HasValue then
-            refuse $"expected no divisor_override in '{label place}'"
-
-        let all otherwise (sizes: int64[] | null) =
-            match sizes with
-            | null -> Array.create kernel.Length otherwise
-            | sizes when sizes.Length = 1 -> Array.create kernel.Length sizes[0]
-            | sizes -> sizes
-
-        pool
-            b
-            place
-            x
-            "avg_pool"
-            [ "ceil", isCeil; "count_include_pad", countsPadding ]
-            [ "kernel", kernel
-              "stride", (if isNull stride then kernel else all 1L stride)
-              "padding", all 0L padding ]
-
-    let private one (size: Nullable<int64>) : int64[] | null =
-        if size.HasValue then [| size.Value |] else null
-
-    let private pooling (b: DescriptionBuilder) (place: string) (m: torch.nn.Module) (x: DescribedValue) =
-        match m with
-        | :? MaxPool1d as p ->
-            maxPool b place x [| p.kernel_size |] (one p.stride) (one p.padding) (one p.dilation) p.ceil_mode
-            |> ValueSome
-        | :? MaxPool2d as p -> ValueSome(maxPool b place x p.kernel_size p.stride p.padding p.dilation p.ceil_mode)
-        | :? MaxPool3d as p -> ValueSome(maxPool b place x p.kernel_size p.stride p.padding p.dilation p.ceil_mode)
-        | :? AvgPool1d as p ->
-            let none = Nullable<int64>()
-
-            meanPool b place x [| p.kernel_size |] (one p.stride) (one p.padding) p.ceil_mode p.count_include_pad none
-            |> ValueSome
-        | :? AvgPool2d as p ->
-            meanPool b place x p.kernel_size p.stride p.padding p.ceil_mode p.count_include_pad p.divisor_override
-            |> ValueSome
-        | :? AvgPool3d as p ->
-            meanPool b place x p.kernel_size p.stride p.padding p.ceil_mode p.count_include_pad p.divisor_override
-            |> ValueSome
-        | :? AdaptiveAvgPool1d as p ->
-            ValueSome(pool b place x "adaptive_avg_pool" [] [ "output", [| p.output_size |] ])
-        | :? AdaptiveAvgPool2d as p -> ValueSome(pool b place x "adaptive_avg_pool" [] [ "output", p.output_size ])
-        | :? AdaptiveAvgPool3d as p -> ValueSome(pool b place x "adaptive_avg_pool" [] [ "output", p.output_size ])
-        | _ -> ValueNone
-
     /// What one of torch's modules makes of a value, if it can be deployed.
     let tryAdd
         (b: DescriptionBuilder)
@@ -314,4 +216,4 @@ module internal TorchModules =
                 x.HasTokens
             )
             |> ValueSome
-        | _ -> pooling b place m x
+        | _ -> ValueNone

@@ -201,7 +201,8 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
     /// <returns>Each output.</returns>
     /// <exception cref="T:System.ArgumentException">An input is missing, is none of the model's, or has another shape.</exception>
     /// <example><code>
-    /// let results = deployed.Run(dict [ "input", ModelTensor.Of(picture, [| 1; 784 |]) ].AsReadOnly())
+    /// let inputs = readOnlyDict [ "input", ModelTensor.Of(Array.create 20 0.5f, [| 1; 20 |]) ]
+    /// let results = deployed.Run inputs
     /// </code></example>
     member m.Run(inputs: IReadOnlyDictionary<string, ModelTensor>) : IReadOnlyDictionary<string, ModelTensor> =
         ArgumentNullException.ThrowIfNull(inputs, nameof inputs)

@@ -96,6 +96,7 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Execution/Recurrent/RecurrentLanes.fs"
           "src/SparseFs.Core/Execution/Recurrent/RecurrentPlan.fs"
           "src/SparseFs.Core/Execution/Recurrent/RecurrentProducts.fs"
+          "src/SparseFs.Core/Kernels/Recurrent/ActivationRuns.fs"
           "src/SparseFs.Core/Kernels/Recurrent/GateStep.fs"
           "src/SparseFs.Core/Kernels/Recurrent/GruGates.fs"
           "src/SparseFs.Core/Kernels/Recurrent/LstmGates.fs"
