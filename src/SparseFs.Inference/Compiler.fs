@@ -8,11 +8,14 @@ open SparseFs.Kernels
 /// A product's weights, for people.
 [<NoComparison>]
 type internal CompiledLayer =
-    { Layer: string
-      Outputs: int
-      Inputs: int
-      Nnz: int
-      IsSparse: bool }
+    {
+        Layer: string
+        Outputs: int
+        Inputs: int
+        Nnz: int
+        /// Of the weight and its pattern in the file.
+        StoredBytes: int64
+    }
 
 /// <summary>A network whose sizes agree, as steps over buffers.</summary>
 [<NoComparison; NoEquality>]
@@ -164,12 +167,17 @@ type internal Compiler(file: ModelFile, network: NetworkDescription, kernels: Cp
         steps.Add step
         products[node.Name] <- step
 
+        let stored (role: string) =
+            match node.TryTensor role with
+            | ValueSome name -> file.BytesOf name
+            | ValueNone -> 0L
+
         layers.Add
             { Layer = node.Name
               Outputs = outputs
               Inputs = inputs
               Nnz = pattern.Nnz
-              IsSparse = isSparse }
+              StoredBytes = stored "weight" + stored "row_ptr" + stored "col_idx" }
 
         values[node.Name] <- struct (shape, into)
 
