@@ -4,6 +4,7 @@ open System
 open System.IO
 open System.Net
 open System.Reflection
+open System.Text.RegularExpressions
 open System.Threading
 open Argu
 open SparseFs
@@ -114,11 +115,11 @@ module internal Program =
              |> Option.defaultValue 8080)
             (given.GetResult ServeArgument.File)
 
-    /// The version of a build that is no release has more than numbers.
+    /// What stands behind a plus is the commit.
     let private version () : string =
         match Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>() with
         | null -> "sparsefs"
-        | attribute -> "sparsefs " + attribute.InformationalVersion
+        | attribute -> "sparsefs " + attribute.InformationalVersion.Split('+')[0]
 
     let private dispatch (output: TextWriter) (stopping: CancellationToken) (arguments: string[]) : unit =
         let given = parser.ParseCommandLine arguments
@@ -136,7 +137,13 @@ module internal Program =
     /// The first line of what Argu says, without the word before it; the usage that follows is one --help away.
     let private reason (e: ArguParseException) : string =
         let line = e.Message.Split('\n')[0]
-        Refusal.shown(line.Replace("ERROR: ", "", StringComparison.Ordinal)).Trim()
+
+        let found =
+            Regex.Match(line, "^(?:ERROR: |ERROR parsing '([^']*)': )?(.*)$", RegexOptions.Singleline)
+
+        match found.Groups[1].Value, found.Groups[2].Value with
+        | "", said -> (Refusal.shown said).Trim()
+        | argument, said -> argument + ": " + (Refusal.shown said).Trim()
 
     /// <summary>Does what a command line asks for.</summary>
     /// <param name="output">Where results go.</param>

@@ -7,40 +7,54 @@ open SparseFs.Inference
 /// <summary>A sparse checkpoint of a dense file.</summary>
 module internal ConvertCommand =
 
+    /// A row of the report: what there was of a tensor, and what there is.
+    let private rowOf (rule: ConvertRule) (cut: CutLayer voption) (t: TensorInfo) : string list =
+        let count = TensorFile.Count t
+
+        let kept, bytes, note =
+            match cut with
+            | ValueSome cut ->
+                let bytes = CutLayer.tensors cut |> List.sumBy _.Bytes
+                int64 cut.Pattern.Nnz, bytes, "sparse"
+            | ValueNone when ConvertRule.IsWeight t -> count, (SparseFile.kept t).Bytes, "dense: " + rule.WhyDense t
+            | ValueNone -> count, (SparseFile.kept t).Bytes, ""
+
+        [ t.Name
+          string t.Dtype
+          Tables.shape t.Shape
+          Tables.count count
+          Tables.count kept
+          (if cut.IsSome then
+               Tables.percent (Sparsity.ofCount kept count)
+           else
+               "")
+          Tables.count t.Bytes
+          Tables.count bytes
+          note ]
+
     let private writeReport (output: TextWriter) (file: TensorFile) (rule: ConvertRule) (cuts: CutLayer list) : unit =
         let cutOf = dict [ for cut in cuts -> cut.Weight.Name, cut ]
 
+        let tryCut (t: TensorInfo) =
+            match cutOf.TryGetValue t.Name with
+            | true, cut -> ValueSome cut
+            | _ -> ValueNone
+
         Tables.write
             output
-            [ "tensor"; "dtype"; "shape"; ">kept"; ">of"; ">sparsity"; ">bytes"; "" ]
+            [ "tensor"
+              "dtype"
+              "shape"
+              ">numbers"
+              ">kept"
+              ">sparsity"
+              ">bytes before"
+              ">bytes"
+              "" ]
             [ for t in
                   file.Tensors
                   |> Array.sortWith (fun a b -> MlpDescription.compareNames a.Name b.Name) do
-                  let row (kept: int64) (bytes: int64) (why: string) =
-                      let count = TensorFile.Count t
-
-                      [ t.Name
-                        string t.Dtype
-                        Tables.shape t.Shape
-                        Tables.count kept
-                        Tables.count count
-                        (if why = "" then
-                             Tables.percent (Sparsity.ofCount kept count)
-                         else
-                             "")
-                        Tables.count bytes
-                        (if why = "" then "" else "dense: " + why) ]
-
-                  match cutOf.TryGetValue t.Name with
-                  | true, cut -> row (int64 cut.Pattern.Nnz) (CutLayer.tensors cut |> List.sumBy _.Bytes) ""
-                  | _ ->
-                      let bytes =
-                          if Elements.isFloating t.Dtype then
-                              4L * TensorFile.Count t
-                          else
-                              t.Bytes
-
-                      row (TensorFile.Count t) bytes (rule.WhyDense t) ]
+                  rowOf rule (tryCut t) t ]
             []
 
     /// Floats that are not float32, by their dtypes, in words.

@@ -18,13 +18,17 @@ type internal ConvertRule =
         RowGroup: int
     }
 
+    /// Whether a tensor goes by the name of a layer's weight.
+    static member IsWeight(t: TensorInfo) : bool =
+        t.Name = "weight" || t.Name.EndsWith(".weight", StringComparison.Ordinal)
+
     static member private Matches (patterns: string list) (name: string) : bool =
         patterns
         |> List.exists (fun pattern -> FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase = false))
 
     /// <summary>Why a tensor stays dense; empty where it is to become sparse.</summary>
     member r.WhyDense(t: TensorInfo) : string =
-        if not (t.Name = "weight" || t.Name.EndsWith(".weight", StringComparison.Ordinal)) then
+        if not (ConvertRule.IsWeight t) then
             "no .weight"
         elif not (Elements.isFloating t.Dtype) then
             invariant $"of {t.Dtype}"

@@ -83,9 +83,7 @@ module internal MlpDescription =
         let byName = dict [ for t in tensors -> t.Name, t ]
 
         let isWeight (t: TensorInfo) =
-            (t.Name = "weight" || t.Name.EndsWith(".weight", StringComparison.Ordinal))
-            && t.Shape.Length = 2
-            && Elements.isFloating t.Dtype
+            ConvertRule.IsWeight t && t.Shape.Length = 2 && Elements.isFloating t.Dtype
 
         let weights =
             tensors

@@ -35,7 +35,7 @@ module internal SparseFile =
                 file.Refuse(CheckpointProblem.Dtype, t.Name, invariant $"expected a dtype up to BOOL, got {t.Dtype}")
 
     /// What a tensor is in the file that is written: all floats are float32.
-    let private kept (t: TensorInfo) : TensorInfo =
+    let kept (t: TensorInfo) : TensorInfo =
         if Elements.isFloating t.Dtype then
             { t with
                 Dtype = Dtype.F32
