@@ -112,7 +112,7 @@ module internal CutLayer =
         elif isOwn "col_idx" then
             MemoryMarshal.AsBytes cut.Pattern.ColIdx
         else
-            ReadOnlySpan(BitConverter.GetBytes cut.Pattern.Fingerprint)
+            ReadOnlySpan(BitConverter.GetBytes(Fingerprint.ofPattern cut.Pattern))
 
     /// What the file says of the layer, where its sizes are all that there is to say: of a linear one.
     let tryText (hasBias: bool) (cut: CutLayer) : string voption =

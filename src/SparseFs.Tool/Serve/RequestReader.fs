@@ -58,7 +58,7 @@ module internal RequestReader =
                 invariant $"expected arrays of {sizes[depth]} in dimension {depth + 1} of a sample, got one of {count}"
             )
 
-    /// How deep arrays are nested here, at most so deep; the reader stays where it was.
+    /// How deep arrays are nested here, at most one deeper than so deep; 0 for an empty one. The reader stays where it was.
     let private depthOf (reader: Utf8JsonReader) (most: int) : int =
         let mutable ahead = reader
         let mutable depth = 0
@@ -67,7 +67,10 @@ module internal RequestReader =
             depth <- depth + 1
             next &ahead
 
-        depth
+        if depth = 1 && ahead.TokenType = JsonTokenType.EndArray then
+            0
+        else
+            depth
 
     /// <summary>Some samples, or one without the dimension of samples.</summary>
     let private samples (reader: byref<Utf8JsonReader>) (input: ModelPort) : float32[] =
@@ -77,7 +80,7 @@ module internal RequestReader =
         if reader.TokenType <> JsonTokenType.StartArray then
             refuse (invariant $"expected an array as '{input.Name}', got {reader.TokenType}")
 
-        if depthOf reader (sizes.Length + 1) = sizes.Length then
+        if depthOf reader sizes.Length = sizes.Length then
             row &reader sizes 0 numbers
         else
             next &reader

@@ -72,6 +72,7 @@ let mlpTests =
                           let random = Random seed
                           let isRelu = random.Next 2 = 0
                           writeFile folder "dense" [] (chain random sizes)
+                          let largest = List.pairwise sizes |> List.map (fun (i, o) -> i * o) |> List.max
 
                           succeeds
                               folder
@@ -81,7 +82,7 @@ let mlpTests =
                                 "--sparsity"
                                 "0.75"
                                 "--smallest"
-                                string (random.Next 800)
+                                string (random.Next(1 + largest))
                                 "--include"
                                 "*"
                                 "--row-groups"

@@ -3,11 +3,16 @@ module SparseFs.Tests.InfoTests
 
 open System
 open System.IO
+open System.Runtime.InteropServices
 open System.Text.Json
 open Expecto
 open SparseFs
 open SparseFs.Inference
 open TorchSharp
+
+/// The bytes of some numbers.
+let private raw (numbers: 'T[]) : byte[] =
+    MemoryMarshal.AsBytes(ReadOnlySpan numbers).ToArray()
 
 let private json (folder: string) (file: string) : JsonElement =
     JsonDocument.Parse(succeeds folder [ "info"; file; "--json" ]).RootElement
@@ -83,7 +88,9 @@ let infoTests =
                           struct ("fc",
                                   new SparseLinear(40, 10, sparsity = 0.75, seed = Seed.ofInt 1)
                                   :> torch.nn.Module<torch.Tensor, torch.Tensor>),
-                          struct ("conv", new SparseConv2d(4, 6, 3, sparsity = 0.5, groups = 2))
+                          struct ("conv",
+                                  new SparseConv2d(4, 6, 3, sparsity = 0.5, groups = 2)
+                                  :> torch.nn.Module<torch.Tensor, torch.Tensor>)
                       )
 
                   for layout, pointers in [ PatternLayout.Csr, "weight"; PatternLayout.Coo, "values" ] do
@@ -113,10 +120,10 @@ let infoTests =
                       folder
                       "plain"
                       []
-                      [ ofBytes "f64" "F64" [ 3 ] (Array.collect BitConverter.GetBytes [| 0.0; -0.0; Double.Epsilon |])
-                        ofBytes "i64" "I64" [ 2 ] (Array.collect BitConverter.GetBytes [| 0L; 1L <<< 40 |])
+                      [ ofBytes "f64" "F64" [ 3 ] (raw [| 0.0; -0.0; Double.Epsilon |])
+                        ofBytes "i64" "I64" [ 2 ] (raw [| 0L; 1L <<< 40 |])
                         floats "f32" [ 2; 2 ] [| 0.0f; -0.0f; nanf; -1e-45f |]
-                        ofBytes "i32" "I32" [ 2 ] (Array.collect BitConverter.GetBytes [| 0; -1 |])
+                        ofBytes "i32" "I32" [ 2 ] (raw [| 0; -1 |])
                         ofBytes "f16" "F16" [ 3 ] [| 0uy; 0x80uy; yield! half; 0uy; 0uy |]
                         ofBytes "bf16" "BF16" [ 2 ] [| 0uy; 0x80uy; 1uy; 0uy |]
                         ofBytes "i16" "I16" [ 1 ] [| 0uy; 1uy |]
@@ -161,8 +168,8 @@ let infoTests =
                           "broken"
                           []
                           [ floats "a.weight" [ 2 ] [| 1.0f; 2.0f |]
-                            ofBytes "a.row_ptr" "I32" [ 2 ] (Array.collect BitConverter.GetBytes [| 0; 2 |])
-                            ofBytes "a.col_idx" "I32" [ 2 ] (Array.collect BitConverter.GetBytes colIdx) ]
+                            ofBytes "a.row_ptr" "I32" [ 2 ] (raw [| 0; 2 |])
+                            ofBytes "a.col_idx" "I32" [ 2 ] (raw colIdx) ]
 
                       fails 1 folder [ "info"; "@broken" ]
 

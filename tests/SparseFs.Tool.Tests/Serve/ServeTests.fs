@@ -36,6 +36,8 @@ let private serving (network: string) (work: HttpClient -> unit) : unit =
 
     try
         use client = new HttpClient(BaseAddress = Uri((address ()).Value))
+        // A body that is too long is refused before it is sent.
+        client.DefaultRequestHeaders.ExpectContinue <- Nullable true
         work client
     finally
         stopping.Cancel()
