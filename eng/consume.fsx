@@ -162,7 +162,12 @@ let command () =
           "tools" ]
     |> ignore
 
-    let name = if OperatingSystem.IsWindows() then "sparsefs.exe" else "sparsefs"
+    let name =
+        if OperatingSystem.IsWindows() then
+            "sparsefs.exe"
+        else
+            "sparsefs"
+
     let sparsefs = Outside.run where (Path.Combine(where, "tools", name))
     weights (Path.Combine(where, "dense.safetensors"))
 

@@ -36,26 +36,34 @@ let private serving (network: string) (work: HttpClient -> unit) : unit =
 
     try
         use client = new HttpClient(BaseAddress = Uri((address ()).Value))
-        // A body that is too long is refused before it is sent.
-        client.DefaultRequestHeaders.ExpectContinue <- Nullable true
         work client
     finally
         stopping.Cancel()
 
     Expect.equal (running.GetAwaiter().GetResult()) 0 $"the exit code, {errors}"
 
-let private answer (reply: HttpResponseMessage) : struct (int * JsonElement) =
-    let text = reply.Content.ReadAsStringAsync().GetAwaiter().GetResult()
-    struct (int reply.StatusCode, JsonDocument.Parse(text).RootElement)
+let private answer (reply: HttpResponseMessage) : Task<struct (int * JsonElement)> =
+    task {
+        let! text = reply.Content.ReadAsStringAsync()
+        return struct (int reply.StatusCode, JsonDocument.Parse(text).RootElement)
+    }
+
+let private postAsync (client: HttpClient) (body: string) : Task<struct (int * JsonElement)> =
+    task {
+        use content = new StringContent(body, Encoding.UTF8, "application/json")
+        use request = new HttpRequestMessage(HttpMethod.Post, "/run", Content = content)
+        // What is too long is refused before it is sent.
+        request.Headers.ExpectContinue <- Nullable(body.Length > ServeCommand.MaxBody)
+        use! reply = client.SendAsync request
+        return! answer reply
+    }
 
 let private post (client: HttpClient) (body: string) : struct (int * JsonElement) =
-    use content = new StringContent(body, Encoding.UTF8, "application/json")
-    use reply = client.PostAsync("/run", content).GetAwaiter().GetResult()
-    answer reply
+    (postAsync client body).GetAwaiter().GetResult()
 
 let private get (client: HttpClient) (path: string) : struct (int * JsonElement) =
     use reply = client.GetAsync(path).GetAwaiter().GetResult()
-    answer reply
+    (answer reply).GetAwaiter().GetResult()
 
 let private error (e: JsonElement) : string =
     present "an error" (e.GetProperty("error").GetString())
@@ -85,23 +93,25 @@ let serveTests =
                           "the signature"
 
                       let request (n: int) =
-                          let samples = drawn (Random n) (5 * n)
-                          let wanted: float32[] = Array.zeroCreate (4 * n)
-                          model.Run(ReadOnlySpan samples, Span wanted)
+                          task {
+                              let samples = drawn (Random n) (5 * n)
+                              let wanted: float32[] = Array.zeroCreate (4 * n)
+                              model.Run(ReadOnlySpan samples, Span wanted)
 
-                          let rows =
-                              [ for row in Array.chunkBySize 5 samples -> "[" + String.Join(",", row) + "]" ]
+                              let rows =
+                                  [ for row in Array.chunkBySize 5 samples -> "[" + String.Join(",", row) + "]" ]
 
-                          let struct (status, answer) =
-                              post client ("""{"inputs":{"input":[""" + String.Join(",", rows) + "]}}")
+                              let! struct (status, answer) =
+                                  postAsync client ("""{"inputs":{"input":[""" + String.Join(",", rows) + "]}}")
 
-                          Expect.equal status 200 $"{n} samples"
-                          Expect.equal (outputs answer) (Array.chunkBySize 4 wanted) $"{n} samples"
+                              Expect.equal status 200 $"{n} samples"
+                              Expect.equal (outputs answer) (Array.chunkBySize 4 wanted) $"{n} samples"
+                          }
 
                       for n in [ 0; 1; 2; 700 ] do
-                          request n
+                          (request n).GetAwaiter().GetResult()
 
-                      Parallel.For(1, 60, request) |> ignore))
+                      Task.WhenAll([| for n in 1..50 -> request n :> Task |]).GetAwaiter().GetResult()))
           }
 
           test "what is wrong is answered by its status and a reason, and the service goes on" {
