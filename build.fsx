@@ -172,9 +172,12 @@ let runProject (folder: string) (arguments: string list) =
     let name = Path.GetFileName folder
     loudly (inRoot $"artifacts/bin/{name}/release/{name}.dll" :: arguments)
 
-/// The tests of the core, which has no torch beside it, and then all others; the last line counts both.
+/// The tests of the core, which has no torch beside it, of the libraries and of the command; the last line counts all.
 let test (arguments: string list) =
-    let programs = [ "tests/SparseFs.Core.Tests"; "tests/SparseFs.Tests" ]
+    let programs =
+        [ "tests/SparseFs.Core.Tests"
+          "tests/SparseFs.Tests"
+          "tests/SparseFs.Tool.Tests" ]
 
     for program in programs do
         build program
@@ -236,7 +239,8 @@ let libraries =
       "src/SparseFs.CSharp"
       "src/SparseFs.Onnx"
       "src/SparseFs.Inference"
-      "src/SparseFs.Deploy" ]
+      "src/SparseFs.Deploy"
+      "src/SparseFs.Tool" ]
 
 let packages = inRoot "artifacts/packages"
 

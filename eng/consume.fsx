@@ -130,7 +130,64 @@ let forgetful () =
 
     say "a program without libtorch" "the build warns, and the error names the package"
 
+// ---------------------------------------------------------------------------------------------------------
+// The command, installed as a user does
+// ---------------------------------------------------------------------------------------------------------
+
+/// A safetensors file of one weight [8, 250]: the length of the header, the header, and numbers that rise.
+let weights (path: string) =
+    let header =
+        """{"fc.weight":{"dtype":"F32","shape":[8,250],"data_offsets":[0,8000]}}"""
+
+    let bytes =
+        [| yield! BitConverter.GetBytes(uint64 header.Length)
+           yield! Text.Encoding.ASCII.GetBytes header
+           for i in 1..2000 do
+               yield! BitConverter.GetBytes(float32 i) |]
+
+    File.WriteAllBytes(path, bytes)
+
+let command () =
+    let where = Outside.subfolder "Command"
+
+    Outside.run
+        where
+        "dotnet"
+        [ "tool"
+          "install"
+          "SparseFs.Tool"
+          "--version"
+          Outside.version
+          "--tool-path"
+          "tools" ]
+    |> ignore
+
+    let name =
+        if OperatingSystem.IsWindows() then
+            "sparsefs.exe"
+        else
+            "sparsefs"
+
+    let sparsefs = Outside.run where (Path.Combine(where, "tools", name))
+    weights (Path.Combine(where, "dense.safetensors"))
+
+    sparsefs
+        [ "convert"
+          "dense.safetensors"
+          "sparse.safetensors"
+          "--sparsity"
+          "0.9"
+          "--network"
+          "mlp" ]
+    |> ignore
+
+    let text = sparsefs [ "info"; "sparse.safetensors" ]
+    expect "sparsefs info" "output: float32 [batch, 8]" text
+    expect "sparsefs info" "8 x 250" text
+    say "dotnet tool install, sparsefs info" text
+
 interactive ()
+command ()
 
 notebook
     "fsharp"

@@ -278,21 +278,16 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
 
         Session(network, samples, (if capacity = 0 then otherwise else capacity))
 
+    /// <summary>Its products with a weight matrix, in the order in which they are computed.</summary>
+    member _.Layers: IReadOnlyList<ModelLayer> = Array.map ModelLayer network.Layers
+
     /// <summary>Its layers and their bytes, as a table for people.</summary>
-    member _.Info: string =
+    member m.Info: string =
         let text = StringBuilder()
         text.Append("layer  weights  of  dense bytes  bytes\n") |> ignore
 
-        for l in network.Layers do
-            let cells = int64 l.Outputs * int64 l.Inputs
-
-            let own =
-                if l.IsSparse then
-                    8L * int64 l.Nnz + 4L * int64 (l.Outputs + 1)
-                else
-                    4L * cells
-
-            text.Append(invariant $"{l.Layer}  {l.Nnz}  {l.Outputs} x {l.Inputs}  {4L * cells}  {own}\n")
+        for l in m.Layers do
+            text.Append(invariant $"{l.Name}  {l.Nnz}  {l.Outputs} x {l.Inputs}  {l.DenseBytes}  {l.StoredBytes}\n")
             |> ignore
 
         text.Append(invariant $"the file  {bytes}").ToString()

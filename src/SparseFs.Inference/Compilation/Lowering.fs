@@ -8,11 +8,14 @@ open SparseFs.Kernels
 /// A product's weights, for people.
 [<NoComparison>]
 type internal CompiledLayer =
-    { Layer: string
-      Outputs: int
-      Inputs: int
-      Nnz: int
-      IsSparse: bool }
+    {
+        Layer: string
+        Outputs: int
+        Inputs: int
+        Nnz: int
+        /// Of the weight and its pattern in the file.
+        StoredBytes: int64
+    }
 
 /// <summary>A network whose sizes agree, as steps over buffers.</summary>
 [<NoComparison; NoEquality>]
@@ -253,12 +256,17 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
                 known (invariant $"{rows} {cols}") (fun () -> Connectivity.full rows cols), values
             | _ -> refuse node (invariant $"expected both of row_ptr{suffix} and col_idx{suffix}, or none")
 
+        let stored (role: string) =
+            match node.TryTensor(role + suffix) with
+            | ValueSome name -> file.BytesOf name
+            | ValueNone -> 0L
+
         layers.Add
             { Layer = node.Name + suffix
               Outputs = rows
               Inputs = cols
               Nnz = plan.Connectivity.Nnz
-              IsSparse = (node.TryTensor("row_ptr" + suffix)).IsSome }
+              StoredBytes = stored "weight" + stored "row_ptr" + stored "col_idx" }
 
         Product(kernels, plan, values, l.Tensor(node, bias, [| int64 rows |]))
 

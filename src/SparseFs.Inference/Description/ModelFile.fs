@@ -147,6 +147,11 @@ type internal ModelFile(path: string) =
 
         values
 
+    /// Bytes of a tensor as it lies in the file.
+    member _.BytesOf(name: string) : int64 =
+        let struct (_, t) = find name
+        t.Bytes
+
     /// Bytes of all files.
     member _.Bytes: int64 = shards |> Array.sumBy _.Length
 

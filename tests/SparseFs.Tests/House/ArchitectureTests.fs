@@ -327,8 +327,10 @@ let architecture =
 
           testCase "the library writes nothing to the console" (fun () ->
               for file in sourceFiles.Value do
-                  let found = writesToConsole (read file)
-                  Expect.isFalse found.Success $"{file}: {found.Value}"
+                  // The command's work is to write there.
+                  if not (file.StartsWith "src/SparseFs.Tool/") then
+                      let found = writesToConsole (read file)
+                      Expect.isFalse found.Success $"{file}: {found.Value}"
 
               for text in
                   [ "eprintfn \"x\""

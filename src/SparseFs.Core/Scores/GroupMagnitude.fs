@@ -1,8 +1,7 @@
-namespace SparseFs.Torch
+namespace SparseFs
 
 open System
 open System.Runtime.InteropServices
-open SparseFs
 
 /// <summary>What of a layer stays or goes together.</summary>
 type internal SlotGroup =
@@ -32,10 +31,10 @@ module internal GroupMagnitude =
     /// <exception cref="T:System.ArgumentException">A group of no row, or a norm that is none; by these names.</exception>
     let check (nameOfSize: string) (size: int) (nameOfNorm: string) (norm: RowGroupNorm) : unit =
         if size < 1 then
-            raise (ArgumentException($"expected 1 row or more, got {size}", nameOfSize))
+            raise (ArgumentException(invariant $"expected 1 row or more, got {size}", nameOfSize))
 
         if not (Enum.IsDefined norm) then
-            raise (ArgumentException($"expected L1 or L2, got {norm}", nameOfNorm))
+            raise (ArgumentException(invariant $"expected L1 or L2, got {norm}", nameOfNorm))
 
     /// The weights as scores, some rows at a time.
     let private rowsOf (weight: float32[,]) : CellScores =
