@@ -119,7 +119,7 @@ module BrowserChecks =
                 let! said = textOf page "said"
                 let! model = textOf page "model-time"
                 let! trip = textOf page "trip-time"
-                printfn $"  drawn {digit}, read {said} ({model} in the network, {trip} there and back)"
+                printfn $"  drawn {digit}, {said} ({model} in the network, {trip} there and back)"
 
                 if read = string digit then
                     right <- right + 1
