@@ -129,7 +129,7 @@ let browser () : string =
     match found () with
     | Some file -> file
     | None ->
-        install [ "chromium", "/usr/bin/chromium" ]
+        install [ ("chromium", "/usr/bin/chromium") ]
         "/usr/bin/chromium"
 
 let picture = inRoot "artifacts/digit-server.png"

@@ -16,29 +16,36 @@ internal sealed class Guard(Measures measures) : IMiddleware
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
         var start = Stopwatch.GetTimestamp();
+        int? code = null;
 
         try
         {
             await next(context);
+            code = context.Response.StatusCode;
         }
         catch (RefusedException e)
         {
             measures.Refused(e.Reason);
+            code = e.Status;
             await Answer(context, e.Status, e.Message);
         }
         catch (BadHttpRequestException e)
         {
             // Kestrel's: a body that came too slowly, or one that is no HTTP.
             measures.Refused(e.StatusCode == StatusCodes.Status408RequestTimeout ? "too_slow" : "bad_http");
+            code = e.StatusCode;
             await Answer(context, e.StatusCode, e.Message);
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
-            context.Response.StatusCode = ClientLeft;
+            code = ClientLeft;
         }
-
-        var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "other";
-        measures.Answered(route, context.Response.StatusCode, Stopwatch.GetElapsedTime(start));
+        finally
+        {
+            // What has no code is a fault of ours, which Kestrel answers.
+            var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "other";
+            measures.Answered(route, code ?? StatusCodes.Status500InternalServerError, Stopwatch.GetElapsedTime(start));
+        }
     }
 
     private static Task Answer(HttpContext context, int status, string message) =>

@@ -30,11 +30,12 @@ internal static class PixelReader
         }
 
         // One byte more shows that there was more.
-        var room = ArrayPool<byte>.Shared.Rent(most + 1);
+        var size = (int)(request.ContentLength ?? most) + 1;
+        var room = ArrayPool<byte>.Shared.Rent(size);
 
         try
         {
-            var length = await request.Body.ReadAtLeastAsync(room.AsMemory(0, most + 1), most + 1, throwOnEndOfStream: false, request.HttpContext.RequestAborted);
+            var length = await request.Body.ReadAtLeastAsync(room.AsMemory(0, size), size, throwOnEndOfStream: false, request.HttpContext.RequestAborted);
             return length <= most ? parse(room.AsSpan(0, length)) : throw TooLarge(most);
         }
         catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
