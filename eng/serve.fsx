@@ -110,9 +110,10 @@ let program =
     else
         built "DigitServer"
 
-let driver (arguments: string list) =
-    let driver = built "DigitServer.Driver"
-    loudly "dotnet" ([ driver; "--program"; program; "--model"; model ] @ arguments)
+let driver = lazy (built "DigitServer.Driver")
+
+let drive (arguments: string list) =
+    loudly "dotnet" ([ driver.Value; "--program"; program; "--model"; model ] @ arguments)
 
 /// A browser that is here, or Debian's.
 let browser () : string =
@@ -143,13 +144,13 @@ let valued (names: string list) =
           | None -> () ]
 
 if isGiven "--aot" then
-    driver [ "--start" ]
+    drive [ "--start" ]
 
 if isGiven "--smoke" then
-    driver [ "--smoke"; browser (); picture ]
+    drive [ "--smoke"; browser (); picture ]
 
 if isGiven "--load" then
-    driver ("--load" :: valued [ "--minutes"; "--connections" ])
+    drive ("--load" :: valued [ "--minutes"; "--connections" ])
 
 if not (isGiven "--smoke" || isGiven "--load") then
     let arguments = [ "--model"; model ] @ valued [ "--port" ]

@@ -18,7 +18,8 @@ internal static class Service
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.ConfigureKestrel(kestrel => Bound(kestrel, options));
-        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("DigitServer", LogLevel.Information);
+        // What keeps the service from starting is said once, by Program.
+        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("DigitServer", LogLevel.Information).AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, WireJson.Default));
         builder.Services.AddSingleton(options);

@@ -18,10 +18,22 @@ internal sealed class ModelWatcher(ModelSlot slot, ServerOptions options, Measur
             return;
         }
 
+        try
+        {
+            await Watch(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The service ends, perhaps before it began.
+        }
+    }
+
+    private async Task Watch(CancellationToken stopping)
+    {
         var seen = Stamp();
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(options.Watch));
 
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        while (await timer.WaitForNextTickAsync(stopping))
         {
             var now = Stamp();
 

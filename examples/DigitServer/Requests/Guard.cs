@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics;
+using System.IO;
 using System.Threading.Tasks;
 using DigitServer.Telemetry;
 using Microsoft.AspNetCore.Http;
@@ -36,7 +37,7 @@ internal sealed class Guard(Measures measures) : IMiddleware
             code = e.StatusCode;
             await Answer(context, e.StatusCode, e.Message);
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or IOException && context.RequestAborted.IsCancellationRequested)
         {
             code = ClientLeft;
         }
