@@ -231,6 +231,11 @@ let demo (arguments: string list) =
     | "--gpt" :: others -> gptDemo others
     | _ -> runProject "examples/Digits" arguments
 
+/// A service that reads drawn digits; or what holds it to its word.
+let serve (arguments: string list) =
+    setUp ()
+    loudly ("fsi" :: "eng/serve.fsx" :: arguments)
+
 let libraries =
     [ "src/SparseFs.Core"
       "src/SparseFs"
@@ -356,6 +361,7 @@ let targets: (string * string * (string list -> unit)) list =
       "test-windows", "run all tests for Windows, under Wine", testElsewhere "eng/test-windows.fsx"
       "stress", "call one model on many threads: [all | NAME] [TIMES]", runProject "tests/SparseFs.Stress"
       "bench", "build and run the benchmarks; --against COMMIT: beside another commit", bench
+      "serve", "run examples/DigitServer: [--port P] [--model FILE] [--aot] [--smoke] [--load]", serve
       "aot", "compile programs over the core and over a network ahead of time", ignore >> aot
       "pack", "write the NuGet packages to artifacts/packages: [--release]", pack
       "packages", "pack, and compare what the packages ask for with docs/architecture.md", ignore >> comparePackages
