@@ -12,7 +12,8 @@ open SparseFs
 type internal PackedKernels() =
 
     /// Some groups' rows of y.
-    abstract Multiply: group: int * p: PackedView * x: nativeptr<float32> * groups: RowRange * y: nativeptr<float32> -> unit
+    abstract Multiply:
+        group: int * p: PackedView * x: nativeptr<float32> * groups: RowRange * y: nativeptr<float32> -> unit
 
 [<Struct>]
 type internal Eight =
@@ -68,14 +69,14 @@ module internal PackedTable =
         ()
         : PackedKernels[] =
         Array.concat
-            [ ofColumns<'L, 'V, 'C, Float32Values> ()
-              ofColumns<'L, 'V, 'C, BFloat16Values> ()
-              ofColumns<'L, 'V, 'C, Int8Values> () ]
+            [ ofColumns<'L, 'V, 'C, Float32Values>()
+              ofColumns<'L, 'V, 'C, BFloat16Values>()
+              ofColumns<'L, 'V, 'C, Int8Values>() ]
 
-    let private scalar = ofForms<SimdScalar, float32, PackedScalar> ()
-    let private v128 = ofForms<Simd128, Vector128<float32>, Packed128> ()
-    let private v256 = ofForms<Simd256, Vector256<float32>, Packed256> ()
-    let private v512 = ofForms<Simd512, Vector512<float32>, Packed512> ()
+    let private scalar = ofForms<SimdScalar, float32, PackedScalar>()
+    let private v128 = ofForms<Simd128, Vector128<float32>, Packed128>()
+    let private v256 = ofForms<Simd256, Vector256<float32>, Packed256>()
+    let private v512 = ofForms<Simd512, Vector512<float32>, Packed512>()
 
     let find (width: Width) (weights: PackedRows) : PackedKernels =
         let index = 2 * int weights.Form + (if weights.IsWide then 1 else 0)

@@ -32,11 +32,7 @@ module internal PackedProducts =
     let private shared (machine: ExecutionPolicy) (call: PackedCall) =
         let parts = machine.Threads
 
-        machine.Team.Run(
-            parts,
-            parts,
-            fun index -> part call (RowPartition.ofWork 1 call.Weights.Starts index parts)
-        )
+        machine.Team.Run(parts, parts, fun index -> part call (RowPartition.ofWork 1 call.Weights.Starts index parts))
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size. One thread allocates nothing.</remarks>
@@ -68,10 +64,7 @@ module internal PackedProducts =
               Y = y }
 
         if machine.Threads = 1 then
-            part
-                call
-                { From = 0
-                  To = weights.Counts.Length }
+            part call { From = 0; To = weights.Counts.Length }
         else
             shared machine call
 

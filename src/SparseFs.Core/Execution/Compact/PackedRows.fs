@@ -54,11 +54,10 @@ type internal PackedRows private (pattern: Connectivity, form: ValueForm, group:
         let sizes = [ 16; 8; 4 ]
 
         if size >= pattern.Rows && size >= 4 then
-            sizes |> List.minBy (fun group -> CompactGroups.count group pattern.Rows * group)
-        else
             sizes
-            |> List.tryFind (fun group -> size % group = 0)
-            |> Option.defaultValue 1
+            |> List.minBy (fun group -> CompactGroups.count group pattern.Rows * group)
+        else
+            sizes |> List.tryFind (fun group -> size % group = 0) |> Option.defaultValue 1
 
     member private _.Fill(put: nativeint -> int64 -> int -> unit) =
         let rowPtr, colIdx = pattern.RowPtrArray, pattern.ColIdxArray
@@ -76,7 +75,9 @@ type internal PackedRows private (pattern: Connectivity, form: ValueForm, group:
                 if isWide then
                     NativePtr.write (Pointer.at (NativePtr.ofNativeInt<int> into) (first + int64 k)) colIdx[start + k]
                 else
-                    NativePtr.write (Pointer.at (NativePtr.ofNativeInt<uint16> into) (first + int64 k)) (uint16 colIdx[start + k])
+                    NativePtr.write
+                        (Pointer.at (NativePtr.ofNativeInt<uint16> into) (first + int64 k))
+                        (uint16 colIdx[start + k])
 
                 for i in 0 .. min group (rows - row) - 1 do
                     put values.Address ((first + int64 k) * int64 group + int64 i) (rowPtr[row + i] + k)
@@ -89,13 +90,17 @@ type internal PackedRows private (pattern: Connectivity, form: ValueForm, group:
         ArgumentNullException.ThrowIfNull(pattern, nameof pattern)
 
         if numbers.Length <> pattern.Nnz then
-            let message = invariant $"expected nnz = {pattern.Nnz} numbers, got {numbers.Length}"
+            let message =
+                invariant $"expected nnz = {pattern.Nnz} numbers, got {numbers.Length}"
+
             raise (ArgumentException(message, nameof numbers))
 
         let scales =
             match numbers with
             | CompactValues.Int8(_, scales) when scales.Length <> pattern.Rows ->
-                let message = invariant $"expected rows = {pattern.Rows} scales, got {scales.Length}"
+                let message =
+                    invariant $"expected rows = {pattern.Rows} scales, got {scales.Length}"
+
                 raise (ArgumentException(message, nameof numbers))
             | CompactValues.Int8(_, scales) -> Array.copy scales
             | _ -> [||]
@@ -110,7 +115,8 @@ type internal PackedRows private (pattern: Connectivity, form: ValueForm, group:
             let count = int64 (rowPtr[index * group + 1] - rowPtr[index * group])
             slots <- slots + (count + unit - 1L) / unit * unit
 
-        let packed = PackedRows(pattern, numbers.Form, group, slots, groups, Scales = scales)
+        let packed =
+            PackedRows(pattern, numbers.Form, group, slots, groups, Scales = scales)
 
         match numbers with
         | CompactValues.Float32 numbers ->
@@ -137,6 +143,7 @@ type internal PackedRows private (pattern: Connectivity, form: ValueForm, group:
     member _.Group: int = group
     /// Whether columns have 32 bits.
     member _.IsWide: bool = isWide
+
     /// Memory of columns and values.
     member p.Bytes: int64 =
         columns.Bytes

@@ -16,7 +16,8 @@ module internal ColumnBitmap =
 
     /// Fills arrays of those sizes.
     let write (group: int) (pattern: Connectivity) (_: byte[]) (columns: byte[]) =
-        let rowPtr, colIdx, stride = pattern.RowPtrArray, pattern.ColIdxArray, stride pattern.Cols
+        let rowPtr, colIdx, stride =
+            pattern.RowPtrArray, pattern.ColIdxArray, stride pattern.Cols
 
         for index in 0 .. CompactGroups.count group pattern.Rows - 1 do
             for slot in rowPtr[index * group] .. rowPtr[index * group + 1] - 1 do
@@ -78,9 +79,17 @@ module internal ColumnBitmap =
             let bad = badPadding cols e.Columns
 
             if bad >= 0 then
-                Error(CompactError.at "columns" bad "bits of 0 beyond the last column" (invariant $"byte {e.Columns[bad]}"))
+                Error(
+                    CompactError.at
+                        "columns"
+                        bad
+                        "bits of 0 beyond the last column"
+                        (invariant $"byte {e.Columns[bad]}")
+                )
             else
-                let counts = Array.init groups (fun index -> countOf e.Columns (index * stride) stride)
+                let counts =
+                    Array.init groups (fun index -> countOf e.Columns (index * stride) stride)
+
                 let slots = CompactGroups.slots rows e.Group counts
 
                 if slots <> int64 nnz then

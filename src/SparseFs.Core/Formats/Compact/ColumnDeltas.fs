@@ -100,7 +100,13 @@ module internal ColumnDeltas =
 
         if at < 0 then
             let place = ~~~at
-            let got = if place = bytes.Length then "the end" else string bytes[place]
+
+            let got =
+                if place = bytes.Length then
+                    "the end"
+                else
+                    string bytes[place]
+
             Error(CompactError.at "columns" place (invariant $"a step to a column below {cols}") got)
         elif at < bytes.Length then
             Error(CompactError.behind "columns" at bytes)

@@ -43,7 +43,9 @@ module internal ColumnOffsets =
 
     /// Fills arrays of those sizes.
     let write (group: int) (pattern: Connectivity) (counts: byte[]) (columns: byte[]) =
-        let rowPtr, colIdx, blocks = pattern.RowPtrArray, pattern.ColIdxArray, blocks pattern.Cols
+        let rowPtr, colIdx, blocks =
+            pattern.RowPtrArray, pattern.ColIdxArray, blocks pattern.Cols
+
         let mutable countAt = 0
         let mutable at = 0
 
@@ -64,7 +66,15 @@ module internal ColumnOffsets =
     /// Reads the columns of one block; returns the first that is not above the one before it or not below cols, as a place among them,
     /// or −1.
     [<AggressiveOptimization>]
-    let private take (bytes: byte[]) (at: int) (cols: int) (block: int) (colIdx: int[]) (first: int) (slots: int) : int =
+    let private take
+        (bytes: byte[])
+        (at: int)
+        (cols: int)
+        (block: int)
+        (colIdx: int[])
+        (first: int)
+        (slots: int)
+        : int =
         let mutable previous = -1
         let mutable index = 0
         let mutable wrong = -1
@@ -94,7 +104,15 @@ module internal ColumnOffsets =
 
             if sum > int64 cols then -1 else int sum)
 
-    let private columns (rows: int) (cols: int) (nnz: int) (group: int) (ofBlocks: int[]) (counts: int[]) (bytes: byte[]) =
+    let private columns
+        (rows: int)
+        (cols: int)
+        (nnz: int)
+        (group: int)
+        (ofBlocks: int[])
+        (counts: int[])
+        (bytes: byte[])
+        =
         let blocks = blocks cols
         let rowPtr = CompactGroups.pointers rows group counts
         let colIdx: int[] = Array.zeroCreate nnz
@@ -106,7 +124,13 @@ module internal ColumnOffsets =
             let slots = ofBlocks[index]
             // Slots are stored in order, those of a group once.
             let own = rowPtr[index / blocks * group]
-            let before = if index % blocks = 0 then 0 else Array.sum ofBlocks[index - index % blocks .. index - 1]
+
+            let before =
+                if index % blocks = 0 then
+                    0
+                else
+                    Array.sum ofBlocks[index - index % blocks .. index - 1]
+
             wrong <- take bytes at cols (index % blocks) colIdx (own + before) slots
 
             if wrong >= 0 then
@@ -139,7 +163,14 @@ module internal ColumnOffsets =
 
             if Array.contains -1 counts then
                 let group = Array.IndexOf(counts, -1)
-                Error(CompactError.at "counts" 0 (invariant $"at most {cols} slots of a row") (invariant $"more in group {group}"))
+
+                Error(
+                    CompactError.at
+                        "counts"
+                        0
+                        (invariant $"at most {cols} slots of a row")
+                        (invariant $"more in group {group}")
+                )
             elif slots <> int64 nnz then
                 Error(CompactError.slots nnz slots)
             elif e.Columns.LongLength <> 2L * stored then

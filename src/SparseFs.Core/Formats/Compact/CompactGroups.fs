@@ -28,7 +28,12 @@ module internal CompactGroups =
             raise (ArgumentException((invariant $"expected 1..{Most} rows of a group, got {group}"), nameof group))
 
         if group > 1 && not (RowGroups.has group pattern.RowPtrArray pattern.ColIdxArray) then
-            raise (ArgumentException(RowGroups.refusal group (string pattern) (Connectivity.rowGroupSize pattern), nameof group))
+            raise (
+                ArgumentException(
+                    RowGroups.refusal group (string pattern) (Connectivity.rowGroupSize pattern),
+                    nameof group
+                )
+            )
 
     /// Slots of all rows, from those of a row of each group.
     let slots (rows: int) (group: int) (counts: int[]) : int64 =

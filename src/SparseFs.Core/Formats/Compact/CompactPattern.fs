@@ -36,7 +36,8 @@ module internal CompactPattern =
 
         if max countBytes columnBytes > int64 Array.MaxLength then
             let message =
-                invariant $"expected a form of at most {Array.MaxLength} bytes, got {max countBytes columnBytes}: choose another"
+                invariant
+                    $"expected a form of at most {Array.MaxLength} bytes, got {max countBytes columnBytes}: choose another"
 
             raise (ArgumentException(message, nameof form))
 

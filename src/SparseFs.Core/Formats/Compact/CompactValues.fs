@@ -83,7 +83,8 @@ module internal CompactValues =
             for slot in first .. last - 1 do
                 if not (Single.IsFinite values[slot]) then
                     let message =
-                        invariant $"expected finite weights for 8 bits, got {values[slot]} in row {row}: keep them as float32 or bfloat16"
+                        invariant
+                            $"expected finite weights for 8 bits, got {values[slot]} in row {row}: keep them as float32 or bfloat16"
 
                     raise (ArgumentException(message, nameof values))
 
@@ -102,7 +103,12 @@ module internal CompactValues =
     /// 8 bits.</exception>
     let ofFloat32 (form: ValueForm) (pattern: Connectivity) (values: float32[]) : CompactValues =
         if values.Length <> pattern.Nnz then
-            raise (ArgumentException((invariant $"expected nnz = {pattern.Nnz} numbers, got {values.Length}"), nameof values))
+            raise (
+                ArgumentException(
+                    (invariant $"expected nnz = {pattern.Nnz} numbers, got {values.Length}"),
+                    nameof values
+                )
+            )
 
         match form with
         | ValueForm.Float32 -> CompactValues.Float32(Array.copy values)

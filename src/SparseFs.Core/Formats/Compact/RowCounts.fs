@@ -73,6 +73,5 @@ module internal RowCounts =
 
             match error with
             | Some error -> Error error
-            | None when at < bytes.Length ->
-                Error(CompactError.behind "counts" at bytes)
+            | None when at < bytes.Length -> Error(CompactError.behind "counts" at bytes)
             | None -> Ok counts

@@ -46,14 +46,14 @@ type internal Packed128 =
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfBFloat16 p =
             let four =
-                Vector128.CreateScalar(NativePtr.read (NativePtr.ofNativeInt<uint64> (NativePtr.toNativeInt p)))
+                Vector128.CreateScalar(NativePtr.read (NativePtr.ofNativeInt<uint64>(NativePtr.toNativeInt p)))
 
             (Vector128.WidenLower(four.AsUInt16()) <<< 16).AsSingle()
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member OfInt8 p =
             let four =
-                Vector128.CreateScalar(NativePtr.read (NativePtr.ofNativeInt<int> (NativePtr.toNativeInt p)))
+                Vector128.CreateScalar(NativePtr.read (NativePtr.ofNativeInt<int>(NativePtr.toNativeInt p)))
 
             Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(four.AsSByte())))
 
@@ -136,7 +136,9 @@ type internal Packed256 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member SpreadIndex(rows, part) =
-            let lane = Vector256<int>.Indices >>> System.Numerics.BitOperations.Log2(uint32 rows)
+            let lane =
+                Vector256<int>.Indices >>> System.Numerics.BitOperations.Log2(uint32 rows)
+
             (lane + Vector256.Create(8 * part / rows: int)).AsSingle()
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
@@ -173,7 +175,9 @@ type internal Packed512 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member SpreadIndex(rows, part) =
-            let lane = Vector512<int>.Indices >>> System.Numerics.BitOperations.Log2(uint32 rows)
+            let lane =
+                Vector512<int>.Indices >>> System.Numerics.BitOperations.Log2(uint32 rows)
+
             (lane + Vector512.Create(16 * part / rows: int)).AsSingle()
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
