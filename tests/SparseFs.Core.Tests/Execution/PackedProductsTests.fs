@@ -208,11 +208,11 @@ let tests =
           testCase "the kernels' groups are the largest that a pattern has" (fun () ->
               for size, wanted in [ 1, 1; 2, 1; 3, 1; 4, 4; 6, 1; 8, 8; 12, 4; 16, 16; 24, 8; 32, 16; 48, 16 ] do
                   let pattern = Topology.rowGroups size (4 * size + 1) 100 (100 * size) (Seed.ofInt 2)
-                  Expect.equal (PackedRows.GroupOf pattern) wanted $"groups of {size}"
+                  Expect.equal (PackedLayout.groupOf pattern) wanted $"groups of {size}"
 
               // All rows alike: as few rows as can be are there in vain.
               for rows, wanted in [ 3, 1; 4, 4; 8, 8; 10, 4; 16, 16; 20, 4; 24, 8; 31, 16 ] do
-                  Expect.equal (PackedRows.GroupOf(Connectivity.full rows 5)) wanted $"{rows} full rows")
+                  Expect.equal (PackedLayout.groupOf (Connectivity.full rows 5)) wanted $"{rows} full rows")
 
           testCase "over spans, on one thread and several, as beneath" (fun () ->
               for samples in [ 0; 1; 4 ] do

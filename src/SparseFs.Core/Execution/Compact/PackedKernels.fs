@@ -15,16 +15,6 @@ type internal PackedKernels() =
     abstract Multiply:
         group: int * p: PackedView * x: nativeptr<float32> * groups: RowRange * y: nativeptr<float32> -> unit
 
-[<Struct>]
-type internal Eight =
-    interface ICount with
-        static member Count = 8
-
-[<Struct>]
-type internal Sixteen =
-    interface ICount with
-        static member Count = 16
-
 [<Sealed>]
 type internal PackedKernels<'L, 'V, 'C, 'F, 'I
     when 'L: struct

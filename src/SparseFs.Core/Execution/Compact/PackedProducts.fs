@@ -32,7 +32,11 @@ module internal PackedProducts =
     let private shared (machine: ExecutionPolicy) (call: PackedCall) =
         let parts = machine.Threads
 
-        machine.Team.Run(parts, parts, fun index -> part call (RowPartition.ofWork 1 call.Weights.Starts index parts))
+        machine.Team.Run(
+            parts,
+            parts,
+            fun index -> part call (RowPartition.ofWork 1 call.Weights.Layout.Starts index parts)
+        )
 
     /// <summary>y [n, rows] = x [n, cols] · Wᵀ + bias; y is overwritten.</summary>
     /// <remarks>bias is [rows] or null. All are row-major, and the caller has checked every size. One thread allocates nothing.</remarks>
@@ -44,8 +48,8 @@ module internal PackedProducts =
         (n: int)
         (y: nativeptr<float32>)
         =
-        use starts = fixed weights.Starts
-        use counts = fixed weights.Counts
+        use starts = fixed weights.Layout.Starts
+        use counts = fixed weights.Layout.Counts
         use scales = fixed weights.Scales
 
         let call =
@@ -64,7 +68,10 @@ module internal PackedProducts =
               Y = y }
 
         if machine.Threads = 1 then
-            part call { From = 0; To = weights.Counts.Length }
+            part
+                call
+                { From = 0
+                  To = weights.Layout.Counts.Length }
         else
             shared machine call
 

@@ -67,7 +67,9 @@ module internal CompactPattern =
             Error(CompactError.at "pattern" 0 expected got)
 
         if not (Sparsity.isSize rows && Sparsity.isSize cols) || nnz < 0 then
-            refuse "sizes of 0 or more" (invariant $"[{rows}, {cols}] with {nnz} slots")
+            refuse
+                (invariant $"sizes in 0..{Sparsity.maxSize} and 0 slots or more")
+                (invariant $"[{rows}, {cols}] with {nnz} slots")
         elif encoded.Group < 1 || encoded.Group > CompactGroups.Most then
             refuse (invariant $"1..{CompactGroups.Most} rows of a group") (invariant $"{encoded.Group}")
         else
