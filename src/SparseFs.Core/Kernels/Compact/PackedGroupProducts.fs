@@ -47,13 +47,14 @@ module internal PackedGroupProducts =
             let mutable d = 'L.Zero
 
             while s < last do
-                let eight =
+                // As in PackedRowProducts, 0 in the lanes of no slot.
+                let lanesOfSlots =
                     if s + 8L <= last then
-                        'I.Gather(x, columns, s)
+                        EightInputs.all ()
                     else
-                        // As in PackedRowProducts.
-                        Packed256.Some('I.Gather(x, columns, s), int (last - s))
+                        EightInputs.first (int (last - s))
 
+                let eight = 'I.Gather(x, columns, s, lanesOfSlots)
                 let w = s * int64 'G.Count
                 a <- 'L.MultiplyAdd('C.Spread(eight, i0), 'F.Load<'C, 'V>(values, w), a)
                 b <- 'L.MultiplyAdd('C.Spread(eight, i1), 'F.Load<'C, 'V>(values, w + lanes), b)

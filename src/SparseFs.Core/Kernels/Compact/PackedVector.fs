@@ -110,12 +110,6 @@ type internal Packed256 =
             else
                 Vector128.Store(four, into)
 
-    /// Eight inputs with 0 in the lanes from count on.
-    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    static member Some(inputs: Vector256<float32>, count: int) : Vector256<float32> =
-        inputs
-        &&& Vector256.LessThan(Vector256<int>.Indices, Vector256.Create count).AsSingle()
-
     interface IPackedVector<Vector256<float32>> with
         static member OfFloat32 p = Vector256.Load p
 
@@ -128,11 +122,12 @@ type internal Packed256 =
             Avx.ConvertToVector256Single(Avx2.ConvertToVector256Int32 p)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-        static member Gather<'I when 'I: struct and 'I :> IColumns>(x, columns, slot) = 'I.Gather(x, columns, slot)
+        static member Gather<'I when 'I: struct and 'I :> IColumns>(x, columns, slot) =
+            'I.Gather(x, columns, slot, EightInputs.all ())
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member GatherSome<'I when 'I: struct and 'I :> IColumns>(x, columns, slot, count) =
-            Packed256.Some('I.Gather(x, columns, slot), count)
+            'I.Gather(x, columns, slot, EightInputs.first count)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member SpreadIndex(rows, part) =
@@ -164,14 +159,13 @@ type internal Packed512 =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member Gather<'I when 'I: struct and 'I :> IColumns>(x, columns, slot) =
-            Vector512.Create('I.Gather(x, columns, slot), 'I.Gather(x, columns, slot + 8L))
+            let upper = 'I.Gather(x, columns, slot + 8L, EightInputs.all ())
+            Vector512.WithUpper('I.Gather(x, columns, slot, EightInputs.all ()).ToVector512Unsafe(), upper)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member GatherSome<'I when 'I: struct and 'I :> IColumns>(x, columns, slot, count) =
-            Vector512.Create(
-                Packed256.Some('I.Gather(x, columns, slot), count),
-                Packed256.Some('I.Gather(x, columns, slot + 8L), count - 8)
-            )
+            let upper = 'I.Gather(x, columns, slot + 8L, EightInputs.first (count - 8))
+            Vector512.WithUpper('I.Gather(x, columns, slot, EightInputs.first count).ToVector512Unsafe(), upper)
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         static member SpreadIndex(rows, part) =
