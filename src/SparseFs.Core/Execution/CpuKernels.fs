@@ -6,15 +6,6 @@ open System
 open Microsoft.FSharp.NativeInterop
 open SparseFs
 
-module private KernelCall =
-
-    /// As ExecutionPolicy.call; one thread allocates nothing.
-    let inline run (policy: ExecutionPolicy) ([<InlineIfLambda>] body: ExecutionPolicy -> unit) : unit =
-        if policy.Threads = 1 then
-            body policy
-        else
-            ExecutionPolicy.call policy (fun granted -> body granted)
-
 /// <summary>Products with a sparse matrix on the CPU, over spans of float32.</summary>
 /// <remarks>
 /// Matrices are row-major: x [samples, cols], y and g [samples, rows]; values has one number for each slot of the plan's
@@ -44,6 +35,10 @@ type CpuKernels
 
     let machineFor (plan: SpmmPlan) (samples: int) =
         CpuSpmm.machineFor team threads plan.Connectivity.Nnz samples
+
+    /// What a product of so many slots uses.
+    member internal _.MachineFor(nnz: int, samples: int) : ExecutionPolicy =
+        CpuSpmm.machineFor team threads nnz samples
 
     /// <summary>Kernels on the library's own threads, with as many of them as there are processors.</summary>
     static member Shared: CpuKernels = shared
@@ -91,7 +86,9 @@ type CpuKernels
             use xPin = fixed x
             use yPin = fixed y
             let values, bias, x, y = valuesPin, biasPin, xPin, yPin
-            KernelCall.run (machineFor plan samples) (fun policy -> CpuSpmm.spmm policy plan values bias x samples y)
+
+            ExecutionPolicy.run (machineFor plan samples) (fun policy ->
+                CpuSpmm.spmm policy plan values bias x samples y)
 
     /// <summary>x = g · W: what flows back to the inputs.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -115,7 +112,7 @@ type CpuKernels
             use gPin = fixed g
             use xPin = fixed x
             let values, g, x = valuesPin, gPin, xPin
-            KernelCall.run (machineFor plan samples) (fun policy -> CpuSpmm.spmmT policy plan values g samples x)
+            ExecutionPolicy.run (machineFor plan samples) (fun policy -> CpuSpmm.spmmT policy plan values g samples x)
 
     /// <summary>d = gᵀ · x at the pattern: the gradient of the values.</summary>
     /// <param name="plan">The plan of the pattern.</param>
@@ -141,7 +138,7 @@ type CpuKernels
             use xPin = fixed x
             use dPin = fixed d
             let g, x, d = gPin, xPin, dPin
-            KernelCall.run (machineFor plan samples) (fun policy -> CpuGradients.sddmm policy plan g x samples d)
+            ExecutionPolicy.run (machineFor plan samples) (fun policy -> CpuGradients.sddmm policy plan g x samples d)
 
     /// <summary>The gradients of y = x · Wᵀ + bias for an upstream g, in one pass where that is faster.</summary>
     /// <param name="plan">The plan of W's pattern.</param>
@@ -215,7 +212,7 @@ type CpuKernels
                   Bias = dBiasPin
                   Input = dxPin }
 
-            KernelCall.run (machineFor plan samples) (fun policy ->
+            ExecutionPolicy.run (machineFor plan samples) (fun policy ->
                 CpuGradients.gradients policy plan values g x samples wanted)
 
     /// <summary>The k largest numbers of each row, and 0 elsewhere; a tie keeps the lower place.</summary>
@@ -258,7 +255,8 @@ type CpuKernels
                   Wins = Pointer.nothing }
 
             try
-                KernelCall.run (CpuTopK.machineFor team threads rows n) (fun policy -> CpuTopK.select policy request)
+                ExecutionPolicy.run (CpuTopK.machineFor team threads rows n) (fun policy ->
+                    CpuTopK.select policy request)
             finally
                 ScratchPool.giveBack mask
 

@@ -18,12 +18,15 @@ module internal SpanChecks =
 
         raise (ArgumentException(message, name))
 
-    /// Refuses no plan, and fewer samples than none.
-    let plan (plan: SpmmPlan) (samples: int) =
-        ArgumentNullException.ThrowIfNull(plan, nameof plan)
-
+    /// Refuses fewer samples than none.
+    let samples (samples: int) =
         if samples < 0 then
             raise (ArgumentException(String.Concat("expected 0 or more, got ", samples.ToString()), nameof samples))
+
+    /// Refuses no plan, and fewer samples than none.
+    let plan (plan: SpmmPlan) (count: int) =
+        ArgumentNullException.ThrowIfNull(plan, nameof plan)
+        samples count
 
     /// Refuses another size than samples · units; what says it in words.
     let size (name: string) (what: string) (samples: int) (units: int) (got: int) =

@@ -85,6 +85,13 @@ module internal ExecutionPolicy =
                             Team = team }
             )
 
+    /// As call; one thread allocates nothing.
+    let inline run (policy: ExecutionPolicy) ([<InlineIfLambda>] body: ExecutionPolicy -> unit) : unit =
+        if policy.Threads = 1 then
+            body policy
+        else
+            call policy (fun granted -> body granted)
+
     /// Runs a call that is nothing but its parts.
     let share (team: ParallelFor) (parts: int) (body: int -> unit) : unit =
         let policy =

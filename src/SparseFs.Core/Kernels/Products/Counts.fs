@@ -32,3 +32,13 @@ type internal Four =
 type internal Five =
     interface ICount with
         static member Count = 5
+
+[<Struct>]
+type internal Eight =
+    interface ICount with
+        static member Count = 8
+
+[<Struct>]
+type internal Sixteen =
+    interface ICount with
+        static member Count = 16
