@@ -12,6 +12,7 @@ type Arguments =
     | Roofline
     | Conv
     | Networks
+    | Inference
     | Optimizers
     | Sweep
     | Costs
@@ -42,6 +43,7 @@ type Arguments =
             | Roofline -> "the kernels by themselves, as shares of what the machine can do, in place of the comparison"
             | Conv -> "convolutions beside dense ones, in place of the comparison"
             | Networks -> "whole networks beside their dense twins, in place of the comparison"
+            | Inference -> "deployed networks beside ONNX Runtime's and TorchSharp's, in place of the comparison"
             | Optimizers -> "steps of optimizers beside TorchSharp's, in place of the comparison"
             | Sweep ->
                 "one layer (1024 x 1024, 90 %; --shape, --sparsity, --groups) at 1 to 300 samples: where a few more cost too much"
@@ -144,6 +146,10 @@ let main args =
             NetworksBenchmark.run
                 threads
                 (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/networks.json")))
+        elif given.Contains Inference then
+            InferenceBenchmark.run
+                threads
+                (IO.Path.GetFullPath(given.GetResult(Output, "artifacts/bench/inference.json")))
         elif given.Contains Optimizers then
             OptimizerBenchmark.run
                 threads

@@ -90,6 +90,16 @@ type Gpt(made: Net[]) as this =
     override m.forward x =
         m.From(x, 0L, (fun index h -> blocks[index].call h))
 
+    interface IDeployable with
+        member _.Describe(graph, x) =
+            let mutable h =
+                graph.AddPositions("ofPlaces", ofPlaces, graph.Call("ofTokens", ofTokens, x))
+
+            for index in 0 .. made.Length - 1 do
+                h <- graph.Call($"blocks.{index}", made[index], h)
+
+            graph.Call("head", head, graph.Call("norm", norm, h))
+
 let dense () =
     Array.init blocks (fun _ -> new DenseBlock(new DenseFeedForward()) :> Net)
 

@@ -24,7 +24,8 @@ module Deploy =
     let defaults: DeployOptions =
         { Mean = 0.0
           Deviation = 1.0
-          Labels = [] }
+          Labels = []
+          Weights = DeployedWeights.Checkpoint }
 
     /// The outputs of a file for a sample as training sees it.
     let private outputsOf (deployed: SparseModel) (options: DeployOptions) (sample: torch.Tensor) : float32[] =
@@ -46,19 +47,32 @@ module Deploy =
 
         results
 
-    /// A checkpoint with a description among its texts.
-    let private write (path: string) (model: torch.nn.Module) (description: string) =
+    /// A checkpoint with a description among its texts, or compact tensors of what the network asks for.
+    let private write (path: string) (model: torch.nn.Module) (network: NetworkDescription) (weights: DeployedWeights) =
         let inventory = ModelTensors.ofModel model
         use held = new HeldLayers(inventory.Layers)
+        let tensors = ModelWriter.modelTensors PatternLayout.Csr held inventory
 
-        SafetensorsFile.writeThrough
-            id
-            path
-            (ModelWriter.modelTexts held ModelWriter.noNotes
-             @ [ NetworkDescription.Key, description ])
-            (ModelWriter.modelTensors PatternLayout.Csr held inventory)
+        match weights with
+        | DeployedWeights.Checkpoint ->
+            let texts =
+                ModelWriter.modelTexts held ModelWriter.noNotes
+                @ [ NetworkDescription.Key, NetworkWriter.write network ]
+
+            SafetensorsFile.writeThrough id path texts tensors
+        | _ ->
+            let struct (nodes, own) = CompactTensors.apply weights network.Nodes tensors
+
+            let texts =
+                [ "format", "pt"
+                  NetworkDescription.Key, NetworkWriter.write { network with Nodes = nodes } ]
+
+            SafetensorsFile.writeThrough id path texts own
 
     let private check (options: DeployOptions) (sample: torch.Tensor) =
+        if not (Enum.IsDefined options.Weights) then
+            raise (ArgumentException($"expected one of DeployedWeights's, got {int options.Weights}", nameof options))
+
         if
             not (
                 options.Deviation > 0.0
@@ -95,7 +109,7 @@ module Deploy =
             )
 
     /// <summary>Writes a model, and what it is for people.</summary>
-    /// <param name="options">Normalization and labels.</param>
+    /// <param name="options">Normalization, labels, and how weights are kept. Of weights of fewer bits the report says what they change.</param>
     /// <param name="path">The file, replaced if it exists.</param>
     /// <param name="sample">Some inputs [n, ...] of float32, normalized as in training: the model and the file compute them, and their outputs are
     /// compared.</param>
@@ -178,32 +192,56 @@ module Deploy =
                 )
             )
 
-        let text = NetworkWriter.write network
         let wanted = expected.cpu().contiguous().data<float32>().ToArray()
 
         let largest = wanted |> Array.fold (fun most x -> max most (abs (float x))) 0.0
 
         // What is written is tried beside its place first: a file that is not the model never stands there.
-        let trial = $"{path}.{Guid.NewGuid():N}.trial"
+        let differenceOf (weights: DeployedWeights) =
+            let trial = $"{path}.{Guid.NewGuid():N}.trial"
 
-        let difference =
             try
-                write trial model text
+                write trial model network weights
                 let results = outputsOf (SparseModel.Load trial) options sample
 
                 Array.fold2 (fun most a b -> max most (abs (float a - float b))) 0.0 results wanted
             finally
                 File.Delete trial
 
+        let isRounded =
+            options.Weights = DeployedWeights.BFloat16
+            || options.Weights = DeployedWeights.Int8
+
+        let ofNetwork =
+            differenceOf (
+                if isRounded then
+                    DeployedWeights.Float32
+                else
+                    options.Weights
+            )
+
         // Orders of sums differ, layer by layer: far more than rounding brings, and far less than a wrong network.
-        if not (difference <= 1e-3 * (1.0 + largest)) then
+        if not (ofNetwork <= 1e-3 * (1.0 + largest)) then
             raise (
                 InvalidOperationException(
-                    $"the outputs of the file would be up to {difference} away from the model's, which are at most {largest}: nothing is written"
+                    $"the outputs of the file would be up to {ofNetwork} away from the model's, which are at most {largest}: nothing is written"
                 )
             )
 
-        write path model text
+        // What rounded weights change is the caller's to judge, but for outputs that are none.
+        let difference =
+            if isRounded then
+                differenceOf options.Weights
+            else
+                ofNetwork
+
+        if not (Double.IsFinite difference) then
+            raise (
+                InvalidOperationException
+                    "the outputs of the file would not be finite with rounded weights: nothing is written"
+            )
+
+        write path model network options.Weights
 
         { Operations = network.Nodes.Length
           Bytes = FileInfo(path).Length

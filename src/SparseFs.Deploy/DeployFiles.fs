@@ -20,6 +20,7 @@ type DeployFiles private () =
     /// <param name="mean">What training took off each number of an input.</param>
     /// <param name="deviation">What it divided by after that.</param>
     /// <param name="labels">Names of the output's numbers; null for none.</param>
+    /// <param name="weights">How weights of sparse layers are kept.</param>
     /// <returns>How large the file is, and how near its results.</returns>
     /// <exception cref="T:System.ArgumentException">A module is of another kind: the message names it and those that can be deployed; or an argument
     /// is null or not as said. Nothing is written.</exception>
@@ -33,7 +34,8 @@ type DeployFiles private () =
             sample: torch.Tensor,
             [<Optional; DefaultParameterValue(0.0)>] mean: float,
             [<Optional; DefaultParameterValue(1.0)>] deviation: float,
-            [<Optional; DefaultParameterValue(null: IReadOnlyList<string> | null)>] labels: IReadOnlyList<string> | null
+            [<Optional; DefaultParameterValue(null: IReadOnlyList<string> | null)>] labels: IReadOnlyList<string> | null,
+            [<Optional; DefaultParameterValue(DeployedWeights.Checkpoint)>] weights: DeployedWeights
         ) : DeployReport =
         let labels =
             match labels with
@@ -43,7 +45,8 @@ type DeployFiles private () =
         Deploy.saveWith
             { Mean = mean
               Deviation = deviation
-              Labels = labels }
+              Labels = labels
+              Weights = weights }
             path
             sample
             model

@@ -9,4 +9,6 @@ type DeployOptions =
         Deviation: float
         /// <summary>Names of the output's numbers, or none.</summary>
         Labels: string list
+        /// <summary>How weights of sparse layers are kept.</summary>
+        Weights: DeployedWeights
     }

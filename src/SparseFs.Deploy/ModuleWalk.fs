@@ -10,7 +10,7 @@ module internal ModuleWalk =
 
     let private kinds =
         "Sequential, Linear, Conv1d to 3d, BatchNorm1d to 3d, LayerNorm over the last dimension, Embedding, MaxPool, AvgPool, AdaptiveAvgPool, ReLU, "
-        + "LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax and LogSoftmax over the last dimension, Flatten, Dropout, Identity, SparseLinear, SparseConv1d "
+        + "LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax and LogSoftmax over the last dimension, Flatten, Unflatten, Dropout, Identity, SparseLinear, SparseConv1d "
         + "to 3d, KWinners, KWinners2d, SparseFeedForward, SparseMultiheadAttention, SparseTransformerBlock, SparseTransformerEncoderLayer, SparseLSTM, "
         + "SparseGRU, SparseRNN, and modules that implement IDeployable"
 

@@ -202,6 +202,25 @@ module internal TorchModules =
                 refuse $"expected Flatten from 1 to -1 in '{label place}'"
 
             ValueSome(b.Add(place, [ x ], Operation.Named "flatten", 2, x.HasTokens))
+        | :? Unflatten as m ->
+            let isSample = x.Rank = 2 && not x.HasTokens && (m.dim = 1L || m.dim = -1L)
+
+            if
+                not isSample
+                || m.unflattened_size.Length > 3
+                || Array.exists (fun size -> size < 1L) m.unflattened_size
+            then
+                refuse $"expected Unflatten of samples' one dimension into at most three sizes in '{label place}'"
+
+            b.Add(
+                place,
+                [ x ],
+                { Operation.Named "reshape" with
+                    Sizes = [ "shape", m.unflattened_size |> Array.map int ] },
+                1 + m.unflattened_size.Length,
+                false
+            )
+            |> ValueSome
         | :? Embedding as embedding ->
             let table = TorchNulls.tableOf embedding
             checkFloat32 place table

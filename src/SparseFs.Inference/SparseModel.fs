@@ -87,6 +87,9 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
     /// <summary>All that it gives.</summary>
     member _.Outputs: IReadOnlyList<ModelPort> = Array.map ModelPort network.Outputs
 
+    /// Numbers that a call of one sample, of one token, takes room for.
+    member internal _.PlannedNumbers: int64 = network.Room.Buffers |> Array.sumBy _.Numbers
+
     /// Room for a call, with nothing seen before.
     member private _.Start(samples: int, tokens: int) : Workspace =
         if network.MostTokens > 0 && tokens > network.MostTokens then

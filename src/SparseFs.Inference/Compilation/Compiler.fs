@@ -28,6 +28,7 @@ module internal Compiler =
         | "k_winners" -> RowOperators.winners l node
         | "k_winners_2d" -> RowOperators.winners2d l node
         | "flatten" -> RowOperators.flatten l node
+        | "reshape" -> RowOperators.reshape l node
         | "add"
         | "multiply" -> RowOperators.pair l node
         | "part" -> RowOperators.part l node

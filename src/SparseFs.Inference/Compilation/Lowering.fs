@@ -224,6 +224,36 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
         | ValueSome name -> file.Floats(name, shape)
         | ValueNone -> [||]
 
+    /// The plan of a pattern in a compact form, of so many slots.
+    member private _.Compact(node: NetworkNode, suffix: string, rows: int, cols: int, nnz: int) : SpmmPlan =
+        let role (name: string) = node.TryTensor(name + suffix)
+
+        let form, columns =
+            match role "counts", role "deltas", role "offsets", role "bitmap" with
+            | ValueSome _, ValueSome columns, ValueNone, ValueNone -> PatternForm.Deltas, columns
+            | ValueSome _, ValueNone, ValueSome columns, ValueNone -> PatternForm.Offsets, columns
+            | ValueNone, ValueNone, ValueNone, ValueSome columns -> PatternForm.Bitmap, columns
+            | _ -> refuse node "expected one of counts and deltas, counts and offsets, or a bitmap"
+
+        let counts = role "counts" |> ValueOption.defaultValue ""
+
+        let group = node.TryNumber("group" + suffix) |> ValueOption.defaultValue 1.0
+
+        if group <> Math.Floor group || group < 1.0 || group > 16.0 then
+            refuse node (invariant $"expected a whole number from 1 to 16 as 'group{suffix}', got {group}")
+
+        known (invariant $"{rows} {cols} {nnz} {group} {int form} {columns.Length} {columns}{counts}") (fun () ->
+            let encoded =
+                { Form = form
+                  Group = int group
+                  Counts = if counts = "" then [||] else file.Raw counts
+                  Columns = file.Raw columns }
+
+            match CompactPattern.decode rows cols nnz encoded with
+            | Ok pattern -> pattern
+            | Error e ->
+                file.Refuse(CheckpointProblem.Pattern, (if e.Role = "counts" then counts else columns), e.Message))
+
     /// <summary>A matrix of a node, at a pattern or full.</summary>
     /// <param name="node">Whose.</param>
     /// <param name="suffix">Of its tensors' roles: weight, row_ptr and col_idx.</param>
@@ -232,29 +262,44 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
     /// <param name="cols">Inputs.</param>
     /// <param name="bias">The role of the bias.</param>
     member l.Product(node: NetworkNode, suffix: string, shape: int64[], rows: int, cols: int, bias: string) : Product =
-        let weight = "weight" + suffix
+        let role (name: string) = node.TryTensor(name + suffix)
 
-        let plan, values =
-            match node.TryTensor("row_ptr" + suffix), node.TryTensor("col_idx" + suffix) with
-            | ValueSome pointers, ValueSome columns ->
-                let plan =
-                    known (invariant $"{rows} {cols} {pointers.Length} {pointers}{columns}") (fun () ->
-                        let rowPtr = file.Ints(pointers, rows + 1)
-                        let colIdx = file.Ints(columns, file.Length columns)
+        let weight =
+            match role "weight" with
+            | ValueSome name -> name
+            | ValueNone -> refuse node (invariant $"expected tensor 'weight{suffix}', got none")
 
-                        match Connectivity.tryCreate rows cols rowPtr colIdx with
-                        | Ok pattern -> pattern
-                        | Error e -> file.Refuse(CheckpointProblem.Pattern, columns, e.ToString()))
+        let streams =
+            [ "counts"; "deltas"; "offsets"; "bitmap" ]
+            |> List.filter (fun name -> (role name).IsSome)
 
-                plan, l.Tensor(node, weight, [| int64 plan.Connectivity.Nnz |])
-            | ValueNone, ValueNone ->
+        let plan, isFull =
+            match role "row_ptr", role "col_idx", streams with
+            | ValueSome pointers, ValueSome columns, [] ->
+                known (invariant $"{rows} {cols} {pointers.Length} {pointers}{columns}") (fun () ->
+                    let rowPtr = file.Ints(pointers, rows + 1)
+                    let colIdx = file.Ints(columns, file.Length columns)
+
+                    match Connectivity.tryCreate rows cols rowPtr colIdx with
+                    | Ok pattern -> pattern
+                    | Error e -> file.Refuse(CheckpointProblem.Pattern, columns, e.ToString())),
+                false
+            | ValueNone, ValueNone, [] when not (node.Operator.StartsWith("sparse_", StringComparison.Ordinal)) ->
                 if int64 rows * int64 cols > int64 Int32.MaxValue then
                     refuse node "expected at most 2^31 − 1 weights"
 
-                // The file has the weights: so many indices are no more memory than the file accounts for.
-                let values = l.Tensor(node, weight, shape)
-                known (invariant $"{rows} {cols}") (fun () -> Connectivity.full rows cols), values
-            | _ -> refuse node (invariant $"expected both of row_ptr{suffix} and col_idx{suffix}, or none")
+                // Checked before memory is taken: the file has the weights, and so many indices are no more than it accounts for.
+                file.Check(weight, shape)
+                known (invariant $"{rows} {cols}") (fun () -> Connectivity.full rows cols), true
+            | ValueNone, ValueNone, _ :: _ -> l.Compact(node, suffix, rows, cols, file.Length weight), false
+            | _ ->
+                refuse
+                    node
+                    (invariant
+                        $"expected one pattern of the weight{suffix}: row_ptr and col_idx, counts and deltas, counts and offsets, or a bitmap")
+
+        let shape = if isFull then shape else [| int64 plan.Connectivity.Nnz |]
+        let values = file.Numbers(weight, shape, role "scale", rows)
 
         let stored (role: string) =
             match node.TryTensor(role + suffix) with
@@ -266,7 +311,16 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
               Outputs = rows
               Inputs = cols
               Nnz = plan.Connectivity.Nnz
-              StoredBytes = stored "weight" + stored "row_ptr" + stored "col_idx" }
+              StoredBytes =
+                [ "weight"
+                  "scale"
+                  "row_ptr"
+                  "col_idx"
+                  "counts"
+                  "deltas"
+                  "offsets"
+                  "bitmap" ]
+                |> List.sumBy stored }
 
         Product(kernels, plan, values, l.Tensor(node, bias, [| int64 rows |]))
 

@@ -114,6 +114,19 @@ module internal RowOperators =
 
         l.Give(node, value.Shape.With [| int value.Shape.Numbers |], value.Buffer)
 
+    let reshape (l: Lowering) (node: NetworkNode) : unit =
+        let value, sizes = l.InPlace(node, 0), (node.TrySizes "shape").Value
+        let shape = value.Shape.With sizes
+
+        if
+            value.Shape.HasTokens
+            || Array.contains 0 sizes
+            || shape.Numbers <> value.Shape.Numbers
+        then
+            l.Refuse(node, invariant $"expected a shape of as many numbers as {value.Shape.Text} has, got {shape.Text}")
+
+        l.Give(node, shape, value.Buffer)
+
     let pair (l: Lowering) (node: NetworkNode) : unit =
         // The second one first: it may be the first one's buffer, which is then a copy.
         let struct (other, release) = l.Input(node, 1)

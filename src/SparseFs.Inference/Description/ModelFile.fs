@@ -108,6 +108,28 @@ type internal ModelFile(path: string) =
 
     member _.Refuse(problem: CheckpointProblem, tensor: string, reason: string) : 'a = refuse problem tensor reason
 
+    /// Elements as they lie there, which are of the size of 'T.
+    member private _.Elements<'T when 'T: unmanaged and 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType>
+        (shard: Shard, t: TensorInfo)
+        : 'T[] =
+        let size = TensorInfo.size t.Dtype
+        let count = t.Bytes / size
+
+        if count > int64 Array.MaxLength then
+            refuse CheckpointProblem.Shape t.Name (invariant $"expected at most {Array.MaxLength} numbers, got {count}")
+
+        let values: 'T[] = GC.AllocateUninitializedArray(int count)
+
+        readRaw shard t (fun bytes first ->
+            bytes.Span.CopyTo(MemoryMarshal.AsBytes(values.AsSpan(first, bytes.Length / int size))))
+
+        values
+
+    /// Refuses a tensor of another shape.
+    member _.Check(name: string, shape: int64[]) : unit =
+        let struct (_, t) = find name
+        checkShape t shape
+
     /// The length of a tensor of one dimension.
     member _.Length(name: string) : int =
         let struct (_, t) = find name
@@ -133,19 +155,48 @@ type internal ModelFile(path: string) =
             values
 
     /// <summary>A tensor of whole numbers of 32 bits.</summary>
-    member _.Ints(name: string, length: int) : int[] =
+    member f.Ints(name: string, length: int) : int[] =
         let struct (shard, t) = find name
         checkShape t [| int64 length |]
 
         if t.Dtype <> Dtype.I32 then
             refuse CheckpointProblem.Dtype name (invariant $"expected I32, got {t.Dtype}")
 
-        let values: int[] = GC.AllocateUninitializedArray length
+        f.Elements(shard, t)
 
-        readRaw shard t (fun bytes first ->
-            bytes.Span.CopyTo(MemoryMarshal.AsBytes(values.AsSpan(first, bytes.Length / 4))))
+    /// The bytes of a tensor of bytes.
+    member f.Raw(name: string) : byte[] =
+        let struct (shard, t) = find name
 
-        values
+        if t.Dtype <> Dtype.U8 then
+            refuse CheckpointProblem.Dtype name (invariant $"expected U8, got {t.Dtype}")
+
+        f.Elements(shard, t)
+
+    /// <summary>Weights in the form in which they are stored.</summary>
+    /// <param name="name">F32, F64, F16 or BF16; or I8, with scales.</param>
+    /// <param name="shape">Of them.</param>
+    /// <param name="scales">The tensor of scales, if there is one.</param>
+    /// <param name="rows">Scales that there have to be.</param>
+    member f.Numbers(name: string, shape: int64[], scales: string voption, rows: int) : CompactValues =
+        let struct (shard, t) = find name
+        checkShape t shape
+
+        match t.Dtype, scales with
+        | Dtype.I8, ValueSome scales ->
+            let values = f.Elements<sbyte>(shard, t)
+            let scales = f.Floats(scales, [| int64 rows |])
+
+            if scales |> Array.exists (Single.IsFinite >> not) then
+                refuse CheckpointProblem.Mismatch name "expected finite scales"
+
+            CompactValues.Int8(values, scales)
+        | Dtype.I8, ValueNone ->
+            refuse CheckpointProblem.Mismatch name "expected a scale beside weights of I8, got none"
+        | _, ValueSome scales ->
+            refuse CheckpointProblem.Mismatch scales (invariant $"expected weights of I8, got {t.Dtype}")
+        | Dtype.BF16, ValueNone -> CompactValues.BFloat16(f.Elements<uint16>(shard, t))
+        | _ -> CompactValues.Float32(f.Floats(name, shape))
 
     /// Bytes of a tensor as it lies in the file.
     member _.BytesOf(name: string) : int64 =

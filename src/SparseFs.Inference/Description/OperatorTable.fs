@@ -40,14 +40,20 @@ module internal OperatorTable =
     let private channels = [ "in_channels"; "out_channels"; "groups" ]
     let private stencil = [ "kernel"; "stride"; "dilation"; "before"; "after" ]
 
+    /// Where the weights of a matrix are, and the scales of small ones.
+    let private pattern (suffix: string) =
+        [ for role in [ "row_ptr"; "col_idx"; "counts"; "deltas"; "offsets"; "bitmap"; "scale" ] -> role + suffix ]
+
     let private products =
         let ofFeatures = [ "in_features"; "out_features" ]
 
         [ form "linear" ofFeatures [ "weight" ] [ "bias" ]
-          form "sparse_linear" ofFeatures [ "weight"; "row_ptr"; "col_idx" ] [ "bias" ]
+          { form "sparse_linear" ofFeatures [ "weight" ] ("bias" :: pattern "") with
+              OptionalNumbers = [ "group" ] }
           { form "conv" channels [ "weight" ] [ "bias" ] with
               Sizes = stencil }
-          { form "sparse_conv" channels [ "weight"; "row_ptr"; "col_idx" ] [ "bias" ] with
+          { form "sparse_conv" channels [ "weight" ] ("bias" :: pattern "") with
+              OptionalNumbers = [ "group" ]
               Sizes = stencil } ]
 
     let private pixels =
@@ -75,6 +81,8 @@ module internal OperatorTable =
           alone "softmax"
           alone "log_softmax"
           alone "flatten"
+          { alone "reshape" with
+              Sizes = [ "shape" ] }
           form "part" [ "first"; "count" ] [] []
           for name in [ "add"; "multiply"; "concat" ] do
               { alone name with Inputs = [ 2 ] }
@@ -85,17 +93,18 @@ module internal OperatorTable =
         let recurrent = [ "in_features"; "units"; "reverse" ]
         let weights = [ "weight_ih"; "weight_hh" ]
 
-        let optional =
-            [ "row_ptr_ih"; "col_idx_ih"; "row_ptr_hh"; "col_idx_hh"; "bias_ih"; "bias_hh" ]
+        let groups = [ "group_ih"; "group_hh" ]
+        let optional = pattern "_ih" @ pattern "_hh" @ [ "bias_ih"; "bias_hh" ]
 
         [ form "embedding" [ "count"; "features" ] [ "weight" ] []
           form "position_embedding" [ "count"; "features" ] [ "weight" ] []
           { form "attention" [ "heads"; "causal" ] [] [] with
               Inputs = [ 1; 3 ] }
-          { form "lstm" recurrent weights (optional @ [ "weight_hr"; "row_ptr_hr"; "col_idx_hr" ]) with
-              OptionalNumbers = [ "projection" ] }
+          { form "lstm" recurrent weights ("weight_hr" :: pattern "_hr" @ optional) with
+              OptionalNumbers = "projection" :: "group_hr" :: groups }
           for name in [ "gru"; "rnn_tanh"; "rnn_relu" ] do
-              form name recurrent weights optional
+              { form name recurrent weights optional with
+                  OptionalNumbers = groups }
           alone "last_token"
           alone "mean_of_tokens" ]
 

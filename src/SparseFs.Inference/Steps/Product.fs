@@ -5,32 +5,56 @@ open SparseFs
 open SparseFs.Kernels
 
 /// <summary>x · Wᵀ + bias, with weights at a pattern.</summary>
+/// <remarks>Few samples go through weights that are packed for that, from the first such call on; many through those of a batch, which float32
+/// values have.</remarks>
 /// <param name="kernels">On whose threads.</param>
 /// <param name="plan">The pattern's.</param>
-/// <param name="values">In slot order.</param>
+/// <param name="numbers">In slot order.</param>
 /// <param name="bias">Empty for none.</param>
 [<Sealed>]
-type internal Product(kernels: CpuKernels, plan: SpmmPlan, values: float32[], bias: float32[]) =
+type internal Product(kernels: CpuKernels, plan: SpmmPlan, numbers: CompactValues, bias: float32[]) =
     let pattern = plan.Connectivity
     // Others while the network is compiled, never afterwards.
-    let mutable values = values
+    let mutable numbers = numbers
     let mutable bias = bias
 
+    let values =
+        lazy
+            (match numbers with
+             | CompactValues.Float32 values -> values
+             | others -> CompactValues.toFloat32 pattern others)
+
+    let packed = lazy (PackedRows.Create(pattern, numbers))
+
+    /// Samples from which a batch is as fast.
+    let few =
+        lazy
+            (match packed.Value.Group with
+             | 1 -> 2
+             | 16 -> 8
+             | _ -> 4)
+
     member _.Pattern: Connectivity = pattern
-    member _.Plan: SpmmPlan = plan
     member _.Inputs: int = pattern.Cols
     member _.Outputs: int = pattern.Rows
-    member _.Values: float32[] = values
+    member _.Values: float32[] = values.Value
     member _.Bias: float32[] = bias
 
     /// Multiplies each output by a factor and adds a shift: what a batch norm does.
     member _.Fold(factors: float32[], shifts: float32[]) : unit =
         let rowPtr = pattern.RowPtrArray
-        values <- Array.copy values // others may have them too
 
-        for row in 0 .. pattern.Rows - 1 do
-            for slot in rowPtr[row] .. rowPtr[row + 1] - 1 do
-                values[slot] <- values[slot] * factors[row]
+        numbers <-
+            match numbers with
+            | CompactValues.Int8(values, scales) -> CompactValues.Int8(values, Array.map2 (*) scales factors)
+            | others ->
+                let values = CompactValues.toFloat32 pattern others // a copy: others may have them too
+
+                for row in 0 .. pattern.Rows - 1 do
+                    for slot in rowPtr[row] .. rowPtr[row + 1] - 1 do
+                        values[slot] <- values[slot] * factors[row]
+
+                CompactValues.Float32 values
 
         bias <-
             Array.init pattern.Rows (fun row ->
@@ -38,14 +62,14 @@ type internal Product(kernels: CpuKernels, plan: SpmmPlan, values: float32[], bi
 
     /// Some rows of an array into another one.
     member _.Run(x: float32[], rows: int, y: float32[]) : unit =
-        kernels.Spmm(
-            plan,
-            ReadOnlySpan values,
-            ReadOnlySpan bias,
-            ReadOnlySpan(x, 0, rows * pattern.Cols),
-            rows,
-            Span(y, 0, rows * pattern.Rows)
-        )
+        let x = ReadOnlySpan(x, 0, rows * pattern.Cols)
+        let y = Span(y, 0, rows * pattern.Rows)
+
+        // Weights of a whole batch are not packed for the few samples of another call.
+        if rows < 8 && rows < few.Value then
+            kernels.Multiply(packed.Value, ReadOnlySpan bias, x, rows, y)
+        else
+            kernels.Spmm(plan, ReadOnlySpan values.Value, ReadOnlySpan bias, x, rows, y)
 
 /// <summary>A product of rows of a buffer into another one.</summary>
 /// <param name="product">What is computed.</param>

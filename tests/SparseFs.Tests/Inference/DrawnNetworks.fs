@@ -168,8 +168,12 @@ let pixels (random: Random) : Sequential * int64[] =
         | 2, _ -> torch.nn.AdaptiveAvgPool2d [| 3L; 2L |]
         | _ -> torch.nn.AdaptiveAvgPool3d [| 2L; 3L; 2L |]
 
+    let isFlat = dimensions < 3 && random.Next 3 = 0
+
     let layers =
-        [| for i in 0 .. random.Next(1, 5) do
+        [| if isFlat then
+               struct ("image", torch.nn.Unflatten(1L, input) :> Layer)
+           for i in 0 .. random.Next(1, 5) do
                let layer: Layer =
                    match random.Next 6 with
                    | _ when i = 0 -> conv ()
@@ -186,7 +190,7 @@ let pixels (random: Random) : Sequential * int64[] =
            if random.Next 2 = 0 then
                struct ("flat", torch.nn.Flatten() :> Layer) |]
 
-    torch.nn.Sequential layers, input
+    torch.nn.Sequential layers, (if isFlat then [| Array.fold (*) 1L input |] else input)
 
 /// Embedding, positions, and whatever goes over tokens.
 type Tokens(seed: int) as this =

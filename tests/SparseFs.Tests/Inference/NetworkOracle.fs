@@ -23,7 +23,7 @@ let exact (value: float) : Near = { Value = value; Error = 0.0 }
 let private numbersOf (t: torch.Tensor) : float[] =
     t.detach().to_type(torch.ScalarType.Float64).cpu().contiguous().data<float>().ToArray()
 
-/// A sum of products in any order: each of its n roundings is of at most the sum of all sizes.
+/// A sum of products in any order, and a scale and a bias behind it: each of its n roundings is of at most the sum of all sizes.
 let private product (terms: (float * Near) seq) (bias: float) : Near =
     let mutable value, size, carried, count = bias, abs bias, 0.0, 0
 
@@ -34,7 +34,7 @@ let private product (terms: (float * Near) seq) (bias: float) : Near =
         count <- count + 1
 
     { Value = value
-      Error = carried + float (count + 2) * u * size }
+      Error = carried + float (count + 4) * u * size }
 
 /// The same of two computed factors.
 let private products (terms: (Near * Near) seq) : Near =
@@ -156,17 +156,104 @@ type NetworkReference(path: string) =
 
     let whole node name = int (number node name)
 
+    let bytes (node: NetworkNode) (role: string) : byte[] =
+        file[(node.TryTensor role).Value].data<byte>().ToArray()
+
+    /// Columns of each row of a compact pattern, byte by byte.
+    let compact (node: NetworkNode) (suffix: string) (rows: int) (cols: int) : int[][] =
+        let group =
+            node.TryNumber("group" + suffix)
+            |> ValueOption.map int
+            |> ValueOption.defaultValue 1
+
+        let groups = (rows + group - 1) / group
+        let has role = (node.TryTensor(role + suffix)).IsSome
+
+        let counts =
+            if has "counts" then
+                let stream = bytes node ("counts" + suffix)
+                let mutable at = 0
+
+                [| while at < stream.Length do
+                       let mutable number, shift = int (stream[at] &&& 0x7Fuy), 7
+
+                       while stream[at] >= 0x80uy do
+                           at <- at + 1
+                           number <- number ||| (int (stream[at] &&& 0x7Fuy) <<< shift)
+                           shift <- shift + 7
+
+                       at <- at + 1
+                       number |]
+            else
+                [||]
+
+        let ofGroups =
+            if has "deltas" then
+                let stream = bytes node ("deltas" + suffix)
+                let mutable at = 0
+
+                counts
+                |> Array.map (fun count ->
+                    let mutable column = -1
+
+                    Array.init count (fun _ ->
+                        while stream[at] = 255uy do
+                            column <- column + 255
+                            at <- at + 1
+
+                        column <- column + 1 + int stream[at]
+                        at <- at + 1
+                        column))
+            elif has "offsets" then
+                let stream = bytes node ("offsets" + suffix)
+                let blocks = max 1 ((cols + 65_535) / 65_536)
+                let mutable at = 0
+
+                counts
+                |> Array.chunkBySize blocks
+                |> Array.map (fun counts ->
+                    counts
+                    |> Array.mapi (fun block count ->
+                        Array.init count (fun _ ->
+                            at <- at + 2
+                            65_536 * block + int stream[at - 2] + 256 * int stream[at - 1]))
+                    |> Array.concat)
+            else
+                let stream = bytes node ("bitmap" + suffix)
+
+                stream
+                |> Array.chunkBySize (stream.Length / groups)
+                |> Array.map (fun row ->
+                    [| for c in 0 .. cols - 1 do
+                           if row[c / 8] >>> (c % 8) &&& 1uy = 1uy then
+                               c |])
+
+        Array.init rows (fun r -> ofGroups[r / group])
+
     /// Rows of (column, weight).
     let matrix (node: NetworkNode) (suffix: string) (rows: int) (cols: int) : (int * float)[][] =
         let weight = tensor node ("weight" + suffix)
+        let scale = tensor node ("scale" + suffix)
+        let has role = (node.TryTensor(role + suffix)).IsSome
 
-        match node.TryTensor("row_ptr" + suffix) with
-        | ValueSome _ ->
-            let rowPtr = tensor node ("row_ptr" + suffix) |> Array.map int
-            let colIdx = tensor node ("col_idx" + suffix) |> Array.map int
+        let columns =
+            if has "row_ptr" then
+                let rowPtr = tensor node ("row_ptr" + suffix) |> Array.map int
+                let colIdx = tensor node ("col_idx" + suffix) |> Array.map int
+                Array.init rows (fun r -> colIdx[rowPtr[r] .. rowPtr[r + 1] - 1])
+            elif has "deltas" || has "offsets" || has "bitmap" then
+                compact node suffix rows cols
+            else
+                Array.init rows (fun _ -> [| 0 .. cols - 1 |])
 
-            Array.init rows (fun r -> [| for s in rowPtr[r] .. rowPtr[r + 1] - 1 -> colIdx[s], weight[s] |])
-        | ValueNone -> Array.init rows (fun r -> Array.init cols (fun c -> c, weight[r * cols + c]))
+        let mutable slot = 0
+
+        columns
+        |> Array.mapi (fun r own ->
+            own
+            |> Array.map (fun column ->
+                slot <- slot + 1
+                column, weight[slot - 1] * (if scale.Length = 0 then 1.0 else scale[r])))
 
     let apply (rows: (int * float)[][]) (bias: float[]) (x: Near[]) : Near[] =
         rows
@@ -484,6 +571,9 @@ type NetworkReference(path: string) =
         | "rms_norm" -> byLast a (normalize false (number node "epsilon") (tensor node "weight") [||])
         | "softmax" -> byLast a softmax
         | "log_softmax" -> byLast a logSoftmax
+        | "reshape" ->
+            { a with
+                Sizes = List.ofArray (node.TrySizes "shape").Value }
         | "flatten" -> { a with Sizes = [ a.Numbers.Length ] }
         | "add" ->
             { a with
