@@ -120,27 +120,22 @@ module internal ColumnOffsets =
         let mutable wrong = -1
         let mutable index = 0
 
-        while wrong < 0 && index < ofBlocks.Length do
-            let slots = ofBlocks[index]
-            // Slots are stored in order, those of a group once.
-            let own = rowPtr[index / blocks * group]
+        while wrong < 0 && index < counts.Length do
+            let mutable slot = rowPtr[index * group]
+            let mutable block = 0
 
-            let before =
-                if index % blocks = 0 then
-                    0
-                else
-                    Array.sum ofBlocks[index - index % blocks .. index - 1]
+            while wrong < 0 && block < blocks do
+                let slots = ofBlocks[index * blocks + block]
+                let first = take bytes at cols block colIdx slot slots
 
-            wrong <- take bytes at cols (index % blocks) colIdx (own + before) slots
+                if first >= 0 then
+                    wrong <- at + 2 * first
 
-            if wrong >= 0 then
-                wrong <- at + 2 * wrong
+                at <- at + 2 * slots
+                slot <- slot + slots
+                block <- block + 1
 
-            at <- at + 2 * slots
-
-            if index % blocks = blocks - 1 then
-                CompactGroups.share rowPtr colIdx group (index / blocks)
-
+            CompactGroups.share rowPtr colIdx group index
             index <- index + 1
 
         if wrong >= 0 then

@@ -7,8 +7,8 @@ open Microsoft.FSharp.NativeInterop
 open SparseFs
 
 /// <summary>As PackedRowProducts, for groups of 'G rows that share their columns: each input is fetched once for all of them.</summary>
-/// <remarks>Order of summation: in few rows the slots of a group are dealt in turn to the parts of two or four vectors; in as many rows as a vector has lanes, or
-/// more, to as many sums as four vectors hold. These are added at the end.</remarks>
+/// <remarks>Order of summation: in few rows, slots are dealt in turn to the parts of two or four vectors; in as many rows as a vector
+/// has lanes, or more, to as many sums as four vectors hold. These are added at the end.</remarks>
 module internal PackedGroupProducts =
 
     /// <summary>Groups of fewer rows than a vector has lanes: eight inputs are gathered, and each spread over its rows' lanes.</summary>

@@ -192,6 +192,21 @@ let tests =
               Expect.isGreaterThan taken 50 "some other patterns"
               Expect.isGreaterThan refused 1_000 "many refusals")
 
+          testCase "thousands of blocks of columns take memory and time by their bytes" (fun () ->
+              let cols = 2_000_000_000
+
+              let pattern =
+                  Connectivity.create 4 cols [| 0; 1; 1; 2; 4 |] [| 0; 65_536; 7; cols - 1 |]
+
+              let encoded = CompactPattern.encode PatternForm.Offsets 1 pattern
+              let bytes, result = allocated (fun () -> decoded pattern encoded)
+
+              match result with
+              | Ok back -> Expect.equal back pattern "round trip"
+              | Error error -> failtest $"{error}"
+
+              Expect.isLessThan bytes (10L * encoded.Bytes) "memory")
+
           testList
               "refused"
               [ let deltas, offsets, bitmap =
