@@ -107,20 +107,29 @@ module HttpChecks =
         }
 
     /// A client that does not go on is let go.
-    let private patience (checks: Checks) (address: Uri) =
+    let private patience (checks: Checks) (client: HttpClient) (address: Uri) =
         task {
+            let started =
+                "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\nabc"
+
+            let leaving = new Slow(address)
+            leaving.Send started
+            (leaving :> IDisposable).Dispose()
             use ofBody = new Slow(address)
             use ofHeaders = new Slow(address)
 
-            ofBody.Send
-                "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\nabc"
-
+            ofBody.Send started
             ofHeaders.Send "GET / HTTP/1.1\r\nHo"
             let! body = ofBody.ToTheEnd(TimeSpan.FromSeconds 20.0)
             let! headers = ofHeaders.ToTheEnd(TimeSpan.FromSeconds 20.0)
             let said = defaultArg body "nothing"
             checks.That "a body that stops coming: 408" (said.StartsWith "HTTP/1.1 408") said
             checks.That "headers that stop coming: the connection is closed" headers.IsSome "it stayed open"
+
+            let! faults =
+                Client.metric client """digits_requests_total{route="/predict",code="500"}"""
+
+            checks.That "a client that leaves is no fault of the service" (faults = 0.0) $"{faults} faults"
         }
 
     let private pages (checks: Checks) (client: HttpClient) =
@@ -251,7 +260,7 @@ module HttpChecks =
             let! bad = refusals checks client
             do! bounds checks served.Address
             do! measures checks client bad
-            do! patience checks served.Address
+            do! patience checks client served.Address
             do! crowd checks program model
 
             if not (OperatingSystem.IsWindows()) then
