@@ -40,6 +40,17 @@ module HttpChecks =
                         $"{ofBytes}"
         }
 
+    /// What a problem (RFC 9457) says; nothing of a text that is none.
+    let private detailOf (text: string) : string =
+        try
+            use problem = JsonDocument.Parse text
+
+            match problem.RootElement.TryGetProperty "detail" with
+            | true, detail -> string (detail.GetString())
+            | _ -> ""
+        with :? JsonException ->
+            ""
+
     /// Each is refused with its status, and with a word on what was expected.
     let private refusals (checks: Checks) (client: HttpClient) : Task<int> =
         task {
@@ -71,8 +82,7 @@ module HttpChecks =
 
             for name, status, content in wrong do
                 let! answer, text = Client.post client "predict" content
-                use problem = JsonDocument.Parse text
-                let detail = string (problem.RootElement.GetProperty("detail").GetString())
+                let detail = detailOf text
 
                 checks.That
                     $"{name}: {status}, in words"
