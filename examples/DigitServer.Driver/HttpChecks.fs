@@ -40,6 +40,17 @@ module HttpChecks =
                         $"{ofBytes}"
         }
 
+    /// What a problem (RFC 9457) says; nothing of a text that is none.
+    let private detailOf (text: string) : string =
+        try
+            use problem = JsonDocument.Parse text
+
+            match problem.RootElement.TryGetProperty "detail" with
+            | true, detail -> string (detail.GetString())
+            | _ -> ""
+        with :? JsonException ->
+            ""
+
     /// Each is refused with its status, and with a word on what was expected.
     let private refusals (checks: Checks) (client: HttpClient) : Task<int> =
         task {
@@ -71,8 +82,7 @@ module HttpChecks =
 
             for name, status, content in wrong do
                 let! answer, text = Client.post client "predict" content
-                use problem = JsonDocument.Parse text
-                let detail = string (problem.RootElement.GetProperty("detail").GetString())
+                let detail = detailOf text
 
                 checks.That
                     $"{name}: {status}, in words"
@@ -107,20 +117,29 @@ module HttpChecks =
         }
 
     /// A client that does not go on is let go.
-    let private patience (checks: Checks) (address: Uri) =
+    let private patience (checks: Checks) (client: HttpClient) (address: Uri) =
         task {
+            let started =
+                "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\nabc"
+
+            let leaving = new Slow(address)
+            leaving.Send started
+            (leaving :> IDisposable).Dispose()
             use ofBody = new Slow(address)
             use ofHeaders = new Slow(address)
 
-            ofBody.Send
-                "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\nabc"
-
+            ofBody.Send started
             ofHeaders.Send "GET / HTTP/1.1\r\nHo"
             let! body = ofBody.ToTheEnd(TimeSpan.FromSeconds 20.0)
             let! headers = ofHeaders.ToTheEnd(TimeSpan.FromSeconds 20.0)
             let said = defaultArg body "nothing"
             checks.That "a body that stops coming: 408" (said.StartsWith "HTTP/1.1 408") said
             checks.That "headers that stop coming: the connection is closed" headers.IsSome "it stayed open"
+
+            let! faults =
+                Client.metric client """digits_requests_total{route="/predict",code="500"}"""
+
+            checks.That "a client that leaves is no fault of the service" (faults = 0.0) $"{faults} faults"
         }
 
     let private pages (checks: Checks) (client: HttpClient) =
@@ -251,7 +270,7 @@ module HttpChecks =
             let! bad = refusals checks client
             do! bounds checks served.Address
             do! measures checks client bad
-            do! patience checks served.Address
+            do! patience checks client served.Address
             do! crowd checks program model
 
             if not (OperatingSystem.IsWindows()) then
