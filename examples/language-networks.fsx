@@ -2,6 +2,8 @@
 #r "../artifacts/bin/SparseFs/release/TorchSharp.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.Core.dll"
 #r "../artifacts/bin/SparseFs/release/SparseFs.dll"
+#r "../artifacts/bin/SparseFs.Deploy/release/SparseFs.Inference.dll"
+#r "../artifacts/bin/SparseFs.Deploy/release/SparseFs.Deploy.dll"
 
 open System
 open System.IO
@@ -94,6 +96,18 @@ type Gpt(sizes: Sizes, characters: int64, blocks: Net[]) as this =
             h <- block.call h
 
         head.call (norm.call h)
+
+    interface IDeployable with
+        member _.Describe(graph, x) =
+            let h =
+                graph.AddPositions("ofPlaces", ofPlaces, graph.Call("ofCharacters", ofCharacters, x))
+
+            let mutable h = h
+
+            for i in 0 .. sizes.Blocks - 1 do
+                h <- graph.Call($"blocks.{i}", blocks[i], h)
+
+            graph.Call("head", head, graph.Call("norm", norm, h))
 
 /// All weights of linear layers begin as nanoGPT's do, at a standard deviation of 0.02, and sparse ones at that over the root of their density: each
 /// output then begins at the dense one's scale.

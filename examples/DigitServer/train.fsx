@@ -153,9 +153,10 @@ let sample = (normalized asked).narrow(0L, 0L, 100L)
 
 let report =
     Deploy.saveWith
-        { Mean = mean
-          Deviation = deviation
-          Labels = [ for digit in 0..9 -> string digit ] }
+        { Deploy.defaults with
+            Mean = mean
+            Deviation = deviation
+            Labels = [ for digit in 0..9 -> string digit ] }
         target
         sample
         deployed

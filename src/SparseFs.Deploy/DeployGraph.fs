@@ -5,15 +5,8 @@ open SparseFs.Torch
 open TorchSharp
 
 /// <summary>What a module of one's own describes itself with: its forward, call by call.</summary>
-/// <example><code>
-/// type Residual(inner: torch.nn.Module&lt;torch.Tensor, torch.Tensor&gt;) as this =
-///     inherit torch.nn.Module&lt;torch.Tensor, torch.Tensor&gt;("Residual")
-///     let inner = inner
-///     do this.RegisterComponents()
-///     override _.forward x = x.add (inner.call x)
-///     interface IDeployable with
-///         member _.Describe(graph, x) = graph.Add(x, graph.Call("inner", inner, x))
-/// </code></example>
+/// <remarks>A module whose forward is <c>x.add (inner.call x)</c> describes itself by <c>graph.Add(x, graph.Call("inner", inner, x))</c>;
+/// docs/inference.md has a whole one.</remarks>
 [<Sealed>]
 type DeployGraph
     internal
@@ -129,3 +122,6 @@ type DeployGraph
 
     /// <summary>The mean of each sample's tokens: [batch, tokens, ...] as [batch, ...].</summary>
     member this.MeanOfTokens(x: DeployValue) : DeployValue = this.OfTokens("mean_of_tokens", x)
+
+    override _.ToString() =
+        $"DeployGraph({DescriptionBuilder.Label place})"

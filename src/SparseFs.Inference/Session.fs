@@ -8,9 +8,10 @@ open SparseFs
 /// <remarks>For one caller at a time; any number of sessions of one model may run beside each other. A step allocates nothing once as many tokens were
 /// given at once.</remarks>
 /// <example><code>
-/// let model = SparseModel.Load "gpt.safetensors"
-/// let session = model.CreateSession()
-/// let scores: float32[] = Array.zeroCreate model.Output.Size
+/// let characters = torch.nn.Sequential(torch.nn.Embedding(72L, 16L), torch.nn.Linear(16L, 72L))
+/// Deploy.save "characters.safetensors" (torch.zeros ([| 1L; 4L |], dtype = torch.int64)) characters |> ignore
+/// let session = (SparseModel.Load "characters.safetensors").CreateSession()
+/// let scores: float32[] = Array.zeroCreate 72
 /// session.Step(17L, Span scores) // of the character that comes behind the first
 /// session.Step(4L, Span scores)
 /// session.Tokens // = 2

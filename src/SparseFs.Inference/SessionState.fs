@@ -1,5 +1,7 @@
 namespace SparseFs.Inference
 
+open SparseFs
+
 /// <summary>Where a session was: a copy of all that goes from one token to the next.</summary>
 [<Sealed>]
 type SessionState internal (owner: obj, samples: int, capacity: int, states: float32[][], tokens: int) =
@@ -10,3 +12,6 @@ type SessionState internal (owner: obj, samples: int, capacity: int, states: flo
 
     /// <summary>Tokens that the session had seen.</summary>
     member _.Tokens: int = tokens
+
+    override _.ToString() =
+        invariant $"SessionState(samples={samples}, tokens={tokens} of {capacity})"

@@ -4,7 +4,6 @@ open System
 open System.Collections.Generic
 open System.Runtime.InteropServices
 open System.Text
-open System.Threading
 open SparseFs
 open SparseFs.Kernels
 
@@ -24,28 +23,10 @@ open SparseFs.Kernels
 type SparseModel private (network: CompiledNetwork, bytes: int64) =
     let input, output = network.Inputs[0], network.Outputs[0]
 
-    // As many as calls can be computed at once, and some that wait.
-    let kept: (Workspace | null)[] = Array.zeroCreate (2 * Environment.ProcessorCount)
+    let inputs, outputs =
+        Array.map ModelPort network.Inputs, Array.map ModelPort network.Outputs
 
-    let rent () : Workspace =
-        let mutable found: Workspace | null = null
-        let mutable i = 0
-
-        while isNull found && i < kept.Length do
-            found <- Interlocked.Exchange(&kept[i], null)
-            i <- i + 1
-
-        match found with
-        | null -> Workspace(network.Room, 0)
-        | found -> found
-
-    let giveBack (w: Workspace) =
-        let mutable isKept = false
-        let mutable i = 0
-
-        while not isKept && i < kept.Length do
-            isKept <- isNull (Interlocked.CompareExchange(&kept[i], w, null))
-            i <- i + 1
+    let pool = WorkspacePool network.Room
 
     /// <summary>Reads a model; its calls compute on one thread.</summary>
     /// <param name="path">A safetensors file, or the index of several.</param>
@@ -76,16 +57,16 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
             SparseModel(Compiler.run file network kernels, file.Bytes)
 
     /// <summary>What it takes; the first one, where it takes several.</summary>
-    member _.Input: ModelPort = ModelPort input
+    member _.Input: ModelPort = inputs[0]
 
     /// <summary>What it gives; the first one, where it gives several.</summary>
-    member _.Output: ModelPort = ModelPort output
+    member _.Output: ModelPort = outputs[0]
 
     /// <summary>All that it takes.</summary>
-    member _.Inputs: IReadOnlyList<ModelPort> = Array.map ModelPort network.Inputs
+    member _.Inputs: IReadOnlyList<ModelPort> = Array.AsReadOnly inputs
 
     /// <summary>All that it gives.</summary>
-    member _.Outputs: IReadOnlyList<ModelPort> = Array.map ModelPort network.Outputs
+    member _.Outputs: IReadOnlyList<ModelPort> = Array.AsReadOnly outputs
 
     /// Numbers that a call of one sample, of one token, takes room for.
     member internal _.PlannedNumbers: int64 = network.Room.Buffers |> Array.sumBy _.Numbers
@@ -97,7 +78,7 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
                 "tokens"
                 (invariant $"expected at most {network.MostTokens} tokens of a sample, got {tokens}")
 
-        let w = rent ()
+        let w = pool.Rent()
         w.Begin(samples, tokens)
         w.Reset()
         w
@@ -115,7 +96,7 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
             step.Run w
 
         w.Buffer(network.Results[0]).AsSpan(0, results.Length).CopyTo results
-        giveBack w
+        pool.GiveBack w
 
     /// As many samples as numbers make, or one sequence.
     member private _.SamplesOf(name: string, length: int) : int =
@@ -204,8 +185,10 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
     /// <returns>Each output.</returns>
     /// <exception cref="T:System.ArgumentException">An input is missing, is none of the model's, or has another shape.</exception>
     /// <example><code>
-    /// let inputs = readOnlyDict [ "input", ModelTensor.Of(Array.create 20 0.5f, [| 1; 20 |]) ]
-    /// let results = deployed.Run inputs
+    /// Deploy.save "named.safetensors" x model |> ignore
+    /// let deployed = SparseModel.Load "named.safetensors"
+    /// let sample = ModelTensor.Of(Array.create deployed.Input.Size 0.5f, [| 1; deployed.Input.Size |])
+    /// let results = deployed.Run(readOnlyDict [ (deployed.Input.Name, sample) ])
     /// </code></example>
     member m.Run(inputs: IReadOnlyDictionary<string, ModelTensor>) : IReadOnlyDictionary<string, ModelTensor> =
         ArgumentNullException.ThrowIfNull(inputs, nameof inputs)
@@ -236,7 +219,7 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
                 let values = w.Buffer(network.Results[i]).AsSpan(0, count).ToArray()
                 results[port.Name] <- ModelTensor.Of(values, NamedInputs.shapeOf port samples tokens)
 
-            giveBack w
+            pool.GiveBack w
 
         results
 
@@ -251,11 +234,7 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
         m.CheckSingle()
 
         if not input.Shape.HasTokens then
-            raise (
-                InvalidOperationException(
-                    invariant $"the input {ModelPort input} has no tokens to go on from: call Run"
-                )
-            )
+            raise (InvalidOperationException(invariant $"the input {inputs[0]} has no tokens to go on from: call Run"))
 
         if network.WhyNoSession <> "" then
             raise (InvalidOperationException("the network cannot go on from token to token: " + network.WhyNoSession))
@@ -296,4 +275,4 @@ type SparseModel private (network: CompiledNetwork, bytes: int64) =
         text.Append(invariant $"the file  {bytes}").ToString()
 
     override _.ToString() =
-        invariant $"SparseModel({ModelPort input}; {ModelPort output}; {network.Layers.Length} layers)"
+        invariant $"SparseModel({inputs[0]}; {outputs[0]}; {network.Layers.Length} layers)"

@@ -24,7 +24,7 @@ internal sealed class ServedModel
         _network = network;
         Labels = network.Output.Labels is { Count: > 0 } labels ? [.. labels] : [.. Enumerable.Range(0, Classes).Select(i => i.ToString())];
         Name = new ModelName(Path.GetFileName(path), hash);
-        var (sparse, dense) = LayerTable.Bytes(network.Info);
+        var (sparse, dense) = (network.Layers.Sum(layer => layer.StoredBytes), network.Layers.Sum(layer => layer.DenseBytes));
         Card = new ModelCard(Name.Name, hash, Labels, sparse, dense, fileBytes);
     }
 

@@ -92,40 +92,50 @@ module internal CpuTopK =
     let private asInts (block: AlignedBuffer) : nativeptr<int> =
         NativePtr.ofNativeInt (NativePtr.toNativeInt block.Floats)
 
-    let select (machine: ExecutionPolicy) (s: TopKRequest) =
-        let kernels = kernels[machine.Width]
-        let parts = machine.Threads
-        let counts = not (Pointer.isNull s.Wins)
+    /// A part's keys, and behind them its wins; whole cache lines.
+    let private roomOf (s: TopKRequest) : int =
         let keysRoom = TopKRows.Block * (TopKRows.blocks s.N + 1)
-        // A part's keys, and behind them its wins; whole cache lines.
-        let room = (keysRoom + (if counts then s.N else 0) + 15) &&& ~~~15
-        let scratch = ScratchPool.rent (int64 parts * int64 room)
+        (keysRoom + (if Pointer.isNull s.Wins then 0 else s.N) + 15) &&& ~~~15
 
-        let keysOf part =
-            Pointer.at (asInts scratch) (int64 part * int64 room)
+    let private winsOf (s: TopKRequest) (keys: nativeptr<int>) : nativeptr<int> =
+        Pointer.at keys (int64 (TopKRows.Block * (TopKRows.blocks s.N + 1)))
 
-        let winsOf part =
-            Pointer.at (keysOf part) (int64 keysRoom)
+    let private selectPart (width: Width) (s: TopKRequest) (scratch: nativeptr<int>) (parts: int) (part: int) =
+        let keys = Pointer.at scratch (int64 part * int64 (roomOf s))
 
+        let wins =
+            if Pointer.isNull s.Wins then
+                Pointer.nothing
+            else
+                let wins = winsOf s keys
+                Pointer.clear (NativePtr.ofNativeInt (NativePtr.toNativeInt wins)) (int64 s.N)
+                wins
+
+        kernels[width].Select(s, RowPartition.range s.Rows part parts, keys, wins)
+
+    /// On threads, which takes a closure.
+    let private selectShared (machine: ExecutionPolicy) (s: TopKRequest) (scratch: nativeptr<int>) =
         machine.Team.Run(
             machine.Threads,
-            parts,
-            fun part ->
-                let wins =
-                    if counts then
-                        let wins = winsOf part
-                        Pointer.clear (NativePtr.ofNativeInt (NativePtr.toNativeInt wins)) (int64 s.N)
-                        wins
-                    else
-                        Pointer.nothing
-
-                kernels.Select(s, RowPartition.range s.Rows part parts, keysOf part, wins)
+            machine.Threads,
+            fun part -> selectPart machine.Width s scratch machine.Threads part
         )
 
-        if counts then
-            Reduce.addParts parts room (winsOf 0) s.N s.Wins
+    /// One thread allocates nothing.
+    let select (machine: ExecutionPolicy) (s: TopKRequest) =
+        let room = roomOf s
+        let block = ScratchPool.rent (int64 machine.Threads * int64 room)
+        let scratch = asInts block
 
-        ScratchPool.giveBack scratch
+        if machine.Threads = 1 then
+            selectPart machine.Width s scratch 1 0
+        else
+            selectShared machine s scratch
+
+        if not (Pointer.isNull s.Wins) then
+            Reduce.addParts machine.Threads room (winsOf s scratch) s.N s.Wins
+
+        ScratchPool.giveBack block
 
     /// d [rows, n] = u where the mask's bit is set, 0 elsewhere; d is overwritten.
     let keep (machine: ExecutionPolicy) (mask: nativeptr<int>) (u: nativeptr<float32>) (rows: int) (n: int) d =

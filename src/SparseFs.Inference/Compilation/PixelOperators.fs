@@ -114,13 +114,13 @@ module internal PixelOperators =
     /// Outputs of a pooling in one dimension, as torch counts them; 0 where no window fits.
     let private outputs (isCeil: bool) (size: int) (kernel: int) (stride: int) (dilation: int) (padding: int) : int64 =
         let span = int64 dilation * int64 (kernel - 1) + 1L
-        let padded = int64 size + 2L * int64 padding
+        let up = if isCeil then int64 stride - 1L else 0L
+        let left = int64 size + 2L * int64 padding - span + up
 
-        if padded < span then
+        if left < 0L then
             0L
         else
-            let up = if isCeil then int64 stride - 1L else 0L
-            let count = (padded - span + up) / int64 stride + 1L
+            let count = left / int64 stride + 1L
 
             // The last window has to begin in the input or before it.
             if isCeil && (count - 1L) * int64 stride >= int64 size + int64 padding then
@@ -149,17 +149,16 @@ module internal PixelOperators =
             let count =
                 outputs isCeil (size input) (size kernel) (size stride) (size dilation) (size padding)
 
-            if count < 1L || count > int64 (1 <<< 30) then
-                l.Refuse(node, invariant $"expected pixels that a window fits into, got {value.Shape.Text}")
+            if count < 1L || count > int64 (1 <<< 21) then
+                l.Refuse(
+                    node,
+                    invariant $"expected pixels that 1 to 2^21 windows of a dimension fit into, got {value.Shape.Text}"
+                )
 
             int count
 
         let output = Extent.of3 (along _.Depth) (along _.Height) (along _.Width)
         let channels = value.Shape.Sizes[0]
-        let row = l.Acquire(int64 input.Width, false)
-        let into = l.Room(node, shapeOf value channels output)
-        release ()
-        l.Release row
 
         let pooling =
             { Input = input
@@ -171,6 +170,16 @@ module internal PixelOperators =
               IsMax = isMax
               CountsPadding = not isMax && l.Flag(node, "count_include_pad") }
 
+        let rows = 2L * PoolingStep.Wide pooling
+
+        if rows > (1L <<< 30) then
+            l.Refuse(node, "expected windows that span at most 2^30 pixels")
+
+        let channels = value.Shape.Sizes[0]
+        let row = l.Acquire(rows, false)
+        let into = l.Room(node, shapeOf value channels output)
+        release ()
+        l.Release row
         l.Add(PoolingStep(pooling, channels, value.Buffer, into, row))
 
     let adaptive (l: Lowering) (node: NetworkNode) : unit =

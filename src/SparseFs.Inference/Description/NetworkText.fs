@@ -28,8 +28,8 @@ module internal NetworkText =
         let dtype =
             let said = r.Text "dtype"
 
-            match PortDtypes.all |> List.tryFind (fun (struct (text, _)) -> text = said) with
-            | Some(struct (_, dtype)) when dtype = PortDtype.Float32 || not isOutput -> dtype
+            match PortDtypes.all |> List.tryFind (fun dtype -> PortDtypes.text dtype = said) with
+            | Some dtype when dtype = PortDtype.Float32 || not isOutput -> dtype
             | _ ->
                 let known = if isOutput then "float32" else "float32, int32 or int64"
 

@@ -8,14 +8,13 @@ open System.Text.Json
 [<RequireQualifiedAccess>]
 module internal PortDtypes =
 
-    let all: struct (string * PortDtype) list =
-        [ struct ("float32", PortDtype.Float32)
-          struct ("int32", PortDtype.Int32)
-          struct ("int64", PortDtype.Int64) ]
-
     let text (dtype: PortDtype) : string =
-        let struct (text, _) = all |> List.find (fun (struct (_, own)) -> own = dtype)
-        text
+        match dtype with
+        | PortDtype.Int32 -> "int32"
+        | PortDtype.Int64 -> "int64"
+        | _ -> "float32"
+
+    let all: PortDtype list = [ PortDtype.Float32; PortDtype.Int32; PortDtype.Int64 ]
 
 /// <summary>A network as the JSON text of a file's metadata.</summary>
 module internal NetworkWriter =

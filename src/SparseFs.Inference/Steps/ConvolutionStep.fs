@@ -17,11 +17,9 @@ type internal ConvolutionStep
     (product: Product, geometry: ConvGeometry, input: Extent, threads: int, from: int, into: int) =
     inherit Step()
 
-    let plan = (ConvPlans.planOf product.Pattern geometry).For input
-    let pixels = (geometry.Output input).Pixels
+    let stencil = ((ConvPlans.planOf product.Pattern geometry).For input).Forward input
 
-    // Made while the network is compiled.
-    do plan.Forward input |> ignore
+    let pixels = (geometry.Output input).Pixels
 
     override _.Run w =
         use values = fixed product.Values
@@ -32,4 +30,4 @@ type internal ConvolutionStep
 
         let policy = CpuSpmm.machineFor ParallelFor.Workers threads product.Pattern.Nnz work
 
-        CpuConvolution.conv policy plan input values bias x w.Samples y
+        StencilProducts.sum policy stencil values bias x w.Samples y

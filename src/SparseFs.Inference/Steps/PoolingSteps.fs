@@ -47,15 +47,44 @@ module internal PoolingWindow =
             (window.To - window.From - 1) / dilation + 1
 
 /// <summary>The largest number, or the mean, of each window of each channel.</summary>
-/// <remarks>Rows of a window are taken together first, in vectors; columns of that after it.</remarks>
+/// <remarks>Rows of a window are taken together first, then shifted copies of that row, both in vectors; each output is one number of the last
+/// row.</remarks>
 /// <param name="p">What is computed.</param>
 /// <param name="channels">Of a sample.</param>
 /// <param name="from">The buffer of inputs.</param>
 /// <param name="into">That of outputs.</param>
-/// <param name="row">A buffer that has room for a row of the input.</param>
+/// <param name="rows">A buffer that has room for two rows of PoolingStep.Wide.</param>
 [<Sealed>]
-type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, row: int) =
+type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, rows: int) =
     inherit Step()
+
+    let input, output = p.Input, p.Output
+    let wide = int (PoolingStep.Wide p)
+    let start = if p.IsMax then Single.NegativeInfinity else 0.0f
+
+    /// Windows of each dimension, and how many pixels of each count.
+    let along (outputs: int) (size: int) (kernel: int) (stride: int) (dilation: int) (padding: int) =
+        let windows =
+            Array.init outputs (fun index -> PoolingWindow.inside index size kernel stride dilation padding)
+
+        let counts =
+            windows
+            |> Array.mapi (fun index window ->
+                if p.CountsPadding then
+                    PoolingWindow.padded index size kernel stride padding
+                else
+                    PoolingWindow.count window dilation)
+
+        struct (windows, counts)
+
+    let struct (depths, depthCounts) =
+        along output.Depth input.Depth p.Kernel.Depth p.Stride.Depth p.Dilation.Depth p.Padding.Depth
+
+    let struct (heights, heightCounts) =
+        along output.Height input.Height p.Kernel.Height p.Stride.Height p.Dilation.Height p.Padding.Height
+
+    let struct (_, widthCounts) =
+        along output.Width input.Width p.Kernel.Width p.Stride.Width p.Dilation.Width p.Padding.Width
 
     let joinRow (x: ReadOnlySpan<float32>) (sums: Span<float32>) =
         let lanes = Vector<float32>.Count
@@ -71,30 +100,30 @@ type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, row: 
             sums[i] <- if p.IsMax then MathF.Max(sums[i], x[i]) else sums[i] + x[i]
             i <- i + 1
 
+    /// Numbers of a row with what is beside it, as far as windows reach.
+    static member Wide(p: Pooling) : int64 =
+        max
+            (int64 p.Padding.Width + int64 p.Input.Width)
+            (int64 (p.Output.Width - 1) * int64 p.Stride.Width
+             + int64 (p.Kernel.Width - 1) * int64 p.Dilation.Width
+             + 1L)
+
     override _.Run w =
         let x, y = w.Buffer from, w.Buffer into
-        let input, output = p.Input, p.Output
-        let sums = w.Buffer(row).AsSpan(0, input.Width)
-        let start = if p.IsMax then Single.NegativeInfinity else 0.0f
+        let row = w.Buffer(rows).AsSpan(0, wide)
+        let joined = w.Buffer(rows).AsSpan(wide, (output.Width - 1) * p.Stride.Width + 1)
+        let sums = row.Slice(p.Padding.Width, input.Width)
+        row.Fill start
         let mutable at = 0
 
         for plane in 0 .. w.Samples * channels - 1 do
             let first = plane * int input.Pixels
 
             for d in 0 .. output.Depth - 1 do
-                let depth =
-                    PoolingWindow.inside d input.Depth p.Kernel.Depth p.Stride.Depth p.Dilation.Depth p.Padding.Depth
+                let depth = depths[d]
 
                 for h in 0 .. output.Height - 1 do
-                    let height =
-                        PoolingWindow.inside
-                            h
-                            input.Height
-                            p.Kernel.Height
-                            p.Stride.Height
-                            p.Dilation.Height
-                            p.Padding.Height
-
+                    let height = heights[h]
                     sums.Fill start
                     let mutable z = depth.From
 
@@ -108,44 +137,21 @@ type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, row: 
 
                         z <- z + p.Dilation.Depth
 
-                    let lines =
-                        if p.CountsPadding then
-                            PoolingWindow.padded d input.Depth p.Kernel.Depth p.Stride.Depth p.Padding.Depth
-                            * PoolingWindow.padded h input.Height p.Kernel.Height p.Stride.Height p.Padding.Height
-                        else
-                            PoolingWindow.count depth p.Dilation.Depth
-                            * PoolingWindow.count height p.Dilation.Height
+                    row.Slice(0, joined.Length).CopyTo joined
 
-                    for c in 0 .. output.Width - 1 do
-                        let width =
-                            PoolingWindow.inside
-                                c
-                                input.Width
-                                p.Kernel.Width
-                                p.Stride.Width
-                                p.Dilation.Width
-                                p.Padding.Width
+                    for u in 1 .. p.Kernel.Width - 1 do
+                        joinRow (Span.op_Implicit (row.Slice(u * p.Dilation.Width, joined.Length))) joined
 
-                        let mutable sum = start
-                        let mutable u = width.From
+                    if p.IsMax then
+                        for c in 0 .. output.Width - 1 do
+                            y[at + c] <- joined[c * p.Stride.Width]
+                    else
+                        let lines = depthCounts[d] * heightCounts[h]
 
-                        while u < width.To do
-                            sum <- if p.IsMax then MathF.Max(sum, sums[u]) else sum + sums[u]
-                            u <- u + p.Dilation.Width
+                        for c in 0 .. output.Width - 1 do
+                            y[at + c] <- joined[c * p.Stride.Width] / float32 (lines * widthCounts[c])
 
-                        y[at] <-
-                            if p.IsMax then
-                                sum
-                            else
-                                let columns =
-                                    if p.CountsPadding then
-                                        PoolingWindow.padded c input.Width p.Kernel.Width p.Stride.Width p.Padding.Width
-                                    else
-                                        PoolingWindow.count width p.Dilation.Width
-
-                                sum / float32 (lines * columns)
-
-                        at <- at + 1
+                    at <- at + output.Width
 
 /// <summary>Means of windows that divide each channel into so many.</summary>
 [<Sealed>]

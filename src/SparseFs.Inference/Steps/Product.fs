@@ -1,6 +1,7 @@
 namespace SparseFs.Inference
 
 open System
+open System.Threading
 open SparseFs
 open SparseFs.Kernels
 
@@ -18,26 +19,42 @@ type internal Product(kernels: CpuKernels, plan: SpmmPlan, numbers: CompactValue
     let mutable numbers = numbers
     let mutable bias = bias
 
-    let values =
-        lazy
-            (match numbers with
-             | CompactValues.Float32 values -> values
-             | others -> CompactValues.toFloat32 pattern others)
+    // Made by the first call that asks for them; where two calls are the first ones, one of both is kept. FSharp.Core's lazy values cannot be
+    // compiled ahead of time without a warning.
+    let mutable values: float32[] | null = null
+    let mutable packed: PackedRows | null = null
 
-    let packed = lazy (PackedRows.Create(pattern, numbers))
+    let valuesNow () : float32[] =
+        match Volatile.Read &values with
+        | null ->
+            let made =
+                match numbers with
+                | CompactValues.Float32 values -> values
+                | others -> CompactValues.toFloat32 pattern others
+
+            Interlocked.CompareExchange(&values, made, null) |> ignore
+            made
+        | values -> values
+
+    let packedNow () : PackedRows =
+        match Volatile.Read &packed with
+        | null ->
+            let made = PackedRows.Create(pattern, numbers)
+            Interlocked.CompareExchange(&packed, made, null) |> ignore
+            made
+        | packed -> packed
 
     /// Samples from which a batch is as fast.
     let few =
-        lazy
-            (match packed.Value.Group with
-             | 1 -> 2
-             | 16 -> 8
-             | _ -> 4)
+        match PackedLayout.groupOf pattern with
+        | 1 -> 2
+        | 16 -> 8
+        | _ -> 4
 
     member _.Pattern: Connectivity = pattern
     member _.Inputs: int = pattern.Cols
     member _.Outputs: int = pattern.Rows
-    member _.Values: float32[] = values.Value
+    member _.Values: float32[] = valuesNow ()
     member _.Bias: float32[] = bias
 
     /// Multiplies each output by a factor and adds a shift: what a batch norm does.
@@ -65,11 +82,10 @@ type internal Product(kernels: CpuKernels, plan: SpmmPlan, numbers: CompactValue
         let x = ReadOnlySpan(x, 0, rows * pattern.Cols)
         let y = Span(y, 0, rows * pattern.Rows)
 
-        // Weights of a whole batch are not packed for the few samples of another call.
-        if rows < 8 && rows < few.Value then
-            kernels.Multiply(packed.Value, ReadOnlySpan bias, x, rows, y)
+        if rows < few then
+            kernels.Multiply(packedNow (), ReadOnlySpan bias, x, rows, y)
         else
-            kernels.Spmm(plan, ReadOnlySpan values.Value, ReadOnlySpan bias, x, rows, y)
+            kernels.Spmm(plan, ReadOnlySpan(valuesNow ()), ReadOnlySpan bias, x, rows, y)
 
 /// <summary>A product of rows of a buffer into another one.</summary>
 /// <param name="product">What is computed.</param>

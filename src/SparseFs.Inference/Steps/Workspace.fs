@@ -1,6 +1,7 @@
 namespace SparseFs.Inference
 
 open System
+open System.Threading
 open SparseFs
 
 /// <summary>Numbers that a network holds: of a sample, or of each of its tokens.</summary>
@@ -99,6 +100,31 @@ type internal Workspace(plan: WorkspacePlan, capacity: int) =
             taken[i].CopyTo(states[i], 0)
 
         position <- seen
+
+/// <summary>Workspaces of calls, kept for later ones: as many as calls can be computed at once, and some that wait.</summary>
+[<Sealed>]
+type internal WorkspacePool(plan: WorkspacePlan) =
+    let kept: (Workspace | null)[] = Array.zeroCreate (2 * Environment.ProcessorCount)
+
+    member _.Rent() : Workspace =
+        let mutable found: Workspace | null = null
+        let mutable i = 0
+
+        while isNull found && i < kept.Length do
+            found <- Interlocked.Exchange(&kept[i], null)
+            i <- i + 1
+
+        match found with
+        | null -> Workspace(plan, 0)
+        | found -> found
+
+    member _.GiveBack(w: Workspace) : unit =
+        let mutable isKept = false
+        let mutable i = 0
+
+        while not isKept && i < kept.Length do
+            isKept <- isNull (Interlocked.CompareExchange(&kept[i], w, null))
+            i <- i + 1
 
 /// <summary>What a compiled network does, one after the other; immutable, and for any number of threads.</summary>
 [<AbstractClass>]

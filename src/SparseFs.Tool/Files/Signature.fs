@@ -19,9 +19,12 @@ module internal Signature =
     let private writePort (json: Utf8JsonWriter) (port: ModelPort) : unit =
         json.WriteStartObject()
         json.WriteString("name", port.Name)
-        json.WriteString("dtype", "float32")
+        json.WriteString("dtype", port.Dtype)
         json.WriteStartArray "shape"
         json.WriteStringValue "batch"
+
+        if port.TokensName <> "" then
+            json.WriteStringValue port.TokensName
 
         for size in port.Shape do
             json.WriteNumberValue size
@@ -41,8 +44,14 @@ module internal Signature =
     /// <summary>The properties "inputs" and "outputs" of the object that a writer is in.</summary>
     let write (json: Utf8JsonWriter) (model: SparseModel) : unit =
         json.WriteStartArray "inputs"
-        writePort json model.Input
+
+        for port in model.Inputs do
+            writePort json port
+
         json.WriteEndArray()
         json.WriteStartArray "outputs"
-        writePort json model.Output
+
+        for port in model.Outputs do
+            writePort json port
+
         json.WriteEndArray()

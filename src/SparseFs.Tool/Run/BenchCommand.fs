@@ -73,7 +73,7 @@ module internal BenchCommand =
     /// <param name="seconds">For how long.</param>
     /// <param name="network">The network's file.</param>
     let run (output: TextWriter) (threads: int) (batch: int) (seconds: float) (network: string) : unit =
-        let model = SparseModel.Load(network, threads)
+        let model = SampleNetwork.loadAny network threads
         let most = Array.MaxLength / 4 / max model.Input.Size model.Output.Size
 
         if batch > most then
@@ -86,8 +86,24 @@ module internal BenchCommand =
 
         let results: float32[] = Array.zeroCreate (batch * model.Output.Size)
 
-        let times =
-            measure seconds (fun () -> model.Run(ReadOnlySpan samples, Span results))
+        let call =
+            if model.Input.TokensName = "" then
+                fun () -> model.Run(ReadOnlySpan samples, batch, Span results)
+            else
+                // A token of each sequence a call; a session that has seen all that it can begins anew.
+                let session = model.CreateSession batch
+                let tokens: int64[] = Array.zeroCreate (batch * model.Input.Size)
+
+                fun () ->
+                    if session.Tokens = session.Capacity then
+                        session.Reset()
+
+                    if model.Input.Dtype = "float32" then
+                        session.Step(ReadOnlySpan samples, Span results)
+                    else
+                        session.Step(ReadOnlySpan tokens, Span results)
+
+        let times = measure seconds call
 
         let calls = int64 times.Ticks.Length
 

@@ -31,7 +31,7 @@ module internal RunCommand =
         (target: string)
         : unit =
         checkTarget target [ network; input ]
-        let model = SparseModel.Load(network, threads)
+        let model = SampleNetwork.load network threads
         let array = Npy.read input
 
         let struct (samples, convertedFrom) =

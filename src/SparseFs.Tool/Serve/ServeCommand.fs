@@ -112,7 +112,7 @@ module internal ServeCommand =
         (port: int)
         (network: string)
         : unit =
-        let model = SparseModel.Load(network, threads)
+        let model = SampleNetwork.load network threads
         // Nothing of the environment or of files in the current folder has a say.
         let builder = WebApplication.CreateEmptyBuilder(WebApplicationOptions())
 

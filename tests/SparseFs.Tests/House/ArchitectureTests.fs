@@ -84,6 +84,15 @@ let private mayHoldPointers =
           "src/SparseFs.Core/Kernels/Attention/SmallProducts.fs"
           "src/SparseFs.Core/Kernels/Products/Inputs.fs"
           "src/SparseFs/Backends/Cpu/CpuAttention.fs"
+          "src/SparseFs.Core/Execution/Compact/PackedCalls.fs"
+          "src/SparseFs.Core/Execution/Compact/PackedKernels.fs"
+          "src/SparseFs.Core/Execution/Compact/PackedLayout.fs"
+          "src/SparseFs.Core/Execution/Compact/PackedProducts.fs"
+          "src/SparseFs.Core/Kernels/Compact/PackedElements.fs"
+          "src/SparseFs.Core/Kernels/Compact/PackedGroupProducts.fs"
+          "src/SparseFs.Core/Kernels/Compact/PackedRowProducts.fs"
+          "src/SparseFs.Core/Kernels/Compact/PackedVector.fs"
+          "src/SparseFs.Core/Kernels/Compact/PackedView.fs"
           "src/SparseFs.Core/Execution/Chains/Chain.fs"
           "src/SparseFs.Core/Execution/Chains/ChainBackward.fs"
           "src/SparseFs.Core/Execution/Chains/ChainForward.fs"
@@ -458,7 +467,7 @@ let architecture =
                             "src/SparseFs/Checkpoints/Checkpoint.fs", 329
                             "src/SparseFs/Layers/Versions/LayerVersions.fs", 372
                             "src/SparseFs/Layers/Transformers/SparseMultiheadAttention.fs", 315
-                            "src/SparseFs/Layers/Transformers/SparseTransformerEncoderLayer.fs", 318
+                            "src/SparseFs/Layers/Transformers/SparseTransformerEncoderLayer.fs", 315
                             "src/SparseFs/Training/Rewirer.fs", 328 ]
 
                   let files = filesUnder "src" [ "*.fs"; "*.fsi" ]

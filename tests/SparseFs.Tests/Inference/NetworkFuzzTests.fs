@@ -41,8 +41,9 @@ let private sound () : byte[][] =
                                let sample = torch.randn (Array.append [| 1L |] input)
                                model.call sample |> ignore
                                model :> Layer, sample
-                           with :? Runtime.InteropServices.ExternalException | :? ArgumentException ->
-                               fitting (seed + 1_000)
+                           with
+                           | :? Runtime.InteropServices.ExternalException
+                           | :? ArgumentException -> fitting (seed + 1_000)
 
                        fitting seed
                    | 1 ->
@@ -56,13 +57,17 @@ let private sound () : byte[][] =
                        model, torch.randn (1L, 3L, int64 model.Inputs)
 
                model.eval ()
-               let options = { Deploy.defaults with Weights = enum (seed / 4 % 4) }
+
+               let options =
+                   { Deploy.defaults with
+                       Weights = enum (seed / 4 % 4) }
+
                Deploy.saveWith options path sample model |> ignore
                File.ReadAllBytes path |]
     finally
         Directory.Delete(folder, true)
 
-let private strange: JsonNode list =
+let private strange: (JsonNode | null) list =
     [ JsonValue.Create 0
       JsonValue.Create -1
       JsonValue.Create 1
@@ -83,7 +88,8 @@ let private strange: JsonNode list =
 
 /// Something of a text of JSON becomes something else.
 let rec private spoilJson (random: Random) (node: JsonNode) : unit =
-    let other () = strange[random.Next strange.Length].DeepClone()
+    let other () =
+        (nonNull strange[random.Next strange.Length]).DeepClone()
 
     match node with
     | :? JsonObject as o when o.Count > 0 ->
@@ -154,7 +160,9 @@ let private spoil (random: Random) (bytes: byte[]) : byte[] =
     | _ ->
         let header = header ()
         let texts = nonNull header["__metadata__"]
-        let network = nonNull (JsonNode.Parse((nonNull texts["sparsefs.network"]).GetValue<string>()))
+
+        let network =
+            nonNull (JsonNode.Parse((nonNull texts["sparsefs.network"]).GetValue<string>()))
 
         for _ in 0 .. random.Next 2 do
             spoilJson random network

@@ -150,6 +150,8 @@ let networkTests =
                   try
                       // Kernels that do not fit are torch's to refuse, and reflections that are too wide.
                       use _ = torch.no_grad ()
+                      // In training, single pixels would leave statistics that are none.
+                      model.eval ()
                       model.call (torch.zeros shape) |> ignore
                       true
                   with
@@ -200,4 +202,67 @@ let networkTests =
 
                   if isOneWay then
                       let first = sample[0].to_type(torch.float64).contiguous().data<float>().ToArray()
-                      stepsAgree path first model.Inputs reference)) ]
+                      stepsAgree path first model.Inputs reference))
+
+          property 40 "calls and steps of one thread allocate nothing once they are warm" (fun seed ->
+              inFolder (fun path ->
+                  let model, sample, isSession: Layer * torch.Tensor * bool =
+                      match seed % 3 with
+                      | 0 ->
+                          let model, input = pixels (Random seed)
+                          model, torch.randn (Array.append [| 1L |] input), false
+                      | 1 ->
+                          let model = new Tokens(seed)
+                          model, torch.zeros ([| 1L; 6L |], dtype = torch.int64), true
+                      | _ ->
+                          let model = new Recurrent(seed, true)
+                          model, torch.randn (1L, 6L, int64 model.Inputs), true
+
+                  model.eval ()
+
+                  let isMade =
+                      try
+                          Deploy.save path sample model |> ignore
+                          true
+                      with
+                      | :? System.Runtime.InteropServices.ExternalException
+                      | :? ArgumentException -> false // pixels that a kernel does not fit into
+
+                  if isMade then
+                      let deployed = SparseModel.Load path
+                      let tokens = if isSession then 6 else 1
+
+                      let count =
+                          deployed.Output.Size * (if deployed.Output.TokensName = "" then 1 else tokens)
+
+                      let results: float32[] = Array.zeroCreate count
+                      let floats: float32[] = Array.zeroCreate (deployed.Input.Size * tokens)
+                      let places: int64[] = Array.zeroCreate (deployed.Input.Size * tokens)
+                      let session: Session | null = if isSession then deployed.CreateSession() else null
+
+                      let work () =
+                          if deployed.Input.Dtype = "float32" then
+                              deployed.Run(ReadOnlySpan floats, 1, Span results)
+                          else
+                              deployed.Run(ReadOnlySpan places, 1, Span results)
+
+                          match session with
+                          | null -> ()
+                          | session ->
+                              session.Reset()
+                              let one = Span(results, 0, deployed.Output.Size)
+
+                              if deployed.Input.Dtype = "float32" then
+                                  session.Step(ReadOnlySpan(floats, 0, deployed.Input.Size), one)
+                              else
+                                  session.Step(0L, one)
+
+                      for _ in 1..60 do
+                          work ()
+
+                      let before = GC.GetAllocatedBytesForCurrentThread()
+
+                      for _ in 1..20 do
+                          work ()
+
+                      Expect.equal (GC.GetAllocatedBytesForCurrentThread() - before) 0L $"bytes of {model}")) ]

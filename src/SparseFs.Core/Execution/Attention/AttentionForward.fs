@@ -102,8 +102,28 @@ module internal AttentionForward =
 
         ScratchPool.giveBack scratch
 
+    /// A head of a sample.
+    let private part
+        (width: Width)
+        (s: AttentionShape)
+        (q: TokenView)
+        (k: TokenView)
+        (v: TokenView)
+        (y: TokenView)
+        (logarithms: nativeptr<float32>)
+        (index: int)
+        =
+        let sample, first = index / s.Heads, index % s.Heads * s.Features
+        let own = Pointer.at logarithms (int64 index * int64 s.Queries)
+        let inline of' (t: TokenView) = t.Head(sample, first)
+        head width s index (of' q) (of' k) (of' v) (of' y) own
+
+    /// On threads, which takes a closure.
+    let private shared (policy: ExecutionPolicy) (s: AttentionShape) q k v y logarithms =
+        policy.Team.Run(policy.Threads, s.Samples * s.Heads, fun index -> part policy.Width s q k v y logarithms index)
+
     /// <summary>y = attention of q, k and v, and the logarithms [samples, heads, queries] of each query's sum of exponentials; both are
-    /// overwritten.</summary>
+    /// overwritten. One thread allocates nothing.</summary>
     let run
         (policy: ExecutionPolicy)
         (s: AttentionShape)
@@ -113,12 +133,8 @@ module internal AttentionForward =
         (y: TokenView)
         (logarithms: nativeptr<float32>)
         : unit =
-        policy.Team.Run(
-            policy.Threads,
-            s.Samples * s.Heads,
-            fun index ->
-                let sample, first = index / s.Heads, index % s.Heads * s.Features
-                let own = Pointer.at logarithms (int64 index * int64 s.Queries)
-                let of' (t: TokenView) = t.Head(sample, first)
-                head policy.Width s index (of' q) (of' k) (of' v) (of' y) own
-        )
+        if policy.Threads = 1 then
+            for index in 0 .. s.Samples * s.Heads - 1 do
+                part policy.Width s q k v y logarithms index
+        else
+            shared policy s q k v y logarithms

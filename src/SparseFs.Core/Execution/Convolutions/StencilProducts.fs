@@ -81,7 +81,7 @@ module internal StencilProducts =
 
         // What a vector has too many in rows narrower than itself goes to the rows that follow, which come later. Behind the
         // last row of a channel is another's, or nobody's.
-        let isInside (tile: int) =
+        let inline isInside (tile: int) =
             let place = tiles[tile]
             let last = max (max place.Out0 place.Out1) (max place.Out2 place.Out3)
             target.Phases = 1 && last + int64 lanes <= channel
@@ -96,7 +96,7 @@ module internal StencilProducts =
 
         // Rows whose last tile is written in place: what it has too many goes to the first pixels of the channel behind it, which
         // get their numbers back. The last rows have none behind them.
-        let endOfDirect (tile: int) =
+        let inline endOfDirect (tile: int) =
             if tile < last || target.Phases > 1 then
                 rows.From
             elif isInside last then
@@ -173,8 +173,47 @@ module internal StencilProducts =
     let sharesOf (machine: ExecutionPolicy) (n: int) : int =
         if n >= machine.Threads then 1 else machine.Threads
 
+    /// A part of a sum: some rows of a sample.
+    let private sumPart
+        (machine: ExecutionPolicy)
+        (stencil: Stencil)
+        (p: CsrView)
+        (values: nativeptr<float32>)
+        (bias: nativeptr<float32>)
+        (source: nativeptr<float32>)
+        (target: nativeptr<float32>)
+        (shares: int)
+        (part: int)
+        =
+        let lanes, kernels = int machine.Width, KernelTable.ofWidth machine.Width
+        let layout, ofRows = stencil.Source, stencil.Target.Merged
+        let tiles = ofRows.Tiles lanes
+        let sample, share = part / shares, part % shares
+        let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
+        let sourceFloats = int64 layout.Channels * layout.SamplePixels
+        let targetFloats = int64 (stencil.Rows / ofRows.Phases) * stencil.Target.Size.Pixels
+        let ofSample = Pointer.at source (int64 sample * sourceFloats)
+        let into = Pointer.at target (int64 sample * targetFloats)
+
+        // Vectors that fill their row read nothing behind the sample.
+        if layout.IsSample && ofRows.Most.Width >= lanes then
+            sumRows kernels lanes ofRows tiles p values bias ofSample own into
+        else
+            let scratch = ScratchPool.rent layout.Floats
+            kernels.Fill(layout, ofSample, scratch.Floats)
+            sumRows kernels lanes ofRows tiles p values bias scratch.Floats own into
+            ScratchPool.giveBack scratch
+
+    /// On threads, which takes a closure.
+    let private sumShared (machine: ExecutionPolicy) stencil p values bias source target (shares: int) (n: int) =
+        machine.Team.Run(
+            machine.Threads,
+            n * shares,
+            fun part -> sumPart machine stencil p values bias source target shares part
+        )
+
     /// <summary>target [n, channels of rows, ...] = the sums of each row, of source [n, channels of the layout, ...], + bias.</summary>
-    /// <remarks>Values are in the order of the stencil's slots.</remarks>
+    /// <remarks>Values are in the order of the stencil's slots. One thread allocates nothing.</remarks>
     let sum
         (machine: ExecutionPolicy)
         (stencil: Stencil)
@@ -184,35 +223,14 @@ module internal StencilProducts =
         (n: int)
         (target: nativeptr<float32>)
         =
-        let width = machine.Width
-        let kernels = KernelTable.ofWidth width
         let shares = sharesOf machine n
-        let layout = stencil.Source
-        let ofRows = stencil.Target.Merged
-        let tiles = ofRows.Tiles(int width)
-        // Vectors that fill their row read nothing behind the sample.
-        let inPlace = layout.IsSample && ofRows.Most.Width >= int width
-        let sourceFloats = int64 layout.Channels * layout.SamplePixels
-        let targetFloats = int64 (stencil.Rows / ofRows.Phases) * stencil.Target.Size.Pixels
 
         pinned stencil (fun p ->
-            machine.Team.Run(
-                machine.Threads,
-                n * shares,
-                fun part ->
-                    let sample, share = part / shares, part % shares
-                    let own = RowPartition.ofWork stencil.RowGroup stencil.RowPtr share shares
-                    let ofSample = Pointer.at source (int64 sample * sourceFloats)
-                    let into = Pointer.at target (int64 sample * targetFloats)
-
-                    if inPlace then
-                        sumRows kernels (int width) ofRows tiles p values bias ofSample own into
-                    else
-                        let scratch = ScratchPool.rent layout.Floats
-                        kernels.Fill(layout, ofSample, scratch.Floats)
-                        sumRows kernels (int width) ofRows tiles p values bias scratch.Floats own into
-                        ScratchPool.giveBack scratch
-            ))
+            if machine.Threads = 1 then
+                for part in 0 .. n * shares - 1 do
+                    sumPart machine stencil p values bias source target shares part
+            else
+                sumShared machine stencil p values bias source target shares n)
 
     /// Adds a sample's runs of outputs' gradients to its planes, in some channels.
     let private scatterSample

@@ -32,6 +32,10 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
         && (size.Height = 1 || row = size.Width)
         && (size.Depth = 1 || plane = size.Height * size.Width)
 
+    // What calls ask for again and again; two that are the first ones make the same.
+    let mutable merged: PixelTarget | null = null
+    let tilesOfLanes: (TilePlaces[] | null)[] = Array.zeroCreate 17
+
     member _.Size: Extent = size
     member _.Stride: Extent = stride
     member _.Row: int = row
@@ -54,10 +58,17 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
 
     /// The same pixels in as few rows as they have.
     member t.Merged: PixelTarget =
-        if isOneRow then
-            PixelTarget(Extent.of3 1 1 (int size.Pixels), stride, row, plane)
-        else
-            t
+        match merged with
+        | null ->
+            let made =
+                if isOneRow then
+                    PixelTarget(Extent.of3 1 1 (int size.Pixels), stride, row, plane)
+                else
+                    t
+
+            merged <- made
+            made
+        | merged -> merged
 
     member t.PerRow(lanes: int) : int = (t.Most.Width + lanes - 1) / lanes
 
@@ -76,6 +87,14 @@ type internal PixelTarget(size: Extent, stride: Extent, row: int, plane: int) =
 
     /// Where each vector's inputs begin, and where its outputs do in a channel, if there is one phase: four vectors a tile.
     member t.Tiles(lanes: int) : TilePlaces[] =
+        match tilesOfLanes[lanes] with
+        | null ->
+            let made = t.MakeTiles lanes
+            tilesOfLanes[lanes] <- made
+            made
+        | tiles -> tiles
+
+    member private t.MakeTiles(lanes: int) : TilePlaces[] =
         let perRow = t.PerRow lanes
         let all = t.Vectors lanes
 

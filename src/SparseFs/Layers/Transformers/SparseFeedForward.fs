@@ -134,11 +134,8 @@ type SparseFeedForward
                 | null -> x
                 | norm -> norm.call x
 
-            let dropped (part: float) (t: torch.Tensor) =
-                if this.training && part > 0.0 then
-                    Dropping.apply part t
-                else
-                    t
+            let dropped (part: float) =
+                Dropping.apply (if this.training then part else 0.0)
 
             let y =
                 linear1.call first

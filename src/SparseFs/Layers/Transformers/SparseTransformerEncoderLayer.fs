@@ -285,17 +285,11 @@ type SparseTransformerEncoderLayer
 
         use _ = torch.NewDisposeScope()
 
-        let dropped (t: torch.Tensor) =
-            if this.training && dropout > 0.0 then
-                Dropping.apply dropout t
-            else
-                t
-
         let attend (x: torch.Tensor) =
             let struct (y, _) =
                 selfAttn.Attend(x, x, x, srcKeyPaddingMask, false, srcMask, isCausal)
 
-            dropped y
+            Dropping.apply (if this.training then dropout else 0.0) y
 
         let y =
             if isNormFirst then
