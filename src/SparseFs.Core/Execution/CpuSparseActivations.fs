@@ -12,7 +12,17 @@ module internal CpuSparseActivations =
     /// Samples up to which bringing all values into the order of the columns costs more than finding each where it is.
     let private fewSamples = 8
 
-    /// <summary>As spmm, for inputs of which few are not 0.</summary>
+    /// On threads, which takes a closure.
+    let private spmmShared (machine: ExecutionPolicy) (kernels: TileKernels) columns from values bias x (n: int) y =
+        let parts = machine.Threads
+
+        machine.Team.Run(
+            parts,
+            parts,
+            fun part -> kernels.MultiplySparse(columns, from, values, bias, x, RowPartition.range n part parts, y)
+        )
+
+    /// <summary>As spmm, for inputs of which few are not 0; one thread allocates nothing for one sample.</summary>
     let spmm
         (machine: ExecutionPolicy)
         (plan: SpmmPlan)
@@ -41,11 +51,10 @@ module internal CpuSparseActivations =
         let values = if inPlace then values else ScratchPool.floats ordered
 
         CsrView.pinned t 1 -1L (fun columns ->
-            machine.Team.Run(
-                parts,
-                parts,
-                fun part -> kernels.MultiplySparse(columns, from, values, bias, x, RowPartition.range n part parts, y)
-            ))
+            if parts = 1 then
+                kernels.MultiplySparse(columns, from, values, bias, x, RowPartition.range n 0 1, y)
+            else
+                spmmShared machine kernels columns from values bias x n y)
 
         if not inPlace then
             ScratchPool.giveBack ordered

@@ -20,6 +20,8 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
     // Patterns by the tensors that they come from, or by their sizes where they are full: a small file that asks for one a thousand times
     // takes no more memory than the file.
     let plans = Dictionary<string, SpmmPlan>()
+    // Values of which few numbers are not 0.
+    let sparse = HashSet<string>()
     // Products by the names of their values.
     let products = Dictionary<string, Product>()
     let mutable mostTokens = 0
@@ -58,6 +60,8 @@ type internal Lowering(file: ModelFile, network: NetworkDescription, kernels: Cp
     member _.Threads: int = kernels.Threads
     member _.Values: Dictionary<string, Value> = values
     member _.Products: Dictionary<string, Product> = products
+    member _.IsSparse(value: string) : bool = sparse.Contains value
+    member _.SetSparse(node: NetworkNode) : unit = sparse.Add node.Name |> ignore
     member _.IsAsked(name: string) : bool = uses.ContainsKey name
     member _.Refuse(node: NetworkNode, reason: string) : 'a = refuse node reason
     member _.Add(step: Step) : unit = steps.Add step

@@ -170,7 +170,7 @@ module internal PixelOperators =
               IsMax = isMax
               CountsPadding = not isMax && l.Flag(node, "count_include_pad") }
 
-        let rows = 2L * PoolingStep.Wide pooling
+        let rows = PoolingStep.Room pooling
 
         if rows > (1L <<< 30) then
             l.Refuse(node, "expected windows that span at most 2^30 pixels")

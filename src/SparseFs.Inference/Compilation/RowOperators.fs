@@ -8,6 +8,10 @@ open SparseFs.Kernels
 [<RequireQualifiedAccess>]
 module internal RowOperators =
 
+    /// Units for each winner from which a product of one sample is faster over the winners alone than over packed weights (docs/performance.md).
+    [<Literal>]
+    let private FewWinners = 16
+
     let private ofLast (l: Lowering) (node: NetworkNode) (name: string) (value: Value) : int =
         let expected = l.Size(node, name)
 
@@ -28,7 +32,8 @@ module internal RowOperators =
         sizes[sizes.Length - 1] <- outputs
         let into = l.Room(node, value.Shape.With sizes)
         release ()
-        l.Add(ProductStep(product, value.Buffer, into, value.RowCount.Rows, value.Shape.HasTokens))
+        let isSparse = l.IsSparse node.Inputs[0]
+        l.Add(ProductStep(product, value.Buffer, into, value.RowCount.Rows, value.Shape.HasTokens, isSparse))
 
         // A batch norm has the channels of a product only where its rows are samples.
         if sizes.Length = 1 then
@@ -79,7 +84,9 @@ module internal RowOperators =
             let pixels = int (value.Shape.Numbers / int64 features)
 
             if pixels = 1 then
-                l.Add(RowStep(value.Buffer, value.RowCount, features, "affine", 0.0, factors, shifts))
+                // A sample is one row, also where it has dimensions of one pixel.
+                let rows = { Rows = 1; HasTokens = false }
+                l.Add(RowStep(value.Buffer, rows, features, "affine", 0.0, factors, shifts))
             else
                 l.Add(ChannelStep(value.Buffer, features, pixels, factors, shifts))
 
@@ -231,6 +238,10 @@ module internal RowOperators =
         let struct (form, terms) = terms l node units
         let into = l.Room(node, value.Shape)
         release ()
+
+        if int64 k * int64 FewWinners <= int64 units then
+            l.SetSparse node
+
         l.Add(WinnersStep(value.Buffer, into, units, k, form, terms, value.RowCount, l.Threads, -1))
 
     let winners2d (l: Lowering) (node: NetworkNode) : unit =

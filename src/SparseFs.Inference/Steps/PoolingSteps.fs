@@ -53,7 +53,7 @@ module internal PoolingWindow =
 /// <param name="channels">Of a sample.</param>
 /// <param name="from">The buffer of inputs.</param>
 /// <param name="into">That of outputs.</param>
-/// <param name="rows">A buffer that has room for two rows of PoolingStep.Wide.</param>
+/// <param name="rows">A buffer that has room for PoolingStep.Room.</param>
 [<Sealed>]
 type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, rows: int) =
     inherit Step()
@@ -100,15 +100,62 @@ type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, rows:
             sums[i] <- if p.IsMax then MathF.Max(sums[i], x[i]) else sums[i] + x[i]
             i <- i + 1
 
+    /// Whether all windows lie in the input, over at most two dimensions.
+    let isInside =
+        let reach size kernel dilation outputs stride =
+            int64 (outputs - 1) * int64 stride + int64 (kernel - 1) * int64 dilation < int64 size
+
+        input.Depth = 1
+        && p.Kernel.Depth = 1
+        && p.Padding = Extent.all 0
+        && reach input.Height p.Kernel.Height p.Dilation.Height output.Height p.Stride.Height
+        && reach input.Width p.Kernel.Width p.Dilation.Width output.Width p.Stride.Width
+
+    /// Shifted copies of a plane, joined: windows of every place, of which outputs take some.
+    let joinShifted (x: ReadOnlySpan<float32>) (count: int) (shift: int) (sums: Span<float32>) =
+        x.CopyTo sums
+
+        for i in 1 .. count - 1 do
+            let left = x.Length - i * shift
+            joinRow (x.Slice(i * shift, left)) (sums.Slice(0, left))
+
+    let poolPlane (x: ReadOnlySpan<float32>) (room: Span<float32>) (y: Span<float32>) =
+        let first = room.Slice(0, x.Length)
+        let second = room.Slice(x.Length, x.Length)
+        joinShifted x p.Kernel.Width p.Dilation.Width first
+        joinShifted (Span.op_Implicit first) p.Kernel.Height (p.Dilation.Height * input.Width) second
+        let count = float32 (p.Kernel.Height * p.Kernel.Width)
+
+        for h in 0 .. output.Height - 1 do
+            let row = h * p.Stride.Height * input.Width
+
+            for c in 0 .. output.Width - 1 do
+                let sum = second[row + c * p.Stride.Width]
+                y[h * output.Width + c] <- if p.IsMax then sum else sum / count
+
+    let poolPlanes (w: Workspace) =
+        let pixels, outputs = int input.Pixels, int output.Pixels
+        let room = w.Buffer(rows).AsSpan()
+
+        for plane in 0 .. w.Samples * channels - 1 do
+            poolPlane
+                (ReadOnlySpan(w.Buffer from, plane * pixels, pixels))
+                room
+                (w.Buffer(into).AsSpan(plane * outputs, outputs))
+
     /// Numbers of a row with what is beside it, as far as windows reach.
-    static member Wide(p: Pooling) : int64 =
+    static member private Wide(p: Pooling) : int64 =
         max
             (int64 p.Padding.Width + int64 p.Input.Width)
             (int64 (p.Output.Width - 1) * int64 p.Stride.Width
              + int64 (p.Kernel.Width - 1) * int64 p.Dilation.Width
              + 1L)
 
-    override _.Run w =
+    /// Two rows, or two planes.
+    static member Room(p: Pooling) : int64 =
+        2L * max (PoolingStep.Wide p) p.Input.Pixels
+
+    member private _.RunRows(w: Workspace) : unit =
         let x, y = w.Buffer from, w.Buffer into
         let row = w.Buffer(rows).AsSpan(0, wide)
         let joined = w.Buffer(rows).AsSpan(wide, (output.Width - 1) * p.Stride.Width + 1)
@@ -152,6 +199,9 @@ type internal PoolingStep(p: Pooling, channels: int, from: int, into: int, rows:
                             y[at + c] <- joined[c * p.Stride.Width] / float32 (lines * widthCounts[c])
 
                     at <- at + output.Width
+
+    override step.Run w =
+        if isInside then poolPlanes w else step.RunRows w
 
 /// <summary>Means of windows that divide each channel into so many.</summary>
 [<Sealed>]

@@ -1,5 +1,7 @@
 namespace SparseFs.Inference
 
+#nowarn "9"
+
 open System
 open System.Threading
 open SparseFs
@@ -77,6 +79,15 @@ type internal Product(kernels: CpuKernels, plan: SpmmPlan, numbers: CompactValue
             Array.init pattern.Rows (fun row ->
                 (if bias.Length = 0 then 0.0f else bias[row] * factors[row]) + shifts[row])
 
+    /// As Run of one row, of whose numbers few are not 0: their columns alone are walked.
+    member _.RunSparse(x: float32[], y: float32[]) : unit =
+        use values = fixed valuesNow ()
+        use bias = fixed bias
+        use x = fixed x
+        use y = fixed y
+        let policy = kernels.MachineFor(pattern.Nnz, 1)
+        CpuSparseActivations.spmm { policy with Threads = 1 } plan values bias x 1 y
+
     /// Some rows of an array into another one.
     member _.Run(x: float32[], rows: int, y: float32[]) : unit =
         let x = ReadOnlySpan(x, 0, rows * pattern.Cols)
@@ -93,9 +104,15 @@ type internal Product(kernels: CpuKernels, plan: SpmmPlan, numbers: CompactValue
 /// <param name="into">That of outputs.</param>
 /// <param name="rows">Rows of a sample, or of a token.</param>
 /// <param name="hasTokens">Of which of both.</param>
+/// <param name="isSparse">Whether few inputs are not 0.</param>
 [<Sealed>]
-type internal ProductStep(product: Product, from: int, into: int, rows: int, hasTokens: bool) =
+type internal ProductStep(product: Product, from: int, into: int, rows: int, hasTokens: bool, isSparse: bool) =
     inherit Step()
 
     override _.Run w =
-        product.Run(w.Buffer from, w.Rows hasTokens * rows, w.Buffer into)
+        let rows = w.Rows hasTokens * rows
+
+        if isSparse && rows = 1 then
+            product.RunSparse(w.Buffer from, w.Buffer into)
+        else
+            product.Run(w.Buffer from, rows, w.Buffer into)

@@ -45,7 +45,16 @@ let private drawn (seed: int) : Sequential * int =
             new SparseLinear(Topology.uniform outputs before nnz (Seed.ofInt seed), hasBias = hasBias)
 
     let other () : Layer =
-        match random.Next 14 with
+        match random.Next 15 with
+        | 13 ->
+            // So few that the next product walks the winners alone, or any number.
+            let k =
+                if random.Next 2 = 0 then
+                    max 1 (features / 16)
+                else
+                    random.Next(1, features + 1)
+
+            new KWinners(features, options = KWinnersOptions.ofK k)
         | 0 -> torch.nn.ReLU()
         | 1 -> torch.nn.LeakyReLU 0.1
         | 2 -> torch.nn.GELU()

@@ -435,13 +435,31 @@ type NetworkReference(path: string) =
             | _, ValueSome strength -> x[i].Value + strength * deficit i
             | _ -> x[i].Value
 
-        let kept =
-            [| 0 .. x.Length - 1 |]
-            |> Array.sortBy (fun i -> -(score i), i)
-            |> Array.truncate (whole node "k")
-            |> HashSet
+        let k = whole node "k"
+        let order = [| 0 .. x.Length - 1 |] |> Array.sortBy (fun i -> -(score i), i)
+        let kept = HashSet(Array.truncate k order)
 
-        x |> Array.mapi (fun i v -> if kept.Contains i then v else exact 0.0)
+        /// What a score may be off by.
+        let slack i =
+            let factor =
+                match node.TryNumber "exponential" with
+                | ValueSome strength -> exp (strength * deficit i)
+                | ValueNone -> 1.0
+
+            factor * x[i].Error + 32.0 * u * abs (score i)
+
+        // Where the last winner and the first loser are that near, either may win.
+        let isOpen =
+            k < x.Length
+            && (let last, next = order[k - 1], order[k]
+
+                score last - score next <= slack last + slack next
+                && slack last + slack next > 0.0)
+
+        x
+        |> Array.mapi (fun i v ->
+            let own = if kept.Contains i then v else exact 0.0
+            if isOpen then { own with Error = infinity } else own)
 
     let attention (node: NetworkNode) (inputs: Array'[]) : Array' =
         let tokens, width = inputs[0].Sizes.Head, List.last inputs[0].Sizes
