@@ -78,11 +78,11 @@ type DenseBlock(features: int64, heads: int64) as this =
 
         x.add (linear2.call (torch.nn.functional.gelu (linear1.call (norm2.call x))))
 
-type Gpt(sizes: Sizes, characters: int64, blocks: Net[]) as this =
+type Gpt(sizes: Sizes, characters: int64, made: Net[]) as this =
     inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Gpt")
     let ofCharacters = torch.nn.Embedding(characters, sizes.Features)
     let ofPlaces = torch.nn.Embedding(sizes.Context, sizes.Features)
-    let blocks = torch.nn.ModuleList<Net> blocks
+    let blocks = torch.nn.ModuleList<Net> made
     let norm = torch.nn.LayerNorm sizes.Features
     let head = torch.nn.Linear(sizes.Features, characters, hasBias = false)
     do this.RegisterComponents()

@@ -1,6 +1,7 @@
 namespace SparseFs
 
 open System
+open System.Collections.Generic
 open System.IO
 open SparseFs.Inference
 open SparseFs.Torch
@@ -52,6 +53,15 @@ module Deploy =
         let inventory = ModelTensors.ofModel model
         use held = new HeldLayers(inventory.Layers)
         let tensors = ModelWriter.modelTensors PatternLayout.Csr held inventory
+        let names = HashSet<string>(tensors |> Seq.map (fun (struct (name, _)) -> name))
+
+        for node in network.Nodes do
+            for struct (_, name) in node.Tensors do
+                if not (names.Contains name) then
+                    raise (
+                        DescriptionBuilder.Refusal
+                            $"'{node.Name}' asks for '{name}', which the model's state does not have: a Describe has to call modules by the names that state_dict gives them"
+                    )
 
         match weights with
         | DeployedWeights.Checkpoint ->

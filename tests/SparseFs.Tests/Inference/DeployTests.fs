@@ -114,6 +114,16 @@ let private descriptionOf (path: string) : string =
     Deploy.save path (torch.ones (1L, 20L)) model |> ignore
     (Safetensors.inspect path).Metadata[NetworkDescription.Key]
 
+/// Calls its layer by a name that it has not.
+type private Misnamed() as this =
+    inherit torch.nn.Module<torch.Tensor, torch.Tensor>("Misnamed")
+    let inner = torch.nn.Linear(6L, 2L)
+    do this.RegisterComponents()
+    override _.forward x = inner.call x
+
+    interface IDeployable with
+        member _.Describe(graph, x) = graph.Call("outer", inner, x)
+
 let private refusal (work: unit -> unit) : CheckpointException =
     try
         work ()
@@ -269,6 +279,18 @@ let deployTests =
                   refuses (torch.nn.Softmax 0L) "expected the last dimension in 'odd', got dim=0"
                   refuses (torch.nn.BatchNorm1d(6L, track_running_stats = false)) "running statistics of 'odd'"
                   refuses (torch.nn.Linear(6L, 2L, dtype = torch.float64)) "expected weights of float32")
+          }
+
+          test "a module that names another than it has is told so" {
+              inFolder (fun path ->
+                  use _ = torch.NewDisposeScope()
+                  use model = new Misnamed()
+
+                  Expect.throwsC (fun () -> Deploy.save path (torch.ones (2L, 6L)) model |> ignore) (fun e ->
+                      Expect.stringContains e.Message "'outer' asks for 'outer.weight'" "the name"
+                      Expect.stringContains e.Message "state_dict" "the cure")
+
+                  Expect.isFalse (File.Exists path) "nothing is written")
           }
 
           test "lengths are checked before anything is written" {
