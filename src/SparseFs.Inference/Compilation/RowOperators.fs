@@ -8,7 +8,8 @@ open SparseFs.Kernels
 [<RequireQualifiedAccess>]
 module internal RowOperators =
 
-    /// Units for each winner from which a product of one sample is faster over the winners alone than over packed weights (docs/performance.md).
+    /// Units for each winner from which a product of one sample walks the winners alone. An estimate: over the winners it takes a half to a quarter of
+    /// Spmm's time between 90 and 95 % of zeros, and packed weights take about 0.4 of it (docs/performance.md).
     [<Literal>]
     let private FewWinners = 16
 
