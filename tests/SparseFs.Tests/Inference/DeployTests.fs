@@ -367,6 +367,63 @@ let deployTests =
                   Expect.equal (List.ofSeq model.Output.Labels) [ "no"; "yes" ] "labels")
           }
 
+          test "a network of two inputs and two outputs runs by their names, and tokens have 32 bits or 64" {
+              inFolder (fun path ->
+                  use _ = torch.NewDisposeScope()
+
+                  SafetensorsFile.writeThrough
+                      id
+                      path
+                      [ NetworkDescription.Key,
+                        """{"version":1,
+                            "inputs":[{"name":"word","dtype":"int32","shape":["batch"]},
+                                      {"name":"x","dtype":"float32","shape":["batch",2]}],
+                            "outputs":[{"name":"sum","value":"s","dtype":"float32","shape":["batch",2]},
+                                       {"name":"row","value":"e","dtype":"float32","shape":["batch",2]}],
+                            "nodes":[{"name":"e","operator":"embedding","inputs":["word"],
+                                      "numbers":{"count":3,"features":2},"tensors":{"weight":"t"}},
+                                     {"name":"s","operator":"add","inputs":["e","x"]}]}""" ]
+                      [ struct ("t", torch.tensor (array2D [ [ 1.0f; 2.0f ]; [ 3.0f; 4.0f ]; [ 5.0f; 6.0f ] ])) ]
+
+                  let model = SparseModel.Load path
+
+                  let results =
+                      model.Run(
+                          readOnlyDict
+                              [ ("word", ModelTensor.Of([| 2L; 0L |], [| 2 |]))
+                                ("x", ModelTensor.Of([| 10.0f; 20.0f; 30.0f; 40.0f |], [| 2; 2 |])) ]
+                      )
+
+                  Expect.equal results["row"].Values [| 5.0f; 6.0f; 1.0f; 2.0f |] "rows are what they were"
+                  Expect.equal results["sum"].Values [| 15.0f; 26.0f; 31.0f; 42.0f |] "sums"
+                  Expect.equal (List.ofSeq results["sum"].Shape) [ 2; 2 ] "a shape"
+
+                  let missing () =
+                      model.Run(readOnlyDict [ ("word", ModelTensor.Of([| 2L |], [| 1 |])) ])
+                      |> ignore
+
+                  Expect.throwsC missing (fun e -> Expect.stringContains e.Message "an input 'x'" "the reason")
+
+                  Expect.throwsT<InvalidOperationException>
+                      (fun () -> model.Run(ReadOnlySpan [| 1.0f; 2.0f |], Span [| 0.0f; 0.0f |]))
+                      "one span for two inputs"
+
+                  use words =
+                      torch.nn.Sequential(struct ("table", torch.nn.Embedding(3L, 2L) :> Layer))
+
+                  Deploy.save path (torch.zeros ([| 1L; 2L |], dtype = torch.int64)) words
+                  |> ignore
+
+                  let table = SparseModel.Load path
+                  let long, short: float32[] * float32[] = Array.zeroCreate 4, Array.zeroCreate 4
+                  table.Run(ReadOnlySpan [| 2L; 1L |], 1, Span long)
+                  table.Run(ReadOnlySpan [| 2; 1 |], 1, Span short)
+                  Expect.equal short long "the same tokens"
+
+                  Expect.throwsC (fun () -> table.Run(ReadOnlySpan [| 3; 1 |], 1, Span short)) (fun e ->
+                      Expect.stringContains e.Message "expected tokens from 0 to 2, got 3" "the reason"))
+          }
+
           test "files with changed bytes are refused, or compute something" {
               inFolder (fun path ->
                   descriptionOf path |> ignore
